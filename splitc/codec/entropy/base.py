@@ -1,0 +1,68 @@
+"""What an entropy coder is: symbols of one chunk <-> payload bytes, integers only.
+
+A coder (:class:`EntropyCoder`) is its options. What it learns from calibration symbols is a separate value: ``tables``,
+canonical bytes that travel in the bundle's contract and never on the wire. ``open`` prepares both for use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Protocol
+
+from splitc.registry import Component
+from splitc.types import Symbols
+
+
+class ChunkCoder(Protocol):
+    """A prepared coder for one tensor; thread-safe, keeps no state between calls."""
+
+    def encode(self, symbols: Symbols, first_plane: int = 0) -> bytes:
+        """Code one chunk.
+
+        Args:
+            symbols: ``[planes, H, W]``, C-contiguous, uint8 up to 8 bits and uint16 above, every value below ``2**bits``.
+            first_plane: Index of ``symbols[0]`` in the whole tensor; its channel is ``plane % channels``.
+
+        Raises:
+            CodecError: A symbol is out of range, or the array does not fit the coder.
+        """
+        ...
+
+    def decode(self, payload: bytes | memoryview, shape: tuple[int, int, int], first_plane: int = 0) -> Symbols:
+        """Invert :meth:`encode`; consumes the payload exactly.
+
+        Raises:
+            BitstreamError: The payload is not one that ``encode`` can have written.
+        """
+        ...
+
+
+class EntropyCoder(Component):
+    """Options of an entropy coder."""
+
+    wire_id: ClassVar[int]
+    """FORMAT.md, section "Entropy coders"; never reused."""
+    max_bits: ClassVar[int]
+    """Most bits per symbol."""
+    is_trained: ClassVar[bool] = False
+    """Needs tables fitted on calibration symbols."""
+
+    def fit(self, samples: Sequence[Symbols], bits: int) -> bytes:
+        """Learn tables from calibration symbols.
+
+        Args:
+            samples: One ``[C, H, W]`` array per calibration sample; C is the number of channels.
+            bits: Bits per symbol.
+
+        Returns:
+            Canonical tables (FORMAT.md, "Tables"); empty for a coder that needs none.
+        """
+        return b""
+
+    def open(self, bits: int, channels: int, tables: bytes) -> ChunkCoder:
+        """Prepare for coding.
+
+        Raises:
+            CodecError: ``bits`` above ``max_bits``, or ``tables`` are not this coder's (they may come from a stranger).
+        """
+        raise NotImplementedError

@@ -1,0 +1,70 @@
+"""Every exception of splitc.
+
+    SplitcError            the user or the input is wrong; the CLI prints one message and no traceback
+    ├── UsageError         exit 2  a command-line argument or an input file
+    ├── RecipeError        exit 2  the recipe (file:line, key, what to do)
+    ├── GraphError         exit 2  the model or an operation on it
+    │   └── CutError       exit 2  a cut that cannot be made, with the leaking path
+    ├── CodecError         exit 2  codec options or features that do not fit them
+    │   └── BitstreamError exit 2  bytes that are not a bitstream, or not ours
+    ├── BundleError        exit 2  a bundle that is damaged, foreign or cannot be written
+    ├── BackendError       exit 2  a model that a backend refuses
+    ├── CapabilityError    exit 3  an extra, a device or a room that this machine or version lacks
+    └── CheckFailed        exit 1  a gate or a verification that did not hold
+
+Anything else that escapes is a bug of splitc, and assertions are for those.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class SplitcError(Exception):
+    """Base of all refusals. The message says what, where, why, and what to do."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class UsageError(SplitcError):
+    """A command-line argument or an input file is wrong."""
+
+
+class RecipeError(SplitcError):
+    """The recipe is wrong; the message lists every fault found, one a line."""
+
+
+class GraphError(SplitcError):
+    """The model cannot be read, or an operation on its graph cannot be done."""
+
+
+class CutError(GraphError):
+    """The named values do not make a cut."""
+
+
+class CodecError(SplitcError):
+    """Codec options, or features that do not fit them."""
+
+
+class BitstreamError(CodecError):
+    """Bytes that are not a well-formed bitstream for this decoder."""
+
+
+class BundleError(SplitcError):
+    """A bundle is damaged, belongs to another pair, or cannot be written."""
+
+
+class BackendError(SplitcError):
+    """A backend refuses the model."""
+
+
+class CapabilityError(SplitcError):
+    """Something that this machine or this version of splitc does not have."""
+
+    exit_code: ClassVar[int] = 3
+
+
+class CheckFailed(SplitcError):
+    """A gate or a verification did not hold."""
+
+    exit_code: ClassVar[int] = 1
