@@ -1,0 +1,37 @@
+"""Backends: the toolkits that turn one half into something that runs, all with one lifecycle.
+
+    probe() ──► build(model, target, out_dir) ──► EngineRecord      built | deferred | failed
+            └─► open(model)  ──► Runner.run(feeds) ... close()       where it can run here
+
+``BACKENDS`` finds them by name and imports them on demand.
+"""
+
+from __future__ import annotations
+
+from splitc.backends.base import Availability, Backend, EngineRecord, Runner, Side, Status, Target
+from splitc.backends.interface import Interface, read_interface
+from splitc.registry import Registry
+
+BACKENDS: Registry[Backend] = Registry(
+    "backend",
+    {
+        "null": "splitc.backends.null:Null",
+        "onnxruntime": "splitc.backends.onnxruntime:OnnxRuntime",
+        "tensorrt": "splitc.backends.tensorrt:TensorRT",
+        "tensorrt_rtx": "splitc.backends.tensorrt_rtx:TensorRTRTX",
+    },
+    extras={"tensorrt_rtx": "trt-rtx"},
+)
+
+__all__ = [
+    "BACKENDS",
+    "Availability",
+    "Backend",
+    "EngineRecord",
+    "Interface",
+    "Runner",
+    "Side",
+    "Status",
+    "Target",
+    "read_interface",
+]

@@ -1,0 +1,179 @@
+"""What every backend is: one lifecycle, one target, one record.
+
+Layout inside a bundle, where ``out_dir`` is the folder of one side::
+
+    BUNDLE/edge/                          <- out_dir
+           ├── model.onnx                 <- model_path
+           └── engines/TARGET/            <- the only place that ``build`` writes
+               ├── model.engine
+               └── build.json | build.sh
+
+Paths and commands in a record are relative to BUNDLE, so a bundle can be moved.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, Literal, Protocol, TypeAlias
+
+from pydantic import Field
+
+from splitc.errors import BackendError
+from splitc.registry import Component
+from splitc.types import Array, Feeds, Frozen, TensorSpec
+
+Side: TypeAlias = Literal["edge", "cloud"]
+Status: TypeAlias = Literal["built", "deferred", "failed"]
+DimBounds: TypeAlias = tuple[int, int, int]
+"""Smallest, usual and largest size of one dynamic dimension."""
+
+_DEVICE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where one half will run.
+
+    Attributes:
+        device: Name of the device; also the folder under ``engines/``.
+        side: The half's place in the bundle.
+        compute_capabilities: SM numbers such as ``(80, 86, 89, 120)``; empty where there is no NVIDIA GPU.
+        dims: Name of each dynamic dimension -> ``(min, opt, max)``.
+        tensorrt: TensorRT line of the device's software, such as ``"10.3"``; None when unknown.
+
+    Raises:
+        BackendError: A field is out of range.
+    """
+
+    device: str
+    side: Side
+    compute_capabilities: tuple[int, ...] = ()
+    dims: Mapping[str, DimBounds] = field(default_factory=dict)
+    tensorrt: str | None = None
+
+    def __post_init__(self) -> None:
+        if not _DEVICE_NAME.fullmatch(self.device):
+            raise BackendError(
+                f"target {self.device!r}: a device name has 1 to 64 letters, digits, '.', '_' or '-', "
+                "and starts with a letter or digit."
+            )
+        for name, (least, usual, most) in self.dims.items():
+            if not 1 <= least <= usual <= most:
+                raise BackendError(
+                    f"target {self.device!r}: dimension {name!r} has bounds ({least}, {usual}, {most}); "
+                    "they must satisfy 1 <= min <= opt <= max."
+                )
+
+    @property
+    def folder(self) -> str:
+        """Folder of this target's engine, relative to ``out_dir``."""
+        return f"engines/{self.device}"
+
+    def in_bundle(self, relative: str) -> str:
+        """Path inside the bundle of a path relative to ``out_dir``."""
+        return f"{self.side}/{relative}"
+
+
+class EngineRecord(Frozen):
+    """What became of one half on one target; goes into the manifest and into ``build --json``."""
+
+    side: Side
+    target: str
+    backend: str
+    status: Status
+    path: str | None = Field(None, description="the engine, relative to the bundle; None unless built")
+    reason: str | None = Field(None, description="why it is deferred or failed; None when built")
+    command: str | None = Field(None, description="finishes a deferred engine; run it in the bundle's folder")
+    script: str | None = Field(None, description="build.sh, relative to the bundle")
+    sha256: str | None = Field(None, description="of the engine")
+    engine_bytes: int | None = None
+    cache_key: str | None = Field(None, description="equal keys mean equal inputs to the build")
+    versions: dict[str, str] = {}
+    inputs: tuple[TensorSpec, ...] = ()
+    outputs: tuple[TensorSpec, ...] = ()
+
+
+class Availability(Frozen):
+    """Whether a backend can work here, and how to get what it lacks."""
+
+    ok: bool
+    detail: str
+    how_to_get: str | None = None
+
+
+class Runner(Protocol):
+    """A half that runs in this process."""
+
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]: ...
+
+    @property
+    def outputs(self) -> tuple[TensorSpec, ...]: ...
+
+    def run(self, feeds: Feeds) -> dict[str, Array]:
+        """All outputs by name, in the order of ``outputs``.
+
+        Raises:
+            BackendError: ``feeds`` do not fit ``inputs``, or the toolkit failed.
+        """
+        ...
+
+    def close(self) -> None:
+        """Free what the runner holds; ``run`` afterwards is an error. Twice is fine."""
+        ...
+
+
+class Backend(Component, ABC):
+    """One toolkit. Its fields are the recipe's options; it holds no state."""
+
+    can_build: ClassVar[bool] = True
+    can_run: ClassVar[bool] = False
+
+    @abstractmethod
+    def probe(self) -> Availability:
+        """Look at this machine; never raises, loads nothing heavy."""
+
+    @abstractmethod
+    def build(self, model_path: Path, target: Target, out_dir: Path) -> EngineRecord:
+        """Build the engine of ``model_path`` for ``target`` under ``out_dir/engines/``.
+
+        Returns:
+            ``built``, ``deferred`` (cannot be built here; the record says why and what to run) or
+            ``failed`` (the toolkit refuses the model; the record names the node).
+
+        Raises:
+            BackendError: The model cannot be read, or ``target`` lacks something that the model needs.
+        """
+
+    @abstractmethod
+    def open(self, model_path: Path, *, threads: int = 1, optimize: bool = True) -> Runner:
+        """Load ``model_path`` to run it in this process.
+
+        Args:
+            model_path: ONNX model.
+            threads: Threads that one ``run`` may use; at least 1.
+            optimize: Whether the toolkit may rewrite the graph; False computes it node by node.
+
+        Raises:
+            BackendError: The model is refused.
+            CapabilityError: This backend cannot run models here.
+        """
+
+
+def record_for(backend: Backend, target: Target, status: Status, **details: object) -> EngineRecord:
+    """A record with the identity fields filled in."""
+    identity = {"side": target.side, "target": target.device, "backend": backend.name, "status": status}
+    return EngineRecord.model_validate({**identity, **details})
+
+
+def write_build_json(out_dir: Path, target: Target, document: Mapping[str, object]) -> None:
+    """Write ``engines/TARGET/build.json``: sorted keys, no clocks, no absolute paths."""
+    folder = out_dir / target.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False)
+    (folder / "build.json").write_text(text + "\n", encoding="utf-8")

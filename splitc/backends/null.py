@@ -1,0 +1,61 @@
+"""The backend that does nothing, so that everything around a backend can be tested."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from splitc.backends.base import Availability, Backend, EngineRecord, Runner, Target, record_for
+from splitc.backends.feeds import bind_dims
+from splitc.backends.interface import Interface, read_interface
+from splitc.errors import BackendError
+from splitc.types import Array, Feeds, TensorSpec
+
+
+class Null(Backend):
+    """Builds no file and answers zeros of the right shapes."""
+
+    name: ClassVar[str] = "null"
+    can_run: ClassVar[bool] = True
+
+    def probe(self) -> Availability:
+        return Availability(ok=True, detail="answers zeros; for tests")
+
+    def build(self, model_path: Path, target: Target, out_dir: Path) -> EngineRecord:
+        interface = read_interface(model_path)
+        return record_for(self, target, "built", inputs=interface.inputs, outputs=interface.outputs)
+
+    def open(self, model_path: Path, *, threads: int = 1, optimize: bool = True) -> Runner:
+        return NullRunner(read_interface(model_path))
+
+
+class NullRunner:
+    """Zeros; a dynamic dimension takes its size from the inputs, or 1 where they do not name it."""
+
+    def __init__(self, interface: Interface) -> None:
+        self._interface = interface
+        self._is_open = True
+
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        return self._interface.inputs
+
+    @property
+    def outputs(self) -> tuple[TensorSpec, ...]:
+        return self._interface.outputs
+
+    def run(self, feeds: Feeds) -> dict[str, Array]:
+        if not self._is_open:
+            raise BackendError("this runner is closed; open the model again.")
+        sizes = bind_dims(self.inputs, feeds)
+        return {spec.name: _zeros(spec, sizes) for spec in self.outputs}
+
+    def close(self) -> None:
+        self._is_open = False
+
+
+def _zeros(spec: TensorSpec, sizes: dict[str, int]) -> Array:
+    shape = [dim if isinstance(dim, int) else sizes.get(dim, 1) for dim in spec.shape]
+    return np.zeros(shape, dtype=spec.dtype)

@@ -1,0 +1,131 @@
+"""ONNX Runtime: runs everywhere, needs no engine file; the model is the engine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import onnxruntime as ort
+from pydantic import Field
+
+from splitc.backends.base import Availability, Backend, EngineRecord, Runner, Target, record_for, write_build_json
+from splitc.backends.feeds import bind_dims
+from splitc.backends.interface import Interface, model_digests, read_interface
+from splitc.errors import BackendError
+from splitc.types import Array, Feeds, TensorSpec
+
+_FATAL_ONLY = 4  # errors reach the user as one BackendError, not as log lines on stderr
+_CUDA = "CUDAExecutionProvider"
+_CPU = "CPUExecutionProvider"
+
+
+class OnnxRuntime(Backend):
+    """The default backend: CPU, and CUDA where the installed package has it."""
+
+    name: ClassVar[str] = "onnxruntime"
+    can_run: ClassVar[bool] = True
+
+    provider: Literal["auto", "cpu"] = Field("auto", description="auto takes CUDA when present; cpu never does")
+
+    def probe(self) -> Availability:
+        return Availability(ok=True, detail=f"onnxruntime {ort.__version__}, {' and '.join(self._providers())}")
+
+    def build(self, model_path: Path, target: Target, out_dir: Path) -> EngineRecord:
+        interface = read_interface(model_path)
+        versions = {"onnxruntime": ort.__version__}
+        try:
+            self.open(model_path).close()
+        except BackendError as error:
+            return record_for(self, target, "failed", reason=str(error), versions=versions)
+        digests = model_digests(model_path, interface)
+        write_build_json(out_dir, target, self._build_json(target, interface, digests, versions))
+        return record_for(
+            self,
+            target,
+            "built",
+            path=target.in_bundle(model_path.name),
+            sha256=digests[model_path.name],
+            engine_bytes=model_path.stat().st_size,
+            versions=versions,
+            inputs=interface.inputs,
+            outputs=interface.outputs,
+        )
+
+    def open(self, model_path: Path, *, threads: int = 1, optimize: bool = True) -> Runner:
+        if threads < 1:
+            raise BackendError(f"threads is {threads}; it must be at least 1.")
+        interface = read_interface(model_path)
+        try:
+            session = ort.InferenceSession(
+                str(model_path), sess_options=_session_options(threads, optimize), providers=self._providers()
+            )
+        except Exception as error:  # ORT's exceptions share no base but Exception
+            raise BackendError(f"{model_path.name}: onnxruntime refuses the model: {_sentence(error)}") from error
+        return OnnxRuntimeRunner(session, interface, model_path.name)
+
+    def _providers(self) -> list[str]:
+        available = ort.get_available_providers()
+        return [_CUDA, _CPU] if self.provider == "auto" and _CUDA in available else [_CPU]
+
+    def _build_json(
+        self, target: Target, interface: Interface, digests: dict[str, str], versions: dict[str, str]
+    ) -> dict[str, object]:
+        return {
+            "backend": self.name,
+            "target": target.device,
+            "sources": {target.in_bundle(name): digest for name, digest in digests.items()},
+            "versions": versions,
+            "inputs": [spec.model_dump() for spec in interface.inputs],
+            "outputs": [spec.model_dump() for spec in interface.outputs],
+        }
+
+
+class OnnxRuntimeRunner:
+    """One inference session. The same feeds give the same bytes, whatever ran before."""
+
+    def __init__(self, session: ort.InferenceSession, interface: Interface, model_name: str) -> None:
+        self._session: ort.InferenceSession | None = session
+        self._interface = interface
+        self._model_name = model_name
+
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        return self._interface.inputs
+
+    @property
+    def outputs(self) -> tuple[TensorSpec, ...]:
+        return self._interface.outputs
+
+    def run(self, feeds: Feeds) -> dict[str, Array]:
+        if self._session is None:
+            raise BackendError(f"{self._model_name}: this runner is closed; open the model again.")
+        bind_dims(self.inputs, feeds)
+        names = [spec.name for spec in self.outputs]
+        try:
+            arrays: list[Array] = self._session.run(names, dict(feeds))
+        except Exception as error:  # ORT's exceptions share no base but Exception
+            raise BackendError(f"{self._model_name}: onnxruntime failed while running: {_sentence(error)}") from error
+        return dict(zip(names, arrays, strict=True))
+
+    def close(self) -> None:
+        self._session = None
+
+
+def _session_options(threads: int, optimize: bool) -> ort.SessionOptions:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.use_deterministic_compute = True
+    options.log_severity_level = _FATAL_ONLY
+    level = ort.GraphOptimizationLevel
+    options.graph_optimization_level = level.ORT_ENABLE_ALL if optimize else level.ORT_DISABLE_ALL
+    return options
+
+
+def _sentence(error: Exception) -> str:
+    """ORT's message on one line, without its ``[ONNXRuntimeError] : 10 : INVALID_GRAPH :`` prefix."""
+    text = " ".join(str(error).split())
+    parts = text.split(" : ", 3)
+    message = parts[3] if text.startswith("[ONNXRuntimeError]") and len(parts) == 4 else text
+    return message.rstrip(". ") + "."
