@@ -93,7 +93,7 @@ class EngineRecord(Frozen):
     sha256: str | None = Field(None, description="of the engine")
     engine_bytes: int | None = None
     cache_key: str | None = Field(None, description="equal keys mean equal inputs to the build")
-    versions: dict[str, str] = {}
+    versions: dict[str, str] = Field(default_factory=dict)
     inputs: tuple[TensorSpec, ...] = ()
     outputs: tuple[TensorSpec, ...] = ()
 

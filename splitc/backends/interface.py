@@ -47,7 +47,7 @@ FieldValue: TypeAlias = tuple[int, int, Span]
 """Field number, varint value (0 for other wire types), span of the payload (empty for varints)."""
 
 
-class _Malformed(Exception):
+class _MalformedError(Exception):
     """The bytes are not protobuf."""
 
 
@@ -78,7 +78,7 @@ def read_interface(model_path: Path) -> Interface:
             return _interface_from_model(data, model_path.name)
     except (OSError, ValueError) as error:  # mmap refuses an empty file with ValueError
         raise BackendError(f"{model_path.name}: cannot be read: {error}.") from error
-    except _Malformed as error:
+    except _MalformedError as error:
         raise BackendError(f"{model_path.name}: not an ONNX model ({error}).") from error
 
 
@@ -105,7 +105,7 @@ def sha256_of(path: Path) -> str:
 def _interface_from_model(data: Buffer, name: str) -> Interface:
     graphs = [span for number, _, span in _fields(data, (0, len(data))) if number == _MODEL_GRAPH]
     if not graphs:
-        raise _Malformed("no graph in it")
+        raise _MalformedError("no graph in it")
     weights: set[str] = set()
     external: set[str] = set()
     inputs, outputs = [], []
@@ -139,7 +139,8 @@ def _read_initializer(data: Buffer, span: Span, weights: set[str], external: set
 
 
 def _value_info(data: Buffer, span: Span, model: str) -> TensorSpec:
-    name, element, shape = "", 0, []
+    name, element = "", 0
+    shape: list[int | str] = []
     for number, _, inner in _fields(data, span):
         if number == 1:
             name = _text(data, inner)
@@ -152,7 +153,8 @@ def _value_info(data: Buffer, span: Span, model: str) -> TensorSpec:
 
 def _tensor_type(data: Buffer, span: Span) -> tuple[int, list[int | str]]:
     """Element type (0 when it is not a tensor) and shape of a TypeProto."""
-    element, shape = 0, []
+    element = 0
+    shape: list[int | str] = []
     for number, _, tensor in _fields(data, span):
         if number != 1:
             continue
@@ -177,7 +179,7 @@ def _text(data: Buffer, span: Span) -> str:
     try:
         return data[span[0] : span[1]].decode("utf-8")
     except UnicodeDecodeError as error:
-        raise _Malformed(f"a name at offset {span[0]} is not UTF-8") from error
+        raise _MalformedError(f"a name at offset {span[0]} is not UTF-8") from error
 
 
 def _fields(data: Buffer, span: Span) -> Iterator[FieldValue]:
@@ -196,9 +198,9 @@ def _fields(data: Buffer, span: Span) -> Iterator[FieldValue]:
         elif wire in (_FIXED64, _FIXED32):
             position += 8 if wire == _FIXED64 else 4
         else:
-            raise _Malformed(f"wire type {wire} at offset {start}")
+            raise _MalformedError(f"wire type {wire} at offset {start}")
         if position > end or number == 0:
-            raise _Malformed(f"field {number} at offset {start} does not fit")
+            raise _MalformedError(f"field {number} at offset {start} does not fit")
         yield number, value, (start, position)
 
 
@@ -211,4 +213,4 @@ def _varint(data: Buffer, position: int, end: int) -> tuple[int, int]:
         if byte < 0x80:
             return value, position
         shift += 7
-    raise _Malformed(f"number at offset {position} does not end")
+    raise _MalformedError(f"number at offset {position} does not end")

@@ -1,0 +1,186 @@
+"""One TensorRT-RTX build in one process: a JSON request on stdin, a JSON answer on stdout.
+
+A process of its own because a build that failed can change the bytes of the next one in the same process.
+
+    request  {model, plan, compute_capabilities: [86, ...], shapes: {input: [min, opt, max]},
+              inputs: [{name, dtype, shape}], outputs: [...]}
+    answer   {ok, errors: [sentence], versions: {name: version}, plan_bytes}
+
+Exit status: 0 built, 1 the model is refused, 3 the trt-rtx extra is missing.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import json
+import os
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+_DISTRIBUTIONS = (
+    "onnxruntime-ep-nv-tensorrt-rtx-cu12",
+    "onnxruntime-ep-nv-tensorrt-rtx-cu13",
+    "tensorrt-rtx-cu12-bindings",
+    "tensorrt-rtx-cu13-bindings",
+)
+_DTYPES = {
+    "FLOAT": "float32",
+    "HALF": "float16",
+    "BF16": "bfloat16",
+    "UINT8": "uint8",
+    "INT8": "int8",
+    "INT32": "int32",
+    "INT64": "int64",
+    "BOOL": "bool",
+}
+_MAGIC = b"vtrt"
+_SIZE_AT = 0x10
+_NO_DRIVER = "cudaError"  # every error is followed by one about the missing driver, which is true and beside the point
+
+
+class RefusedError(Exception):
+    """The toolkit refuses the model; ``args`` are the reasons."""
+
+
+def versions() -> dict[str, str]:
+    """Versions of the wheels that are installed."""
+    found = {}
+    for name in _DISTRIBUTIONS:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def build(request: dict[str, Any]) -> int:
+    """Write ``request["plan"]``.
+
+    Returns:
+        Its size in bytes.
+
+    Raises:
+        ImportError: The extra is missing.
+        RefusedError: The model cannot be built.
+    """
+    trt = _load()
+    logger = _make_logger(trt)
+    builder = trt.Builder(logger)
+    network = builder.create_network(0)
+    _parse(trt, network, logger, request["model"])
+    _check_contract(network, request)
+    config = _config(trt, builder, request)
+    plan = builder.build_serialized_network(network, config)
+    if plan is None:
+        raise RefusedError(*(logger.errors or ["TensorRT-RTX gave no plan and no reason"]))
+    return _write_plan(Path(request["plan"]), bytes(memoryview(plan)))
+
+
+def check_header(plan: bytes) -> None:
+    """A plan begins with ``vtrt`` and holds its own size as u64 at 0x10.
+
+    Raises:
+        RefusedError: It does not.
+    """
+    size = int.from_bytes(plan[_SIZE_AT : _SIZE_AT + 8], "little")
+    if plan[:4] != _MAGIC or size != len(plan):
+        raise RefusedError(f"the plan's header is wrong: starts with {plan[:4]!r}, says {size} bytes of {len(plan)}")
+
+
+def _load() -> ModuleType:
+    importlib.import_module("onnxruntime_ep_nv_tensorrt_rtx")  # first: it loads the libraries that the bindings need
+    return importlib.import_module("tensorrt_rtx_bindings")
+
+
+def _make_logger(trt: Any) -> Any:
+    class Logger(trt.ILogger):  # type: ignore[misc]
+        """Keeps errors, drops the rest."""
+
+        def __init__(self) -> None:
+            trt.ILogger.__init__(self)
+            self.errors: list[str] = []
+
+        def log(self, severity: Any, message: str) -> None:
+            is_error = severity in (trt.ILogger.Severity.ERROR, trt.ILogger.Severity.INTERNAL_ERROR)
+            text = " ".join(message.split())
+            if is_error and _NO_DRIVER not in text and text not in self.errors:
+                self.errors.append(text)
+
+    return Logger()
+
+
+def _parse(trt: Any, network: Any, logger: Any, model: str) -> None:
+    parser = trt.OnnxParser(network, logger)
+    if parser.parse_from_file(model):
+        return
+    reasons = [_parser_sentence(parser.get_error(i)) for i in range(parser.num_errors)]
+    raise RefusedError(*(dict.fromkeys(reasons) or logger.errors or ["the ONNX parser gave no reason"]))
+
+
+def _parser_sentence(error: Any) -> str:
+    message = " ".join(error.desc().split())
+    return f"node {error.node_name() or error.node()!r} ({error.node_operator() or 'no operator'}): {message}"
+
+
+def _check_contract(network: Any, request: dict[str, Any]) -> None:
+    """The engine must take and give what the model says; TensorRT-RTX changes some types without an error."""
+    reasons = []
+    for kind, count, get in (
+        ("inputs", network.num_inputs, network.get_input),
+        ("outputs", network.num_outputs, network.get_output),
+    ):
+        made = {tensor.name: _DTYPES.get(tensor.dtype.name, tensor.dtype.name) for tensor in map(get, range(count))}
+        wanted = {spec["name"]: spec["dtype"] for spec in request[kind]}
+        if made != wanted:
+            reasons.append(f"the engine's {kind} would be {made}, the model's are {wanted}")
+    if reasons:
+        raise RefusedError(*reasons)
+
+
+def _config(trt: Any, builder: Any, request: dict[str, Any]) -> Any:
+    config = builder.create_builder_config()
+    capabilities = request["compute_capabilities"]
+    config.num_compute_capabilities = len(capabilities)
+    for index, number in enumerate(capabilities):
+        config.set_compute_capability(getattr(trt.ComputeCapability, f"SM{number}"), index)
+    if request["shapes"]:
+        profile = builder.create_optimization_profile()
+        for name, (least, usual, most) in request["shapes"].items():
+            profile.set_shape(name, least, usual, most)
+        config.add_optimization_profile(profile)
+    return config
+
+
+def _write_plan(path: Path, plan: bytes) -> int:
+    check_header(plan)
+    part = path.with_name(path.name + ".part")
+    part.write_bytes(plan)
+    os.replace(part, path)
+    return len(plan)
+
+
+def main() -> int:
+    """Answer one request."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # native libraries print to stdout, which belongs to the answer
+    answer: dict[str, Any] = {"ok": False, "errors": [], "versions": versions()}
+    status = 1
+    try:
+        answer |= {"plan_bytes": build(json.load(sys.stdin)), "ok": True}
+        status = 0
+    except RefusedError as error:
+        answer["errors"] = list(error.args)
+    except ImportError as error:
+        answer["errors"] = [f"the trt-rtx extra is missing ({error}): pip install 'splitc[trt-rtx]'"]
+        status = 3
+    with answers:
+        json.dump(answer, answers)
+        answers.write("\n")
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,142 @@
+"""The shell scripts that finish a deferred engine on the machine where it can be built.
+
+A script finds its bundle from its own place, checks the model's sha256 before anything else, writes the engine aside
+and renames it, so an interrupted build leaves no half engine behind.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from splitc.backends.base import Target
+from splitc.backends.shapes import Profile
+
+_JETSON_TRTEXEC = "/usr/src/tensorrt/bin"  # where JetPack and the TensorRT packages put trtexec
+
+_CHECKED = """\
+#!/bin/sh
+# {title}
+set -eu
+cd -- "$(dirname -- "$0")/../../.."
+sha256sum -c - >&2 <<'SUMS' || {{
+{sums}
+SUMS
+    echo "build.sh: the model is not the one of this bundle; fetch the bundle again" >&2
+    exit 2
+}}
+"""
+
+_TRTEXEC = """\
+PATH="$PATH:{jetson}"
+TRTEXEC=${{TRTEXEC:-trtexec}}
+command -v "$TRTEXEC" >/dev/null || {{ echo "build.sh: no trtexec; install TensorRT or set TRTEXEC" >&2; exit 3; }}
+engine={engine}
+trap 'rm -f "$engine.part"' EXIT
+"$TRTEXEC" {flags} --saveEngine="$engine.part"
+mv -f "$engine.part" "$engine"
+"""
+
+_RTX = """\
+PYTHON=${{PYTHON:-python3}}
+"$PYTHON" -m splitc.backends._rtx_build <<'REQUEST'
+{request}
+REQUEST
+"""
+
+
+class Recipe(NamedTuple):
+    """How to finish an engine: the text of build.sh, the bare command, and the key that names the build."""
+
+    script: str
+    command: str
+    cache_key: str
+
+
+def trtexec_recipe(backend: str, target: Target, model: str, digests: Mapping[str, str], profile: Profile) -> Recipe:
+    """Build with trtexec, which comes with TensorRT.
+
+    Args:
+        backend: Name of the backend, for the cache key.
+        target: Where it will run; ``target.tensorrt`` decides the flags.
+        model: File name of the model in the side's folder.
+        digests: sha256 by file name, the model and its weight files.
+        profile: Shapes of the dynamic inputs.
+    """
+    flags = [f"--onnx={target.in_bundle(model)}", *typing_flags(target.tensorrt), *_shape_flags(profile)]
+    flags += ["--profilingVerbosity=detailed", "--skipInference"]
+    engine = engine_path(target)
+    title = f"Builds {engine} with TensorRT {target.tensorrt or '10'}; run it on {target.device}, from any folder."
+    script = _checked(title, target, digests) + _TRTEXEC.format(
+        jetson=_JETSON_TRTEXEC, engine=shlex.quote(engine), flags=shlex.join(flags)
+    )
+    command = shlex.join(["trtexec", *flags, f"--saveEngine={engine}"])
+    return Recipe(script, command, cache_key(backend, target, digests, flags))
+
+
+def rtx_recipe(backend: str, target: Target, digests: Mapping[str, str], request: Mapping[str, object]) -> Recipe:
+    """Build with TensorRT-RTX, ahead of time, on any x86-64 Linux that has the extra."""
+    text = json.dumps(request, sort_keys=True)
+    title = f"Builds {engine_path(target)} with TensorRT-RTX; no GPU needed, run it from any folder."
+    script = _checked(title, target, digests) + _RTX.format(request=text)
+    command = f"pip install 'splitc[trt-rtx]' && sh {shlex.quote(script_path(target))}"
+    return Recipe(script, command, cache_key(backend, target, digests, [text]))
+
+
+def typing_flags(tensorrt: str | None) -> list[str]:
+    """Strong typing is an option in TensorRT 10 and the only way from 11 on, where the option is gone."""
+    return ["--stronglyTyped"] if tensorrt is None or tensorrt.split(".")[0] == "10" else []
+
+
+def cache_key(backend: str, target: Target, digests: Mapping[str, str], flags: Sequence[str]) -> str:
+    """sha256 over everything that decides the engine's bytes except the machine that builds it."""
+    decides = {
+        "backend": backend,
+        "compute_capabilities": sorted(target.compute_capabilities),
+        "flags": list(flags),
+        "sources": dict(digests),
+        "tensorrt": target.tensorrt,
+    }
+    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
+
+
+def engine_path(target: Target) -> str:
+    """The engine, relative to the bundle."""
+    return target.in_bundle(f"{target.folder}/model.engine")
+
+
+def script_path(target: Target) -> str:
+    """build.sh, relative to the bundle."""
+    return target.in_bundle(f"{target.folder}/build.sh")
+
+
+def write_script(out_dir: Path, target: Target, script: str) -> None:
+    """Write ``engines/TARGET/build.sh``, executable."""
+    path = out_dir / target.folder / "build.sh"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(script, encoding="utf-8")
+    path.chmod(0o755)
+
+
+def _checked(title: str, target: Target, digests: Mapping[str, str]) -> str:
+    sums = "\n".join(f"{digest}  {target.in_bundle(name)}" for name, digest in digests.items())
+    return _CHECKED.format(title=title, sums=sums)
+
+
+def _shape_flags(profile: Profile) -> list[str]:
+    if not profile:
+        return []
+    flags = []
+    for which, flag in enumerate(("--minShapes", "--optShapes", "--maxShapes")):
+        shapes = [f"{_trtexec_name(name)}:{'x'.join(map(str, bounds[which]))}" for name, bounds in profile.items()]
+        flags.append(f"{flag}={','.join(shapes)}")
+    return flags
+
+
+def _trtexec_name(name: str) -> str:
+    """trtexec splits its lists at ``:`` and ``,``; a name with one of them goes in single quotes."""
+    return f"'{name}'" if ":" in name or "," in name else name

@@ -1,0 +1,177 @@
+"""TensorRT-RTX: engines built ahead of time, without a GPU, for several capabilities in one plan."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from pydantic import Field, ValidationError
+
+from splitc.backends._rtx_build import versions
+from splitc.backends.base import (
+    Availability,
+    Backend,
+    EngineRecord,
+    Runner,
+    Status,
+    Target,
+    record_for,
+    write_build_json,
+)
+from splitc.backends.interface import Interface, model_digests, read_interface, sha256_of
+from splitc.backends.script import Recipe, engine_path, rtx_recipe, script_path, write_script
+from splitc.backends.shapes import profile_from_target
+from splitc.backends.tensorrt import check_gpu_target, deferred_to_trtexec
+from splitc.errors import CapabilityError
+from splitc.types import Frozen
+
+SUPPORTED = (75, 80, 86, 89, 120, 121)
+"""The SM numbers that TensorRT-RTX 1.7 compiles for."""
+_EXTRA = ("onnxruntime_ep_nv_tensorrt_rtx", "tensorrt_rtx_bindings")
+_INSTALL = "pip install 'splitc[trt-rtx]'"
+_MOST_REASONS = 5
+
+
+class Answer(Frozen):
+    """What the build process says; see ``_rtx_build``."""
+
+    ok: bool
+    errors: tuple[str, ...] = ()
+    versions: dict[str, str] = Field(default_factory=dict)
+    plan_bytes: int | None = None
+
+
+class TensorRTRTX(Backend):
+    """Builds plans in a fresh process each, so equal inputs give equal bytes."""
+
+    name: ClassVar[str] = "tensorrt_rtx"
+
+    timeout_s: int = Field(600, ge=1, le=86400, description="a build that takes longer is stopped and has failed")
+
+    def probe(self) -> Availability:
+        missing = [module for module in _EXTRA if importlib.util.find_spec(module) is None]
+        if missing:
+            return Availability(ok=False, detail=f"needs {' and '.join(missing)}", how_to_get=_INSTALL)
+        found = ", ".join(f"{name} {version}" for name, version in versions().items())
+        return Availability(ok=True, detail=f"{found}; builds for SM {', '.join(map(str, SUPPORTED))} without a GPU")
+
+    def build(self, model_path: Path, target: Target, out_dir: Path) -> EngineRecord:
+        check_gpu_target(self, target)
+        foreign = sorted(set(target.compute_capabilities) - set(SUPPORTED))
+        if foreign:
+            return deferred_to_trtexec(self, model_path, target, out_dir, _foreign_reason(target, foreign))
+        job = _Job.prepare(self, model_path, target, out_dir)
+        return self._built(job) if self.probe().ok else self._deferred(job)
+
+    def open(self, model_path: Path, *, threads: int = 1, optimize: bool = True) -> Runner:
+        raise CapabilityError(
+            f"backend 'tensorrt_rtx' builds engines and does not run {model_path.name} in this version; "
+            'use backend = "onnxruntime".'
+        )
+
+    def _deferred(self, job: _Job) -> EngineRecord:
+        write_script(job.out_dir, job.target, job.recipe.script)
+        return job.record(
+            self,
+            "deferred",
+            reason=f"the trt-rtx extra is not installed here: {self.probe().detail}",
+            command=job.recipe.command,
+            script=script_path(job.target),
+        )
+
+    def _built(self, job: _Job) -> EngineRecord:
+        plan = job.out_dir / job.target.folder / "model.engine"
+        plan.parent.mkdir(parents=True, exist_ok=True)
+        answer = _ask({**job.request, "model": str(job.model_path), "plan": str(plan)}, self.timeout_s)
+        if not answer.ok:
+            for stale in ("model.engine", "model.engine.part", "build.json"):
+                plan.with_name(stale).unlink(missing_ok=True)
+            reason = f"tensorrt_rtx refuses {job.model_path.name}: {_sentence(answer.errors)}"
+            return job.record(self, "failed", reason=reason, versions=answer.versions)
+        made = {"sha256": sha256_of(plan), "engine_bytes": plan.stat().st_size, "versions": answer.versions}
+        write_build_json(job.out_dir, job.target, {**job.build_json(self), **made})
+        return job.record(self, "built", path=engine_path(job.target), **made)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """Everything that one build needs, worked out once."""
+
+    model_path: Path
+    target: Target
+    out_dir: Path
+    interface: Interface
+    digests: dict[str, str]
+    request: dict[str, object]
+    recipe: Recipe
+
+    @classmethod
+    def prepare(cls, backend: Backend, model_path: Path, target: Target, out_dir: Path) -> _Job:
+        interface = read_interface(model_path)
+        digests = model_digests(model_path, interface)
+        request: dict[str, object] = {
+            "model": target.in_bundle(model_path.name),
+            "plan": engine_path(target),
+            "compute_capabilities": sorted(set(target.compute_capabilities)),
+            "shapes": profile_from_target(interface, target),
+            "inputs": [spec.model_dump() for spec in interface.inputs],
+            "outputs": [spec.model_dump() for spec in interface.outputs],
+        }
+        recipe = rtx_recipe(backend.name, target, digests, request)
+        return cls(model_path, target, out_dir, interface, digests, request, recipe)
+
+    def build_json(self, backend: Backend) -> dict[str, object]:
+        sources = {self.target.in_bundle(name): digest for name, digest in self.digests.items()}
+        identity = {"backend": backend.name, "target": self.target.device, "cache_key": self.recipe.cache_key}
+        return {**self.request, **identity, "sources": sources}
+
+    def record(self, backend: Backend, status: Status, **details: object) -> EngineRecord:
+        interface = {"inputs": self.interface.inputs, "outputs": self.interface.outputs}
+        return record_for(backend, self.target, status, cache_key=self.recipe.cache_key, **interface, **details)
+
+
+def _foreign_reason(target: Target, foreign: list[int]) -> str:
+    numbers = ", ".join(f"SM{number}" for number in foreign)
+    known = ", ".join(map(str, SUPPORTED))
+    return (
+        f"TensorRT-RTX builds for SM {known} and {target.device} is {numbers}; "
+        "build.sh makes a TensorRT engine on the device instead."
+    )
+
+
+def _ask(request: dict[str, object], timeout_s: int) -> Answer:
+    """Run one build process and read its answer; every way it can end becomes an Answer."""
+    command = [sys.executable, "-m", "splitc.backends._rtx_build"]
+    try:
+        done = subprocess.run(
+            command, input=json.dumps(request), capture_output=True, text=True, timeout=timeout_s, env=_environment()
+        )
+    except subprocess.TimeoutExpired:
+        return Answer(ok=False, errors=(f"no plan after {timeout_s} s; raise timeout_s or simplify the model",))
+    try:
+        return Answer.model_validate_json(done.stdout)
+    except ValidationError:
+        tail = " ".join(done.stderr.split())[-300:]
+        return Answer(
+            ok=False, errors=(f"the build process ended with status {done.returncode}: {tail or 'no output'}",)
+        )
+
+
+def _environment() -> dict[str, str]:
+    """This process's environment, with the splitc that is running here first on the path."""
+    root = str(Path(__file__).resolve().parents[2])
+    inherited = os.environ.get("PYTHONPATH")
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([root, inherited] if inherited else [root])}
+
+
+def _sentence(errors: Sequence[str]) -> str:
+    shown = "; ".join(error.rstrip(". ") for error in errors[:_MOST_REASONS])
+    more = len(errors) - _MOST_REASONS
+    return f"{shown}; and {more} more." if more > 0 else f"{shown}."
