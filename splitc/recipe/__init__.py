@@ -1,0 +1,47 @@
+"""TOML to a frozen :class:`Recipe`; knows line numbers, knows no components."""
+
+from __future__ import annotations
+
+from splitc.recipe.load import load_recipe
+from splitc.recipe.lock import lock_toml
+from splitc.recipe.recipe import Recipe
+from splitc.recipe.sections import (
+    Cluster,
+    CodecSection,
+    DataSection,
+    DimRange,
+    GateSection,
+    LinkSection,
+    Losses,
+    ModelSection,
+    Prune,
+    RecoverySection,
+    SideWeights,
+    SplitSection,
+    TargetSection,
+    TargetsSection,
+    VideoSection,
+    WeightsSection,
+)
+
+__all__ = [
+    "Cluster",
+    "CodecSection",
+    "DataSection",
+    "DimRange",
+    "GateSection",
+    "LinkSection",
+    "Losses",
+    "ModelSection",
+    "Prune",
+    "Recipe",
+    "RecoverySection",
+    "SideWeights",
+    "SplitSection",
+    "TargetSection",
+    "TargetsSection",
+    "VideoSection",
+    "WeightsSection",
+    "load_recipe",
+    "lock_toml",
+]

@@ -1,0 +1,109 @@
+"""The whole recipe: what the user asked, checked and with defaults filled in."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, PrivateAttr, field_validator
+
+from splitc.recipe import files
+from splitc.recipe.sections import (
+    CodecSection,
+    DataSection,
+    GateSection,
+    LinkSection,
+    ModelSection,
+    RecoverySection,
+    Section,
+    SplitSection,
+    TargetsSection,
+    VideoSection,
+    WeightsSection,
+)
+from splitc.recipe.values import shown
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+class Recipe(Section):
+    """One build. Relative paths in it refer to :attr:`base`, which is no part of its value."""
+
+    schema_version: Literal[1] = Field(1, alias="schema", description="version of this table of keys")
+    name: str = Field("unnamed", description="name of the bundle; absent: the recipe's file name")
+    model: ModelSection
+    data: DataSection = Field(default_factory=DataSection)
+    split: SplitSection = Field(default_factory=SplitSection)
+    link: LinkSection = Field(default_factory=LinkSection)
+    codec: CodecSection = Field(default_factory=CodecSection)
+    weights: WeightsSection = Field(default_factory=WeightsSection)
+    recovery: RecoverySection | None = None
+    video: VideoSection | None = None
+    target: TargetsSection = Field(default_factory=TargetsSection)
+    gate: GateSection = Field(default_factory=GateSection)
+
+    _base: Path = PrivateAttr(Path())
+
+    @field_validator("name")
+    @classmethod
+    def _plain_name(cls, name: str) -> str:
+        if _NAME.fullmatch(name):
+            return name
+        raise ValueError(f"must be 1 to 64 letters, digits, dots, dashes or underscores, got {shown(name)}")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Recipe) and self.model_dump() == other.model_dump()
+
+    __hash__ = None  # type: ignore[assignment]  # shapes and dims are tables
+
+    @property
+    def base(self) -> Path:
+        """Folder that relative paths refer to."""
+        return self._base
+
+    def resolve(self, path: str) -> Path:
+        """The file that a path of this recipe names."""
+        return self.base / path
+
+    def find(self, patterns: Sequence[str]) -> tuple[Path, ...]:
+        """Files that path patterns of this recipe name, in a fixed order, each once.
+
+        Raises:
+            RecipeError: A pattern matches no file.
+            CapabilityError: A ``package:`` that is not installed.
+        """
+        return files.find(patterns, self.base)
+
+    def samples(self) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
+        """Calibration files and verification files; see :class:`DataSection`.
+
+        Raises:
+            RecipeError: A pattern matches no file.
+            CapabilityError: A ``package:`` that is not installed.
+        """
+        if self.data.verification:
+            return self.find(self.data.calibration), self.find(self.data.verification)
+        return files.hold_out(self.find(self.data.calibration))
+
+    def based_at(self, base: Path) -> Recipe:
+        """The same recipe read from another folder; absolute paths in it become relative to that folder."""
+        root = os.path.realpath(base)
+        data = {
+            "calibration": tuple(files.relative(pattern, root) for pattern in self.data.calibration),
+            "verification": tuple(files.relative(pattern, root) for pattern in self.data.verification),
+            "labels": self.data.labels and files.relative(self.data.labels, root),
+        }
+        based = self.model_copy(
+            update={
+                "model": self.model.model_copy(update={"source": files.relative(self.model.source, root)}),
+                "data": self.data.model_copy(update=data),
+                "link": self.link.model_copy(
+                    update={"trace": self.link.trace and files.relative(self.link.trace, root)}
+                ),
+            }
+        )
+        based._base = base
+        return based

@@ -1,0 +1,254 @@
+"""The tables of a recipe, one class each; a field is a key. Units stand in the names."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+from splitc.recipe.values import (
+    MAX_DIM,
+    Bytes,
+    Capabilities,
+    Names,
+    Patterns,
+    Text,
+    check_path,
+    parse_at,
+    parse_dims,
+    parse_shapes,
+    shown,
+)
+from splitc.types import Frozen, Preprocess
+
+Precision = Literal["fp32", "fp16", "int8"]
+FilePath = Annotated[Text, AfterValidator(check_path)]
+
+
+class Section(Frozen):
+    """One table: unknown keys, wrong types and non-finite numbers are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class DimRange(Section):
+    """Sizes that a dynamic dimension takes; ``opt`` is the one engines are tuned for."""
+
+    min: int = Field(1, ge=1, le=MAX_DIM, description="smallest size")
+    opt: int = Field(1, ge=1, le=MAX_DIM, description="usual size; absent: min")
+    max: int = Field(1, ge=1, le=MAX_DIM, description="largest size; absent: opt")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        low = value.get("min", 1)
+        usual = value.get("opt", low)
+        return {"min": low, "opt": usual, "max": usual, **value}
+
+    @model_validator(mode="after")
+    def _ordered(self) -> DimRange:
+        if not self.min <= self.opt <= self.max:
+            raise ValueError(f"must have min <= opt <= max, got {self.min}, {self.opt}, {self.max}")
+        return self
+
+
+class ModelSection(Section):
+    """[model] What is cut."""
+
+    source: FilePath = Field(description="path of an .onnx file, or zoo:NAME")
+    sha256: str | None = Field(None, description="hash that the model file must have, 64 hex digits")
+    url: Text | None = Field(None, description="https address the file is fetched from once; needs sha256")
+    shapes: Annotated[dict[str, tuple[int | str, ...]], BeforeValidator(parse_shapes)] = Field(
+        {}, description="shape of each input; a name stands for a dynamic dimension"
+    )
+    dims: Annotated[dict[str, DimRange], BeforeValidator(parse_dims)] = Field(
+        {}, description="sizes that each named dimension takes"
+    )
+
+    @field_validator("source")
+    @classmethod
+    def _known_kind(cls, source: str) -> str:
+        if source.lower().endswith(".onnx") or (source.startswith("zoo:") and len(source) > 4):
+            return source
+        raise ValueError(f'must be the path of an .onnx file, or "zoo:NAME", got {shown(source)}')
+
+    @field_validator("sha256")
+    @classmethod
+    def _hex(cls, sha256: str | None) -> str | None:
+        if sha256 is None or (len(sha256) == 64 and set(sha256.lower()) <= set("0123456789abcdef")):
+            return sha256 and sha256.lower()
+        raise ValueError(f"must be 64 hexadecimal digits, got {shown(sha256)}")
+
+
+class DataSection(Section):
+    """[data] Real samples: calibration, verify and eval use them. Never random.
+
+    When ``verification`` is absent, every fourth calibration file is kept out of calibration and verifies
+    (:func:`splitc.recipe.files.hold_out`).
+    """
+
+    calibration: Patterns = Field(
+        (), description="pictures or .npy/.npz: paths, folders or globs, or package:NAME/GLOB"
+    )
+    verification: Patterns = Field((), description="the same for verify; absent: held out of calibration")
+    crops: int = Field(1, ge=1, le=25, description="deterministic crops taken of each picture")
+    preprocess: Preprocess | None = Field(
+        None, description="picture to input; absent: the zoo network's own, else 0..1"
+    )
+    labels: FilePath | None = Field(None, description='csv "name,label-index", one line a picture')
+    task: Literal["classification", "detection", "retrieval", "features"] = Field(
+        "classification", description="what the model's answer is, for fidelity and accuracy"
+    )
+
+    @field_validator("preprocess")
+    @classmethod
+    def _computable(cls, preprocess: Preprocess | None) -> Preprocess | None:
+        if preprocess is None:
+            return None
+        if not all(map(math.isfinite, (preprocess.scale, *preprocess.mean, *preprocess.std))):
+            raise ValueError("must hold finite numbers")
+        if min(preprocess.std) <= 0:
+            raise ValueError(f"must have std above 0, got {shown(preprocess.std)}")
+        return preprocess
+
+
+class SplitSection(Section):
+    """[split] Where to cut, or how to choose."""
+
+    at: Annotated[Literal["auto"] | tuple[str, ...], BeforeValidator(parse_at)] = Field(
+        "auto", description='tensor names (several make one cut), or "auto"'
+    )
+    objective: Literal["latency", "energy", "uplink"] = Field("latency", description='what "auto" makes small')
+    pin_edge: Names = Field((), description="node-name globs that must be on the edge")
+    pin_cloud: Names = Field((), description="node-name globs that must be in the cloud")
+    min_depth: float = Field(0.0, ge=0, le=1, description="share of FLOPs that must stay on the edge")
+    candidates: int = Field(8, ge=1, le=256, description="best cuts whose real bytes are measured")
+    max_tensors: int = Field(4, ge=1, le=16, description="most tensors that may cross")
+
+
+class LinkSection(Section):
+    """[link] The network between the halves."""
+
+    uplink_mbps: float = Field(20.0, gt=0, le=1e6, description="edge to cloud, 10^6 bit/s")
+    rtt_ms: float = Field(15.0, ge=0, le=60_000, description="round trip")
+    trace: FilePath | None = Field(None, description="csv of bandwidth over time, for what-if replay")
+
+
+class CodecSection(Section):
+    """[codec] How the feature becomes bytes.
+
+    ``profile = "fast"`` is the defaults below; a spelled part replaces the profile's. The default quantizer is
+    "uniform" because it serves every kind of feature; "log" pays behind a ReLU.
+    """
+
+    profile: Literal["fast", "balanced", "max"] = Field("fast", description="named choice of the parts")
+    transform: Literal["none", "klt"] = Field("none", description="across channels, before the quantizer")
+    quantizer: Text = Field("uniform", description="uniform, log, binary ...")
+    bits: int = Field(4, ge=1, le=16, description="bits a symbol")
+    scope: Literal["tensor", "channel"] = Field("channel", description="one range for the tensor, or one a channel")
+    reconstruction: Literal["centroid", "midpoint"] = Field(
+        "centroid", description="decode to the calibrated mean of a bin, or to its middle"
+    )
+    temporal: Literal["none", "dpcm"] = Field("none", description="prediction from the previous frame")
+    gop: int | None = Field(None, ge=1, le=65_535, description="frames from one intra frame to the next")
+    tiling: Literal["mosaic", "quilt", "channel_frames", "clip"] | None = Field(
+        None, description="how channels become pictures, for picture codecs"
+    )
+    entropy: Text = Field("rans", description="rans, range, mix, nrle, huffman, cohen, zstd, hevc")
+    hevc_qp: int | None = Field(None, ge=0, le=51, description='quantization parameter of entropy = "hevc"')
+
+
+class Prune(Section):
+    """Share of weights set to zero."""
+
+    method: Literal["magnitude"] = Field("magnitude", description="which weights go first")
+    conv: float = Field(0.0, ge=0, lt=1, description="share in convolutions")
+    fc: float = Field(0.0, ge=0, lt=1, description="share in fully connected layers")
+
+
+class Cluster(Section):
+    """Shared weights: ``2**bits`` values a layer."""
+
+    conv_bits: int = Field(8, ge=1, le=16, description="bits an index in convolutions")
+    fc_bits: int = Field(5, ge=1, le=16, description="bits an index in fully connected layers")
+
+
+class SideWeights(Section):
+    """What happens to the weights of one half."""
+
+    prune: Prune | None = Field(None, description="absent: no weight is removed")
+    cluster: Cluster | None = Field(None, description="absent: no weight is shared")
+    precision: Precision = Field("fp32", description="element type that engines compute in")
+    sparsity: Literal["none", "2:4"] = Field("none", description="structured zeros")
+
+
+class WeightsSection(Section):
+    """[weights] for both halves, or [weights.edge] and [weights.cloud]; plain keys are stored for both."""
+
+    edge: SideWeights = Field(default_factory=SideWeights)
+    cloud: SideWeights = Field(default_factory=SideWeights)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _spread(cls, value: Any) -> Any:
+        if not isinstance(value, dict) or not (plain := value.keys() - {"edge", "cloud"}):
+            return value
+        if len(plain) < len(value):
+            raise ValueError("must be given either for both halves or in [weights.edge] and [weights.cloud], not mixed")
+        return {"edge": value, "cloud": value}
+
+
+class Losses(Section):
+    """Weights of the recovery losses, and the temperature."""
+
+    ce: float = Field(1.0, ge=0, description="cross entropy with the labels")
+    hints: float = Field(0.5, ge=0, description="distance of the feature from the original's")
+    kl: float = Field(1.0, ge=0, description="divergence from the original's answer")
+    tau: float = Field(4.0, gt=0, description="temperature of kl")
+
+
+class RecoverySection(Section):
+    """[recovery] Training that wins accuracy back."""
+
+    schedule: Text = Field("dense-sparse-dense", description="order of training and pruning")
+    losses: Losses = Field(default_factory=Losses, description="what the training makes small")
+
+
+class VideoSection(Section):
+    """[video] Clip models and streams."""
+
+    clips: int = Field(3, ge=1, le=1000, description="clips a video")
+    frames: int = Field(8, ge=1, le=1000, description="frames a clip")
+    offset: int = Field(2, ge=0, le=100_000, description="frames between samples")
+    sampling: Text = Field("consecutive", description="how frames are chosen")
+    aggregate: Text = Field("average", description="how the answers of clips become one")
+    input: Literal["rgb", "compressed"] = Field("rgb", description="pictures, or I-frame and accumulated residuals")
+
+
+class TargetSection(Section):
+    """[target.edge], [target.cloud] What an engine is built for."""
+
+    device: Text | None = Field(None, description="name of a device profile; absent: this machine")
+    backend: Text = Field("onnxruntime", description="onnxruntime, tensorrt, tensorrt_rtx, null")
+    compute_capabilities: Capabilities | None = Field(
+        None, description="CUDA compute capabilities without the dot; absent: the device's"
+    )
+
+
+class TargetsSection(Section):
+    """[target] Both halves."""
+
+    edge: TargetSection = Field(default_factory=TargetSection)
+    cloud: TargetSection = Field(default_factory=TargetSection)
+
+
+class GateSection(Section):
+    """[gate] Limits; a build that misses one exits 1. Absent: not checked."""
+
+    min_fidelity: float | None = Field(None, ge=0, le=1, description="least agreement with the unsplit model")
+    max_rate_bpe: float | None = Field(None, gt=0, description="most bits a feature element on the wire")
+    max_edge_bytes: Bytes | None = Field(None, description='most bytes of the edge half: 5000000, "5MB", "800KiB"')
+    max_edge_ms: float | None = Field(None, gt=0, description="most milliseconds of the head on the edge device")
