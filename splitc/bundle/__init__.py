@@ -1,0 +1,23 @@
+"""The output of a build: written whole or not at all, read with every byte checked. ``FORMAT.md`` is the law."""
+
+from __future__ import annotations
+
+from splitc.bundle.manifest import FileEntry, Manifest, pair_id
+from splitc.bundle.read import Bundle, open_bundle
+from splitc.bundle.staging import staging
+from splitc.bundle.strict_json import canonical_json, parse_json
+from splitc.bundle.write import add_files, write_bundle, write_manifest
+
+__all__ = [
+    "Bundle",
+    "FileEntry",
+    "Manifest",
+    "add_files",
+    "canonical_json",
+    "open_bundle",
+    "pair_id",
+    "parse_json",
+    "staging",
+    "write_bundle",
+    "write_manifest",
+]

@@ -1,0 +1,52 @@
+"""JSON as bundles hold it: one spelling for each value when written, no surprises when read."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NoReturn
+
+from splitc.errors import BundleError
+
+
+def canonical_json(value: object) -> bytes:
+    """ASCII, keys sorted, two spaces a level, one newline at the end. FORMAT.md §2.
+
+    Raises:
+        ValueError: A number is not finite, or the value is not JSON.
+    """
+    return (json.dumps(value, sort_keys=True, indent=2, allow_nan=False) + "\n").encode("ascii")
+
+
+def parse_json(data: bytes, what: str) -> Any:
+    """Parse bytes that nobody vouches for.
+
+    Args:
+        data: At most as many bytes as the caller is ready to hold.
+        what: How messages name the document.
+
+    Raises:
+        BundleError: Not UTF-8, not JSON, a key twice in one object, a number that is not finite, or nesting too deep.
+    """
+    try:
+        return json.loads(data.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
+    except UnicodeDecodeError as error:
+        raise BundleError(f"{what}: is not UTF-8 text (byte {error.start}).") from None
+    except json.JSONDecodeError as error:
+        raise BundleError(f"{what}: is not JSON: {error.msg} at line {error.lineno}, column {error.colno}.") from None
+    except RecursionError:
+        raise BundleError(f"{what}: is nested too deeply.") from None
+    except ValueError as error:
+        raise BundleError(f"{what}: is refused: {error}.") from None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    table = dict(pairs)
+    if len(table) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"the key {twice[:60]!r} stands twice in one object")
+    return table
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a JSON number")
