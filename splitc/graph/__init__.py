@@ -1,0 +1,34 @@
+"""ONNX in and out: load, find and prove cuts, split into head and tail, merge back, save."""
+
+from __future__ import annotations
+
+from splitc.graph.candidates import CandidateCut, Candidates, RejectedCut, check_codable, enumerate_cuts
+from splitc.graph.cut import Cut, check_cut
+from splitc.graph.extract import Halves, split
+from splitc.graph.files import save, to_bytes
+from splitc.graph.flops import node_flops
+from splitc.graph.merge import fix_names, merge
+from splitc.graph.model import Model, load, model_from_ir
+from splitc.graph.strip import has_comments, strip
+
+__all__ = [
+    "CandidateCut",
+    "Candidates",
+    "Cut",
+    "Halves",
+    "Model",
+    "RejectedCut",
+    "check_codable",
+    "check_cut",
+    "enumerate_cuts",
+    "fix_names",
+    "has_comments",
+    "load",
+    "merge",
+    "model_from_ir",
+    "node_flops",
+    "save",
+    "split",
+    "strip",
+    "to_bytes",
+]

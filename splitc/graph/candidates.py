@@ -1,0 +1,272 @@
+"""List the cuts of a model, and why other values are none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import onnx_ir as ir
+
+from splitc.errors import CutError
+from splitc.graph.cut import Cut, cut_label, resolve, separates, shorten, sides_of
+from splitc.graph.flops import node_flops
+from splitc.graph.flow import Flow, is_random
+from splitc.graph.model import Model
+from splitc.graph.sweep import Boundary, Totals, Uses, boundaries, totals_of, uses_of
+from splitc.graph.tensors import (
+    dims_of,
+    dtype_name,
+    parameters_of,
+    symbols_of,
+    uncodable_reason,
+    unknown_reason,
+    wire_bytes_of,
+)
+
+MULTI_BUDGET = 1_000_000
+"""Nodes that the examination of multi-tensor cuts may visit; the cheapest boundaries come first."""
+MULTI_LIMIT = 256
+
+
+@dataclass(frozen=True)
+class CandidateCut:
+    """One cut that a codec can take.
+
+    Attributes:
+        names, shapes, dtypes: Of the tensors that cross.
+        wire_bytes: Of all of them as float32, dynamic dimensions taken as 1.
+        head_flops, tail_flops: Of either half, 2 per multiply-accumulate.
+        head_parameters, tail_parameters: Of either half; shared initializers count in both.
+        position: Topological position of the last node of the head; orders the list.
+    """
+
+    names: tuple[str, ...]
+    shapes: tuple[tuple[int | str, ...], ...]
+    dtypes: tuple[str, ...]
+    wire_bytes: int
+    head_flops: int
+    tail_flops: int
+    head_parameters: int
+    tail_parameters: int
+    position: int
+
+
+@dataclass(frozen=True)
+class RejectedCut:
+    """Values that are no cut for a codec, and why."""
+
+    names: tuple[str, ...]
+    reason: str
+
+
+class Candidates(NamedTuple):
+    """Every cut found, by position, and every one refused."""
+
+    candidates: tuple[CandidateCut, ...]
+    rejected: tuple[RejectedCut, ...]
+
+
+def enumerate_cuts(model: Model, max_tensors: int = 4) -> Candidates:
+    """All single-tensor cuts, and the cheap minimal cuts of up to ``max_tensors`` that a sweep meets.
+
+    Single-tensor cuts are complete. Multi-tensor cuts are the minimal ones among the boundaries of the
+    topological order, cheapest first within a fixed budget of work, so that a graph of 20,000 nodes takes seconds.
+    """
+    flow, uses = model.flow, uses_of(model.flow)
+    totals, ends = totals_of(flow, uses), _Ends(flow, uses)
+    found: list[CandidateCut] = []
+    rejected: list[RejectedCut] = []
+    several: dict[frozenset[ir.Value], Boundary] = {}
+    dominator: ir.Value | None = None
+    for boundary in boundaries(flow, uses, max(max_tensors, 1)):
+        for value in boundary.crossing[-_new_count(flow, boundary) :]:
+            reason = _single_reason(flow, ends, boundary, value)
+            if reason:
+                rejected.append(RejectedCut((value.name or "",), reason))
+        if boundary.count == 1:
+            dominator = boundary.crossing[0]
+            if not _single_reason(flow, ends, boundary, dominator):
+                found.append(_single(boundary, totals, dominator))
+        elif 1 < boundary.count <= max_tensors and dominator not in boundary.crossing:
+            several.setdefault(frozenset(boundary.crossing), boundary)
+    more, refused = _multi(flow, several.values())
+    rejected += [RejectedCut((value,), _INNER) for value in sorted(flow.inner_names)]
+    return Candidates(tuple(sorted([*found, *more], key=_order)), (*rejected, *refused))
+
+
+def check_codable(model: Model, cut: Cut | Sequence[str]) -> None:
+    """Refuse a cut with a tensor that a codec cannot take, and name a usable cut nearby.
+
+    Raises:
+        CutError: A tensor that crosses is not floating point.
+    """
+    names = cut.names if isinstance(cut, Cut) else tuple(cut)
+    values = resolve(model.flow, names)
+    reason = next(filter(None, map(uncodable_reason, values)), None)
+    if reason is None:
+        return
+    usable = enumerate_cuts(model).candidates
+    if not usable:
+        raise CutError(f"{cut_label(names)}: {reason}; this model has no cut of float tensors.")
+    place = _last_position(model.flow, values)
+    near = min(usable, key=lambda one: (abs(one.position - place), len(one.names)))
+    raise CutError(f"{cut_label(names)}: {reason}: choose {', '.join(near.names)}.")
+
+
+_INNER = "inside a subgraph (If, Loop or Scan), which is never cut"
+
+
+class _Ends:
+    """For messages: from which input a value comes, and which reader leads to which output."""
+
+    def __init__(self, flow: Flow, uses: Uses) -> None:
+        self.root: dict[ir.Value, ir.Value] = {value: value for value in flow.inputs}
+        self.reader: dict[ir.Value, ir.Value] = {}
+        self.sink: dict[ir.Value, ir.Value] = {value: value for value in flow.outputs}
+        for node, read in zip(flow.nodes, flow.reads, strict=True):
+            origin = next((self.root[value] for value in read if value in self.root), None)
+            if origin is not None:
+                self.root.update(dict.fromkeys(node.outputs, origin))
+        for node, read in zip(reversed(flow.nodes), reversed(flow.reads), strict=True):
+            end = next((value for value in node.outputs if value in self.sink), None)
+            if end is None:
+                continue
+            for value in read:
+                if value in uses.made and value not in self.reader:  # the last reader comes first in this order
+                    self.reader[value] = end
+                    self.sink.setdefault(value, self.sink[end])
+
+    def path(self, value: ir.Value) -> str:
+        """``input -> value -> reader -> output``, the steps between left out."""
+        steps = [self.root.get(value), value, self.reader.get(value), self.sink.get(value)]
+        names = list(dict.fromkeys(step.name or "?" for step in steps if step is not None))
+        return shorten(names)
+
+
+def _new_count(flow: Flow, boundary: Boundary) -> int:
+    made = flow.nodes[boundary.position].outputs
+    return sum(value in made for value in boundary.crossing)
+
+
+def _single_reason(flow: Flow, ends: _Ends, boundary: Boundary, value: ir.Value) -> str | None:
+    """Why the newest value of a boundary is no cut by itself, or None."""
+    unknown = unknown_reason(value)
+    if unknown:
+        return unknown
+    if boundary.count > 1:
+        other = boundary.witness or next(one for one in boundary.crossing if one is not value)
+        return f"leaks via {ends.path(other)}: value {other.name!r} also crosses"
+    if not boundary.wanted <= symbols_of(value):
+        missing = sorted(boundary.wanted - symbols_of(value))
+        return (
+            f"the tail needs the dynamic dimension {missing[0]!r} as an int64 shape, which value {value.name!r} lacks"
+        )
+    if all(output is value for output in flow.outputs):
+        return "it is the only output of the model, so the tail would be empty"
+    return _alone(uncodable_reason(value))
+
+
+def _alone(reason: str | None) -> str | None:
+    return None if reason is None else reason.replace("also crosses and is", "is")
+
+
+class _Load(NamedTuple):
+    head_flops: int
+    tail_flops: int
+    head_parameters: int
+    tail_parameters: int
+
+
+def _candidate(values: Sequence[ir.Value], load: _Load, position: int) -> CandidateCut:
+    return CandidateCut(
+        names=tuple(value.name or "" for value in values),
+        shapes=tuple(dims_of(value) or () for value in values),
+        dtypes=tuple(dtype_name(value.dtype) for value in values),
+        wire_bytes=sum(map(wire_bytes_of, values)),
+        **load._asdict(),
+        position=position,
+    )
+
+
+def _single(boundary: Boundary, totals: Totals, value: ir.Value) -> CandidateCut:
+    at = boundary.position
+    load = _Load(totals.head_flops[at], totals.tail_flops[at], totals.head_parameters[at], totals.tail_parameters[at])
+    return _candidate((value,), load, at)
+
+
+def _multi(flow: Flow, several: Iterable[Boundary]) -> tuple[list[CandidateCut], list[RejectedCut]]:
+    """Examine boundaries where several values cross, cheapest first."""
+    found: dict[frozenset[ir.Value], CandidateCut] = {}
+    rejected = []
+    flops = [node_flops(node) for node in flow.nodes]
+    ordered = sorted(several, key=lambda one: (sum(map(wire_bytes_of, one.crossing)), one.position))
+    for boundary in ordered[: min(MULTI_LIMIT, 1 + MULTI_BUDGET // max(len(flow.nodes), 1))]:
+        reason = _several_reason(flow, boundary)
+        if reason:
+            rejected.append(RejectedCut(tuple(value.name or "" for value in boundary.crossing), reason))
+            continue
+        if not _is_minimal(flow, boundary.crossing):
+            continue
+        for values in (boundary.crossing, tuple(_cheapest_upstream(flow, value) for value in boundary.crossing)):
+            if frozenset(values) not in found and not any(map(uncodable_reason, values)):
+                found[frozenset(values)] = _candidate(values, _load(flow, flops, values), _last_position(flow, values))
+    return list(found.values()), rejected
+
+
+def _several_reason(flow: Flow, boundary: Boundary) -> str | None:
+    values = boundary.crossing
+    reason = next(filter(None, map(unknown_reason, values)), None) or next(
+        filter(None, map(uncodable_reason, values)), None
+    )
+    if reason:
+        return reason
+    dims = frozenset[str]().union(*(symbols_of(value) for value in values))
+    if not boundary.wanted <= dims:
+        return f"the tail needs the dynamic dimension {min(boundary.wanted - dims)!r} as an int64 shape"
+    if all(output in values for output in flow.outputs):
+        return "these are all outputs of the model, so the tail would be empty"
+    return None
+
+
+def _is_minimal(flow: Flow, values: Sequence[ir.Value]) -> bool:
+    """Whether no member can be left out."""
+    return not any(separates(flow, [other for other in values if other is not value]) for value in values)
+
+
+def _cheapest_upstream(flow: Flow, value: ir.Value) -> ir.Value:
+    """The smallest value on the unbranched chain that ends in ``value``: a branch is cheapest at its waist."""
+    best = value
+    while True:
+        node = value.producer()
+        data = [one for one in flow.reads[flow.position[node]] if one in flow.varying] if node is not None else []
+        if node is None or len(data) != 1 or len(node.outputs) != 1 or is_random(node):
+            return best
+        value = data[0]
+        if value.producer() is None or value.is_graph_output() or flow.readers[value] != 1 or unknown_reason(value):
+            return best
+        if wire_bytes_of(value) < wire_bytes_of(best) and symbols_of(value) >= symbols_of(best):
+            best = value
+
+
+def _load(flow: Flow, flops: Sequence[int], values: Sequence[ir.Value]) -> _Load:
+    sides = sides_of(flow, values)
+    return _Load(
+        sum(flops[index] for index in sides.head),
+        sum(flops[index] for index in sides.tail),
+        _parameters(flow, sides.head),
+        _parameters(flow, sides.tail),
+    )
+
+
+def _parameters(flow: Flow, nodes: Iterable[int]) -> int:
+    return sum(map(parameters_of, {value for index in nodes for value in flow.reads[index] if value.is_initializer()}))
+
+
+def _last_position(flow: Flow, values: Iterable[ir.Value]) -> int:
+    """Topological position of the last producer; -1 for inputs of the model."""
+    return max(-1 if (node := value.producer()) is None else flow.position[node] for value in values)
+
+
+def _order(candidate: CandidateCut) -> tuple[int, int, tuple[str, ...]]:
+    return candidate.position, len(candidate.names), candidate.names

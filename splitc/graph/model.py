@@ -1,0 +1,141 @@
+"""A loaded model: the graph, where it came from, and its dataflow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import onnx_ir as ir
+import onnx_ir.passes.common as common
+
+from splitc.errors import GraphError
+from splitc.graph.files import fingerprint, read
+from splitc.graph.flops import node_flops
+from splitc.graph.flow import Flow, flow_of
+from splitc.graph.shapes import bind_inputs, infer
+from splitc.graph.tensors import parameters_of, spec_of, unknown_reason
+from splitc.types import Shape, TensorSpec
+
+FIRST_OPSET = 9
+OLDEST_IR_VERSION = 4
+"""Below this, initializers must be listed as inputs; raising it changes no operator."""
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """An inlined, sorted, shape-inferred model. Nobody changes ``ir_model`` after this is made.
+
+    Attributes:
+        ir_model: The graph; external weights stay memory-mapped.
+        sha256: Of the model file, or of its file and external data together; "" when made in memory.
+        path: The file it was read from.
+    """
+
+    ir_model: ir.Model
+    sha256: str = ""
+    path: Path | None = None
+
+    @cached_property
+    def flow(self) -> Flow:
+        """What depends on what."""
+        return flow_of(self.ir_model.graph)
+
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        """The data inputs; initializers that are listed as inputs are not among them."""
+        return tuple(spec_of(value) for value in self.flow.inputs)
+
+    @property
+    def outputs(self) -> tuple[TensorSpec, ...]:
+        """The outputs whose shape is known."""
+        return tuple(spec_of(value) for value in self.flow.outputs if unknown_reason(value) is None)
+
+    @property
+    def values(self) -> tuple[TensorSpec, ...]:
+        """Every tensor of known shape that depends on a data input, in topological order."""
+        known = (value for value in self.flow.values.values() if value in self.flow.varying)
+        return tuple(spec_of(value) for value in known if unknown_reason(value) is None)
+
+    @property
+    def nodes(self) -> int:
+        """Number of nodes of the top graph."""
+        return len(self.flow.nodes)
+
+    @cached_property
+    def parameters(self) -> int:
+        """Trained numbers in the initializers of all graphs."""
+        return sum(parameters_of(value) for graph in self.ir_model.graphs() for value in graph.initializers.values())
+
+    @cached_property
+    def flops(self) -> int:
+        """Floating-point operations of one inference, 2 per multiply-accumulate, dynamic dimensions as 1."""
+        return sum(node_flops(node) for node in self.flow.nodes)
+
+
+def load(path: Path | str, shapes: Mapping[str, Shape] | None = None) -> Model:
+    """Read a model; external data is memory-mapped and never read whole.
+
+    Args:
+        path: An ONNX file, opset 9 or later.
+        shapes: Input name -> dimensions, to fix dynamic ones or to name them.
+
+    Raises:
+        GraphError: The file is absent or not a sound ONNX model, its external data is missing or lies outside
+            its folder, or ``shapes`` contradicts it.
+    """
+    path = Path(path)
+    ir_model, files = read(path)
+    model = model_from_ir(ir_model, shapes, label=str(path))
+    return Model(model.ir_model, fingerprint(path, files), path)
+
+
+def model_from_ir(ir_model: ir.Model, shapes: Mapping[str, Shape] | None = None, label: str = "model") -> Model:
+    """Inline functions, sort, apply ``shapes`` and infer the rest. ``ir_model`` is changed in place.
+
+    Raises:
+        GraphError: The graph is not sound, or ``shapes`` contradicts it.
+    """
+    _refuse_opset(ir_model, label)
+    try:
+        if ir_model.functions:
+            common.InlinePass()(ir_model)
+        ir_model.graph.sort()
+    except ValueError as error:
+        raise GraphError(f"{label}: {_sentence(error)}; export the model again.") from error
+    common.RemoveInitializersFromInputsPass()(ir_model)
+    ir_model.ir_version = max(ir_model.ir_version or 0, OLDEST_IR_VERSION)
+    model = Model(ir_model)
+    _refuse_unsound(model, label)
+    bind_inputs(ir_model.graph, shapes or {}, label)
+    infer(ir_model)
+    return model
+
+
+def _refuse_opset(ir_model: ir.Model, label: str) -> None:
+    version = ir_model.opset_imports.get("")
+    if version is not None and version < FIRST_OPSET:
+        raise GraphError(f"{label}: opset {version} is too old; convert the model to opset {FIRST_OPSET} or later.")
+
+
+def _refuse_unsound(model: Model, label: str) -> None:
+    try:
+        flow = model.flow
+    except GraphError as error:
+        raise GraphError(f"{label}: {error}") from error
+    if not flow.nodes or not flow.outputs:
+        raise GraphError(f"{label}: the graph has no nodes or no outputs; is this an ONNX model?")
+    if not flow.inputs:
+        raise GraphError(f"{label}: the graph has no data input, so there is nothing to split.")
+    untyped = next((value for value in flow.inputs if value.type is None), None)
+    if untyped is not None:
+        raise GraphError(f"{label}: input {untyped.name!r} has no type; export the model again.")
+    known = {*flow.values.values()}
+    loose = next((value for value in flow.outputs if value not in known), None)
+    if loose is not None:
+        raise GraphError(f"{label}: nothing produces output {loose.name!r}; export the model again.")
+
+
+def _sentence(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".;")

@@ -1,0 +1,33 @@
+"""What every pass is: a frozen dataclass whose fields are its options, called with a model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import onnx_ir as ir
+
+
+@dataclass(frozen=True, eq=False)
+class PassResult:
+    """What a pass did.
+
+    Attributes:
+        model: The new model; the one passed in is unchanged.
+        changed: Whether it differs.
+        notes: Short sentences for the report.
+    """
+
+    model: ir.Model
+    changed: bool
+    notes: tuple[str, ...] = ()
+
+
+class Pass(Protocol):
+    """Graph in, graph out."""
+
+    name: str
+
+    def __call__(self, model: ir.Model) -> PassResult:
+        """Apply the pass to a copy of ``model``."""
+        ...
