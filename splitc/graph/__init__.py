@@ -9,6 +9,7 @@ from splitc.graph.files import save, to_bytes
 from splitc.graph.flops import node_flops
 from splitc.graph.merge import fix_names, merge
 from splitc.graph.model import Model, load, model_from_ir
+from splitc.graph.price import head_nodes, price_cut
 from splitc.graph.strip import has_comments, strip
 
 __all__ = [
@@ -23,10 +24,12 @@ __all__ = [
     "enumerate_cuts",
     "fix_names",
     "has_comments",
+    "head_nodes",
     "load",
     "merge",
     "model_from_ir",
     "node_flops",
+    "price_cut",
     "save",
     "split",
     "strip",

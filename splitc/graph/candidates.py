@@ -210,8 +210,17 @@ def _multi(flow: Flow, several: Iterable[Boundary]) -> tuple[list[CandidateCut],
             continue
         for values in (boundary.crossing, tuple(_cheapest_upstream(flow, value) for value in boundary.crossing)):
             if frozenset(values) not in found and not any(map(uncodable_reason, values)):
-                found[frozenset(values)] = _candidate(values, _load(flow, flops, values), _last_position(flow, values))
+                found[frozenset(values)] = _describe(flow, flops, values)
     return list(found.values()), rejected
+
+
+def describe_cut(flow: Flow, values: Sequence[ir.Value]) -> CandidateCut:
+    """A proven cut with its bytes, FLOPs and parameters."""
+    return _describe(flow, [node_flops(node) for node in flow.nodes], values)
+
+
+def _describe(flow: Flow, flops: Sequence[int], values: Sequence[ir.Value]) -> CandidateCut:
+    return _candidate(values, _load(flow, flops, values), _last_position(flow, values))
 
 
 def _several_reason(flow: Flow, boundary: Boundary) -> str | None:

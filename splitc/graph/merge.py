@@ -25,18 +25,12 @@ def merge(head: ir.Model, tail: ir.Model) -> ir.Model:
     _share_initializers(whole.graph, rest.graph)
     given = {value.name: value for value in whole.graph.outputs}
     names = [value.name for value in rest.graph.outputs]
-    for value in rest.graph.inputs:
-        ir.convenience.replace_all_uses_with(value, given[value.name], replace_graph_outputs=True)
-    outputs = list(rest.graph.outputs)
-    moved = list(rest.graph.initializers.values())
+    outputs = [given[value.name] if value.is_graph_input() else value for value in rest.graph.outputs]
     rest.graph.outputs.clear()
     whole.graph.outputs.clear()
-    rest.graph.initializers.clear()
-    nodes = list(rest.graph)
-    rest.graph.remove(nodes)
-    whole.graph.extend(nodes)
-    for value in moved:
-        whole.graph.initializers[value.name or ""] = value
+    for value in rest.graph.inputs:
+        ir.convenience.replace_all_uses_with(value, given[value.name])
+    _move(rest.graph, whole.graph)
     whole.graph.outputs.extend(outputs)
     whole.opset_imports.update({**rest.opset_imports, **whole.opset_imports})
     fix_names(whole)
@@ -75,13 +69,24 @@ def _refuse_strangers(head: ir.Model, tail: ir.Model) -> None:
             raise GraphError(f"merge: the head has opset {ours} and the tail {theirs}; convert one of them.")
 
 
+def _move(source: ir.Graph, target: ir.Graph) -> None:
+    """Move nodes and initializers to the end of another graph."""
+    initializers, nodes = dict(source.initializers), list(source)
+    source.initializers.clear()
+    source.remove(nodes)
+    target.extend(nodes)
+    target.initializers.update(initializers)
+
+
 def _share_initializers(ours: ir.Graph, theirs: ir.Graph) -> None:
     """Point ``theirs`` at our equal constants; give the unequal ones of the same name another."""
     taken = {*_names(ours), *_names(theirs)}
     for name, value in list(theirs.initializers.items()):
         twin = ours.initializers.get(name)
-        if twin is not None and _same_tensor(twin.const_value, value.const_value):
-            ir.convenience.replace_all_uses_with(value, twin, replace_graph_outputs=True)
+        if twin is not None and value.is_graph_output():
+            twin.name = _fresh(name, taken)
+        elif twin is not None and _same_tensor(twin.const_value, value.const_value):
+            ir.convenience.replace_all_uses_with(value, twin)
             del theirs.initializers[name]
         elif twin is not None:
             value.name = _fresh(name, taken)

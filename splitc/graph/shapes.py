@@ -11,6 +11,7 @@ import onnx_ir.passes.common as common
 
 from splitc.errors import GraphError
 from splitc.graph.fold import fold_shape_arithmetic
+from splitc.graph.gaps import fill_gaps
 from splitc.registry import nearest
 from splitc.types import Shape
 
@@ -42,9 +43,15 @@ def infer(model: ir.Model) -> None:
     and reshapes as a dozen integer nodes, which plain inference does not see through.
     """
     scratch = model.clone()
+    declared = {value: value.shape for node in scratch.graph for value in node.outputs}
     for _ in range(MAX_ROUNDS):
+        for node in scratch.graph:
+            for value in node.outputs:
+                value.shape = declared[value]
         _infer_once(scratch)
-        if not fold_shape_arithmetic(scratch):
+        learned = fill_gaps(scratch.graph)
+        declared.update(learned)
+        if not fold_shape_arithmetic(scratch) and not learned:
             break
     found = {value.name or "": value for value in common_values(scratch.graph)}
     for value in common_values(model.graph):
