@@ -2,7 +2,16 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
 #include "crc32c.hpp"
+#include "packing.hpp"
+#include "range_coder.hpp"
+#include "rans.hpp"
+#include "rans_model.hpp"
 #include "span.hpp"
 
 namespace nb = nanobind;
@@ -11,8 +20,49 @@ using namespace nb::literals;
 namespace {
 
 using Bytes = nb::ndarray<const std::uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+template <typename T>
+using Chunk = nb::ndarray<const T, nb::ndim<3>, nb::c_contig, nb::device::cpu>;
+template <typename T>
+using NewChunk = nb::ndarray<nb::numpy, T, nb::ndim<3>>;
 
 splitc::ByteSpan span_of(const Bytes& bytes) { return {bytes.data(), bytes.size()}; }
+
+template <typename T>
+splitc::Span<const T> span_of(const Chunk<T>& chunk) {
+  return {chunk.data(), chunk.size()};
+}
+
+template <typename T>
+splitc::ChunkShape shape_of(const Chunk<T>& chunk) {
+  return {chunk.shape(0), chunk.shape(1), chunk.shape(2)};
+}
+
+void check_shape(const splitc::ChunkShape& shape) {
+  if (shape.size() == 0) splitc::refuse_argument("an empty chunk cannot be coded.");
+}
+
+template <typename T>
+void check_bits(unsigned bits) {
+  const unsigned most = 8 * sizeof(T);
+  if (bits < 1 || bits > most)
+    splitc::refuse_argument(std::to_string(bits) + " bits per symbol, must be 1.." + std::to_string(most) + ".");
+}
+
+nb::bytes bytes_from(const std::vector<std::uint8_t>& data) { return nb::bytes(data.data(), data.size()); }
+
+/// Runs `fill(Span<T>)` without the GIL on new memory and hands that memory to numpy.
+template <typename T, typename Fill>
+NewChunk<T> new_chunk(const splitc::ChunkShape& shape, const Fill& fill) {
+  check_shape(shape);
+  auto memory = std::make_unique<T[]>(shape.size());
+  {
+    nb::gil_scoped_release release;
+    fill(splitc::Span<T>{memory.get(), shape.size()});
+  }
+  T* const data = memory.release();
+  nb::capsule owner(data, [](void* p) noexcept { delete[] static_cast<T*>(p); });
+  return NewChunk<T>(data, {shape.planes, shape.height, shape.width}, owner);
+}
 
 std::uint32_t crc32c(const Bytes& data, std::uint32_t crc) {
   const auto span = span_of(data);
@@ -20,9 +70,102 @@ std::uint32_t crc32c(const Bytes& data, std::uint32_t crc) {
   return splitc::crc32c(span, crc);
 }
 
+nb::bytes rans_encode(const splitc::RansModel& model, const Chunk<std::uint8_t>& symbols, std::size_t first_plane) {
+  const auto shape = shape_of(symbols);
+  check_shape(shape);
+  std::vector<std::uint8_t> payload;
+  {
+    nb::gil_scoped_release release;
+    payload = splitc::RansEncoder(model, span_of(symbols), shape, first_plane).encode();
+  }
+  return bytes_from(payload);
+}
+
+NewChunk<std::uint8_t> rans_decode(const splitc::RansModel& model, const Bytes& payload, std::size_t planes,
+                                   std::size_t height, std::size_t width, std::size_t first_plane) {
+  const splitc::ChunkShape shape{planes, height, width};
+  const auto span = span_of(payload);
+  return new_chunk<std::uint8_t>(shape, [&](splitc::Span<std::uint8_t> symbols) {
+    splitc::RansDecoder(model, shape, first_plane).decode(span, symbols);
+  });
+}
+
+template <typename T>
+nb::bytes range_encode(const Chunk<T>& symbols, unsigned bits) {
+  const auto shape = shape_of(symbols);
+  check_shape(shape);
+  check_bits<T>(bits);
+  const auto span = span_of(symbols);
+  std::vector<std::uint8_t> payload;
+  {
+    nb::gil_scoped_release release;
+    payload = splitc::range_encode<T>(span, shape, bits);
+  }
+  return bytes_from(payload);
+}
+
+template <typename T>
+NewChunk<T> range_decode(const Bytes& payload, unsigned bits, std::size_t planes, std::size_t height,
+                         std::size_t width) {
+  const splitc::ChunkShape shape{planes, height, width};
+  const auto span = span_of(payload);
+  check_bits<T>(bits);
+  return new_chunk<T>(shape, [&](splitc::Span<T> symbols) { splitc::range_decode<T>(span, shape, bits, symbols); });
+}
+
+template <typename T>
+nb::bytes pack_bits(const Chunk<T>& symbols, unsigned bits) {
+  check_bits<T>(bits);
+  const auto span = span_of(symbols);
+  std::vector<std::uint8_t> packed;
+  {
+    nb::gil_scoped_release release;
+    packed = splitc::pack_bits<T>(span, bits);
+  }
+  return bytes_from(packed);
+}
+
+template <typename T>
+NewChunk<T> unpack_bits(const Bytes& packed, unsigned bits, std::size_t planes, std::size_t height,
+                        std::size_t width) {
+  check_bits<T>(bits);
+  const auto span = span_of(packed);
+  return new_chunk<T>({planes, height, width},
+                      [&](splitc::Span<T> symbols) { splitc::unpack_bits<T>(span, bits, symbols); });
+}
+
+void raise_splitc_error(const std::exception_ptr& pointer, void*) {
+  try {
+    std::rethrow_exception(pointer);
+  } catch (const splitc::Error& error) {
+    const char* name = error.kind() == splitc::Error::Kind::kBitstream ? "BitstreamError" : "CodecError";
+    PyErr_SetString(nb::module_::import_("splitc.errors").attr(name).ptr(), error.what());
+  }
+}
+
 }  // namespace
 
 NB_MODULE(_core, m) {
   m.doc() = "Native coders of splitc; splitc.codec.entropy is their public face.";
+  nb::register_exception_translator(raise_splitc_error);
+
   m.def("crc32c", &crc32c, "data"_a, "crc"_a = 0);
+
+  nb::class_<splitc::RansModel>(m, "RansModel")
+      .def("__init__",
+           [](splitc::RansModel* self, const Bytes& tables) { new (self) splitc::RansModel(span_of(tables)); },
+           "tables"_a)
+      .def_prop_ro("bits", &splitc::RansModel::bits)
+      .def_prop_ro("channels", &splitc::RansModel::channels)
+      .def("encode", &rans_encode, "symbols"_a, "first_plane"_a)
+      .def("decode", &rans_decode, "payload"_a, "planes"_a, "height"_a, "width"_a, "first_plane"_a);
+
+  m.def("range_encode", &range_encode<std::uint8_t>, "symbols"_a, "bits"_a);
+  m.def("range_encode", &range_encode<std::uint16_t>, "symbols"_a, "bits"_a);
+  m.def("range_decode_u8", &range_decode<std::uint8_t>, "payload"_a, "bits"_a, "planes"_a, "height"_a, "width"_a);
+  m.def("range_decode_u16", &range_decode<std::uint16_t>, "payload"_a, "bits"_a, "planes"_a, "height"_a, "width"_a);
+  m.def("pack_bits", &pack_bits<std::uint8_t>, "symbols"_a, "bits"_a);
+  m.def("pack_bits", &pack_bits<std::uint16_t>, "symbols"_a, "bits"_a);
+  m.def("unpack_bits_u8", &unpack_bits<std::uint8_t>, "packed"_a, "bits"_a, "planes"_a, "height"_a, "width"_a);
+  m.def("unpack_bits_u16", &unpack_bits<std::uint16_t>, "packed"_a, "bits"_a, "planes"_a, "height"_a, "width"_a);
 }

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar, Protocol
 
+from splitc.errors import CodecError
 from splitc.registry import Component
 from splitc.types import Symbols
 
@@ -66,3 +67,43 @@ class EntropyCoder(Component):
             CodecError: ``bits`` above ``max_bits``, or ``tables`` are not this coder's (they may come from a stranger).
         """
         raise NotImplementedError
+
+
+def check_samples(coder: EntropyCoder, samples: Sequence[Symbols], bits: int) -> None:
+    """Refuse calibration symbols that cannot be learnt from.
+
+    Raises:
+        CodecError: ``bits`` out of range, no samples, unequal channels, or a symbol that does not fit.
+    """
+    check_bits(coder, bits)
+    if not samples:
+        raise CodecError(f"{coder.name}: needs calibration samples, got none.")
+    for index, sample in enumerate(samples):
+        if sample.ndim != 3 or sample.size == 0:
+            raise CodecError(f"{coder.name}: sample {index} has shape {list(sample.shape)}, must be [C, H, W].")
+        if sample.shape[0] != samples[0].shape[0]:
+            raise CodecError(
+                f"{coder.name}: sample {index} has {sample.shape[0]} channels, sample 0 has {samples[0].shape[0]}."
+            )
+        if int(sample.max()) >> bits:
+            raise CodecError(f"{coder.name}: sample {index} holds symbol {int(sample.max())}, does not fit {bits} bits.")
+
+
+def check_bits(coder: EntropyCoder, bits: int) -> None:
+    """Refuse a symbol width that ``coder`` cannot code.
+
+    Raises:
+        CodecError: ``bits`` outside 1..max_bits.
+    """
+    if not 1 <= bits <= coder.max_bits:
+        raise CodecError(f"{coder.name}: {bits} bits per symbol, must be 1..{coder.max_bits}.")
+
+
+def check_no_tables(coder: EntropyCoder, tables: bytes) -> None:
+    """Refuse tables given to a coder that has none.
+
+    Raises:
+        CodecError: ``tables`` is not empty.
+    """
+    if tables:
+        raise CodecError(f"{coder.name}: takes no tables, got {len(tables)} bytes.")

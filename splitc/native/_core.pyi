@@ -1,0 +1,33 @@
+"""The native coders. Errors are :class:`splitc.errors.CodecError` (arguments) and ``BitstreamError`` (payloads)."""
+
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+_U8: TypeAlias = npt.NDArray[np.uint8]
+_U16: TypeAlias = npt.NDArray[np.uint16]
+_Bytes: TypeAlias = bytes | bytearray | memoryview | _U8
+
+def crc32c(data: _Bytes, crc: int = 0) -> int:
+    """CRC-32C of ``data``, continued from ``crc``."""
+
+class RansModel:
+    """Tables of the rANS coder, expanded. Immutable and thread-safe."""
+
+    def __init__(self, tables: _Bytes) -> None: ...
+    @property
+    def bits(self) -> int: ...
+    @property
+    def channels(self) -> int: ...
+    def encode(self, symbols: npt.NDArray[np.unsignedinteger], first_plane: int) -> bytes: ...
+    def decode(self, payload: _Bytes, planes: int, height: int, width: int, first_plane: int) -> _U8: ...
+
+def range_encode(symbols: _U8 | _U16, bits: int) -> bytes: ...
+def range_decode_u8(payload: _Bytes, bits: int, planes: int, height: int, width: int) -> _U8: ...
+def range_decode_u16(payload: _Bytes, bits: int, planes: int, height: int, width: int) -> _U16: ...
+def pack_bits(symbols: _U8 | _U16, bits: int) -> bytes:
+    """``ceil(count * bits / 8)`` bytes, least significant bit first."""
+
+def unpack_bits_u8(packed: _Bytes, bits: int, planes: int, height: int, width: int) -> _U8: ...
+def unpack_bits_u16(packed: _Bytes, bits: int, planes: int, height: int, width: int) -> _U16: ...
