@@ -1,0 +1,337 @@
+"""Packets: symbols of one inference as bytes, checked. Obeys FORMAT.md sections 2 to 4.
+
+    packet = header, then for every chunk of every tensor: size, checksum, payload
+
+A decoder knows the tensor table (:class:`StreamLayout`) from its bundle's contract, or reads it from a packet that
+carries it. Nothing is allocated before the sizes that ask for it have been checked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from splitc.codec.byte_fields import FieldReader, varint
+from splitc.codec.description import (
+    MAX_DESCRIPTION_BYTES,
+    TensorDescription,
+    describe,
+    read_description,
+)
+from splitc.codec.entropy import ChunkCoder, EntropyCoder
+from splitc.codec.planes import PlaneView, chunk_planes, planes_of, tensor_of
+from splitc.errors import BitstreamError, CodecError
+from splitc.native import _core
+from splitc.types import Symbols
+
+MAGIC = b"\x9dS"
+VERSION = 1
+KEYFRAME = 0x01
+INLINE = 0x02
+TAG_BYTES = 4
+CHECKSUM_BYTES = 4
+MAX_SEQUENCE = 2**32 - 1
+DEFAULT_MAX_ELEMENTS = 1 << 26
+"""Most elements of one tensor that :func:`read_packet` decodes unless told otherwise."""
+
+
+@dataclass(frozen=True)
+class TensorLayout:
+    """What both ends know of one tensor.
+
+    Attributes:
+        shape: Sizes; None where the packet says.
+        bits: Bits per symbol, 1..16.
+        coder: The entropy coder's options.
+        tables: What ``coder`` learnt in calibration; empty if it learns nothing.
+        channel_axis: Axis whose planes are alike from packet to packet; None if there is none.
+        quantizer: Quantizer and parameters as the codec wrote them; only carried.
+    """
+
+    shape: tuple[int | None, ...]
+    bits: int
+    coder: EntropyCoder
+    tables: bytes = b""
+    channel_axis: int | None = None
+    quantizer: bytes = b""
+
+    def __post_init__(self) -> None:
+        self.description.check()
+
+    @cached_property
+    def description(self) -> TensorDescription:
+        """The tensor's entry in the tensor table."""
+        return describe(self.shape, self.channel_axis, self.bits, self.coder.wire_id, self.tables, self.quantizer)
+
+    @cached_property
+    def chunk_coder(self) -> ChunkCoder:
+        """The prepared coder.
+
+        Raises:
+            CodecError: The tables do not fit.
+        """
+        return self.coder.open(self.bits, self.description.channels, self.tables)
+
+
+@dataclass(frozen=True)
+class StreamLayout:
+    """Tensors in packet order, and the pair they belong to.
+
+    Attributes:
+        tensors: 1..16 tensors.
+        pair_tag: First four bytes of the pair id. Empty outside a bundle: then the layout itself makes the tag.
+    """
+
+    tensors: tuple[TensorLayout, ...]
+    pair_tag: bytes = b""
+
+    def __post_init__(self) -> None:
+        if len(self.pair_tag) not in (0, TAG_BYTES):
+            raise CodecError(f"pair_tag has {len(self.pair_tag)} bytes, must have {TAG_BYTES} or none.")
+
+    @cached_property
+    def description(self) -> bytes:
+        """The tensor table, FORMAT.md section 3."""
+        from splitc.codec.description import write_description
+
+        return write_description([tensor.description for tensor in self.tensors])
+
+    @cached_property
+    def digest(self) -> bytes:
+        """SHA-256 of the tensor table: every checksum starts from it."""
+        return hashlib.sha256(self.description).digest()
+
+    @property
+    def tag(self) -> bytes:
+        """Pair_Tag of this layout's packets."""
+        return self.pair_tag or self.digest[:TAG_BYTES]
+
+
+@dataclass(frozen=True)
+class Header:
+    """A packet's header as read, before it is compared with any layout.
+
+    Attributes:
+        pair_tag: Four bytes.
+        sequence: 0..2**32 - 1.
+        is_keyframe: Decodes without earlier packets.
+        tensors: The tensor table, if the packet carries it.
+        description: Its bytes; empty if the packet carries none.
+    """
+
+    pair_tag: bytes
+    sequence: int
+    is_keyframe: bool
+    tensors: tuple[TensorDescription, ...] | None
+    description: bytes
+
+
+@dataclass(frozen=True)
+class Packet:
+    """A decoded packet: symbols in layout order, each with its tensor's shape."""
+
+    symbols: tuple[Symbols, ...]
+    sequence: int
+    is_keyframe: bool
+    pair_tag: bytes
+
+
+# -- writing -------------------------------------------------------------------------------------------------------
+
+
+def write_packet(
+    layout: StreamLayout,
+    symbols: Sequence[Symbols],
+    *,
+    sequence: int = 0,
+    is_keyframe: bool = True,
+    inline: bool = False,
+) -> bytes:
+    """Code one packet.
+
+    Args:
+        layout: The tensors.
+        symbols: One array a tensor; uint8 up to 8 bits, uint16 above, every value below ``2**bits``.
+        sequence: Number of this packet in its stream.
+        is_keyframe: It decodes without earlier packets.
+        inline: Put the tensor table into the packet, so that it describes itself.
+
+    Raises:
+        CodecError: The symbols do not fit the layout.
+    """
+    if len(symbols) != len(layout.tensors):
+        raise CodecError(f"packet has {len(symbols)} tensors, the layout {len(layout.tensors)}.")
+    if not 0 <= sequence <= MAX_SEQUENCE:
+        raise CodecError(f"sequence {sequence} is outside 0..{MAX_SEQUENCE}.")
+    for index, (tensor, array) in enumerate(zip(layout.tensors, symbols, strict=True)):
+        _check_symbols(index, tensor, array)
+    header = _header_bytes(layout, symbols, sequence, (KEYFRAME if is_keyframe else 0) | (INLINE if inline else 0))
+    seed = _core.crc32c(header, _core.crc32c(layout.digest))
+    chunks = [chunk for index in range(len(symbols)) for chunk in _coded_chunks(layout, symbols, index, seed)]
+    sized = [varint(len(payload)) + checksum + payload for checksum, payload in chunks[:-1]]
+    return b"".join([header, *sized, *chunks[-1]])
+
+
+def _check_symbols(index: int, tensor: TensorLayout, array: Symbols) -> None:
+    wanted = np.uint8 if tensor.bits <= 8 else np.uint16
+    if array.dtype != wanted:
+        raise CodecError(f"tensor {index}: symbols are {array.dtype}, must be {np.dtype(wanted)} at {tensor.bits} bits.")
+    sizes_fit = len(array.shape) == len(tensor.shape) and all(
+        want is None or got == want for got, want in zip(array.shape, tensor.shape, strict=True)
+    )
+    if not sizes_fit or array.size == 0:
+        raise CodecError(f"tensor {index}: symbols have shape {list(array.shape)}, must be {_shape_text(tensor.shape)}.")
+    tensor.description.check_size(array.shape)
+
+
+def _shape_text(shape: Sequence[int | None]) -> str:
+    return "[" + ", ".join("?" if size is None else str(size) for size in shape) + "]"
+
+
+def _header_bytes(layout: StreamLayout, symbols: Sequence[Symbols], sequence: int, flags: int) -> bytes:
+    header = struct.pack("<2sBB4s", MAGIC, VERSION, flags, layout.tag) + varint(sequence)
+    if flags & INLINE:
+        header += varint(len(layout.description)) + layout.description
+    for tensor, array in zip(layout.tensors, symbols, strict=True):
+        dynamic = [size for size, want in zip(array.shape, tensor.shape, strict=True) if want is None]
+        header += b"".join(varint(size) for size in dynamic)
+    return header
+
+
+def _coded_chunks(
+    layout: StreamLayout, symbols: Sequence[Symbols], index: int, seed: int
+) -> Iterator[tuple[bytes, bytes]]:
+    """(Checksum, Payload) of every chunk of tensor ``index``."""
+    tensor = layout.tensors[index]
+    planes = planes_of(symbols[index], tensor.channel_axis)
+    step = chunk_planes(planes.shape)
+    for number, first in enumerate(range(0, len(planes), step)):
+        payload = tensor.chunk_coder.encode(planes[first : first + step], first)
+        yield struct.pack("<I", _checksum(seed, index, number, payload)), payload
+
+
+def _checksum(seed: int, tensor: int, chunk: int, payload: bytes | memoryview) -> int:
+    return _core.crc32c(payload, _core.crc32c(struct.pack("<BI", tensor, chunk), seed))
+
+
+# -- reading -------------------------------------------------------------------------------------------------------
+
+
+def read_header(data: bytes) -> Header:
+    """Read a packet's header, knowing nothing.
+
+    Raises:
+        BitstreamError: Not a packet of this version.
+    """
+    return _read_header(FieldReader(data, "bitstream"))
+
+
+def read_packet(layout: StreamLayout, data: bytes, *, max_elements: int = DEFAULT_MAX_ELEMENTS) -> Packet:
+    """Decode one packet.
+
+    Args:
+        layout: What the packet must be of.
+        data: The whole packet and nothing else.
+        max_elements: Refuse a tensor with more elements than this before allocating it.
+
+    Raises:
+        BitstreamError: The bytes are not a packet that ``write_packet`` made with this layout.
+    """
+    reader = FieldReader(data, "bitstream")
+    header = _read_header(reader)
+    _check_same_layout(layout, header)
+    shapes = [_read_shape(reader, index, tensor, max_elements) for index, tensor in enumerate(layout.tensors)]
+    views = [PlaneView.of(shape, tensor.channel_axis) for shape, tensor in zip(shapes, layout.tensors, strict=True)]
+    seed = _core.crc32c(reader.read_so_far(), _core.crc32c(layout.digest))
+    payloads = _read_payloads(reader, views, seed)
+    symbols = tuple(
+        tensor_of(_decode_tensor(index, tensor, view, payloads[index]), shape, tensor.channel_axis)
+        for index, (tensor, view, shape) in enumerate(zip(layout.tensors, views, shapes, strict=True))
+    )
+    return Packet(symbols, header.sequence, header.is_keyframe, header.pair_tag)
+
+
+def _read_header(reader: FieldReader) -> Header:
+    if reader.take("Magic", len(MAGIC)) != MAGIC:
+        reader.refuse("Magic", f"is not {MAGIC.hex()}: not a splitc packet")
+    version = reader.u8("Version")
+    if version != VERSION:
+        reader.refuse("Version", f"is {version}, this splitc reads {VERSION}")
+    flags = reader.u8("Flags")
+    if flags & ~(KEYFRAME | INLINE):
+        reader.refuse("Flags", f"is 0x{flags:02x}; bits 2 to 7 must be zero")
+    tag = bytes(reader.take("Pair_Tag", TAG_BYTES))
+    sequence = reader.varint("Sequence", 0, MAX_SEQUENCE)
+    if not flags & INLINE:
+        return Header(tag, sequence, bool(flags & KEYFRAME), None, b"")
+    size = reader.varint("Description_Size", 1, MAX_DESCRIPTION_BYTES)
+    start = reader.offset
+    tensors = read_description(reader)
+    if reader.offset != start + size:
+        reader.refuse("Description_Size", f"is {size}, the tensor table has {reader.offset - start} bytes")
+    return Header(tag, sequence, bool(flags & KEYFRAME), tensors, reader.read_so_far()[start:])
+
+
+def _check_same_layout(layout: StreamLayout, header: Header) -> None:
+    if header.pair_tag != layout.tag:
+        whose = "this pair's" if layout.pair_tag else "this codec's"
+        raise BitstreamError(
+            f"bitstream: Pair_Tag at offset 4 is {header.pair_tag.hex()}, {whose} is {layout.tag.hex()}: "
+            "the packet belongs to another build; use the two halves of one bundle."
+        )
+    if header.tensors is not None and header.description != layout.description:
+        raise BitstreamError("bitstream: the packet's tensor table differs from this decoder's layout.")
+
+
+def _read_shape(reader: FieldReader, index: int, tensor: TensorLayout, max_elements: int) -> tuple[int, ...]:
+    shape = tuple(
+        reader.varint(f"Size of axis {axis} of tensor {index}", 1, max_elements) if size is None else size
+        for axis, size in enumerate(tensor.shape)
+    )
+    elements = 1
+    for size in shape:
+        elements *= size
+    if elements > max_elements:
+        reader.refuse(f"Shape of tensor {index}", f"has {elements} elements, at most {max_elements} are allowed")
+    return shape
+
+
+def _read_payloads(reader: FieldReader, views: Sequence[PlaneView], seed: int) -> list[list[memoryview]]:
+    """Payloads by tensor and chunk, every checksum verified."""
+    counts = [view.chunks for view in views]
+    if sum(counts) * CHECKSUM_BYTES > reader.left:
+        reader.refuse("Checksum", f"of {sum(counts)} chunks cannot fit, {reader.left} bytes left (truncated)")
+    places = [(tensor, chunk) for tensor, count in enumerate(counts) for chunk in range(count)]
+    payloads: list[list[memoryview]] = [[] for _ in views]
+    for tensor, chunk in places:
+        is_last = (tensor, chunk) == places[-1]
+        size = reader.left - CHECKSUM_BYTES if is_last else reader.varint("Payload_Size", 0, reader.left)
+        stored = reader.u32("Checksum")
+        payload = reader.take("Payload", size)
+        if stored != _checksum(seed, tensor, chunk, payload):
+            raise BitstreamError(
+                f"bitstream: Checksum of chunk {chunk} of tensor {tensor} before offset {reader.offset} does not match "
+                "(damaged or truncated, or written with another layout or other tables)."
+            )
+        payloads[tensor].append(payload)
+    return payloads
+
+
+def _decode_tensor(index: int, tensor: TensorLayout, view: PlaneView, payloads: Sequence[memoryview]) -> Symbols:
+    """All planes ``[planes, H, W]`` of one tensor."""
+    planes: Symbols = np.empty((view.planes, view.height, view.width), np.uint8 if tensor.bits <= 8 else np.uint16)
+    for chunk, payload in enumerate(payloads):
+        first, last = view.chunk_bounds(chunk)
+        try:
+            part = tensor.chunk_coder.decode(payload, (last - first, view.height, view.width), first)
+        except BitstreamError as error:
+            raise BitstreamError(f"bitstream: Payload of chunk {chunk} of tensor {index}: {error}") from error
+        if len(payloads) == 1:
+            return part
+        planes[first:last] = part
+    return planes
