@@ -1,21 +1,29 @@
 """One TensorRT-RTX build in one process: a JSON request on stdin, a JSON answer on stdout.
 
-A process of its own because a build that failed can change the bytes of the next one in the same process.
-
     request  {model, plan, compute_capabilities: [86, ...], shapes: {input: [min, opt, max]},
               inputs: [{name, dtype, shape}], outputs: [...]}
     answer   {ok, errors: [sentence], versions: {name: version}, plan_bytes}
 
-Exit status: 0 built, 1 the model is refused, 3 the trt-rtx extra is missing.
+``plan`` is written in place; the caller names a file aside and renames it. Exit status: 0 built, 1 the model is
+refused, 3 the trt-rtx extra is missing.
+
+Equal requests should give equal bytes, and two things stand in the way. A build that failed can change the next one in
+the same process, hence a process of its own. And the order of a plan's parts follows the addresses of the builder's
+objects; so the process starts itself again with no address randomization, one CPU, a small environment and a request
+without the caller's paths. Where the system forbids the first (Docker's default seccomp profile does), some models give
+one of several equivalent plans.
 """
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import importlib.metadata
+import importlib.util
 import json
 import os
 import sys
+import tempfile
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -38,6 +46,10 @@ _DTYPES = {
 }
 _MAGIC = b"vtrt"
 _SIZE_AT = 0x10
+_ADDR_NO_RANDOMIZE = 0x0040000
+_START = "import runpy, sys; runpy.run_path(sys.argv[1], run_name='__builder__')"  # not -m: that loads the package
+_MODULES = ("onnxruntime_ep_nv_tensorrt_rtx", "tensorrt_rtx_bindings")
+_PLAN_FD = 3
 _NO_DRIVER = "cudaError"  # every error is followed by one about the missing driver, which is true and beside the point
 
 
@@ -56,11 +68,8 @@ def versions() -> dict[str, str]:
     return found
 
 
-def build(request: dict[str, Any]) -> int:
-    """Write ``request["plan"]``.
-
-    Returns:
-        Its size in bytes.
+def build(request: dict[str, Any]) -> bytes:
+    """The plan of ``request["model"]``, which is in the current folder.
 
     Raises:
         ImportError: The extra is missing.
@@ -69,6 +78,7 @@ def build(request: dict[str, Any]) -> int:
     trt = _load()
     logger = _make_logger(trt)
     builder = trt.Builder(logger)
+    builder.max_threads = 1
     network = builder.create_network(0)
     _parse(trt, network, logger, request["model"])
     _check_contract(network, request)
@@ -76,7 +86,7 @@ def build(request: dict[str, Any]) -> int:
     plan = builder.build_serialized_network(network, config)
     if plan is None:
         raise RefusedError(*(logger.errors or ["TensorRT-RTX gave no plan and no reason"]))
-    return _write_plan(Path(request["plan"]), bytes(memoryview(plan)))
+    return bytes(memoryview(plan))
 
 
 def check_header(plan: bytes) -> None:
@@ -154,22 +164,42 @@ def _config(trt: Any, builder: Any, request: dict[str, Any]) -> Any:
     return config
 
 
-def _write_plan(path: Path, plan: bytes) -> int:
-    check_header(plan)
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(plan)
-    os.replace(part, path)
-    return len(plan)
+def start_builder(request: dict[str, Any]) -> None:
+    """Become the builder: its request on stdin names no folder, the plan is open as ``_PLAN_FD``."""
+    model = Path(request["model"])
+    plan = os.open(request["plan"], os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o644)
+    with tempfile.TemporaryFile() as file:
+        file.write(json.dumps({**request, "model": f"/proc/self/cwd/{model.name}", "plan": ""}).encode())
+        file.seek(0)
+        os.dup2(file.fileno(), 0)
+    os.dup2(plan, _PLAN_FD)
+    os.set_inheritable(_PLAN_FD, True)  # dup2 leaves the flag alone when it is the same number
+    os.chdir(model.parent)
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    ctypes.CDLL(None).personality(_ADDR_NO_RANDOMIZE)
+    os.execve(sys.executable, [sys.executable, "-c", _START, __file__], _small_environment())
 
 
-def main() -> int:
-    """Answer one request."""
+def _small_environment() -> dict[str, str]:
+    """Where the two wheels are, and nothing that differs from one caller to the next."""
+    specs = [importlib.util.find_spec(module) for module in _MODULES]
+    folders = {str(Path(spec.origin).parents[1]) for spec in specs if spec and spec.origin}
+    kept = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
+    return {**kept, "PYTHONHASHSEED": "0", "PYTHONPATH": os.pathsep.join(sorted(folders))}
+
+
+def answer_request() -> int:
+    """The builder: read the request, write the plan and the answer; the exit status."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # native libraries print to stdout, which belongs to the answer
-    answer: dict[str, Any] = {"ok": False, "errors": [], "versions": versions()}
+    answer: dict[str, Any] = {"ok": False, "errors": []}
     status = 1
     try:
-        answer |= {"plan_bytes": build(json.load(sys.stdin)), "ok": True}
+        plan = build(json.load(sys.stdin))
+        check_header(plan)
+        with os.fdopen(_PLAN_FD, "wb") as file:
+            file.write(plan)
+        answer |= {"plan_bytes": len(plan), "ok": True}
         status = 0
     except RefusedError as error:
         answer["errors"] = list(error.args)
@@ -177,10 +207,12 @@ def main() -> int:
         answer["errors"] = [f"the trt-rtx extra is missing ({error}): pip install 'splitc[trt-rtx]'"]
         status = 3
     with answers:
-        json.dump(answer, answers)
+        json.dump({**answer, "versions": versions()}, answers)
         answers.write("\n")
     return status
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    start_builder(json.load(sys.stdin))
+if __name__ == "__builder__":
+    sys.exit(answer_request())

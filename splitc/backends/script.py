@@ -43,9 +43,12 @@ mv -f "$engine.part" "$engine"
 
 _RTX = """\
 PYTHON=${{PYTHON:-python3}}
+engine={engine}
+trap 'rm -f "$engine.part"' EXIT
 "$PYTHON" -m splitc.backends._rtx_build <<'REQUEST'
 {request}
 REQUEST
+mv -f "$engine.part" "$engine"
 """
 
 
@@ -82,7 +85,7 @@ def rtx_recipe(backend: str, target: Target, digests: Mapping[str, str], request
     """Build with TensorRT-RTX, ahead of time, on any x86-64 Linux that has the extra."""
     text = json.dumps(request, sort_keys=True)
     title = f"Builds {engine_path(target)} with TensorRT-RTX; no GPU needed, run it from any folder."
-    script = _checked(title, target, digests) + _RTX.format(request=text)
+    script = _checked(title, target, digests) + _RTX.format(engine=shlex.quote(engine_path(target)), request=text)
     command = f"pip install 'splitc[trt-rtx]' && sh {shlex.quote(script_path(target))}"
     return Recipe(script, command, cache_key(backend, target, digests, [text]))
 

@@ -88,13 +88,15 @@ class TensorRTRTX(Backend):
 
     def _built(self, job: _Job) -> EngineRecord:
         plan = job.out_dir / job.target.folder / "model.engine"
+        part = plan.with_name("model.engine.part")
         plan.parent.mkdir(parents=True, exist_ok=True)
-        answer = _ask({**job.request, "model": str(job.model_path), "plan": str(plan)}, self.timeout_s)
+        answer = _ask({**job.request, "model": str(job.model_path), "plan": str(part)}, self.timeout_s)
         if not answer.ok:
-            for stale in ("model.engine", "model.engine.part", "build.json"):
-                plan.with_name(stale).unlink(missing_ok=True)
+            for stale in (part, plan, plan.with_name("build.json")):
+                stale.unlink(missing_ok=True)
             reason = f"tensorrt_rtx refuses {job.model_path.name}: {_sentence(answer.errors)}"
             return job.record(self, "failed", reason=reason, versions=answer.versions)
+        part.replace(plan)
         made = {"sha256": sha256_of(plan), "engine_bytes": plan.stat().st_size, "versions": answer.versions}
         write_build_json(job.out_dir, job.target, {**job.build_json(self), **made})
         return job.record(self, "built", path=engine_path(job.target), **made)
@@ -118,7 +120,7 @@ class _Job:
         digests = model_digests(model_path, interface)
         request: dict[str, object] = {
             "model": target.in_bundle(model_path.name),
-            "plan": engine_path(target),
+            "plan": f"{engine_path(target)}.part",
             "compute_capabilities": sorted(set(target.compute_capabilities)),
             "shapes": profile_from_target(interface, target),
             "inputs": [spec.model_dump() for spec in interface.inputs],
@@ -130,7 +132,7 @@ class _Job:
     def build_json(self, backend: Backend) -> dict[str, object]:
         sources = {self.target.in_bundle(name): digest for name, digest in self.digests.items()}
         identity = {"backend": backend.name, "target": self.target.device, "cache_key": self.recipe.cache_key}
-        return {**self.request, **identity, "sources": sources}
+        return {**self.request, **identity, "plan": engine_path(self.target), "sources": sources}
 
     def record(self, backend: Backend, status: Status, **details: object) -> EngineRecord:
         interface = {"inputs": self.interface.inputs, "outputs": self.interface.outputs}
@@ -149,16 +151,15 @@ def _foreign_reason(target: Target, foreign: list[int]) -> str:
 def _ask(request: dict[str, object], timeout_s: int) -> Answer:
     """Run one build process and read its answer; every way it can end becomes an Answer."""
     command = [sys.executable, "-m", "splitc.backends._rtx_build"]
+    document = json.dumps(request).encode()
     try:
-        done = subprocess.run(
-            command, input=json.dumps(request), capture_output=True, text=True, timeout=timeout_s, env=_environment()
-        )
+        done = subprocess.run(command, input=document, capture_output=True, timeout=timeout_s, env=_environment())
     except subprocess.TimeoutExpired:
         return Answer(ok=False, errors=(f"no plan after {timeout_s} s; raise timeout_s or simplify the model",))
     try:
         return Answer.model_validate_json(done.stdout)
     except ValidationError:
-        tail = " ".join(done.stderr.split())[-300:]
+        tail = " ".join(done.stderr.decode(errors="replace").split())[-300:]
         return Answer(
             ok=False, errors=(f"the build process ended with status {done.returncode}: {tail or 'no output'}",)
         )
