@@ -196,7 +196,7 @@ def _parse(text: str, shown_path: str) -> tuple[dict[str, Any], dict[KeyPath, in
 def _name_from(path: Path) -> str:
     """A bundle name from the file's: what a name cannot hold becomes a dash."""
     stem = path.name.removesuffix(".toml").removesuffix(".lock")
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", stem).lstrip("._-")[:64] or "unnamed"
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("._-")[:64] or "unnamed"
 
 
 def _get(table: Any, path: KeyPath) -> Any:

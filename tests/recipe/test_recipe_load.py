@@ -1,0 +1,393 @@
+"""A recipe loads with its defaults, or every fault in it is named with its line."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from splitc.errors import CapabilityError, RecipeError
+from splitc.recipe import CodecSection, Recipe, load_recipe
+
+MODEL = '[model]\nsource = "m.onnx"\n'
+KNOWN = {
+    "quantizers": ["uniform", "log"],
+    "entropy_coders": ["rans", "zstd"],
+    "backends": ["onnxruntime", "null"],
+    "devices": ["jetson-orin-nano", "l4"],
+}
+
+
+@pytest.fixture
+def load(tmp_path, monkeypatch):
+    """Load TOML text from r.toml in the working folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def load(text: str, *overrides: str) -> Recipe:
+        Path("r.toml").write_text(text, encoding="utf-8")
+        return load_recipe("r.toml", overrides, **KNOWN)
+
+    return load
+
+
+def refusal(load, error, *arguments):
+    with pytest.raises(error) as caught:
+        load(*arguments)
+    return str(caught.value)
+
+
+def test_only_the_model_is_required(load):
+    recipe = load(MODEL)
+    assert recipe == Recipe(model={"source": "m.onnx"}, name="r")
+    assert recipe.split.at == "auto"
+    assert recipe.codec == CodecSection(quantizer="uniform", bits=4, scope="channel", entropy="rans")
+    assert recipe.base == Path()
+    assert recipe.resolve("m.onnx") == Path("m.onnx")
+
+
+def test_every_key_of_a_full_recipe(load):
+    recipe = load(
+        """
+        schema = 1
+        name = "resnet50-orin-l4"
+        [model]
+        source = "zoo:resnet50"
+        sha256 = "ABCDEFabcdef0123456789abcdef0123456789abcdef0123456789abcdef0123"
+        shapes = { image = "Nx3x224x224", mask = [1, "H", "W"], state = "[1, 2, H]" }
+        dims = { N = { min = 1, opt = 2, max = 8 }, H = 7, W = { min = 3 } }
+        [data]
+        calibration = ["calib/*.jpg", "package:skimage/data/*.png"]
+        verification = "held"
+        crops = 5
+        preprocess = { resize = 256, crop = 224, mean = [0.485, 0.456, 0.406], std = [0.229, 0.224, 0.225] }
+        labels = "labels.csv"
+        task = "features"
+        [split]
+        at = ["layer3.5/out", "b"]
+        objective = "uplink"
+        pin_edge = ["stem*"]
+        pin_cloud = "fc"
+        min_depth = 0.5
+        candidates = 3
+        max_tensors = 2
+        [link]
+        uplink_mbps = 20
+        rtt_ms = 0
+        [codec]
+        profile = "fast"
+        quantizer = "log"
+        bits = 16
+        scope = "tensor"
+        reconstruction = "midpoint"
+        entropy = "zstd"
+        [weights.edge]
+        precision = "fp32"
+        [target.edge]
+        device = "jetson-orin-nano"
+        backend = "null"
+        compute_capabilities = [80, 86, 89, 120]
+        [gate]
+        min_fidelity = 0.99
+        max_rate_bpe = 1
+        max_edge_bytes = "800KiB"
+        max_edge_ms = 20
+        """
+    )
+    assert recipe.model.shapes == {"image": ("N", 3, 224, 224), "mask": (1, "H", "W"), "state": (1, 2, "H")}
+    assert {name: (d.min, d.opt, d.max) for name, d in recipe.model.dims.items()} == {
+        "N": (1, 2, 8),
+        "H": (7, 7, 7),
+        "W": (3, 3, 3),
+    }
+    assert recipe.model.sha256 is not None
+    assert recipe.model.sha256.startswith("abcdefabcdef")
+    assert recipe.data.verification == ("held",)
+    assert recipe.split.pin_cloud == ("fc",)
+    assert recipe.target.edge.compute_capabilities == (80, 86, 89, 120)
+    assert recipe.target.cloud.backend == "onnxruntime"
+    assert recipe.gate.max_edge_bytes == 800 * 1024
+
+
+def test_all_faults_at_once_in_the_order_of_the_file(load):
+    text = """schema = 1
+[model]
+sauce = "x"
+[data]
+calibation = "calib/*.jpg"
+crops = 100
+[codec]
+bits = 4.5
+quantizer = "unifrom"
+entropy = "mix"
+gop = 3
+[target.edge]
+device = "l5"
+"""
+    assert refusal(load, RecipeError, text, "codec.scop=tensor").splitlines() == [
+        "--set codec.scop: unknown key 'scop'. Did you mean 'scope'? Known: bits, entropy, gop, hevc_qp, profile, "
+        "quantizer, reconstruction, scope, temporal, tiling, transform.",
+        "r.toml:2  model.source: is required: model.source names an .onnx file or zoo:NAME.",
+        "r.toml:3  model.sauce: unknown key 'sauce'. Did you mean 'source'? Known: dims, sha256, shapes, source, url.",
+        "r.toml:5  data.calibation: unknown key 'calibation'. Did you mean 'calibration'? Known: calibration, crops, "
+        "labels, preprocess, task, verification.",
+        "r.toml:6  data.crops: must be at most 25, got 100.",
+        "r.toml:8  codec.bits: must be a whole number, got 4.5.",
+        "r.toml:9  codec.quantizer: unknown quantizer 'unifrom'. Did you mean 'uniform'? Known: log, uniform.",
+        "r.toml:10  codec.entropy: 'mix' is not built in this version of splitc; use one of rans, zstd.",
+        "r.toml:11  codec.gop: 3 is not built in this version of splitc; leave it out: every frame is coded alone.",
+        "r.toml:13  target.edge.device: unknown device 'l5'. Did you mean 'l4'? Known: jetson-orin-nano, l4.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("[split]\nat = []", 'split.at: must be "auto" or at least one tensor name, got [].'),
+        ('[split]\nat = ["a", "a"]', "split.at: lists 'a' twice."),
+        ("[split]\nat = [1.5]", "split.at: must be text or a list of texts, got 1.5."),
+        ('[split]\nat = ""', "split.at: must be text without control characters, and not empty, got ''."),
+        ("[split]\nmin_depth = 2", "split.min_depth: must be at most 1, got 2."),
+        ("[split]\nmin_depth = nan", "split.min_depth: must be a finite number, got nan."),
+        ("[split]\ncandidates = true", "split.candidates: must be a whole number, got true."),
+        ('[split]\nobjective = "speed"', "split.objective: 'speed' is not a choice. Known: energy, latency, uplink."),
+        ("[link]\nuplink_mbps = 0", "link.uplink_mbps: must be above 0, got 0."),
+        ("[link]\nrtt_ms = inf", "link.rtt_ms: must be a finite number, got inf."),
+        ('[link]\nrtt_ms = "1"', "link.rtt_ms: must be a number, got '1'."),
+        ("link = 3", "link: must be a table, got 3."),
+        ("[data]\npreprocess = {mean = [1, 2]}", "data.preprocess.mean[2]: item 3 is missing."),
+        ("[data]\npreprocess = {mean = [1,2,3,4]}", "data.preprocess.mean: must have 3 items, got 4."),
+        ("[data]\npreprocess = {std = [0,1,1]}", "data.preprocess: must have std above 0, got [0.0, 1.0, 1.0]."),
+        ("[data]\npreprocess = {scale = inf}", "data.preprocess: must hold finite numbers."),
+        (
+            '[data]\npreprocess = {channels = "rbg"}',
+            "data.preprocess.channels: 'rbg' is not a choice. Did you mean 'rgb'? Known: bgr, rgb.",
+        ),
+        ('[data]\ncalibration = "package:x"', 'must look like "package:NAME/glob" and stay inside the package'),
+        ('[data]\ncalibration = "package:x/../y"', 'must look like "package:NAME/glob" and stay inside the package'),
+        ("[data]\nlabels = 3", "data.labels: must be text in quotes, got 3."),
+        ("[codec]\nbits = 0", "codec.bits: must be at least 1, got 0."),
+        ("[codec]\nquantizer = 3", "codec.quantizer: must be text in quotes, got 3."),
+        (
+            "[weights]\nprecison = 'x'",
+            "weights.precison: unknown key 'precison'. Did you mean 'precision'?",
+        ),
+        (
+            "[weights]\nsparsity = 'none'\nedge = {}",
+            "weights: must be given either for both halves or in [weights.edge] and [weights.cloud], not mixed.",
+        ),
+        ("[gate]\nmax_edge_ms = 0", "gate.max_edge_ms: must be above 0, got 0."),
+        (
+            '[gate]\nmax_edge_bytes = "5M"',
+            'gate.max_edge_bytes: must be a number of bytes above 0, or text such as "5MB" or "800KiB" '
+            "(B, kB, MB, GB, KiB, MiB, GiB), got '5M'.",
+        ),
+        ('[gate]\nmax_edge_bytes = "0.5B"', "must be a whole number of bytes above 0, got '0.5B'."),
+        (
+            "[target.edge]\ncompute_capabilities = [8.9]",
+            "must be a list of whole numbers such as [80, 86, 89, 120], got [8.9].",
+        ),
+        (
+            "[target.edge]\ncompute_capabilities = [8]",
+            "must hold compute capabilities without the dot, 30 to 199 (8.9 is 89), got [8].",
+        ),
+        ("[target.edge]\ncompute_capabilities = [80, 80]", "lists 80 twice."),
+        ("[target.left]", "target.left: unknown key 'left'. Known: cloud, edge."),
+        ("[codec]\n'a b' = 1", "codec.'a b': unknown key 'a b'."),
+    ],
+)
+def test_one_fault_and_its_line(load, line, message):
+    text = f"{MODEL}{line}" if line.startswith("[") else f"{line}\n{MODEL}"
+    found = refusal(load, RecipeError, text)
+    assert found.count("\n") == 0
+    assert message in found
+    expected_line = 1 if not line.startswith("[") else 2 + len(line.splitlines())
+    if "weights: must" not in message and "[target.left]" not in line:
+        assert found.startswith(f"r.toml:{expected_line}  ")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('source = "m.pt"', "model.source: must be the path of an .onnx file, or \"zoo:NAME\", got 'm.pt'."),
+        ('source = "a\\u0000.onnx"', "model.source: must be text without control characters, and not empty, got"),
+        ('source = "m.onnx"\nsha256 = "12"', "model.sha256: must be 64 hexadecimal digits, got '12'."),
+        (
+            'source = "m.onnx"\nshapes = {i = "1x-3"}',
+            "model.shapes: 'i' must be a shape such as \"Nx3x224x224\" or [\"N\", 3, 224, 224], got '1x-3'.",
+        ),
+        ('source = "m.onnx"\nshapes = {i = [0]}', "model.shapes: 'i' has dimension 0; a dimension is a size from 1 to"),
+        ('source = "m.onnx"\nshapes = {i = "maxx3"}', "(write names that hold an x in a list)."),
+        ('source = "m.onnx"\nshapes = "1x3"', 'must be a table, or texts such as "image:[1,3,H,W]" or "image:1x3x224'),
+        ('source = "m.onnx"\nshapes = ["i:1", "i:2"]', "model.shapes: names 'i' twice."),
+        ('source = "m.onnx"\nshapes = 3', "model.shapes: must be a table, got 3."),
+        ('source = "m.onnx"\ndims.N = {min = 2, max = 1}', "model.dims.N: must have min <= opt <= max, got 2, 2, 1."),
+        ('source = "m.onnx"\ndims.N.mn = 2', "model.dims.N.mn: unknown key 'mn'. Did you mean 'min'?"),
+        ('source = "m.onnx"\ndims.N = "x"', "model.dims.N: must be a table, got 'x'."),
+    ],
+)
+def test_model_faults(load, line, message):
+    found = refusal(load, RecipeError, f"[model]\n{line}\n")
+    assert message in found
+    assert found.startswith(f"r.toml:{1 + len(line.splitlines())}  ")
+
+
+def test_newer_schema(load):
+    found = refusal(load, RecipeError, f"schema = 2\n{MODEL}")
+    assert found == "r.toml:1  schema: this version of splitc reads recipes of schema 1, got 2."
+
+
+def test_bad_name(load):
+    found = refusal(load, RecipeError, f'name = "a/b"\n{MODEL}')
+    assert found == "r.toml:1  name: must be 1 to 64 letters, digits, dots, dashes or underscores, got 'a/b'."
+
+
+def test_empty_recipe_says_what_is_needed(load):
+    assert refusal(load, RecipeError, "") == (
+        "r.toml:1  model: is required: model.source names an .onnx file or zoo:NAME."
+    )
+
+
+def test_no_message_names_pydantic_or_repeats_itself(load):
+    found = refusal(load, RecipeError, "[weights]\nprecision = 3\nprune = 4\n")
+    assert len(set(found.splitlines())) == len(found.splitlines())
+    assert "pydantic" not in found
+    assert "Input should" not in found
+
+
+NOT_BUILT = [
+    ('[model]\nsource="m.onnx"\nurl="https://x/m.onnx"', "model.url: 'https://x/m.onnx'", "name it in model.source"),
+    ('[data]\ntask = "detection"', "data.task: 'detection'", 'use "features"'),
+    ('[data]\ntask = "retrieval"', "data.task: 'retrieval'", 'use "features"'),
+    ('[split]\nobjective = "energy"', "split.objective: 'energy'", 'use "latency" or "uplink"'),
+    ('[link]\ntrace = "lte.csv"', "link.trace: 'lte.csv'", "give link.uplink_mbps"),
+    ('[codec]\nprofile = "max"', "codec.profile: 'max'", 'use "fast"'),
+    ('[codec]\nprofile = "balanced"', "codec.profile: 'balanced'", 'use "fast"'),
+    ('[codec]\ntransform = "klt"', "codec.transform: 'klt'", 'use "none"'),
+    ('[codec]\ntemporal = "dpcm"', "codec.temporal: 'dpcm'", 'use "none"'),
+    ("[codec]\ngop = 15", "codec.gop: 15", "leave it out"),
+    ('[codec]\ntiling = "quilt"', "codec.tiling: 'quilt'", "leave it out"),
+    ("[codec]\nhevc_qp = 22", "codec.hevc_qp: 22", "leave it out"),
+    ('[codec]\nentropy = "hevc"', "codec.entropy: 'hevc'", "use one of rans, zstd"),
+    ('[codec]\nquantizer = "binary"', "codec.quantizer: 'binary'", "use one of log, uniform"),
+    ("[weights]\nprune = {conv = 0.9}", "weights.prune: this", "leave it out"),
+    ("[weights.edge]\ncluster = {}", "weights.edge.cluster: this", "leave it out"),
+    ('[weights]\nprecision = "int8"', "weights.precision: 'int8'", 'use "fp32"'),
+    ('[weights.cloud]\nsparsity = "2:4"', "weights.cloud.sparsity: '2:4'", 'use "none"'),
+    ("[recovery]", "recovery: this", "raise codec.bits"),
+    ("[video]", "video: this", "leave the table out"),
+    ('[target.cloud]\nbackend = "tensorrt"', "target.cloud.backend: 'tensorrt'", "use one of null, onnxruntime"),
+]
+
+
+@pytest.mark.parametrize(("text", "place", "instead"), NOT_BUILT, ids=[place for _, place, _ in NOT_BUILT])
+def test_what_is_not_built_is_refused_and_never_ignored(load, text, place, instead):
+    text = text if text.startswith("[model]") else f"{MODEL}{text}"
+    found = refusal(load, CapabilityError, text)
+    line = len(text.splitlines())
+    assert found.startswith(f"r.toml:{line}  {place} is not built in this version of splitc; ")
+    assert instead in found
+    assert found.count("\n") == 0
+    assert found.endswith(".")
+
+
+def test_names_are_not_checked_without_a_list(tmp_path):
+    (tmp_path / "r.toml").write_text(f'{MODEL}[codec]\nquantizer = "mine"\n')
+    assert load_recipe(tmp_path / "r.toml").codec.quantizer == "mine"
+
+
+@pytest.mark.parametrize(
+    ("override", "get", "value"),
+    [
+        ("codec.bits=5", lambda r: r.codec.bits, 5),
+        ("codec.entropy=zstd", lambda r: r.codec.entropy, "zstd"),
+        ('codec.entropy = "zstd"', lambda r: r.codec.entropy, "zstd"),
+        ("split.at=layer3.5/out", lambda r: r.split.at, ("layer3.5/out",)),
+        ("split.at=[layer3.5/out, 495]", lambda r: r.split.at, ("layer3.5/out", "495")),
+        ("split.at=495", lambda r: r.split.at, ("495",)),
+        ("gate.max_edge_bytes=5MB", lambda r: r.gate.max_edge_bytes, 5_000_000),
+        ("target.edge.compute_capabilities=[89]", lambda r: r.target.edge.compute_capabilities, (89,)),
+        ("model.shapes.image=1x3x8x8", lambda r: r.model.shapes, {"image": (1, 3, 8, 8)}),
+        ("model.shapes=image:[1,3,H,W]", lambda r: r.model.shapes, {"image": (1, 3, "H", "W")}),
+        ('model.shapes."a=b"=[1]', lambda r: r.model.shapes, {"a=b": (1,)}),
+        ("codec={bits = 7}", lambda r: r.codec.bits, 7),
+        ("name=2020-01-01", lambda r: r.name, "2020-01-01"),
+        ("data.calibration=[]", lambda r: r.data.calibration, ()),
+    ],
+)
+def test_overrides(load, override, get, value):
+    assert get(load(f"{MODEL}[codec]\nbits = 3\n", override)) == value
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("codec.bit=4", "--set codec.bit: unknown key 'bit'. Did you mean 'bits'? Known: bits, entropy"),
+        ("codec.bits=40", "--set codec.bits: must be at most 16, got 40."),
+        ("codec={bit=4}", "--set codec: bit unknown key 'bit'. Did you mean 'bits'?"),
+        ("codec", "--set codec: must look like key=value, for instance codec.bits=4."),
+        ("=4", "--set '=4': must look like key=value, for instance codec.bits=4."),
+        ("codec.bits=", "--set codec.bits: needs a value after '='."),
+        ("model.source.x=4", "--set model.source.x: model.source is not a table."),
+        ("name.x=4", "--set name.x: must be text in quotes, got {'x': 4}."),
+        ("codec.bits=4\nname=3", "--set codec.bits: must be UTF-8 text without control characters."),
+        ("codec.entropy=\udcff", "--set codec.entropy: must be UTF-8 text without control characters."),
+    ],
+)
+def test_override_faults_name_the_override(load, override, message):
+    found = refusal(load, RecipeError, MODEL, override)
+    assert found.startswith(message)
+    assert found.count("\n") == 0
+
+
+def test_a_later_override_wins_and_a_file_fault_can_be_overridden(load):
+    assert load(f"{MODEL}[codec]\nbits = 99\n", "codec.bits=2", "codec.bits=3").codec.bits == 3
+
+
+def test_unbuilt_override(load):
+    found = refusal(load, CapabilityError, MODEL, "codec.temporal=dpcm")
+    assert found.startswith("--set codec.temporal: 'dpcm' is not built in this version of splitc; use \"none\"")
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"[model]\nsource = \n", "r.toml:2  is not TOML: invalid value."),
+        (b"[model]\nsource = 'a", "r.toml:2  is not TOML: "),
+        (b"a = 1\na = 2\n", "r.toml:2  is not TOML: cannot overwrite a value."),
+        (b"\n\nname = '\xff'\n", "r.toml:3  is not UTF-8 text (byte 0xff)."),
+        (b"a = " + b"[" * 100_000, "r.toml: is nested too deeply."),
+        (b"a = " + b"9" * 5000, "r.toml: is not TOML: "),
+        (b"#" * (1 << 20) + b"##", "r.toml: is larger than 1048576 bytes; a recipe is a small TOML file."),
+    ],
+    ids=["value", "string", "twice", "utf8", "deep", "digits", "huge"],
+)
+def test_files_that_are_no_recipe(tmp_path, monkeypatch, data, message):
+    monkeypatch.chdir(tmp_path)
+    Path("r.toml").write_bytes(data)
+    with pytest.raises(RecipeError) as caught:
+        load_recipe("r.toml")
+    assert str(caught.value).startswith(message)
+
+
+def test_places_that_are_no_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("pipe")
+    for path, message in [
+        ("absent.toml", "absent.toml: no such file."),
+        (".", ".: is a folder; name the .toml file in it."),
+        ("pipe", "pipe: is not a regular file."),
+        ("a\0b", "'a\\x00b': cannot be read: "),
+    ]:
+        with pytest.raises(RecipeError) as caught:
+            load_recipe(path)
+        assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("file_name", "name"),
+    [("resnet 50 (v2).toml", "resnet-50-v2"), ("recipe.lock.toml", "recipe"), ("é.toml", "unnamed")],
+)
+def test_name_comes_from_the_file(tmp_path, file_name, name):
+    (tmp_path / file_name).write_text(MODEL)
+    assert load_recipe(tmp_path / file_name).name == name
