@@ -20,11 +20,11 @@ from splitc.codec.byte_fields import FieldReader, varint
 from splitc.codec.description import (
     MAX_DESCRIPTION_BYTES,
     TensorDescription,
-    describe,
     read_description,
+    write_description,
 )
-from splitc.codec.entropy import ChunkCoder, EntropyCoder
-from splitc.codec.planes import PlaneView, chunk_planes, planes_of, tensor_of
+from splitc.codec.entropy import ChunkCoder
+from splitc.codec.planes import PlaneView, as_planes, chunk_planes, tensor_of
 from splitc.errors import BitstreamError, CodecError
 from splitc.native import _core
 from splitc.types import Symbols
@@ -34,6 +34,7 @@ VERSION = 1
 KEYFRAME = 0x01
 INLINE = 0x02
 TAG_BYTES = 4
+NO_PAIR = bytes(TAG_BYTES)
 CHECKSUM_BYTES = 4
 MAX_SEQUENCE = 2**32 - 1
 DEFAULT_MAX_ELEMENTS = 1 << 26
@@ -47,17 +48,15 @@ class TensorLayout:
     Attributes:
         shape: Sizes; None where the packet says.
         bits: Bits per symbol, 1..16.
-        coder: The entropy coder's options.
-        tables: What ``coder`` learnt in calibration; empty if it learns nothing.
-        channel_axis: Axis whose planes are alike from packet to packet; None if there is none.
-        quantizer: Quantizer and parameters as the codec wrote them; only carried.
+        coder: The prepared entropy coder.
+        channel_axis: Axis of the channels; a tensor without that axis is one plane.
+        quantizer: Quantizer and its parameters as the codec wrote them; only carried.
     """
 
     shape: tuple[int | None, ...]
     bits: int
-    coder: EntropyCoder
-    tables: bytes = b""
-    channel_axis: int | None = None
+    coder: ChunkCoder
+    channel_axis: int = 1
     quantizer: bytes = b""
 
     def __post_init__(self) -> None:
@@ -66,16 +65,10 @@ class TensorLayout:
     @cached_property
     def description(self) -> TensorDescription:
         """The tensor's entry in the tensor table."""
-        return describe(self.shape, self.channel_axis, self.bits, self.coder.wire_id, self.tables, self.quantizer)
-
-    @cached_property
-    def chunk_coder(self) -> ChunkCoder:
-        """The prepared coder.
-
-        Raises:
-            CodecError: The tables do not fit.
-        """
-        return self.coder.open(self.bits, self.description.channels, self.tables)
+        coder = self.coder
+        return TensorDescription(
+            self.shape, self.channel_axis, self.bits, coder.wire_id, coder.tables_hash, self.quantizer
+        )
 
 
 @dataclass(frozen=True)
@@ -84,21 +77,19 @@ class StreamLayout:
 
     Attributes:
         tensors: 1..16 tensors.
-        pair_tag: First four bytes of the pair id. Empty outside a bundle: then the layout itself makes the tag.
+        pair_tag: First four bytes of the pair id. Zeros outside a bundle: then the layout itself makes the tag.
     """
 
     tensors: tuple[TensorLayout, ...]
-    pair_tag: bytes = b""
+    pair_tag: bytes = NO_PAIR
 
     def __post_init__(self) -> None:
-        if len(self.pair_tag) not in (0, TAG_BYTES):
-            raise CodecError(f"pair_tag has {len(self.pair_tag)} bytes, must have {TAG_BYTES} or none.")
+        if len(self.pair_tag) != TAG_BYTES:
+            raise CodecError(f"pair_tag has {len(self.pair_tag)} bytes, must have {TAG_BYTES}.")
 
     @cached_property
     def description(self) -> bytes:
         """The tensor table, FORMAT.md section 3."""
-        from splitc.codec.description import write_description
-
         return write_description([tensor.description for tensor in self.tensors])
 
     @cached_property
@@ -109,7 +100,7 @@ class StreamLayout:
     @property
     def tag(self) -> bytes:
         """Pair_Tag of this layout's packets."""
-        return self.pair_tag or self.digest[:TAG_BYTES]
+        return self.digest[:TAG_BYTES] if self.pair_tag == NO_PAIR else self.pair_tag
 
 
 @dataclass(frozen=True)
@@ -180,12 +171,16 @@ def write_packet(
 def _check_symbols(index: int, tensor: TensorLayout, array: Symbols) -> None:
     wanted = np.uint8 if tensor.bits <= 8 else np.uint16
     if array.dtype != wanted:
-        raise CodecError(f"tensor {index}: symbols are {array.dtype}, must be {np.dtype(wanted)} at {tensor.bits} bits.")
+        raise CodecError(
+            f"tensor {index}: symbols are {array.dtype}, must be {np.dtype(wanted)} at {tensor.bits} bits."
+        )
     sizes_fit = len(array.shape) == len(tensor.shape) and all(
         want is None or got == want for got, want in zip(array.shape, tensor.shape, strict=True)
     )
     if not sizes_fit or array.size == 0:
-        raise CodecError(f"tensor {index}: symbols have shape {list(array.shape)}, must be {_shape_text(tensor.shape)}.")
+        raise CodecError(
+            f"tensor {index}: symbols have shape {list(array.shape)}, must be {_shape_text(tensor.shape)}."
+        )
     tensor.description.check_size(array.shape)
 
 
@@ -208,10 +203,10 @@ def _coded_chunks(
 ) -> Iterator[tuple[bytes, bytes]]:
     """(Checksum, Payload) of every chunk of tensor ``index``."""
     tensor = layout.tensors[index]
-    planes = planes_of(symbols[index], tensor.channel_axis)
+    planes = as_planes(symbols[index], tensor.channel_axis)
     step = chunk_planes(planes.shape)
     for number, first in enumerate(range(0, len(planes), step)):
-        payload = tensor.chunk_coder.encode(planes[first : first + step], first)
+        payload = tensor.coder.encode(planes[first : first + step], first)
         yield struct.pack("<I", _checksum(seed, index, number, payload)), payload
 
 
@@ -279,7 +274,7 @@ def _read_header(reader: FieldReader) -> Header:
 
 def _check_same_layout(layout: StreamLayout, header: Header) -> None:
     if header.pair_tag != layout.tag:
-        whose = "this pair's" if layout.pair_tag else "this codec's"
+        whose = "this codec's" if layout.pair_tag == NO_PAIR else "this pair's"
         raise BitstreamError(
             f"bitstream: Pair_Tag at offset 4 is {header.pair_tag.hex()}, {whose} is {layout.tag.hex()}: "
             "the packet belongs to another build; use the two halves of one bundle."
@@ -328,7 +323,7 @@ def _decode_tensor(index: int, tensor: TensorLayout, view: PlaneView, payloads: 
     for chunk, payload in enumerate(payloads):
         first, last = view.chunk_bounds(chunk)
         try:
-            part = tensor.chunk_coder.decode(payload, (last - first, view.height, view.width), first)
+            part = tensor.coder.decode(payload, (last - first, view.height, view.width), first)
         except BitstreamError as error:
             raise BitstreamError(f"bitstream: Payload of chunk {chunk} of tensor {index}: {error}") from error
         if len(payloads) == 1:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from splitc.codec.byte_fields import FieldReader, varint
+from splitc.codec.entropy.base import TABLES_HASH_BYTES
 from splitc.errors import CodecError
 
 MAX_TENSORS = 16
@@ -16,7 +16,6 @@ MAX_BITS = 16
 MAX_ELEMENTS = 1 << 28
 MAX_QUANTIZER_BYTES = 1 << 20
 MAX_DESCRIPTION_BYTES = 1 << 24
-TABLES_HASH_BYTES = 8
 NO_CHANNEL_AXIS = 255
 
 
@@ -26,7 +25,7 @@ class TensorDescription:
 
     Attributes:
         shape: Sizes; None where the packet says.
-        channel_axis: None if no axis is.
+        channel_axis: Axis of the channels; the rank or above if there is none.
         bits: Bits per symbol.
         entropy_id: Wire id of the entropy coder.
         tables_hash: First eight bytes of the SHA-256 of the coder's tables; zeros if it has none.
@@ -34,15 +33,19 @@ class TensorDescription:
     """
 
     shape: tuple[int | None, ...]
-    channel_axis: int | None
+    channel_axis: int
     bits: int
     entropy_id: int
     tables_hash: bytes
     quantizer: bytes
 
     @property
+    def has_channels(self) -> bool:
+        return self.channel_axis < len(self.shape)
+
+    @property
     def channels(self) -> int:
-        if self.channel_axis is None:
+        if not self.has_channels:
             return 1
         size = self.shape[self.channel_axis]
         assert size is not None  # check() has seen to it
@@ -57,12 +60,14 @@ class TensorDescription:
         rank = len(self.shape)
         if not 1 <= rank <= MAX_RANK:
             raise CodecError(f"a tensor of rank {rank} cannot be coded, must be 1..{MAX_RANK}.")
-        if self.channel_axis is not None and not 0 <= self.channel_axis < rank:
-            raise CodecError(f"channel axis {self.channel_axis} does not exist in rank {rank}.")
-        if self.channel_axis is not None and self.shape[self.channel_axis] is None:
+        if self.channel_axis < 0:
+            raise CodecError(f"channel axis {self.channel_axis} is negative.")
+        if self.has_channels and self.shape[self.channel_axis] is None:
             raise CodecError(f"channel axis {self.channel_axis} has no fixed size.")
         if not 1 <= self.bits <= MAX_BITS:
             raise CodecError(f"{self.bits} bits per symbol, must be 1..{MAX_BITS}.")
+        if not 0 < self.entropy_id <= 255:
+            raise CodecError(f"entropy id {self.entropy_id} must be 1..255.")
         if len(self.quantizer) > MAX_QUANTIZER_BYTES:
             raise CodecError(f"quantizer parameters take {len(self.quantizer)} bytes, at most {MAX_QUANTIZER_BYTES}.")
         self.check_size([1 if size is None else size for size in self.shape])
@@ -71,19 +76,6 @@ class TensorDescription:
         """Refuse an empty tensor and one too large for the format."""
         if not 1 <= math.prod(shape) <= MAX_ELEMENTS or min(shape) < 1:
             raise CodecError(f"shape {list(shape)} must hold 1..{MAX_ELEMENTS} elements.")
-
-
-def describe(
-    shape: tuple[int | None, ...],
-    channel_axis: int | None,
-    bits: int,
-    entropy_id: int,
-    tables: bytes,
-    quantizer: bytes,
-) -> TensorDescription:
-    """The entry of a tensor whose coder uses ``tables``."""
-    tables_hash = hashlib.sha256(tables).digest()[:TABLES_HASH_BYTES] if tables else bytes(TABLES_HASH_BYTES)
-    return TensorDescription(shape, channel_axis, bits, entropy_id, tables_hash, quantizer)
 
 
 def write_description(tensors: Sequence[TensorDescription]) -> bytes:
@@ -101,7 +93,7 @@ def write_description(tensors: Sequence[TensorDescription]) -> bytes:
 
 
 def _entry(tensor: TensorDescription) -> bytes:
-    axis = NO_CHANNEL_AXIS if tensor.channel_axis is None else tensor.channel_axis
+    axis = tensor.channel_axis if tensor.has_channels else NO_CHANNEL_AXIS
     sizes = b"".join(varint(size or 0) for size in tensor.shape)
     head = bytes([len(tensor.shape)]) + sizes + bytes([axis, tensor.bits, tensor.entropy_id])
     return head + tensor.tables_hash + varint(len(tensor.quantizer)) + tensor.quantizer
@@ -128,9 +120,9 @@ def _read_entry(reader: FieldReader) -> TensorDescription:
     bits, entropy_id = reader.u8("Bits"), reader.u8("Entropy_Id")
     tables_hash = bytes(reader.take("Tables_Hash", TABLES_HASH_BYTES))
     quantizer = bytes(reader.take("Quantizer", reader.varint("Quantizer_Size", 0, MAX_QUANTIZER_BYTES)))
-    tensor = TensorDescription(
-        shape, None if axis == NO_CHANNEL_AXIS else axis, bits, entropy_id, tables_hash, quantizer
-    )
+    if axis != NO_CHANNEL_AXIS and axis >= rank:
+        reader.refuse("Channel_Axis", f"is {axis}, must be below {rank}, or {NO_CHANNEL_AXIS}")
+    tensor = TensorDescription(shape, axis, bits, entropy_id, tables_hash, quantizer)
     try:
         tensor.check()
     except CodecError as error:

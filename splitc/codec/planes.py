@@ -16,7 +16,7 @@ CHUNK_ELEMENTS = 1 << 17
 
 @dataclass(frozen=True)
 class PlaneView:
-    """A tensor seen as ``planes`` planes of ``height`` rows of ``width`` symbols; plane p is of channel p % channels."""
+    """A tensor seen as ``planes`` planes of ``height`` rows of ``width``; plane p is of channel p % channels."""
 
     planes: int
     channels: int
@@ -24,9 +24,9 @@ class PlaneView:
     width: int
 
     @classmethod
-    def of(cls, shape: Sequence[int], channel_axis: int | None) -> PlaneView:
-        """How a tensor of ``shape`` is seen."""
-        if channel_axis is None:
+    def of(cls, shape: Sequence[int], channel_axis: int) -> PlaneView:
+        """How a tensor of ``shape`` is seen; without such an axis it is one plane."""
+        if channel_axis >= len(shape):
             return cls(1, 1, math.prod(shape[:-1]), shape[-1])
         batch = 1 if channel_axis == 0 else shape[0]
         channels = shape[channel_axis]
@@ -54,16 +54,16 @@ def chunk_planes(shape: tuple[int, ...]) -> int:
     return -(-planes // min(planes, wanted))
 
 
-def planes_of(symbols: Symbols, channel_axis: int | None) -> Symbols:
+def as_planes(symbols: Symbols, channel_axis: int = 1) -> Symbols:
     """``symbols`` as contiguous ``[planes, H, W]``."""
     view = PlaneView.of(symbols.shape, channel_axis)
-    ordered = symbols if channel_axis in (None, 0) else np.moveaxis(symbols, channel_axis, 1)
+    ordered = symbols if channel_axis == 0 or channel_axis >= symbols.ndim else np.moveaxis(symbols, channel_axis, 1)
     return np.ascontiguousarray(ordered).reshape(view.planes, view.height, view.width)
 
 
-def tensor_of(planes: Symbols, shape: Sequence[int], channel_axis: int | None) -> Symbols:
+def tensor_of(planes: Symbols, shape: Sequence[int], channel_axis: int) -> Symbols:
     """Inverse of :func:`planes_of`: contiguous, of ``shape``."""
-    if channel_axis in (None, 0):
+    if channel_axis == 0 or channel_axis >= len(shape):
         return planes.reshape(shape)
     moved = [shape[0], shape[channel_axis], *(size for axis, size in enumerate(shape) if axis not in (0, channel_axis))]
     return np.ascontiguousarray(np.moveaxis(planes.reshape(moved), 1, channel_axis))

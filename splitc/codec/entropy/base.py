@@ -6,6 +6,7 @@ canonical bytes that travel in the bundle's contract and never on the wire. ``op
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import ClassVar, Protocol
 
@@ -17,11 +18,21 @@ from splitc.types import Symbols
 class ChunkCoder(Protocol):
     """A prepared coder for one tensor; thread-safe, keeps no state between calls."""
 
+    @property
+    def wire_id(self) -> int:
+        """Of the :class:`EntropyCoder` that prepared it."""
+        ...
+
+    @property
+    def tables_hash(self) -> bytes:
+        """:func:`hash_of_tables` of its tables."""
+        ...
+
     def encode(self, symbols: Symbols, first_plane: int = 0) -> bytes:
         """Code one chunk.
 
         Args:
-            symbols: ``[planes, H, W]``, C-contiguous, uint8 up to 8 bits and uint16 above, every value below ``2**bits``.
+            symbols: ``[planes, H, W]``, C-contiguous, uint8 up to 8 bits and uint16 above; values below ``2**bits``.
             first_plane: Index of ``symbols[0]`` in the whole tensor; its channel is ``plane % channels``.
 
         Raises:
@@ -36,6 +47,14 @@ class ChunkCoder(Protocol):
             BitstreamError: The payload is not one that ``encode`` can have written.
         """
         ...
+
+
+TABLES_HASH_BYTES = 8
+
+
+def hash_of_tables(tables: bytes) -> bytes:
+    """How a stream names the tables it needs: the start of their SHA-256, or zeros where there are none."""
+    return hashlib.sha256(tables).digest()[:TABLES_HASH_BYTES] if tables else bytes(TABLES_HASH_BYTES)
 
 
 class EntropyCoder(Component):
@@ -86,7 +105,9 @@ def check_samples(coder: EntropyCoder, samples: Sequence[Symbols], bits: int) ->
                 f"{coder.name}: sample {index} has {sample.shape[0]} channels, sample 0 has {samples[0].shape[0]}."
             )
         if int(sample.max()) >> bits:
-            raise CodecError(f"{coder.name}: sample {index} holds symbol {int(sample.max())}, does not fit {bits} bits.")
+            raise CodecError(
+                f"{coder.name}: sample {index} holds symbol {int(sample.max())}, does not fit {bits} bits."
+            )
 
 
 def check_bits(coder: EntropyCoder, bits: int) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from splitc.codec.entropy.base import ChunkCoder, EntropyCoder, check_bits, check_no_tables
+from splitc.codec.entropy.base import ChunkCoder, EntropyCoder, check_bits, check_no_tables, hash_of_tables
 from splitc.native import _core
 from splitc.types import Symbols
 
@@ -29,6 +29,8 @@ class Range(EntropyCoder):
 @dataclass(frozen=True)
 class _RangeChunks:
     bits: int
+    wire_id: int = Range.wire_id
+    tables_hash: bytes = hash_of_tables(b"")
 
     def encode(self, symbols: Symbols, first_plane: int = 0) -> bytes:
         return _core.range_encode(symbols, self.bits)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from splitc.codec.entropy.base import ChunkCoder, EntropyCoder, check_samples
+from splitc.codec.entropy.base import ChunkCoder, EntropyCoder, check_samples, hash_of_tables
 from splitc.codec.entropy.rans_tables import MAX_BITS, MAX_CHANNELS
 from splitc.codec.entropy.rans_training import train
 from splitc.errors import CodecError
@@ -18,7 +18,7 @@ from splitc.types import Symbols
 
 
 class Rans(EntropyCoder):
-    """Static tables trained on calibration symbols; the fastest coder here, and the smallest where it has seen alike data."""
+    """Static tables trained on calibration symbols; fast, and small on data like the calibration set's."""
 
     name: ClassVar[str] = "rans"
     wire_id: ClassVar[int] = 1
@@ -38,12 +38,14 @@ class Rans(EntropyCoder):
                 f"rans: tables are for {model.bits} bits and {model.channels} channels, "
                 f"the tensor has {bits} bits and {channels} channels."
             )
-        return _RansChunks(model)
+        return _RansChunks(model, hash_of_tables(tables))
 
 
 @dataclass(frozen=True)
 class _RansChunks:
     model: _core.RansModel
+    tables_hash: bytes
+    wire_id: int = Rans.wire_id
 
     def encode(self, symbols: Symbols, first_plane: int = 0) -> bytes:
         return self.model.encode(symbols, first_plane)

@@ -39,9 +39,7 @@ class RansTables:
     def to_bytes(self) -> bytes:
         """Canonical bytes; :class:`splitc.native._core.RansModel` is their validating reader."""
         classes, contexts = self.frequencies.shape[0], self.frequencies.shape[1] - 1
-        head = struct.pack(
-            "<4sBBBBH", MAGIC, VERSION, self.bits, classes, contexts, len(self.class_of_channel)
-        )
+        head = struct.pack("<4sBBBBH", MAGIC, VERSION, self.bits, classes, contexts, len(self.class_of_channel))
         body = head + self.class_of_channel.tobytes()
         body += np.array(self.thresholds, "<u2").tobytes() + self.frequencies.astype("<u2").tobytes()
         return body + struct.pack("<I", _core.crc32c(body))

@@ -174,7 +174,7 @@ def _partition(counts: F64, limit: int) -> tuple[int, ...]:
 
 
 def _interval_costs(counts: F64) -> F64:
-    """Code length of bins ``[i, j)`` as one context, plus half a bit for every frequency it must learn; inf if empty."""
+    """Code length of bins ``[i, j)`` as one context, plus half a bit for every frequency to learn; inf if empty."""
     n = counts.shape[1]
     cumulative = np.concatenate([np.zeros_like(counts[:, :1]), np.cumsum(counts, axis=1)], axis=1)
     cost = np.full((n + 1, n + 1), np.inf)

@@ -12,7 +12,7 @@ from typing import ClassVar
 import zstandard
 from pydantic import Field
 
-from splitc.codec.entropy.base import ChunkCoder, EntropyCoder, check_bits, check_no_tables
+from splitc.codec.entropy.base import ChunkCoder, EntropyCoder, check_bits, check_no_tables, hash_of_tables
 from splitc.errors import BitstreamError
 from splitc.native import _core
 from splitc.types import Symbols
@@ -40,6 +40,8 @@ class Zstd(EntropyCoder):
 class _ZstdChunks:
     bits: int
     level: int
+    wire_id: int = Zstd.wire_id
+    tables_hash: bytes = hash_of_tables(b"")
 
     def encode(self, symbols: Symbols, first_plane: int = 0) -> bytes:
         packed = _core.pack_bits(symbols, self.bits)
