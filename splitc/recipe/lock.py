@@ -10,7 +10,7 @@ from splitc.errors import RecipeError
 from splitc.recipe.recipe import Recipe
 
 
-def lock_toml(recipe: Recipe, model_sha256: str | None = None) -> str:
+def lock_toml(recipe: Recipe, model_sha256: str | None = None, data_sha256: str | None = None) -> str:
     """Canonical text that loads back to an equal recipe from the same folder.
 
     Keys stand in the order of the schema, names inside ``shapes`` and ``dims`` sorted. Paths stay relative to the
@@ -19,19 +19,21 @@ def lock_toml(recipe: Recipe, model_sha256: str | None = None) -> str:
     Args:
         recipe: Loaded or made in Python; absolute paths become relative to its base.
         model_sha256: Hash of the model file, written as ``model.sha256``.
+        data_sha256: Hash of the data files, written as ``data.sha256``.
 
     Raises:
-        RecipeError: The recipe already pins another hash.
+        RecipeError: The recipe pins another hash.
     """
     recipe = recipe.based_at(recipe.base)
-    if model_sha256 is not None and recipe.model.sha256 not in (None, model_sha256):
-        raise RecipeError(
-            f"model.sha256: the recipe pins {recipe.model.sha256}, the file has {model_sha256}; "
-            "restore the file or change the pin."
-        )
     table = recipe.model_dump(by_alias=True, exclude_none=True)
-    if model_sha256 is not None:
-        table["model"]["sha256"] = model_sha256
+    for section, found in (("model", model_sha256), ("data", data_sha256)):
+        pinned = table[section].setdefault("sha256", found)
+        if found is not None and pinned != found:
+            raise RecipeError(
+                f"{section}.sha256: the recipe pins {pinned}, found {found}; restore the file or change the pin."
+            )
+        if pinned is None:
+            del table[section]["sha256"]
     for names in ("shapes", "dims"):
         table["model"][names] = dict(sorted(table["model"][names].items()))
     return tomli_w.dumps(_without_empty(table))

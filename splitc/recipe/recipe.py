@@ -95,6 +95,7 @@ class Recipe(Section):
             "calibration": tuple(files.relative(pattern, root) for pattern in self.data.calibration),
             "verification": tuple(files.relative(pattern, root) for pattern in self.data.verification),
             "labels": self.data.labels and files.relative(self.data.labels, root),
+            "classes": self.data.classes and files.relative(self.data.classes, root),
         }
         based = self.model_copy(
             update={

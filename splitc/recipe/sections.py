@@ -15,6 +15,7 @@ from splitc.recipe.values import (
     Patterns,
     Text,
     check_path,
+    check_sha256,
     parse_at,
     parse_dims,
     parse_shapes,
@@ -78,9 +79,7 @@ class ModelSection(Section):
     @field_validator("sha256")
     @classmethod
     def _hex(cls, sha256: str | None) -> str | None:
-        if sha256 is None or (len(sha256) == 64 and set(sha256.lower()) <= set("0123456789abcdef")):
-            return sha256 and sha256.lower()
-        raise ValueError(f"must be 64 hexadecimal digits, got {shown(sha256)}")
+        return check_sha256(sha256)
 
 
 class DataSection(Section):
@@ -99,9 +98,16 @@ class DataSection(Section):
         None, description="picture to input; absent: the zoo network's own, else 0..1"
     )
     labels: FilePath | None = Field(None, description='csv "name,label-index", one line a picture')
+    classes: FilePath | None = Field(None, description="class names, one a line; absent: the zoo network's own")
+    sha256: str | None = Field(None, description="hash of all calibration and verification files, 64 hex digits")
     task: Literal["classification", "detection", "retrieval", "features"] = Field(
         "classification", description="what the model's answer is, for fidelity and accuracy"
     )
+
+    @field_validator("sha256")
+    @classmethod
+    def _hex(cls, sha256: str | None) -> str | None:
+        return check_sha256(sha256)
 
     @field_validator("preprocess")
     @classmethod

@@ -120,6 +120,13 @@ def check_path(path: str) -> str:
     return path
 
 
+def check_sha256(digest: str | None) -> str | None:
+    """Refuse what is not a SHA-256; lower case is the form kept."""
+    if digest is None or (len(digest) == 64 and set(digest.lower()) <= set("0123456789abcdef")):
+        return digest and digest.lower()
+    raise ValueError(f"must be 64 hexadecimal digits, got {shown(digest)}")
+
+
 def check_text(text: str) -> str:
     """Refuse empty text and control characters."""
     if not text.strip() or _CONTROL.search(text):

@@ -105,7 +105,7 @@ def test_another_hash_than_the_pinned_one():
     with pytest.raises(RecipeError) as caught:
         lock_toml(recipe, "2" * 64)
     assert str(caught.value) == (
-        f"model.sha256: the recipe pins {'1' * 64}, the file has {'2' * 64}; restore the file or change the pin."
+        f"model.sha256: the recipe pins {'1' * 64}, found {'2' * 64}; restore the file or change the pin."
     )
 
 
