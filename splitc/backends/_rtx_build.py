@@ -101,6 +101,7 @@ def check_header(plan: bytes) -> None:
 
 
 def _load() -> ModuleType:
+    sys.modules["onnxruntime"] = None  # type: ignore[assignment]  # the next line would load it and needs nothing of it
     importlib.import_module("onnxruntime_ep_nv_tensorrt_rtx")  # first: it loads the libraries that the bindings need
     return importlib.import_module("tensorrt_rtx_bindings")
 
