@@ -134,7 +134,10 @@ def _is_inside(name: str, parent: Path) -> bool:
 def _parents(folder: Path) -> Iterator[None]:
     """Make the folders above, and remove the new ones again when the block raises."""
     made = [path for path in [folder, *folder.parents] if not path.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), error.filename) from None
     try:
         yield
     except BaseException:

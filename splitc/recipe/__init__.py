@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from splitc.recipe.files import hold_out
 from splitc.recipe.load import load_recipe
 from splitc.recipe.lock import lock_toml
 from splitc.recipe.recipe import Recipe
@@ -42,6 +43,7 @@ __all__ = [
     "TargetsSection",
     "VideoSection",
     "WeightsSection",
+    "hold_out",
     "load_recipe",
     "lock_toml",
 ]

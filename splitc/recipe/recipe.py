@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -67,26 +66,6 @@ class Recipe(Section):
     def resolve(self, path: str) -> Path:
         """The file that a path of this recipe names."""
         return self.base / path
-
-    def find(self, patterns: Sequence[str]) -> tuple[Path, ...]:
-        """Files that path patterns of this recipe name, in a fixed order, each once.
-
-        Raises:
-            RecipeError: A pattern matches no file.
-            CapabilityError: A ``package:`` that is not installed.
-        """
-        return files.find(patterns, self.base)
-
-    def samples(self) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
-        """Calibration files and verification files; see :class:`DataSection`.
-
-        Raises:
-            RecipeError: A pattern matches no file.
-            CapabilityError: A ``package:`` that is not installed.
-        """
-        if self.data.verification:
-            return self.find(self.data.calibration), self.find(self.data.verification)
-        return files.hold_out(self.find(self.data.calibration))
 
     def based_at(self, base: Path) -> Recipe:
         """The same recipe read from another folder; absolute paths in it become relative to that folder."""

@@ -86,7 +86,7 @@ class DataSection(Section):
     """[data] Real samples: calibration, verify and eval use them. Never random.
 
     When ``verification`` is absent, every fourth calibration file is kept out of calibration and verifies
-    (:func:`splitc.recipe.files.hold_out`).
+    (:func:`splitc.recipe.hold_out`).
     """
 
     calibration: Patterns = Field(

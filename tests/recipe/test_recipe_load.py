@@ -129,8 +129,8 @@ device = "l5"
         "quantizer, reconstruction, scope, temporal, tiling, transform.",
         "r.toml:2  model.source: is required: model.source names an .onnx file or zoo:NAME.",
         "r.toml:3  model.sauce: unknown key 'sauce'. Did you mean 'source'? Known: dims, sha256, shapes, source, url.",
-        "r.toml:5  data.calibation: unknown key 'calibation'. Did you mean 'calibration'? Known: calibration, crops, "
-        "labels, preprocess, task, verification.",
+        "r.toml:5  data.calibation: unknown key 'calibation'. Did you mean 'calibration'? Known: calibration, classes, "
+        "crops, labels, preprocess, sha256, task, verification.",
         "r.toml:6  data.crops: must be at most 25, got 100.",
         "r.toml:8  codec.bits: must be a whole number, got 4.5.",
         "r.toml:9  codec.quantizer: unknown quantizer 'unifrom'. Did you mean 'uniform'? Known: log, uniform.",
