@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 
@@ -58,7 +59,7 @@ def as_planes(symbols: Symbols, channel_axis: int = 1) -> Symbols:
     """``symbols`` as contiguous ``[planes, H, W]``."""
     view = PlaneView.of(symbols.shape, channel_axis)
     ordered = symbols if channel_axis == 0 or channel_axis >= symbols.ndim else np.moveaxis(symbols, channel_axis, 1)
-    return np.ascontiguousarray(ordered).reshape(view.planes, view.height, view.width)
+    return cast(Symbols, np.ascontiguousarray(ordered).reshape(view.planes, view.height, view.width))
 
 
 def tensor_of(planes: Symbols, shape: Sequence[int], channel_axis: int) -> Symbols:
@@ -66,4 +67,4 @@ def tensor_of(planes: Symbols, shape: Sequence[int], channel_axis: int) -> Symbo
     if channel_axis == 0 or channel_axis >= len(shape):
         return planes.reshape(shape)
     moved = [shape[0], shape[channel_axis], *(size for axis, size in enumerate(shape) if axis not in (0, channel_axis))]
-    return np.ascontiguousarray(np.moveaxis(planes.reshape(moved), 1, channel_axis))
+    return cast(Symbols, np.ascontiguousarray(np.moveaxis(planes.reshape(moved), 1, channel_axis)))

@@ -20,12 +20,15 @@
 namespace splitc {
 
 constexpr unsigned kMaxLanes = 16;
-constexpr std::size_t kSymbolsPerLane = 8192;
+constexpr std::size_t kSymbolsPerLane = 4096;
+/// Smaller chunks have one lane: a lane costs about three bytes.
+constexpr std::size_t kOneLaneBelow = 16384;
 /// Bits of raw symbols below the marker bit of a lane's initial state.
 constexpr unsigned kRawBits = 30;
 
-/// Largest power of two within 16, the planes, and one lane per 8192 symbols.
+/// Largest power of two within 16, the planes, and one lane per 4096 symbols.
 inline unsigned lane_count(const ChunkShape& shape) {
+  if (shape.size() < kOneLaneBelow) return 1;
   const std::size_t bound = std::min(shape.planes, shape.size() / kSymbolsPerLane);
   unsigned lanes = 1;
   while (lanes < kMaxLanes && 2 * lanes <= bound) lanes *= 2;

@@ -104,7 +104,7 @@ def _channel_counts(samples: Sequence[Symbols], bits: int) -> F64:
 
 def _by_rank(key: F64, classes: int) -> I64:
     rank = np.argsort(np.argsort(key, kind="stable"), kind="stable")
-    return rank * classes // len(key)
+    return np.asarray(rank * classes // len(key))
 
 
 def _cluster(counts: F64, classes: I64, rounds: int = 15) -> tuple[float, I64]:
@@ -190,7 +190,7 @@ def _interval_costs(counts: F64) -> F64:
 def _code_length(counts: F64) -> F64:
     """Empirical entropy times count along the last axis, in bits."""
     total = counts.sum(axis=-1)
-    return _x_log_x(total) - _x_log_x(counts).sum(axis=-1)
+    return np.asarray(_x_log_x(total) - _x_log_x(counts).sum(axis=-1))
 
 
 def _x_log_x(x: F64) -> F64:

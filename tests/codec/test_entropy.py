@@ -1,0 +1,203 @@
+"""Every entropy coder of the registry: round trips on edge shapes, refusals, and what the rANS tables promise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import splitc.codec
+from splitc.codec.entropy import ENTROPY_CODERS, ChunkCoder, EntropyCoder
+from splitc.codec.entropy.rans_tables import PROBABILITY_ONE
+from splitc.codec.entropy.rans_training import neighbour_sum, train
+from splitc.errors import BitstreamError, CodecError
+from splitc.types import Symbols
+
+FORMAT = (Path(splitc.codec.__file__).parent / "FORMAT.md").read_text(encoding="utf-8")
+
+
+def coder(name: str) -> EntropyCoder:
+    return ENTROPY_CODERS.make(name, {})
+
+
+def symbols(shape: tuple[int, ...], bits: int, kind: str = "smooth", seed: int = 0) -> Symbols:
+    """Test symbols; smooth ones look like features."""
+    rng = np.random.default_rng(seed)
+    top = 2**bits - 1
+    values = {
+        "smooth": np.clip(np.rint(top * (0.5 + 0.15 * rng.standard_normal(shape))), 0, top),
+        "uniform": rng.integers(0, top + 1, shape),
+        "zeros": np.zeros(shape),
+        "max": np.full(shape, top),
+        "sparse": np.where(rng.random(shape) < 0.02, rng.integers(0, top + 1, shape), 0),
+        "planes": np.broadcast_to(np.arange(shape[0]).reshape(-1, 1, 1) % (top + 1), shape),
+    }[kind]
+    return np.ascontiguousarray(values, np.uint8 if bits <= 8 else np.uint16)
+
+
+def opened(name: str, bits: int, calibration: Symbols) -> ChunkCoder:
+    it = coder(name)
+    return it.open(bits, calibration.shape[0], it.fit([calibration], bits))
+
+
+EDGE_SHAPES = [
+    pytest.param((1, 1, 1), id="one-symbol"),
+    pytest.param((1, 1, 2), id="two-symbols"),
+    pytest.param((3, 1, 1), id="planes-of-one"),
+    pytest.param((5, 7, 1), id="one-wide"),
+    pytest.param((5, 1, 7), id="one-high"),
+    pytest.param((1, 40, 41), id="one-plane"),
+    pytest.param((17, 31, 33), id="lanes-do-not-divide-planes"),
+    pytest.param((3, 128, 64), id="fewer-planes-than-lanes"),
+    pytest.param((40000, 1, 1), id="many-planes-of-one"),
+    pytest.param((20001, 2, 1), id="raw-symbols-span-planes"),
+    pytest.param((1, 20000, 1), id="column"),
+    pytest.param((2, 1, 20000), id="rows"),
+    pytest.param((16, 64, 128), id="sixteen-lanes"),
+]
+
+
+@pytest.mark.parametrize("name", list(ENTROPY_CODERS))
+@pytest.mark.parametrize("shape", EDGE_SHAPES)
+@pytest.mark.parametrize("kind", ["smooth", "zeros", "max", "sparse"])
+def test_round_trip_of_edge_shapes(name: str, shape: tuple[int, int, int], kind: str) -> None:
+    """Tables come from smooth symbols throughout: what they did not expect must survive too."""
+    x = symbols(shape, 4, kind)
+    prepared = opened(name, 4, symbols((shape[0] if shape[0] < 60000 else 1, 4, 4), 4))
+    assert np.array_equal(prepared.decode(prepared.encode(x, 5), shape, 5), x)
+
+
+@pytest.mark.parametrize("name", list(ENTROPY_CODERS))
+@pytest.mark.parametrize("bits", range(1, 17))
+@pytest.mark.parametrize("kind", ["smooth", "uniform", "max", "planes"])
+def test_round_trip_of_every_width(name: str, bits: int, kind: str) -> None:
+    if bits > coder(name).max_bits:
+        with pytest.raises(CodecError, match=f"{bits} bits per symbol"):
+            coder(name).fit([symbols((6, 9, 11), bits)], bits)
+            coder(name).open(bits, 6, b"")
+        return
+    x = symbols((6, 9, 11), bits, kind)
+    prepared = opened(name, bits, x)
+    decoded = prepared.decode(prepared.encode(x), x.shape)
+    assert decoded.dtype == x.dtype
+    assert np.array_equal(decoded, x)
+
+
+@pytest.mark.parametrize("name", list(ENTROPY_CODERS))
+def test_registry_entry_agrees_with_format(name: str) -> None:
+    it = coder(name)
+    widths = "1..8" if it.max_bits == 8 else "1..16"
+    assert it.name == name
+    assert f"| {it.wire_id} | {name} | {widths} |" in FORMAT
+    prepared = opened(name, 4, symbols((4, 5, 5), 4))
+    assert prepared.wire_id == it.wire_id
+    assert any(prepared.tables_hash) == it.is_trained
+
+
+def test_wire_ids_are_unique() -> None:
+    ids = [coder(name).wire_id for name in ENTROPY_CODERS]
+    assert len(set(ids)) == len(ids)
+
+
+@pytest.mark.parametrize("name", list(ENTROPY_CODERS))
+def test_garbage_is_refused_or_decodes_to_symbols_in_range(name: str) -> None:
+    rng = np.random.default_rng(3)
+    prepared = opened(name, 3, symbols((8, 6, 6), 3))
+    for size in [*range(40), 300, 3000]:
+        garbage = rng.integers(0, 256, size, np.uint8).tobytes()
+        try:
+            decoded = prepared.decode(garbage, (8, 6, 6))
+        except BitstreamError:
+            continue
+        assert int(decoded.max()) < 8
+
+
+@pytest.mark.parametrize("name", ["range", "rans"])
+def test_payload_end_is_checked(name: str) -> None:
+    x = symbols((8, 12, 12), 4)
+    prepared = opened(name, 4, x)
+    payload = prepared.encode(x)
+    with pytest.raises(BitstreamError, match=f"{name}: .*left over|{name}: .*final state|{name}: .*zero byte"):
+        prepared.decode(payload + b"\0\0", x.shape)
+
+
+def test_zstd_checks_the_declared_size_first() -> None:
+    prepared = coder("zstd").open(4, 1, b"")
+    with pytest.raises(BitstreamError, match="frame declares 50 bytes.*needs 8"):
+        prepared.decode(prepared.encode(symbols((1, 10, 10), 4)), (1, 4, 4))
+    with pytest.raises(BitstreamError, match=r"zstd: .*"):
+        prepared.decode(b"not a frame", (1, 4, 4))
+
+
+@pytest.mark.parametrize("name", list(ENTROPY_CODERS))
+def test_symbols_that_do_not_fit_are_refused(name: str) -> None:
+    prepared = opened(name, 3, symbols((2, 4, 4), 3))
+    with pytest.raises(CodecError, match="symbol 9 does not fit 3 bits"):
+        prepared.encode(np.full((2, 4, 4), 9, np.uint8))
+
+
+# -- rANS tables ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("offset", "value", "message"),
+    [
+        pytest.param(0, 0, "Magic at offset 0 is not 'SRNS'", id="magic"),
+        pytest.param(4, 2, "Version before offset 5 is 2, must be 1..1", id="version"),
+        pytest.param(5, 9, "Bits before offset 6 is 9, must be 1..8", id="bits"),
+        pytest.param(6, 0, "Class_Count before offset 7 is 0, must be 1..8", id="classes"),
+        pytest.param(7, 13, "Context_Count before offset 8 is 13, must be 1..12", id="contexts"),
+        pytest.param(10, 8, "Class_Of_Channel at offset .* names a class that does not exist", id="class"),
+        pytest.param(-5, 255, "Frequencies at offset .* frequency out of range", id="frequency"),
+        pytest.param(-1, None, "Checksum at offset .* does not match", id="checksum"),
+    ],
+)
+def test_damaged_tables_are_refused(offset: int, value: int | None, message: str) -> None:
+    tables = bytearray(coder("rans").fit([symbols((4, 20, 20), 2)], 2))
+    tables[offset] = (tables[offset] ^ 1) if value is None else value
+    with pytest.raises(CodecError, match=message):
+        coder("rans").open(2, 4, bytes(tables))
+
+
+def test_truncated_tables_are_refused_at_every_length() -> None:
+    tables = coder("rans").fit([symbols((4, 20, 20), 2)], 2)
+    for size in range(len(tables)):
+        with pytest.raises(CodecError, match=r"rans tables: .*(truncated|not 'SRNS')"):
+            coder("rans").open(2, 4, tables[:size])
+    with pytest.raises(CodecError, match="extra bytes"):
+        coder("rans").open(2, 4, tables + b"x")
+
+
+def test_tables_of_another_tensor_are_refused() -> None:
+    tables = coder("rans").fit([symbols((4, 20, 20), 2)], 2)
+    with pytest.raises(CodecError, match="tables are for 2 bits and 4 channels, the tensor has 2 bits and 5 channels"):
+        coder("rans").open(2, 5, tables)
+
+
+@pytest.mark.parametrize("bits", [1, 4, 8])
+def test_training_is_deterministic_and_sums_to_one(bits: int) -> None:
+    samples = [symbols((12, 16, 16), bits, "smooth", seed) for seed in range(4)]
+    tables = train(samples, bits)
+    assert tables.to_bytes() == train(samples, bits).to_bytes()
+    assert (tables.frequencies.sum(axis=2) == PROBABILITY_ONE).all()
+    assert tables.frequencies.min() >= 1
+
+
+def test_training_separates_channels_that_differ() -> None:
+    low, high = symbols((4, 64, 64), 4, "zeros"), symbols((4, 64, 64), 4, "max")
+    classes = train([np.concatenate([low, high])], 4).class_of_channel
+    assert len(set(classes[:4])) == 1
+    assert len(set(classes[4:])) == 1
+    assert classes[0] != classes[4]
+
+
+@pytest.mark.parametrize("samples", [pytest.param([], id="none"), pytest.param([(2, 4, 4), (3, 4, 4)], id="channels")])
+def test_unusable_samples_are_refused(samples: list[tuple[int, int, int]]) -> None:
+    with pytest.raises(CodecError, match="rans: (needs calibration samples|sample 1 has 3 channels)"):
+        coder("rans").fit([symbols(shape, 4) for shape in samples], 4)
+
+
+def test_neighbour_sum_follows_the_format() -> None:
+    plane = np.array([[[1, 2, 3], [4, 5, 6]]], np.uint8)
+    assert neighbour_sum(plane).tolist() == [[[-1, 2, 4], [2, 6, 8]]]
