@@ -118,16 +118,18 @@ def _as_refusals(out: Path, place: Path) -> Iterator[None]:
         reason = _FULL.get(error.errno or 0)
         if reason is None and error.errno is None and _NUMPY_FULL.search(str(error)):
             reason = _FULL[errno.ENOSPC]
-        if reason is None and error.filename and _is_inside(os.fsdecode(error.filename), place.parent):
+        if reason is None and error.filename and _is_ours(os.fsdecode(error.filename), place):
             reason = (error.strerror or str(error)).lower()
         if reason is None:
             raise
         raise BundleError(f"{out}: cannot be written: {reason}. Nothing was left behind.") from error
 
 
-def _is_inside(name: str, parent: Path) -> bool:
+def _is_ours(name: str, place: Path) -> bool:
+    """Whether a failed path is one that staging makes, and no input that happens to lie beside the bundle."""
     path = Path(os.path.abspath(name))
-    return path == parent or path.parent == parent or (parent in path.parents and ".partial" in str(path))
+    hidden = str(place.parent / f".{place.name}.")
+    return path in (place, place.parent, *place.parent.parents) or str(path).startswith(hidden)
 
 
 @contextlib.contextmanager

@@ -16,6 +16,9 @@ from splitc.bundle import read as read_module
 from splitc.bundle.manifest import MAX_MANIFEST_BYTES, manifest_from_bytes
 from splitc.errors import BundleError
 
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+"""The machine may be busy: time is no property."""
+
 
 def refusal(path, **options):
     with pytest.raises(BundleError) as caught:
@@ -228,7 +231,7 @@ def test_a_file_too_large_to_read_at_once(bundle):
     assert "has 67108865 bytes, more than the 67108864 that are read at once." in refusal(bundle.path, verify=False)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@PATIENT
 @given(st.data())
 def test_one_flipped_bit_anywhere_is_refused(bundle, data):
     name = data.draw(st.sampled_from([*sorted(bundle.manifest.files), "manifest.json"]))
@@ -252,7 +255,7 @@ def opens_or_refuses(path) -> bool:
     return True
 
 
-@settings(deadline=None)
+@PATIENT
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(),

@@ -125,9 +125,9 @@ def test_any_exception_leaves_nothing_and_passes(tmp_path, error):
     open_bundle(tmp_path / "x")
 
 
-def test_a_missing_input_is_not_called_a_full_disk(tmp_path):
+def test_a_missing_input_beside_the_bundle_is_not_blamed_on_writing(tmp_path):
     with pytest.raises(FileNotFoundError):
-        write(tmp_path / "x", lambda folder: Path("absent.onnx").read_bytes())
+        write(tmp_path / "x", lambda folder: (tmp_path / "absent.onnx").read_bytes())
 
 
 @pytest.mark.parametrize(
@@ -190,6 +190,11 @@ def test_a_place_inside_a_file(tmp_path):
     (tmp_path / "file").touch()
     message = refusal(tmp_path / "file/x")
     assert message == f"{tmp_path}/file/x: cannot be written: not a directory. Nothing was left behind."
+
+
+def test_a_file_in_the_bundle_that_cannot_be_written(tmp_path):
+    message = refusal(tmp_path / "x", lambda folder: (folder / "no/such/folder.txt").write_text("a"))
+    assert message == f"{tmp_path}/x: cannot be written: no such file or directory. Nothing was left behind."
 
 
 def test_the_old_bundle_comes_back_when_the_rename_fails(tmp_path, monkeypatch):

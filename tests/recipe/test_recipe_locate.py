@@ -6,13 +6,16 @@ import string
 
 import pytest
 import tomli_w
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from splitc.errors import SplitcError
 from splitc.recipe import load_recipe
 from splitc.recipe.locate import key_lines, line_of
 from splitc.recipe.toml import parse_toml
+
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""The machine may be busy: time is no property."""
 
 TEXT = """\
 # comment with [brackets] and = signs
@@ -110,6 +113,7 @@ values = st.recursive(
 )
 
 
+@PATIENT
 @given(st.lists(st.tuples(st.sampled_from(["pair", "table", "array"]), keys, values), max_size=12))
 def test_every_key_is_found_where_it_was_written(statements):
     text, expected, table = "", {}, ()
@@ -132,6 +136,7 @@ def test_every_key_is_found_where_it_was_written(statements):
     assert set(paths_of(parse_toml(text))) <= set(lines)
 
 
+@PATIENT
 @given(st.text(st.sampled_from("ab.=[]{}\"'#\n ,1\\"), max_size=40))
 def test_whatever_parses_is_located(text):
     try:
@@ -157,6 +162,7 @@ sections = ["schema", "name", "model", "data", "split", "link", "codec", "weight
 section_keys = ["source", "shapes", "dims", "calibration", "preprocess", "at", "bits", "edge", "max_edge_bytes", "url"]
 
 
+@PATIENT
 @given(
     st.dictionaries(
         st.sampled_from(sections),
@@ -169,12 +175,14 @@ def test_any_toml_is_a_recipe_or_a_refusal(recipe_file, table):
     load_or_refuse(recipe_file)
 
 
+@PATIENT
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_recipe_or_a_refusal(recipe_file, data):
     recipe_file.write_bytes(data)
     load_or_refuse(recipe_file)
 
 
+@PATIENT
 @given(st.lists(st.text(max_size=30), max_size=3))
 def test_any_override_is_taken_or_refused(recipe_file, overrides):
     recipe_file.write_text('[model]\nsource = "m.onnx"\n')

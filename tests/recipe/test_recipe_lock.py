@@ -6,12 +6,15 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from splitc.errors import RecipeError
 from splitc.recipe import Recipe, load_recipe, lock_toml
 from splitc.recipe.toml import parse_toml
+
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""The machine may be busy: time is no property."""
 
 LOCK = """\
 schema = 1
@@ -179,6 +182,7 @@ tables = st.fixed_dictionaries(
 )
 
 
+@PATIENT
 @given(tables)
 def test_every_recipe_survives_its_lock(table):
     recipe = Recipe.model_validate(table)
