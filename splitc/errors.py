@@ -17,7 +17,7 @@ Anything else that escapes is a bug of splitc, and assertions are for those.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class SplitcError(Exception):
@@ -68,3 +68,8 @@ class CheckFailed(SplitcError):
     """A gate or a verification did not hold."""
 
     exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, document: dict[str, Any] | None = None) -> None:
+        """``document`` is what ``--json`` prints all the same: the numbers that did not hold."""
+        super().__init__(message)
+        self.document = document

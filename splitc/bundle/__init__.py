@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from splitc.bundle.contract import Contract
 from splitc.bundle.manifest import FileEntry, Manifest, pair_id
 from splitc.bundle.read import Bundle, open_bundle
 from splitc.bundle.staging import staging
@@ -10,6 +11,7 @@ from splitc.bundle.write import add_files, write_bundle, write_manifest
 
 __all__ = [
     "Bundle",
+    "Contract",
     "FileEntry",
     "Manifest",
     "add_files",

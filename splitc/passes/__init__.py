@@ -1,1 +1,19 @@
 """Graph to graph, one pass a file; each says what it changed."""
+
+from __future__ import annotations
+
+from splitc.passes.base import Pass, PassResult
+from splitc.passes.insert_codec import InsertDequantizers, InsertQuantizers, symbols_name
+from splitc.passes.remove_codec import float_head, float_tail
+from splitc.passes.simplify import Simplify
+
+__all__ = [
+    "InsertDequantizers",
+    "InsertQuantizers",
+    "Pass",
+    "PassResult",
+    "Simplify",
+    "float_head",
+    "float_tail",
+    "symbols_name",
+]

@@ -22,10 +22,11 @@ class Simplify:
     """Numerically neutral clean-up, in this order:
 
     1. local functions are inlined;
-    2. Constant nodes become initializers, Identity and inference-time Dropout go;
-    3. nodes, initializers and operator sets that nothing uses go, equal initializers become one;
-    4. comments and metadata go (exporters leave source paths there);
-    5. nodes without a name get one from their operator and order.
+    2. Constant nodes become initializers;
+    3. nodes, outputs, initializers and operator sets that nothing uses go;
+    4. Identity and inference-time Dropout go, equal initializers become one;
+    5. comments and metadata go (exporters leave source paths there);
+    6. nodes without a name get one from their operator and order.
 
     Outputs on ONNX Runtime with optimizations off stay equal bit for bit. Nothing is folded or fused.
     """
@@ -53,21 +54,20 @@ def _lift_constants(model: ir.Model) -> str:
     return f"lifted {count} constants to initializers" if count else ""
 
 
+def _remove_unused(model: ir.Model) -> str:
+    before = _parts(model)
+    common.RemoveUnusedNodesPass()(model)
+    common.RemoveUnusedOpsetsPass()(model)
+    count = before - _parts(model)
+    return f"removed {count} unused nodes, outputs, initializers and operator sets" if count else ""
+
+
 def _remove_identity(model: ir.Model) -> str:
     before = _operators(model)["Identity"]
     dropped = sum(_bypass_dropout(node) for graph in model.graphs() for node in graph if node.op_type == "Dropout")
-    common.RemoveUnusedNodesPass()(model)
     common.IdentityEliminationPass()(model)
     count = before + dropped - _operators(model)["Identity"]
     return f"removed {count} Identity and Dropout nodes" if count else ""
-
-
-def _remove_unused(model: ir.Model) -> str:
-    before = sum(len(graph) + len(graph.initializers) for graph in model.graphs())
-    common.RemoveUnusedNodesPass()(model)
-    common.RemoveUnusedOpsetsPass()(model)
-    count = before - sum(len(graph) + len(graph.initializers) for graph in model.graphs())
-    return f"removed {count} unused nodes and initializers" if count else ""
 
 
 def _deduplicate(model: ir.Model) -> str:
@@ -90,8 +90,8 @@ def _name(model: ir.Model) -> str:
 _STEPS: tuple[Callable[[ir.Model], str], ...] = (
     _inline,
     _lift_constants,
-    _remove_identity,
     _remove_unused,
+    _remove_identity,
     _deduplicate,
     _strip,
     _name,
@@ -100,6 +100,14 @@ _STEPS: tuple[Callable[[ir.Model], str], ...] = (
 
 def _operators(model: ir.Model) -> Counter[str]:
     return Counter(node.op_type for graph in model.graphs() for node in graph)
+
+
+def _parts(model: ir.Model) -> int:
+    """How much there is to remove: a number that falls whenever something goes."""
+    nodes = [node for graph in model.graphs() for node in graph]
+    outputs = sum(bool(value.name) for node in nodes for value in node.outputs)
+    initializers = sum(len(graph.initializers) for graph in model.graphs())
+    return len(nodes) + outputs + initializers + len(model.opset_imports)
 
 
 def _bypass_dropout(node: ir.Node) -> bool:

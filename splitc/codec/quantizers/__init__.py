@@ -1,0 +1,16 @@
+"""Quantizers: float32 features <-> integer symbols, fitted on calibration features and then fixed."""
+
+from __future__ import annotations
+
+from splitc.codec.quantizers.base import MAX_GRAPH_BITS, QuantParams, Quantizer
+from splitc.registry import Registry
+
+QUANTIZERS = Registry[Quantizer](
+    "quantizer",
+    {
+        "log": "splitc.codec.quantizers.log:Log",
+        "uniform": "splitc.codec.quantizers.uniform:Uniform",
+    },
+)
+
+__all__ = ["MAX_GRAPH_BITS", "QUANTIZERS", "QuantParams", "Quantizer"]

@@ -1,0 +1,25 @@
+"""Rate, fidelity, accuracy: numbers only."""
+
+from __future__ import annotations
+
+from splitc.evaluate.examples import examples
+from splitc.evaluate.gates import Gate, at_least, at_most
+from splitc.evaluate.metrics import Agreement, compare
+from splitc.evaluate.paths import Paths, make_paths, open_graph, paths_of_bundle
+from splitc.evaluate.verify import Stage, Verification, verify
+
+__all__ = [
+    "Agreement",
+    "Gate",
+    "Paths",
+    "Stage",
+    "Verification",
+    "at_least",
+    "at_most",
+    "compare",
+    "examples",
+    "make_paths",
+    "open_graph",
+    "paths_of_bundle",
+    "verify",
+]

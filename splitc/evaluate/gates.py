@@ -1,0 +1,25 @@
+"""A recipe's limits against what was measured or predicted."""
+
+from __future__ import annotations
+
+from splitc.types import Frozen
+
+
+class Gate(Frozen):
+    """One limit: ``ok`` when ``value`` keeps it."""
+
+    name: str
+    value: float
+    limit: float
+    ok: bool
+    source: str
+
+
+def at_least(name: str, value: float, limit: float | None, source: str) -> list[Gate]:
+    """A lower limit; nothing when there is none."""
+    return [] if limit is None else [Gate(name=name, value=value, limit=limit, ok=value >= limit, source=source)]
+
+
+def at_most(name: str, value: float, limit: float | None, source: str) -> list[Gate]:
+    """An upper limit; nothing when there is none."""
+    return [] if limit is None else [Gate(name=name, value=value, limit=limit, ok=value <= limit, source=source)]

@@ -1,0 +1,77 @@
+"""Fidelity numbers: how close is the network's answer to the unsplit model's?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from splitc.types import F32, Array
+
+F64 = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """One stage against the full model, averaged over the samples.
+
+    Attributes:
+        fidelity: Share of samples whose top-1 answer is the full model's (Chen et al. 2019, eq. 2 as its table uses it).
+        kl: Mean KL(full || stage) of the softmaxed answers, nats.
+        cosine: Mean cosine similarity of the raw answers.
+        max_abs_diff: Largest absolute difference of the raw answers.
+        top1: Share of samples answered as labelled; None without labels.
+    """
+
+    fidelity: float
+    kl: float
+    cosine: float
+    max_abs_diff: float
+    top1: float | None
+
+
+def compare(full: Sequence[F32], stage: Sequence[F32], labels: Sequence[int | None]) -> Agreement:
+    """Compare answers, one ``[1, ...]`` array a sample; the class axis is the last.
+
+    Args:
+        full: The unsplit model's answers.
+        stage: The same samples through another path.
+        labels: Class index a sample, or None where it is unknown.
+    """
+    reference, got = _rows(full), _rows(stage)
+    decided = got.argmax(1)
+    known = [(answer, label) for answer, label in zip(decided, labels, strict=True) if label is not None]
+    return Agreement(
+        fidelity=float(np.mean(decided == reference.argmax(1))),
+        kl=float(np.mean(kl_divergence(reference, got))),
+        cosine=float(np.mean(cosine(reference, got))),
+        max_abs_diff=float(np.max(np.abs(reference - got))),
+        top1=float(np.mean([answer == label for answer, label in known])) if known else None,
+    )
+
+
+def kl_divergence(reference: F64, got: F64) -> F64:
+    """KL(softmax(reference) || softmax(got)) of each row, nats; never negative."""
+    log_p, log_q = log_softmax(reference), log_softmax(got)
+    return np.maximum((np.exp(log_p) * (log_p - log_q)).sum(1), 0.0)
+
+
+def cosine(reference: F64, got: F64) -> F64:
+    """Cosine similarity of each row; 1 where both are zero."""
+    norms = np.linalg.norm(reference, axis=1) * np.linalg.norm(got, axis=1)
+    dots = (reference * got).sum(1)
+    both_zero = ~reference.any(1) & ~got.any(1)
+    return np.where(both_zero, 1.0, dots / np.maximum(norms, np.finfo(np.float64).tiny))
+
+
+def log_softmax(logits: Array) -> F64:
+    """Row-wise, float64."""
+    shifted = logits - logits.max(axis=-1, keepdims=True)
+    result: F64 = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    return result
+
+
+def _rows(answers: Sequence[F32]) -> F64:
+    return np.stack([np.asarray(answer, dtype=np.float64).ravel() for answer in answers])

@@ -1,0 +1,100 @@
+"""The ways an input can take to an answer, from a build or from a finished bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import onnx_ir as ir
+
+from splitc import graph, passes
+from splitc.backends import BACKENDS, EngineRecord, Runner
+from splitc.bundle import Bundle
+from splitc.errors import UsageError
+from splitc.runtime import RUNNER, CloudHalf, EdgeHalf, read_contract
+from splitc.types import Array, Feeds
+
+Model = Callable[[Feeds], Mapping[str, Array]]
+"""Feeds to outputs by name."""
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Where verification sends each sample.
+
+    Attributes:
+        reference: What ``full`` is, in words.
+        full: The unsplit model.
+        split: Float head, then float tail; no codec.
+        edge, cloud: The halves as they stand in the bundle, computed node by node.
+        engine_edge, engine_cloud: The halves as their backends run them; None where they cannot run here.
+        why_no_engine: Then, why.
+    """
+
+    reference: str
+    full: Model
+    split: Model
+    edge: EdgeHalf
+    cloud: CloudHalf
+    engine_edge: EdgeHalf | None = None
+    engine_cloud: CloudHalf | None = None
+    why_no_engine: str = ""
+
+
+def make_paths(
+    reference: str, full: ir.Model, head: ir.Model, tail: ir.Model, bundle: Bundle, engines: Sequence[EngineRecord]
+) -> Paths:
+    """Open every path.
+
+    Args:
+        reference: What ``full`` is, in words.
+        full: The unsplit model.
+        head, tail: Its halves without the codec.
+        bundle: The halves with the codec.
+        engines: What the bundle was compiled to; ONNX Runtime is the only engine that runs here.
+    """
+    away = [one for one in engines if one.backend != RUNNER]
+    why = "; ".join(f"the {one.side} engine ({one.backend}, {one.status}) runs on {one.target}, not here" for one in away)
+    head_runner, tail_runner = open_graph(head), open_graph(tail)
+    return Paths(
+        reference=reference,
+        full=open_graph(full).run,
+        split=lambda feeds: tail_runner.run(head_runner.run(feeds)),
+        edge=EdgeHalf(bundle, optimize=False),
+        cloud=CloudHalf(bundle, optimize=False),
+        engine_edge=None if away else EdgeHalf(bundle),
+        engine_cloud=None if away else CloudHalf(bundle),
+        why_no_engine=why,
+    )
+
+
+def paths_of_bundle(bundle: Bundle, model: Path | None = None) -> Paths:
+    """Open the paths of a finished bundle.
+
+    Args:
+        bundle: Checked by ``open_bundle``.
+        model: The unsplit model; None joins the halves without their codec, which makes the same graph.
+
+    Raises:
+        UsageError: ``model`` is not the one that the bundle was built from.
+    """
+    cut = read_contract(bundle).cut
+    head = passes.float_head(graph.load(bundle.edge_model).ir_model, cut)
+    tail = passes.float_tail(graph.load(bundle.cloud_model).ir_model, cut)
+    engines = [EngineRecord.model_validate(one) for one in bundle.read_json("report.json")["engines"]]
+    if model is None:
+        return make_paths("the halves joined without codec", graph.merge(head, tail), head, tail, bundle, engines)
+    whole = graph.load(model)
+    if whole.sha256 != bundle.manifest.inputs.get("model"):
+        raise UsageError(f"{model}: is not the model that this bundle was built from (sha256 {whole.sha256[:12]}...).")
+    return make_paths("the unsplit model", whole.ir_model, head, tail, bundle, engines)
+
+
+def open_graph(model: ir.Model) -> Runner:
+    """A runner over a graph in memory, computed node by node."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        graph.save(model, path)
+        return BACKENDS.make(RUNNER, {}).open(path, optimize=False)

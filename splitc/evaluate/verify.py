@@ -1,0 +1,174 @@
+"""Full model vs split vs quantized vs coded vs engine: where does the answer change, and by how much?
+
+    full ──► split ──► quantized ──► coded ──► engine
+             no codec  symbols only  the bytes  as the backends run it
+
+Every stage sees the same samples. Only the answers are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+
+import numpy as np
+
+from splitc.codec import Codec
+from splitc.errors import CheckFailed, UsageError
+from splitc.evaluate.metrics import Agreement, compare
+from splitc.evaluate.paths import Paths
+from splitc.runtime import EdgeHalf, Sample
+from splitc.types import F32, Array, Frozen, Symbols
+
+BASELINE = "zstd"
+"""General-purpose coder that every rate stands beside."""
+
+
+class Stage(Frozen):
+    """One stage: against the full model, and what it adds to the stage before it."""
+
+    name: str
+    fidelity: float
+    kl: float
+    cosine: float
+    max_abs_diff: float
+    top1: float | None
+    added_kl: float
+    added_max_abs_diff: float
+
+
+class Verification(Frozen):
+    """The outcome. Rates are bits per feature element, from real packets with their headers."""
+
+    ok: bool
+    samples: int
+    reference: str
+    stages: tuple[Stage, ...]
+    skipped: tuple[dict[str, str], ...]
+    rate_bpe: float
+    baseline_rate_bpe: float
+    baseline: str
+    payload_bytes_mean: float
+    feature_bytes: int
+    elements: int
+
+    def stage(self, name: str) -> Stage:
+        """The stage called ``name``."""
+        return next(stage for stage in self.stages if stage.name == name)
+
+
+@dataclass
+class _Tally:
+    """What is kept while samples stream by."""
+
+    answers: dict[str, list[F32]] = field(default_factory=dict)
+    labels: list[int | None] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
+    baseline_sizes: list[int] = field(default_factory=list)
+    elements: int = 0
+
+    def keep(self, stage: str, outputs: Mapping[str, Array], names: Sequence[str]) -> None:
+        flat = np.concatenate([np.asarray(outputs[name], np.float32).ravel() for name in names])
+        self.answers.setdefault(stage, []).append(flat)
+
+
+def verify(
+    paths: Paths,
+    samples: Iterable[Sample],
+    labels: Mapping[str, int],
+    progress: Callable[[], None] = lambda: None,
+) -> Verification:
+    """Run every sample through every stage.
+
+    Args:
+        paths: The stages.
+        samples: Inputs.
+        labels: File name -> class index, where known.
+        progress: Called once a sample.
+
+    Raises:
+        CheckFailed: Decoded symbols are not the encoded ones, which nothing may excuse.
+        UsageError: No samples.
+    """
+    tally = _Tally()
+    baseline = paths.edge.codec.with_entropy(BASELINE)
+    for sequence, sample in enumerate(samples):
+        _run_sample(paths, sample, sequence, tally, baseline)
+        tally.labels.append(labels.get(sample.name.partition("#")[0]))
+        progress()
+    if not tally.sizes:
+        raise UsageError("nothing to verify on: no samples; see data.verification or --data.")
+    return _verification(paths, tally)
+
+
+def _run_sample(paths: Paths, sample: Sample, sequence: int, tally: _Tally, baseline: Codec) -> None:
+    names = _answer_names(paths.edge)
+    tally.keep("full", paths.full(sample.feeds), names)
+    tally.keep("split", paths.split(sample.feeds), names)
+    symbols = paths.edge.symbols(sample.feeds)
+    tally.keep("quantized", paths.cloud.answer(symbols), names)
+    packet = paths.edge.encode(symbols, sequence)
+    decoded = paths.cloud.decode(packet)
+    _require_equal(sample, symbols, decoded)
+    tally.keep("coded", paths.cloud.answer(decoded), names)
+    if paths.engine_edge and paths.engine_cloud:
+        sent = paths.engine_edge.encode(paths.engine_edge.symbols(sample.feeds), sequence)
+        tally.keep("engine", paths.engine_cloud.answer(paths.engine_cloud.decode(sent)), names)
+    tally.sizes.append(len(packet))
+    tally.baseline_sizes.append(len(baseline.encode_symbols(symbols, sequence=sequence)))
+    tally.elements += sum(array.size for array in symbols)
+
+
+def _answer_names(edge: EdgeHalf) -> list[str]:
+    """A classifier answers in its first output; anything else in all of them."""
+    names = [spec.name for spec in edge.contract.outputs]
+    return names[:1] if edge.contract.task == "classification" else names
+
+
+def _require_equal(sample: Sample, sent: Sequence[Symbols], got: Sequence[Symbols]) -> None:
+    if not all(np.array_equal(a, b) for a, b in zip(sent, got, strict=True)):
+        raise CheckFailed(f"{sample.name}: the decoded symbols are not the encoded ones; this is a bug of splitc.")
+
+
+def _verification(paths: Paths, tally: _Tally) -> Verification:
+    count = len(tally.sizes)
+    stages = _stages(tally, paths.edge.contract.task)
+    skipped = () if "engine" in tally.answers else ({"stage": "engine", "reason": paths.why_no_engine},)
+    return Verification(
+        ok=_split_is_close(tally),
+        samples=count,
+        reference=paths.reference,
+        stages=tuple(stages),
+        skipped=skipped,
+        rate_bpe=8 * sum(tally.sizes) / tally.elements,
+        baseline_rate_bpe=8 * sum(tally.baseline_sizes) / tally.elements,
+        baseline="zstd-19 on the same symbols, packed, same packet header",
+        payload_bytes_mean=sum(tally.sizes) / count,
+        feature_bytes=4 * tally.elements // count,
+        elements=tally.elements // count,
+    )
+
+
+def _stages(tally: _Tally, task: str) -> list[Stage]:
+    stages, before = [], "full"
+    for name, answers in tally.answers.items():
+        agreement = compare(tally.answers["full"], answers, tally.labels)
+        added = compare(tally.answers[before], answers, tally.labels)
+        stages.append(
+            Stage(name=name, added_kl=added.kl, added_max_abs_diff=added.max_abs_diff, **_numbers(agreement, task))
+        )
+        before = name
+    return stages
+
+
+def _numbers(agreement: Agreement, task: str) -> dict[str, float | None]:
+    """For features there is no top-1 decision: their fidelity is the cosine similarity, never below 0."""
+    numbers = asdict(agreement)
+    return numbers if task == "classification" else numbers | {"fidelity": max(agreement.cosine, 0.0), "top1": None}
+
+
+def _split_is_close(tally: _Tally) -> bool:
+    """Splitting changes nothing but the order in which an engine may fuse: within 1e-3 of the answers' spread."""
+    full, split = (np.stack(tally.answers[name]) for name in ("full", "split"))
+    spread = float(np.max(np.abs(full))) or 1.0
+    return bool(np.max(np.abs(full - split)) <= 1e-3 * spread)

@@ -1,0 +1,222 @@
+"""One self-contained HTML page from report.json. It computes nothing but layout."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from splitc.errors import UsageError
+from splitc.report import svg
+
+Numbers = Mapping[str, Any]
+STYLE = """
+:root { color-scheme: light dark; --line: #8885; --soft: #8881; }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 900px; margin: 2rem auto; padding: 0 1rem; }
+h1 { font-size: 1.5rem; margin: 0; } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem; }
+p.lead { margin: .3rem 0 1rem; } p.note { color: #888; font-size: .9rem; margin: .3rem 0; }
+table { border-collapse: collapse; width: 100%; } td, th { padding: .25rem .6rem; border-bottom: 1px solid var(--line); }
+th { text-align: left; font-weight: 600; } td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; }
+code { font-size: .88em; overflow-wrap: anywhere; } .ok { color: #2f7d6b; } .bad { color: #c0392b; font-weight: 600; }
+svg { width: 100%; height: auto; font: 13px system-ui, sans-serif; }
+svg text { fill: currentColor; } svg .light { fill: #fff; } svg .mid { text-anchor: middle; } svg .end { text-anchor: end; }
+svg .strong, .strong { font-weight: 600; } svg .wire { stroke: #d9a441; stroke-width: 4; } svg .tip { fill: #d9a441; }
+.legend span { margin-right: 1rem; font-size: .9rem; }
+.legend i { display: inline-block; width: .8rem; height: .8rem; margin-right: .3rem; border-radius: 2px; }
+.pictures { display: grid; grid-template-columns: repeat(auto-fill, minmax(150px, 1fr)); gap: .8rem; }
+figure { margin: 0; background: var(--soft); border-radius: 6px; overflow: hidden; font-size: .85rem; }
+figure img { width: 100%; display: block; } figcaption { padding: .4rem .5rem; }
+details { margin: .5rem 0; } summary { cursor: pointer; }
+"""
+
+
+def page(report: Numbers) -> str:
+    """The page.
+
+    Args:
+        report: What ``splitc build`` writes to report.json.
+    """
+    sections = [
+        _head(report),
+        _flow(report),
+        _gates(report["gates"]),
+        _stages(report["verification"]),
+        _rate(report["verification"], report["codec"]["bits"]),
+        _latency(report["plan"]),
+        _examples(report["examples"]),
+        _engines(report["engines"]),
+        _rejected(report["plan"]["rejected"]),
+        _provenance(report),
+    ]
+    title = escape(f"{report['name']}: splitc report")
+    body = "\n".join(section for section in sections if section)
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head><body>{body}</body></html>\n'
+    )
+
+
+def _head(report: Numbers) -> str:
+    check = report["verification"]
+    times = check["feature_bytes"] / check["payload_bytes_mean"]
+    lead = (
+        f"Cut at <code>{escape(', '.join(report['cut']))}</code>. A feature of {_bytes(check['feature_bytes'])} crosses as "
+        f"{_bytes(check['payload_bytes_mean'])} ({times:.1f}x less), and {check['samples']} samples keep "
+        f"{_share(_stage(check, 'coded')['fidelity'])} of the full model's answers."
+    )
+    return f'<h1>{escape(report["name"])}</h1><p class="lead">{lead}</p>'
+
+
+def _flow(report: Numbers) -> str:
+    check, halves, codec = report["verification"], report["halves"], report["codec"]
+    wire = svg.Box(
+        f"{_bytes(check['payload_bytes_mean'])} a sample",
+        [f"{check['rate_bpe']:.2f} bits an element", f"{codec['quantizer']} {codec['bits']} bit, {codec['entropy']}"],
+    )
+    return svg.flow(_half("Edge", halves["edge"]), wire, _half("Cloud", halves["cloud"]))
+
+
+def _half(title: str, half: Numbers) -> svg.Box:
+    return svg.Box(
+        f"{title}: {half['device']}",
+        [f"{half['flops'] / 1e9:.2f} GFLOP", f"{half['parameters'] / 1e6:.2f} M weights", f"{_bytes(half['model_bytes'])} ONNX"],
+    )
+
+
+def _gates(gates: Sequence[Numbers]) -> str:
+    if not gates:
+        return ""
+    rows = [
+        [escape(gate["name"]), _number(gate["value"]), _number(gate["limit"]), _verdict(gate["ok"]), escape(gate["source"])]
+        for gate in gates
+    ]
+    return "<h2>Gates</h2>" + _table(["gate", "#value", "#limit", "", "from"], rows)
+
+
+def _stages(check: Numbers) -> str:
+    rows = [
+        [
+            escape(stage["name"]),
+            _share(stage["fidelity"]),
+            f"{stage['kl']:.2e}",
+            f"{stage['cosine']:.5f}",
+            "" if stage["top1"] is None else _share(stage["top1"]),
+            f"{stage['added_kl']:.2e}",
+        ]
+        for stage in check["stages"]
+    ]
+    skipped = "".join(f'<p class="note">{escape(s["stage"])}: {escape(s["reason"])}</p>' for s in check["skipped"])
+    head = ["stage", "#fidelity", "#KL (nats)", "#cosine", "#top-1", "#KL it adds"]
+    note = f'<p class="note">Against {escape(check["reference"])}, on {check["samples"]} samples.</p>'
+    return "<h2>Where the answer changes</h2>" + _table(head, rows) + note + skipped
+
+
+def _rate(check: Numbers, bits: int) -> str:
+    rows = [
+        (f"{bits}-bit symbols, packed", float(bits)),
+        ("zstd-19", check["baseline_rate_bpe"]),
+        ("splitc", check["rate_bpe"]),
+    ]
+    note = '<p class="note">Bits a feature element, from real packets with their headers.</p>'
+    return "<h2>Rate</h2>" + svg.bars(rows, "{:.3f}", marked="splitc") + note
+
+
+def _latency(plan: Numbers) -> str:
+    points = [*plan["points"], *plan["baselines"]]
+    rows = [(_point_name(point), {s: point[f"{s}_ms"] for s in svg.COLOURS}) for point in points]
+    chosen = _point_name(plan["chosen"])
+    note = f'<p class="note">{escape(plan["note"])}</p>'
+    return "<h2>Latency of the cuts</h2>" + svg.legend() + svg.stacked_bars(rows, "ms", marked=chosen) + note
+
+
+def _point_name(point: Numbers) -> str:
+    return point["name"] if "name" in point else ", ".join(point["cut"])
+
+
+def _examples(examples: Sequence[Numbers]) -> str:
+    if not examples:
+        return ""
+    figures = "".join(
+        f'<figure><img alt="" src="data:image/jpeg;base64,{escape(e["jpeg_base64"])}"><figcaption>'
+        f'full: <b>{escape(e["before"])}</b> {_share(e["before_share"])}<br>'
+        f'split: <b class="{"ok" if e["before"] == e["after"] else "bad"}">{escape(e["after"])}</b> {_share(e["after_share"])}'
+        f"<br>{escape(e['name'])}</figcaption></figure>"
+        for e in examples
+    )
+    return f'<h2>Pictures, before and after</h2><div class="pictures">{figures}</div>'
+
+
+def _engines(engines: Sequence[Numbers]) -> str:
+    rows = [
+        [
+            escape(engine["side"]),
+            escape(engine["target"]),
+            escape(engine["backend"]),
+            escape(engine["status"]),
+            f"<code>{escape(engine['path'] or engine['command'] or '')}</code> {escape(engine['reason'] or '')}",
+        ]
+        for engine in engines
+    ]
+    return "<h2>Engines</h2>" + _table(["side", "target", "backend", "status", "engine, or what finishes it"], rows)
+
+
+def _rejected(rejected: Sequence[Numbers]) -> str:
+    if not rejected:
+        return ""
+    rows = [[f"<code>{escape(', '.join(cut['names']))}</code>", escape(cut["reason"])] for cut in rejected]
+    return f"<details><summary>{len(rejected)} cuts not taken, and why</summary>{_table(['cut', 'reason'], rows)}</details>"
+
+
+def _provenance(report: Numbers) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in sorted(report["versions"].items()))
+    return f'<p class="note">model sha256 <code>{escape(report["model_sha256"])}</code><br>{escape(versions)}</p>'
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    kinds = [' class="n"' if title.startswith("#") else "" for title in head]
+    top = "".join(f"<th{kind}>{escape(title.lstrip('#'))}</th>" for kind, title in zip(kinds, head, strict=True))
+    body = "".join(
+        "<tr>" + "".join(f"<td{kind}>{cell}</td>" for kind, cell in zip(kinds, row, strict=True)) + "</tr>" for row in rows
+    )
+    return f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _stage(check: Numbers, name: str) -> Numbers:
+    found: Numbers = next(stage for stage in check["stages"] if stage["name"] == name)
+    return found
+
+
+def _verdict(ok: bool) -> str:
+    return '<span class="ok">holds</span>' if ok else '<span class="bad">missed</span>'
+
+
+def _share(value: float) -> str:
+    return f"{100 * value:.1f} %"
+
+
+def _number(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+
+
+def _bytes(count: float) -> str:
+    for unit, size in (("MB", 1e6), ("kB", 1e3)):
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return f"{count:.0f} B"
+
+
+def write_page(text: str, out: Path) -> Path:
+    """Write the page aside, then rename it to ``out``.
+
+    Raises:
+        UsageError: The folder is missing or full.
+    """
+    aside = out.with_name(f".{out.name}.partial")
+    try:
+        aside.write_text(text, "utf-8")
+        aside.replace(out)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        raise UsageError(f"{out}: cannot be written ({error.strerror}).") from error
+    return out

@@ -1,0 +1,24 @@
+"""What runs on the edge and in the cloud: sources, the two halves, answers. No compiler is imported here."""
+
+from __future__ import annotations
+
+from splitc.runtime.answer import describe
+from splitc.runtime.labels import read_classes, read_labels
+from splitc.runtime.pair import RUNNER, Answer, CloudHalf, EdgeHalf, read_contract, run_pair
+from splitc.runtime.sources import Reader, Sample, find_files, read_picture
+
+__all__ = [
+    "RUNNER",
+    "Answer",
+    "CloudHalf",
+    "EdgeHalf",
+    "Reader",
+    "Sample",
+    "describe",
+    "find_files",
+    "read_classes",
+    "read_contract",
+    "read_labels",
+    "read_picture",
+    "run_pair",
+]

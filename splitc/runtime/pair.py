@@ -1,0 +1,109 @@
+"""The two halves of a bundle at work. The bitstream is all that passes between them.
+
+    feeds ──► EdgeHalf: head engine ► encode ══ bitstream ══► CloudHalf: decode ► tail engine ──► answer
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from splitc.backends import BACKENDS, Runner
+from splitc.bundle import Bundle, Contract
+from splitc.errors import BundleError
+from splitc.runtime.sources import Sample
+from splitc.types import Array, Feeds, Symbols
+
+RUNNER = "onnxruntime"
+"""Runs both halves of a bundle on any machine; an engine built for another device cannot run here."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One input's way through the pair.
+
+    Attributes:
+        name: The input.
+        outputs: The network's outputs by name.
+        bitstream_bytes: What crossed, header included.
+        ms: Milliseconds by stage: edge, encode, wire, decode, cloud, total.
+    """
+
+    name: str
+    outputs: dict[str, Array]
+    bitstream_bytes: int
+    ms: dict[str, float]
+
+
+class EdgeHalf:
+    """Head engine and encoder."""
+
+    def __init__(self, bundle: Bundle, *, threads: int = 1, optimize: bool = True) -> None:
+        self.contract = read_contract(bundle)
+        self.codec = self.contract.fitted_codec(bundle.pair_id)
+        self.runner = _open(bundle, "edge", threads, optimize)
+
+    def symbols(self, feeds: Feeds) -> list[Symbols]:
+        """Head, and the quantizers where they are on the host; one array a cut tensor."""
+        outputs = self.runner.run(feeds)
+        wires = [outputs[spec.name] for spec in self.contract.wire]
+        return wires if self.contract.quantized_in == "graph" else self.codec.quantize(wires)
+
+    def encode(self, symbols: list[Symbols], sequence: int = 0) -> bytes:
+        """Symbols to one bitstream packet."""
+        return self.codec.encode_symbols(symbols, sequence=sequence)
+
+
+class CloudHalf:
+    """Decoder and tail engine."""
+
+    def __init__(self, bundle: Bundle, *, threads: int = 1, optimize: bool = True) -> None:
+        self.contract = read_contract(bundle)
+        self.codec = self.contract.fitted_codec(bundle.pair_id)
+        self.runner = _open(bundle, "cloud", threads, optimize)
+
+    def decode(self, bitstream: bytes) -> list[Symbols]:
+        """One packet to symbols.
+
+        Raises:
+            BitstreamError: Damaged, or made by another pair.
+        """
+        return self.codec.decode_symbols(bitstream)
+
+    def answer(self, symbols: list[Symbols]) -> dict[str, Array]:
+        """Dequantizers where they are on the host, and the tail."""
+        wires = symbols if self.contract.quantized_in == "graph" else self.codec.dequantize(symbols)
+        return self.runner.run({spec.name: wire for spec, wire in zip(self.contract.wire, wires, strict=True)})
+
+
+def run_pair(edge: EdgeHalf, cloud: CloudHalf, samples: Iterable[Sample]) -> Iterator[Answer]:
+    """Run samples through both halves in this process, through the real bytes."""
+    for sequence, sample in enumerate(samples):
+        marks = [time.perf_counter()]
+        symbols = edge.symbols(sample.feeds)
+        marks.append(time.perf_counter())
+        bitstream = edge.encode(symbols, sequence & 0xFFFFFFFF)
+        marks.append(time.perf_counter())
+        received = cloud.decode(bitstream)
+        marks.append(time.perf_counter())
+        outputs = cloud.answer(received)
+        marks.append(time.perf_counter())
+        edge_ms, encode_ms, decode_ms, cloud_ms = (float(ms) for ms in np.diff(marks) * 1e3)
+        times = {"edge": edge_ms, "encode": encode_ms, "wire": 0.0, "decode": decode_ms, "cloud": cloud_ms}
+        yield Answer(sample.name, outputs, len(bitstream), times | {"total": sum(times.values())})
+
+
+def read_contract(bundle: Bundle) -> Contract:
+    """Raises: BundleError: unreadable, or not a contract."""
+    try:
+        return Contract.from_bytes(bundle.contract_path.read_bytes())
+    except OSError as error:
+        raise BundleError(f"{bundle.contract_path}: cannot be read ({error.strerror}).") from error
+
+
+def _open(bundle: Bundle, side: str, threads: int, optimize: bool) -> Runner:
+    model = bundle.edge_model if side == "edge" else bundle.cloud_model
+    return BACKENDS.make(RUNNER, {}).open(model, threads=threads, optimize=optimize)

