@@ -60,7 +60,7 @@ def write_bundle(
 def write_manifest(
     folder: Path, *, name: str, splitc: str, tools: Mapping[str, str], inputs: Mapping[str, str]
 ) -> Manifest:
-    """Hash every file in ``folder`` and write ``manifest.json`` beside them.
+    """Hash every file in ``folder`` and write ``manifest.json`` beside them, in place of an earlier one.
 
     Raises:
         BundleError: A required file is missing, or a file or text that a bundle may not hold.
@@ -129,7 +129,7 @@ def _file_names(folder: Path) -> set[str]:
     names = set()
     for path in folder.rglob("*"):
         name = path.relative_to(folder).as_posix()
-        if path.is_dir() and not path.is_symlink():
+        if name == MANIFEST or (path.is_dir() and not path.is_symlink()):
             continue
         if path.is_symlink() or not path.is_file() or not is_file_name(name):
             raise BundleError(f"{name!r} is not a plain file with a plain name; a bundle holds no other.")

@@ -24,6 +24,7 @@ from splitc.recipe.sections import (
     VideoSection,
     WeightsSection,
 )
+from splitc.recipe.values import parse_shapes
 
 __all__ = [
     "Cluster",
@@ -46,4 +47,5 @@ __all__ = [
     "hold_out",
     "load_recipe",
     "lock_toml",
+    "parse_shapes",
 ]

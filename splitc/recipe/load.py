@@ -138,7 +138,7 @@ class _Source:
         for depth in range(len(path), 0, -1):
             if path[:depth] in self.overridden:
                 inner = _dotted(path[depth:])
-                return 0, f"{self.overridden[path[:depth]]}: {inner and inner + ' '}"
+                return 0, f"{self.overridden[path[:depth]]}: {inner and inner + ': '}"
         dotted = _dotted(path)
         inside = next((label for set_path, label in self.overridden.items() if set_path[: len(path)] == path), None)
         if inside is not None and path not in self.lines:
@@ -174,7 +174,7 @@ def _read_text(path: Path, shown_path: str) -> str:
     if len(data) > MAX_BYTES:
         raise RecipeError(f"{shown_path}: is larger than {MAX_BYTES} bytes; a recipe is a small TOML file.")
     try:
-        return data.decode("utf-8")
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise RecipeError(f"{shown_path}:{line}  is not UTF-8 text (byte 0x{data[error.start]:02x}).") from None

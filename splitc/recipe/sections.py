@@ -109,6 +109,15 @@ class DataSection(Section):
     def _hex(cls, sha256: str | None) -> str | None:
         return check_sha256(sha256)
 
+    @field_validator("preprocess", mode="before")
+    @classmethod
+    def _numbers(cls, preprocess: Any) -> Any:
+        """Preprocess itself would take true for 1 and "256" for 256."""
+        for key in ("resize", "crop", "scale") if isinstance(preprocess, dict) else ():
+            if isinstance(preprocess.get(key), (bool, str)):
+                raise ValueError(f"must have a number as {key}, got {shown(preprocess[key])}")
+        return preprocess
+
     @field_validator("preprocess")
     @classmethod
     def _computable(cls, preprocess: Preprocess | None) -> Preprocess | None:

@@ -62,7 +62,7 @@ def unbuilt_keys(table: dict[str, Any]) -> list[tuple[KeyPath, str]]:
 
 def not_built(value: object, instead: str) -> str:
     """The refusal: what is missing and what works."""
-    subject = "this" if isinstance(value, dict) else shown(value)
+    subject = "this table" if isinstance(value, dict) else shown(value)
     return f"{subject} is not built in this version of splitc; {instead}."
 
 

@@ -61,6 +61,16 @@ def test_the_bundle_is_as_readable_as_any_new_folder(tmp_path):
     assert write(tmp_path / "x").path.stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
+def test_sealed_again_after_a_file_came(tmp_path):
+    identity = {"name": "x", "splitc": "0.1.0", "tools": {}, "inputs": {}}
+    with staging(tmp_path / "x") as folder:
+        fill(folder)
+        write_manifest(folder, **identity)
+        (folder / "verify.json").write_text("{}")
+        write_manifest(folder, **identity)
+    assert "verify.json" in open_bundle(tmp_path / "x")
+
+
 def test_a_relative_place_survives_a_change_of_folder(tmp_path, monkeypatch):
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path)

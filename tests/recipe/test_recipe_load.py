@@ -158,6 +158,7 @@ device = "l5"
         ("[data]\npreprocess = {mean = [1, 2]}", "data.preprocess.mean[2]: item 3 is missing."),
         ("[data]\npreprocess = {mean = [1,2,3,4]}", "data.preprocess.mean: must have 3 items, got 4."),
         ("[data]\npreprocess = {std = [0,1,1]}", "data.preprocess: must have std above 0, got [0.0, 1.0, 1.0]."),
+        ("[data]\npreprocess = {crop = true}", "data.preprocess: must have a number as crop, got true."),
         ("[data]\npreprocess = {scale = inf}", "data.preprocess: must hold finite numbers."),
         (
             '[data]\npreprocess = {channels = "rbg"}',
@@ -232,6 +233,10 @@ def test_model_faults(load, line, message):
     assert found.startswith(f"r.toml:{1 + len(line.splitlines())}  ")
 
 
+def test_a_byte_order_mark_is_no_fault(load):
+    assert load(f"\ufeff{MODEL}").model.source == "m.onnx"
+
+
 def test_newer_schema(load):
     found = refusal(load, RecipeError, f"schema = 2\n{MODEL}")
     assert found == "r.toml:1  schema: this version of splitc reads recipes of schema 1, got 2."
@@ -270,12 +275,12 @@ NOT_BUILT = [
     ("[codec]\nhevc_qp = 22", "codec.hevc_qp: 22", "leave it out"),
     ('[codec]\nentropy = "hevc"', "codec.entropy: 'hevc'", "use one of rans, zstd"),
     ('[codec]\nquantizer = "binary"', "codec.quantizer: 'binary'", "use one of log, uniform"),
-    ("[weights]\nprune = {conv = 0.9}", "weights.prune: this", "leave it out"),
-    ("[weights.edge]\ncluster = {}", "weights.edge.cluster: this", "leave it out"),
+    ("[weights]\nprune = {conv = 0.9}", "weights.prune: this table", "leave it out"),
+    ("[weights.edge]\ncluster = {}", "weights.edge.cluster: this table", "leave it out"),
     ('[weights]\nprecision = "int8"', "weights.precision: 'int8'", 'use "fp32"'),
     ('[weights.cloud]\nsparsity = "2:4"', "weights.cloud.sparsity: '2:4'", 'use "none"'),
-    ("[recovery]", "recovery: this", "raise codec.bits"),
-    ("[video]", "video: this", "leave the table out"),
+    ("[recovery]", "recovery: this table", "raise codec.bits"),
+    ("[video]", "video: this table", "leave the table out"),
     ('[target.cloud]\nbackend = "tensorrt"', "target.cloud.backend: 'tensorrt'", "use one of null, onnxruntime"),
 ]
 
@@ -324,7 +329,7 @@ def test_overrides(load, override, get, value):
     [
         ("codec.bit=4", "--set codec.bit: unknown key 'bit'. Did you mean 'bits'? Known: bits, entropy"),
         ("codec.bits=40", "--set codec.bits: must be at most 16, got 40."),
-        ("codec={bit=4}", "--set codec: bit unknown key 'bit'. Did you mean 'bits'?"),
+        ("codec={bit=4}", "--set codec: bit: unknown key 'bit'. Did you mean 'bits'?"),
         ("codec", "--set codec: must look like key=value, for instance codec.bits=4."),
         ("=4", "--set '=4': must look like key=value, for instance codec.bits=4."),
         ("codec.bits=", "--set codec.bits: needs a value after '='."),
