@@ -86,13 +86,13 @@ class EngineRecord(Frozen):
     target: str
     backend: str
     status: Status
-    path: str | None = Field(None, description="the engine, relative to the bundle; None unless built")
-    reason: str | None = Field(None, description="why it is deferred or failed; None when built")
-    command: str | None = Field(None, description="finishes a deferred engine; run it in the bundle's folder")
-    script: str | None = Field(None, description="build.sh, relative to the bundle")
-    sha256: str | None = Field(None, description="of the engine")
+    path: str | None = Field(default=None, description="the engine, relative to the bundle; None unless built")
+    reason: str | None = Field(default=None, description="why it is deferred or failed; None when built")
+    command: str | None = Field(default=None, description="finishes a deferred engine; run it in the bundle's folder")
+    script: str | None = Field(default=None, description="build.sh, relative to the bundle")
+    sha256: str | None = Field(default=None, description="of the engine")
     engine_bytes: int | None = None
-    cache_key: str | None = Field(None, description="equal keys mean equal inputs to the build")
+    cache_key: str | None = Field(default=None, description="equal keys mean equal inputs to the build")
     versions: dict[str, str] = Field(default_factory=dict)
     inputs: tuple[TensorSpec, ...] = ()
     outputs: tuple[TensorSpec, ...] = ()

@@ -25,7 +25,7 @@ class OnnxRuntime(Backend):
     name: ClassVar[str] = "onnxruntime"
     can_run: ClassVar[bool] = True
 
-    provider: Literal["auto", "cpu"] = Field("auto", description="auto takes CUDA when present; cpu never does")
+    provider: Literal["auto", "cpu"] = Field(default="auto", description="auto takes CUDA when present; cpu never does")
 
     def probe(self) -> Availability:
         return Availability(ok=True, detail=f"onnxruntime {ort.__version__}, {' and '.join(self._providers())}")

@@ -53,7 +53,9 @@ class TensorRTRTX(Backend):
 
     name: ClassVar[str] = "tensorrt_rtx"
 
-    timeout_s: int = Field(600, ge=1, le=86400, description="a build that takes longer is stopped and has failed")
+    timeout_s: int = Field(
+        default=600, ge=1, le=86400, description="a build that takes longer is stopped and has failed"
+    )
 
     def probe(self) -> Availability:
         missing = [module for module in _EXTRA if importlib.util.find_spec(module) is None]

@@ -16,7 +16,7 @@ class Link(Frozen):
     """
 
     uplink_mbps: float = Field(gt=0)
-    rtt_ms: float = Field(0.0, ge=0)
+    rtt_ms: float = Field(default=0.0, ge=0)
 
     def wire_ms(self, payload_bytes: float) -> float:
         """From the edge's first bit sent to the answer's arrival, without the cloud's work.

@@ -6,6 +6,7 @@ left out of the file, not guessed.
 
 from __future__ import annotations
 
+import importlib
 import sys
 from importlib import resources
 from pathlib import Path
@@ -17,10 +18,7 @@ from splitc.errors import UsageError
 from splitc.registry import nearest
 from splitc.types import Frozen
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+tomllib = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
 
 Precision: TypeAlias = Literal["fp32", "fp16", "int8"]
 
@@ -30,9 +28,9 @@ _SUFFIX = ".toml"
 class Peak(Frozen):
     """Dense peak rates in 10**12 operations a second; a multiply-add is two. Never the figures with sparsity."""
 
-    fp32: float | None = Field(None, gt=0)
-    fp16: float | None = Field(None, gt=0)
-    int8: float | None = Field(None, gt=0)
+    fp32: float | None = Field(default=None, gt=0)
+    fp16: float | None = Field(default=None, gt=0)
+    int8: float | None = Field(default=None, gt=0)
 
 
 class Device(Frozen):
@@ -44,14 +42,18 @@ class Device(Frozen):
 
     name: str
     title: str
-    compute_capability: int | None = Field(None, description="SM number: 87 is 8.7; None without an NVIDIA GPU")
-    tensorrt: tuple[str, ...] = Field((), description="TensorRT lines of the device's software, the usual one first")
-    memory_gb: float | None = Field(None, gt=0)
-    bandwidth_gb_s: float | None = Field(None, gt=0, description="10**9 bytes a second between memory and processor")
+    compute_capability: int | None = Field(default=None, description="SM number: 87 is 8.7; None without an NVIDIA GPU")
+    tensorrt: tuple[str, ...] = Field(
+        default=(), description="TensorRT lines of the device's software, the usual one first"
+    )
+    memory_gb: float | None = Field(default=None, gt=0)
+    bandwidth_gb_s: float | None = Field(
+        default=None, gt=0, description="10**9 bytes a second between memory and processor"
+    )
     peak_tflops: Peak = Peak()
-    dla_cores: int | None = Field(None, ge=0)
-    power_modes_w: tuple[float, ...] = Field((), description="configurable power budgets, lowest first")
-    power_w: float | None = Field(None, gt=0, description="budget of the mode that the peaks belong to")
+    dla_cores: int | None = Field(default=None, ge=0)
+    power_modes_w: tuple[float, ...] = Field(default=(), description="configurable power budgets, lowest first")
+    power_w: float | None = Field(default=None, gt=0, description="budget of the mode that the peaks belong to")
     notes: tuple[str, ...] = ()
     sources: dict[str, str]
 
