@@ -32,7 +32,7 @@ def read(path: Path) -> tuple[ir.Model, tuple[Path, ...]]:
     try:
         model = ir.load(path)
     except Exception as error:  # protobuf and onnx-ir raise a dozen unrelated types on damaged files
-        raise GraphError(f"{path}: not a readable ONNX model ({type(error).__name__}); export it again.") from error
+        raise GraphError(f"{path}: not a readable ONNX model ({_cause(error)}); export it again.") from error
     folder = path.parent.resolve()
     files = {_checked(tensor, folder, path) for tensor in external_tensors(model)}
     try:
@@ -135,6 +135,13 @@ def _read_small(model: ir.Model) -> None:
             tensor = value.const_value
             if isinstance(tensor, ir.ExternalTensor) and tensor.nbytes <= SMALL_TENSOR_BYTES:
                 value.const_value = ir.Tensor(tensor.numpy().copy(), name=tensor.name, dtype=tensor.dtype)
+
+
+def _cause(error: BaseException) -> str:
+    """First line of the innermost cause, for one-sentence messages."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return (str(error).strip().splitlines() or [""])[0].rstrip(".;")[:120] or type(error).__name__
 
 
 def _file_sha256(path: Path) -> str:

@@ -12,11 +12,18 @@ import onnx_ir.passes.common as common
 from splitc.errors import GraphError
 from splitc.graph.fold import fold_shape_arithmetic
 from splitc.graph.gaps import fill_gaps
+from splitc.graph.flow import subgraphs
+from splitc.graph.tensors import is_sequence
 from splitc.registry import nearest
 from splitc.types import Shape
 
 MAX_ROUNDS = 6
 """Each round lets shapes found in the last one become constants; deeper chains stay symbolic."""
+
+
+SEQUENCE_OPS = frozenset(
+    {"SequenceConstruct", "SequenceEmpty", "SequenceInsert", "SequenceErase", "SequenceMap", "SplitToSequence", "ZipMap"}
+)
 
 
 def bind_inputs(graph: ir.Graph, shapes: Mapping[str, Shape], label: str) -> None:
@@ -53,14 +60,15 @@ def infer(model: ir.Model) -> None:
         declared.update(learned)
         if not fold_shape_arithmetic(scratch) and not learned:
             break
+    _mark_sequences(scratch.graph)
     found = {value.name or "": value for value in common_values(scratch.graph)}
     for value in common_values(model.graph):
         source = found.get(value.name or "")
         if source is None or not value.name:
             continue
         value.type = value.type if source.type is None else source.type
-        if source.shape is not None:
-            value.shape = ir.Shape(source.shape)
+        if source.shape is not None or is_sequence(source):
+            value.shape = None if source.shape is None else ir.Shape(source.shape)
 
 
 def common_values(graph: ir.Graph) -> Iterator[ir.Value]:
@@ -73,9 +81,25 @@ def common_values(graph: ir.Graph) -> Iterator[ir.Value]:
 
 def _infer_once(model: ir.Model) -> None:
     with _quiet("onnx_ir"):
-        if common.ShapeInferencePass()(model).modified:
-            return
-        common.ShapeInferencePass(check_type=False, strict_mode=False)(model)
+        for is_strict in (True, False):
+            try:
+                if common.ShapeInferencePass(check_type=is_strict, strict_mode=is_strict)(model).modified:
+                    return
+            except Exception:  # odd types break the merge of results; shapes then stay unknown
+                continue
+
+
+def _mark_sequences(graph: ir.Graph) -> None:
+    """onnx-ir writes down the element type of a sequence as if it were a tensor's; say what it is."""
+    for node in graph:
+        for body in subgraphs(node):
+            _mark_sequences(body)
+        carried = {index for body in subgraphs(node) for index, value in enumerate(body.outputs) if is_sequence(value)}
+        shift = 1 if node.op_type == "Loop" else 0  # the first output of a Loop body is its condition
+        for index, value in enumerate(node.outputs):
+            passed_on = node.op_type == "Identity" and any(one is not None and is_sequence(one) for one in node.inputs)
+            if node.op_type in SEQUENCE_OPS or index + shift in carried or passed_on:
+                value.type, value.shape = ir.SequenceType(ir.TensorType(value.dtype or ir.DataType.UNDEFINED)), None
 
 
 @contextmanager

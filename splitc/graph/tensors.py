@@ -41,6 +41,11 @@ def is_tensor(value: ir.Value) -> bool:
     return isinstance(value.type, ir.TensorType) and value.dtype not in (None, ir.DataType.UNDEFINED)
 
 
+def is_sequence(value: ir.Value) -> bool:
+    """Whether the value is a list of tensors."""
+    return isinstance(value.type, ir.SequenceType)
+
+
 def dtype_name(dtype: ir.DataType | None) -> str:
     """numpy's name of an element type: float32, uint8, int64."""
     if dtype is None or dtype == ir.DataType.UNDEFINED:
