@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from splitc.cli.app import Json, app, print_json
+from splitc.errors import UsageError
 
 if TYPE_CHECKING:
     from splitc.graph import Candidates, Model
@@ -28,12 +29,20 @@ def inspect(
 ) -> None:
     """What a model is made of, and where it can be cut."""
     from splitc import graph, zoo
-    from splitc.recipe import parse_shapes
 
     path = zoo.fetch(model) if zoo.is_zoo(model) else Path(model)
-    loaded = graph.load(path, parse_shapes(shape or []))
+    loaded = graph.load(path, _shapes(shape or []))
     listed = graph.enumerate_cuts(loaded, max_tensors)
     print_json(_document(loaded, listed)) if json else _show(model, loaded, listed, every=cuts)
+
+
+def _shapes(texts: list[str]) -> dict[str, tuple[int | str, ...]]:
+    from splitc.recipe import parse_shapes
+
+    try:
+        return parse_shapes(texts)
+    except ValueError as error:
+        raise UsageError(f"--shape: {error}.") from error
 
 
 def _document(model: Model, listed: Candidates) -> dict[str, object]:

@@ -95,7 +95,7 @@ def _pin_reason(model: Model, cut: CandidateCut, asked: SplitSection) -> str | N
     if not (asked.pin_edge or asked.pin_cloud):
         return None
     head = nodes_of_head(model, cut.names)
-    for name in head:
+    for name in sorted(head):
         if any(fnmatchcase(name, glob) for glob in asked.pin_cloud):
             return f"node {name!r} would be on the edge; pin_cloud keeps it in the cloud"
     for name in sorted({node.name or "" for node in model.flow.nodes} - head):
