@@ -1,1 +1,1 @@
-"""Readers and writers that follow splitc/codec/FORMAT.md section by section: slow, plain, and the oracle of the tests."""
+"""Readers and writers that follow splitc/codec/FORMAT.md section by section: slow, plain, the tests' oracle."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import zstandard
+
 from reference import range_coder, rans
 
 

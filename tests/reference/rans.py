@@ -35,7 +35,9 @@ class Tables:
     def row(self, plane: int, seen: tuple[int, int] | None) -> list[int]:
         """Frequencies for a position of ``plane`` with neighbours ``seen``."""
         reached = self.contexts if seen is None else sum(t <= seen[0] + seen[1] for t in self.thresholds)
-        return self.frequencies[self.class_of_channel[plane % len(self.class_of_channel)] * (self.contexts + 1) + reached]
+        return self.frequencies[
+            self.class_of_channel[plane % len(self.class_of_channel)] * (self.contexts + 1) + reached
+        ]
 
 
 def lane_count(planes: int, plane_size: int) -> int:

@@ -1,0 +1,121 @@
+// Round trips and garbage through the native coders, for the sanitizers. Prints the number of cases.
+#include <cstdio>
+#include <cstdint>
+#include <cstdlib>
+#include <vector>
+
+#include "crc32c.hpp"
+#include "packing.hpp"
+#include "range_coder.hpp"
+#include "rans.hpp"
+#include "rans_model.hpp"
+
+namespace {
+
+using splitc::ByteSpan;
+using splitc::ChunkShape;
+using splitc::Span;
+
+std::uint32_t random_state = 1;
+std::uint32_t random_below(std::uint32_t bound) {
+  random_state = random_state * 1664525u + 1013904223u;
+  return (random_state >> 8) % bound;
+}
+
+void expect(bool holds, const char* what) {
+  if (holds) return;
+  std::fprintf(stderr, "failed: %s\n", what);
+  std::exit(1);
+}
+
+/// Flat tables for `bits` bits, 3 channels in 2 classes, 2 contexts.
+std::vector<std::uint8_t> flat_tables(unsigned bits) {
+  std::vector<std::uint8_t> t = {'S', 'R', 'N', 'S', 1, static_cast<std::uint8_t>(bits), 2, 2, 3, 0, 0, 1, 0, 1, 0};
+  const unsigned each = 4096u >> bits;
+  for (unsigned i = 0; i < 2u * 3u << bits; ++i) {
+    t.push_back(static_cast<std::uint8_t>(each));
+    t.push_back(static_cast<std::uint8_t>(each >> 8));
+  }
+  const std::uint32_t crc = splitc::crc32c({t.data(), t.size()});
+  for (int k = 0; k < 4; ++k) t.push_back(static_cast<std::uint8_t>(crc >> 8 * k));
+  return t;
+}
+
+template <typename Symbol>
+std::vector<Symbol> random_symbols(const ChunkShape& shape, unsigned bits) {
+  std::vector<Symbol> x(shape.size());
+  for (auto& v : x) v = static_cast<Symbol>(random_below(4) != 0 ? 0 : random_below(1u << bits));
+  return x;
+}
+
+void damage(std::vector<std::uint8_t>& payload) {
+  if (random_below(3) == 0) payload.resize(random_below(static_cast<std::uint32_t>(payload.size()) + 1));
+  if (random_below(3) == 0) payload.push_back(static_cast<std::uint8_t>(random_below(256)));
+  for (auto& byte : payload)
+    if (random_below(16) == 0) byte = static_cast<std::uint8_t>(random_below(256));
+}
+
+/// `decode(payload, out)` must return the symbols from the payload and survive damaged ones.
+template <typename Symbol, typename Decode>
+void check(const std::vector<Symbol>& x, std::vector<std::uint8_t> payload, const Decode& decode) {
+  std::vector<Symbol> out(x.size());
+  decode(ByteSpan{payload.data(), payload.size()}, Span<Symbol>{out.data(), out.size()});
+  expect(out == x, "round trip");
+  for (int i = 0; i < 20; ++i) {
+    damage(payload);
+    const std::vector<std::uint8_t> exact(payload);  // no spare capacity: reading past the end is seen
+    try {
+      decode(ByteSpan{exact.data(), exact.size()}, Span<Symbol>{out.data(), out.size()});
+    } catch (const splitc::Error&) {
+    }
+  }
+}
+
+void check_rans(const ChunkShape& shape, unsigned bits) {
+  const auto tables = flat_tables(bits);
+  const splitc::RansModel model({tables.data(), tables.size()});
+  const auto x = random_symbols<std::uint8_t>(shape, bits);
+  auto payload = splitc::RansEncoder(model, {x.data(), x.size()}, shape, 1).encode();
+  check(x, payload, [&](ByteSpan bytes, Span<std::uint8_t> out) {
+    splitc::RansDecoder(model, shape, 1).decode(bytes, out);
+  });
+}
+
+template <typename Symbol>
+void check_range_and_packing(const ChunkShape& shape, unsigned bits) {
+  const auto x = random_symbols<Symbol>(shape, bits);
+  const Span<const Symbol> span{x.data(), x.size()};
+  check(x, splitc::range_encode<Symbol>(span, shape, bits),
+        [&](ByteSpan bytes, Span<Symbol> out) { splitc::range_decode<Symbol>(bytes, shape, bits, out); });
+  check(x, splitc::pack_bits<Symbol>(span, bits),
+        [&](ByteSpan bytes, Span<Symbol> out) { splitc::unpack_bits<Symbol>(bytes, bits, out); });
+}
+
+void check_tables(unsigned bits) {
+  const auto good = flat_tables(bits);
+  for (int i = 0; i < 300; ++i) {
+    auto tables = good;
+    damage(tables);
+    try {
+      splitc::RansModel model({tables.data(), tables.size()});
+    } catch (const splitc::Error&) {
+    }
+  }
+}
+
+}  // namespace
+
+int main() {
+  const ChunkShape shapes[] = {{1, 1, 1},   {5, 1, 1},    {2, 9, 1},     {2, 1, 9},
+                               {7, 5, 6},   {33, 25, 24}, {16500, 1, 1}, {3, 80, 80}};
+  int cases = 0;
+  for (const auto& shape : shapes)
+    for (unsigned bits = 1; bits <= 16; ++bits, ++cases) {
+      if (bits <= 8) check_rans(shape, bits);
+      if (bits <= 8) check_range_and_packing<std::uint8_t>(shape, bits);
+      check_range_and_packing<std::uint16_t>(shape, bits);
+    }
+  for (unsigned bits = 1; bits <= 8; ++bits) check_tables(bits);
+  std::printf("%d cases\n", cases);
+  return 0;
+}

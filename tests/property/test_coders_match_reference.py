@@ -1,0 +1,94 @@
+"""The native coders and the readable ones of ``tests/reference`` write the same bytes and read each other's."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from reference import packet, range_coder, rans
+
+from splitc.codec.bitstream import StreamLayout, TensorLayout, read_packet, write_packet
+from splitc.codec.entropy import ENTROPY_CODERS
+from splitc.native import _core
+from splitc.types import Symbols
+
+SHAPES = st.tuples(st.integers(1, 9), st.integers(1, 8), st.integers(1, 8))
+
+
+def draw_symbols(shape: tuple[int, ...], bits: int, seed: int) -> Symbols:
+    """Between constant and uniform, by ``seed``."""
+    rng = np.random.default_rng(seed)
+    spread = rng.choice([0.0, 0.02, 0.2, 10.0])
+    values = np.clip(np.rint((rng.random() + spread * rng.standard_normal(shape)) * 2**bits), 0, 2**bits - 1)
+    return values.astype(np.uint8 if bits <= 8 else np.uint16)
+
+
+def lists(symbols: Symbols) -> list[list[int]]:
+    return [[int(v) for v in plane.ravel()] for plane in symbols]
+
+
+def check_rans(shape: tuple[int, int, int], bits: int, seed: int, first: int) -> None:
+    x = draw_symbols(shape, bits, seed)
+    tables = ENTROPY_CODERS.make("rans", {}).fit([draw_symbols((5, 9, 9), bits, seed + 1)], bits)
+    model, readable = _core.RansModel(tables), rans.Tables.read(tables)
+    payload = model.encode(x, first)
+    assert payload == rans.encode(readable, lists(x), shape[2], first)
+    assert rans.decode(readable, payload, *shape, first) == lists(x)
+    assert np.array_equal(model.decode(payload, *shape, first), x)
+
+
+@settings(max_examples=80, deadline=None)
+@given(shape=SHAPES, bits=st.integers(1, 8), seed=st.integers(0, 2**32), first=st.integers(0, 99))
+def test_rans_bits_are_identical(shape: tuple[int, int, int], bits: int, seed: int, first: int) -> None:
+    check_rans(shape, bits, seed, first)
+
+
+@pytest.mark.parametrize("shape", [(6, 52, 53), (33, 25, 24), (16500, 1, 1), (11, 1777, 1)], ids=str)
+def test_rans_bits_are_identical_with_many_lanes(shape: tuple[int, int, int]) -> None:
+    check_rans(shape, 3, 7, 2)
+
+
+@settings(max_examples=80, deadline=None)
+@given(shape=SHAPES, bits=st.integers(1, 16), seed=st.integers(0, 2**32))
+def test_range_bits_are_identical(shape: tuple[int, int, int], bits: int, seed: int) -> None:
+    x = draw_symbols(shape, bits, seed)
+    payload = _core.range_encode(x, bits)
+    assert payload == range_coder.encode(bits, lists(x), shape[2])
+    assert range_coder.decode(bits, payload, *shape) == lists(x)
+    decode = _core.range_decode_u8 if bits <= 8 else _core.range_decode_u16
+    assert np.array_equal(decode(payload, bits, *shape), x)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    name=st.sampled_from(list(ENTROPY_CODERS)),
+    shape=st.lists(st.integers(1, 5), min_size=1, max_size=5),
+    axis=st.integers(0, 4),
+    bits=st.integers(1, 8),
+    seed=st.integers(0, 2**32),
+    dynamic=st.booleans(),
+    inline=st.booleans(),
+)
+def test_packets_are_read_by_the_reference(
+    name: str, shape: list[int], axis: int, bits: int, seed: int, dynamic: bool, inline: bool
+) -> None:
+    x = draw_symbols(tuple(shape), bits, seed)
+    sizes: tuple[int | None, ...] = tuple(None if dynamic and k == 0 and axis != 0 else d for k, d in enumerate(shape))
+    channels = shape[axis] if axis < len(shape) else 1
+    coder = ENTROPY_CODERS.make(name, {})
+    tables = coder.fit([draw_symbols((channels, 6, 6), bits, seed + 1)], bits)
+    layout = StreamLayout((TensorLayout(sizes, bits, coder.open(bits, channels, tables), axis, b"q"),))
+    data = write_packet(layout, [x], sequence=seed % 1000, inline=inline)
+    shape_on_wire = tuple(size or 0 for size in sizes)
+    written = packet.Tensor(shape_on_wire, axis if axis < len(shape) else 255, bits, coder.wire_id, tables, b"q")
+    assert packet.tensor_table([written]) == layout.description
+    assert np.array_equal(packet.read([written], data)[0], x)
+    assert np.array_equal(read_packet(layout, data).symbols[0], x)
+
+
+def test_crc_is_the_reference_one() -> None:
+    data = bytes(range(256)) * 3
+    for size in (0, 1, 7, 8, 9, 255, 768):
+        assert _core.crc32c(data[:size]) == packet.crc32c(data[:size])
+        assert _core.crc32c(data[size:], _core.crc32c(data[:size])) == packet.crc32c(data)
