@@ -32,7 +32,6 @@ class TensorRT(Backend):
 
     def build(self, model_path: Path, target: Target, out_dir: Path) -> EngineRecord:
         check_gpu_target(self, target)
-        _check_line(target)
         return deferred_to_trtexec(self, model_path, target, out_dir, self._reason(target))
 
     def open(self, model_path: Path, *, threads: int = 1, optimize: bool = True) -> Runner:
@@ -50,7 +49,12 @@ class TensorRT(Backend):
 
 
 def deferred_to_trtexec(backend: Backend, model_path: Path, target: Target, out_dir: Path, reason: str) -> EngineRecord:
-    """Write build.sh with the trtexec command and say why the engine waits."""
+    """Write build.sh with the trtexec command and say why the engine waits.
+
+    Raises:
+        BackendError: The model cannot be read, a dynamic dimension has no bounds, or the device's TensorRT is too old.
+    """
+    _check_line(target)
     interface = read_interface(model_path)
     profile = profile_from_target(interface, target)
     digests = model_digests(model_path, interface)

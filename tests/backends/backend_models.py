@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,5 +27,13 @@ UNNAMED = """
 <ir_version: 8, opset_import: ["" : 17]>
 double (float[?, 3] x) => (float[?, 3] y) { y = Add(x, x) }
 """
+
+
+def data_models() -> list[Path]:
+    """Real networks, from ``$SPLITC_DATA`` or ``../shared/data``; empty when neither is there."""
+    root = Path(__file__).resolve().parents[2]
+    folder = Path(os.environ.get("SPLITC_DATA", root.parent / "shared" / "data"))
+    return sorted((folder / "models").glob("*.onnx"))
+
 
 WriteModel = Callable[..., Path]

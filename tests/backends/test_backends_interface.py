@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
-from backend_models import UNNAMED, WIRE, WriteModel
+from backend_models import UNNAMED, WIRE, WriteModel, data_models
 from onnx import TensorProto, helper, numpy_helper
 
 from splitc.backends import read_interface
 from splitc.backends.interface import model_digests
 from splitc.errors import BackendError
-
-
-def data_models() -> list[Path]:
-    here = Path(__file__).resolve().parents[2]
-    folder = Path(os.environ.get("SPLITC_DATA", here.parent / "shared" / "data"))
-    return sorted((folder / "models").glob("*.onnx"))
 
 
 def external_model(folder: Path, location: str) -> Path:
@@ -103,6 +96,18 @@ def test_every_truncation_is_read_or_refused(write_model: WriteModel, tmp_path: 
         cut.write_bytes(data[:length])
         with contextlib.suppress(BackendError):
             read_interface(cut)
+
+
+def test_every_flipped_byte_is_read_or_refused(write_model: WriteModel, tmp_path: Path) -> None:
+    data = bytearray(write_model(WIRE).read_bytes())
+    path = tmp_path / "flipped.onnx"
+    for position in range(len(data)):
+        for flip in (0x01, 0x80, 0xFF):
+            data[position] ^= flip
+            path.write_bytes(data)
+            with contextlib.suppress(BackendError):
+                read_interface(path)
+            data[position] ^= flip
 
 
 def test_a_missing_file(tmp_path: Path) -> None:

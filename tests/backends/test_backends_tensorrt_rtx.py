@@ -10,7 +10,7 @@ from pathlib import Path
 
 import onnx
 import pytest
-from backend_models import REFUSED, STATIC, WIRE, WriteModel
+from backend_models import REFUSED, STATIC, WIRE, WriteModel, data_models
 from onnx import TensorProto, helper
 
 from splitc.backends import BACKENDS, EngineRecord, Target
@@ -40,6 +40,22 @@ def test_a_wire_builds_for_four_capabilities_and_repeats(write_model: WriteModel
         (tmp_path / out / "cloud/engines/l4/build.json").read_bytes() for out in ("first", "second_with_a_longer_name")
     ]
     assert jsons[0] == jsons[1]
+
+
+@pytest.mark.trt
+@pytest.mark.usefixtures("needs_rtx")
+@pytest.mark.parametrize("network", ["mobilenet_v2_imagenet", "resnet56_cifar10"])
+def test_plans_of_real_networks_repeat(network: str, tmp_path: Path) -> None:
+    """ResNet-56 gave five different plans in eight builds before addresses were fixed."""
+    paths = [path for path in data_models() if path.stem == network]
+    if not paths:
+        pytest.skip(f"no {network}: neither SPLITC_DATA nor ../shared/data has it")
+    copy = tmp_path / "another_folder" / paths[0].name
+    copy.parent.mkdir()
+    copy.write_bytes(paths[0].read_bytes())
+    records = [build(path, out=tmp_path / f"out{n}") for n, path in enumerate([paths[0], copy, paths[0]])]
+    assert [record.status for record in records] == ["built"] * 3
+    assert len({record.sha256 for record in records}) == 1
 
 
 @pytest.mark.trt
