@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -23,7 +23,8 @@ from splitc.codec.description import (
     read_description,
     write_description,
 )
-from splitc.codec.entropy import ChunkCoder
+from splitc.codec.entropy import ENTROPY_CODERS, ChunkCoder
+from splitc.codec.entropy.base import hash_of_tables
 from splitc.codec.planes import PlaneView, as_planes, chunk_planes, tensor_of
 from splitc.errors import BitstreamError, CodecError
 from splitc.native import _core
@@ -224,6 +225,39 @@ def read_header(data: bytes) -> Header:
         BitstreamError: Not a packet of this version.
     """
     return _read_header(FieldReader(data, "bitstream"))
+
+
+def layout_from_header(header: Header, tables: Mapping[bytes, bytes]) -> StreamLayout:
+    """The layout that a self-describing packet declares.
+
+    Args:
+        header: Of a packet that carries its tensor table.
+        tables: Tables at hand, by :func:`splitc.codec.entropy.base.hash_of_tables`.
+
+    Raises:
+        BitstreamError: No tensor table, an unknown coder, or tables that are not at hand; the message names the hash.
+    """
+    if header.tensors is None:
+        raise BitstreamError("bitstream: the packet carries no tensor table; decode it with its bundle's codec.")
+    return StreamLayout(tuple(_described_layout(tensor, tables) for tensor in header.tensors), header.pair_tag)
+
+
+def _described_layout(tensor: TensorDescription, tables: Mapping[bytes, bytes]) -> TensorLayout:
+    by_id = {ENTROPY_CODERS.load(name).wire_id: name for name in ENTROPY_CODERS}
+    if tensor.entropy_id not in by_id:
+        raise BitstreamError(f"bitstream: Entropy_Id {tensor.entropy_id} is not one this splitc knows.")
+    name = by_id[tensor.entropy_id]
+    found = tables.get(tensor.tables_hash, b"") if any(tensor.tables_hash) else b""
+    if hash_of_tables(found) != tensor.tables_hash:
+        raise BitstreamError(
+            f"bitstream: the packet needs {name} tables {tensor.tables_hash.hex()}, which are not here; "
+            "use the bundle that wrote it."
+        )
+    try:
+        coder = ENTROPY_CODERS.make(name, {}).open(tensor.bits, tensor.channels, found)
+    except CodecError as error:
+        raise BitstreamError(f"bitstream: the tensor table cannot be followed: {error}") from error
+    return TensorLayout(tensor.shape, tensor.bits, coder, tensor.channel_axis, tensor.quantizer)
 
 
 def read_packet(layout: StreamLayout, data: bytes, *, max_elements: int = DEFAULT_MAX_ELEMENTS) -> Packet:

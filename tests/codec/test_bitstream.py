@@ -13,8 +13,16 @@ from codec.streams import PAIR, smooth, two_tensor_stream
 
 import splitc.codec
 from splitc.codec import bitstream, description, planes
-from splitc.codec.bitstream import StreamLayout, TensorLayout, read_header, read_packet, write_packet
+from splitc.codec.bitstream import (
+    StreamLayout,
+    TensorLayout,
+    layout_from_header,
+    read_header,
+    read_packet,
+    write_packet,
+)
 from splitc.codec.entropy import ENTROPY_CODERS, rans_tables, zstd
+from splitc.codec.entropy.base import hash_of_tables
 from splitc.errors import BitstreamError, CodecError
 from splitc.native import _core
 
@@ -89,6 +97,24 @@ def test_packet_describes_itself() -> None:
     assert (first.shape, first.bits, first.entropy_id, first.quantizer) == ((None, 6, 5, 7), 4, 1, b"uniform")
     assert first.tables_hash == layout.tensors[0].coder.tables_hash
     assert second.shape == (3, 6)
+
+
+@pytest.mark.parametrize("name", list(ENTROPY_CODERS))
+def test_self_describing_packet_decodes_with_the_tables_at_hand(name: str) -> None:
+    layout, symbols, tables = two_tensor_stream(name)
+    data = write_packet(layout, symbols, inline=True)
+    told = layout_from_header(read_header(data), {hash_of_tables(tables): tables})
+    assert told.description == layout.description
+    assert all(np.array_equal(a, b) for a, b in zip(read_packet(told, data).symbols, symbols, strict=True))
+
+
+def test_missing_tables_are_refused_naming_their_hash() -> None:
+    layout, symbols, tables = two_tensor_stream("rans")
+    header = read_header(write_packet(layout, symbols, inline=True))
+    with pytest.raises(BitstreamError, match=f"needs rans tables {hash_of_tables(tables).hex()}, which are not here"):
+        layout_from_header(header, {})
+    with pytest.raises(BitstreamError, match="carries no tensor table"):
+        layout_from_header(read_header(write_packet(layout, symbols)), {})
 
 
 # -- refusals ------------------------------------------------------------------------------------------------------
