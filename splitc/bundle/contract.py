@@ -18,8 +18,8 @@ MAX_BYTES = 64 << 20
 class Contract(Frozen):
     """The agreement between edge and cloud.
 
-    ``codec`` is the fitted codec as JSON (``Codec.to_json``). ``quantized_in`` says where features become symbols: inside
-    the two graphs, or on the host (above 8 bits, which a UINT8 wire cannot carry).
+    ``codec`` is the fitted codec as JSON (``Codec.to_json``). ``quantized_in`` says where features become symbols:
+    inside the two graphs, or on the host (above 8 bits, which a UINT8 wire cannot carry).
     """
 
     contract_schema: Literal[1] = 1
@@ -57,4 +57,6 @@ class Contract(Frozen):
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"]) or "document"
-            raise BundleError(f"contract.json: {where}: {first['msg']}; rebuild the bundle with this version.") from error
+            raise BundleError(
+                f"contract.json: {where}: {first['msg']}; rebuild the bundle with this version."
+            ) from error

@@ -12,7 +12,6 @@ from splitc.cli.app import Json, app, print_json, say
 
 if TYPE_CHECKING:
     from splitc.plan import Plan
-    from splitc.recipe import Recipe
 
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the recipe.")]
 
@@ -20,22 +19,22 @@ Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", hel
 @app.command()
 def build(
     recipe: Annotated[Path, typer.Argument(help="The recipe, a TOML file.")],
-    out: Annotated[
-        Path | None, typer.Option("--out", help="Folder of the bundle; else artifacts/NAME here.")
-    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder of the bundle; else artifacts/NAME here.")] = None,
     overrides: Set = None,
     base: Annotated[
         Path | None, typer.Option("--base", help="Folder that relative paths refer to; else the recipe's.")
     ] = None,
-    locked: Annotated[bool, typer.Option("--locked", help="Refuse inputs that the recipe does not pin by hash.")] = False,
+    locked: Annotated[
+        bool, typer.Option("--locked", help="Refuse inputs that the recipe does not pin by hash.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Choose the cut, print the plan, write nothing.")] = False,
     json: Json = False,
 ) -> None:
     """Cut, code, compile, verify: a recipe becomes a bundle."""
-    from splitc import build as driver
+    from splitc import driver
     from splitc.cli.progress import make_watch
 
-    read = load(recipe, overrides or [], base)
+    read = driver.load_recipe(recipe, overrides or [], base)
     if dry_run:
         plan = driver.choose(driver.find_inputs(read, locked=locked))
         print_json(plan.to_json()) if json else show_plan(plan)
@@ -46,30 +45,12 @@ def build(
     print_json(built.document) if json else show(built.document)
 
 
-def load(path: Path, overrides: list[str], base: Path | None) -> Recipe:
-    """Read a recipe, knowing which components this version has."""
-    from splitc.backends import BACKENDS
-    from splitc.codec import ENTROPY_CODERS, QUANTIZERS
-    from splitc.device import device_names
-    from splitc.recipe import load_recipe
-
-    return load_recipe(
-        path,
-        overrides,
-        base=base,
-        quantizers=list(QUANTIZERS),
-        entropy_coders=list(ENTROPY_CODERS),
-        backends=list(BACKENDS),
-        devices=device_names(),
-    )
-
-
 def show(document: Mapping[str, Any]) -> None:
     """The outcome in a dozen lines."""
-    less = document["feature_bytes"] / document["payload_bytes_mean"]
+    before, after = document["feature_bytes"], document["payload_bytes_mean"]
     say()
     say(f"  cut        {', '.join(document['cut'])}")
-    say(f"  wire       {document['feature_bytes']:,} -> {document['payload_bytes_mean']:,.0f} bytes a sample ({less:.1f}x)")
+    say(f"  wire       {before:,} -> {after:,.0f} bytes a sample ({before / after:.1f}x less)")
     say(f"  rate       {document['rate_bpe']:.3f} bits an element; zstd-19 {document['baseline_rate_bpe']:.3f}")
     say(f"  fidelity   {document['fidelity']:.4f} on {document['samples']} samples (KL {document['kl']:.2e} nats)")
     if document["baseline_top1"] is not None:
@@ -77,10 +58,11 @@ def show(document: Mapping[str, Any]) -> None:
     for engine in document["engines"]:
         say(f"  {engine['side']:<10} {engine['target']} {engine['backend']}: {engine['status']}{_why(engine)}")
     for gate in document["gates"]:
-        say(f"  gate       {gate['name']} {gate['value']:.4g} against {gate['limit']:.4g}: {'holds' if gate['ok'] else 'missed'}")
+        verdict = "holds" if gate["ok"] else "missed"
+        say(f"  gate       {gate['name']} {gate['value']:.4g} against {gate['limit']:.4g}: {verdict}")
     for example in document["examples"]:
-        before, after = (f"{example[k]} ({example[k + '_share']:.0%})" for k in ("before", "after"))
-        say(f"  {example['name']:<20} full: {before:<28} split: {after}")
+        full, split = (f"{example[k]} ({example[k + '_share']:.0%})" for k in ("before", "after"))
+        say(f"  {example['name']:<20} full: {full:<28} split: {split}")
     say(f"\n  {document['bundle']}/report.html")
 
 
@@ -102,4 +84,6 @@ def show_plan(plan: Plan) -> None:
 def _why(engine: Mapping[str, Any]) -> str:
     if engine["status"] == "built":
         return f" {engine['path']}"
-    return f", {engine['reason']}\n{'':13}finish it: {engine['command']}" if engine["command"] else f", {engine['reason']}"
+    return (
+        f", {engine['reason']}\n{'':13}finish it: {engine['command']}" if engine["command"] else f", {engine['reason']}"
+    )

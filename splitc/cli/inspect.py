@@ -40,7 +40,8 @@ def _shapes(texts: list[str]) -> dict[str, tuple[int | str, ...]]:
     from splitc.recipe import parse_shapes
 
     try:
-        return parse_shapes(texts)
+        shapes: dict[str, tuple[int | str, ...]] = parse_shapes(texts)  # type: ignore[assignment]  # texts give a table
+        return shapes
     except ValueError as error:
         raise UsageError(f"--shape: {error}.") from error
 
@@ -71,7 +72,8 @@ def _show(name: str, model: Model, listed: Candidates, *, every: bool) -> None:
     for cut in listed.candidates:
         share = 100 * cut.head_flops / max(model.flops, 1)
         weights = f"{cut.head_parameters / 1e6:7.2f} {cut.tail_parameters / 1e6:7.2f}"
-        print(f"  {cut.wire_bytes / 1e3:10.1f} {cut.head_flops / 1e9:10.3f} {share:5.1f} {weights}  {', '.join(cut.names)}")
+        sizes = f"{cut.wire_bytes / 1e3:10.1f} {cut.head_flops / 1e9:10.3f} {share:5.1f}"
+        print(f"  {sizes} {weights}  {', '.join(cut.names)}")
     print("\n  not cuts:")
     for refused in listed.rejected:
         print(f"  {', '.join(refused.names)}: {refused.reason}")

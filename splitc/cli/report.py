@@ -13,7 +13,9 @@ from splitc.cli.app import Json, app, print_json
 @app.command()
 def report(
     bundle: Annotated[Path, typer.Argument(help="A bundle.")],
-    out: Annotated[Path | None, typer.Option("--out", help="Where to write the page; else BUNDLE's own is named.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Where to write the page; else BUNDLE's own is named.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Write one self-contained HTML page: the cut, the rate, the fidelity, the pictures."""

@@ -21,19 +21,20 @@ def verify(
         list[str] | None, typer.Option("--data", help="Files, folders or globs; else the recipe's verification files.")
     ] = None,
     base: Annotated[Path, typer.Option("--base", help="Folder that the recipe's relative paths refer to.")] = Path(),
-    model: Annotated[Path | None, typer.Option("--model", help="The unsplit model; else the halves are joined.")] = None,
+    model: Annotated[
+        Path | None, typer.Option("--model", help="The unsplit model; else the halves are joined.")
+    ] = None,
     labels: Annotated[Path | None, typer.Option("--labels", help="CSV of picture name and class index.")] = None,
     json: Json = False,
 ) -> None:
     """Full model vs split vs quantized vs coded vs engine, on real inputs."""
-    from splitc import build as driver
-    from splitc import evaluate
+    from splitc import driver, evaluate
     from splitc.bundle import open_bundle
     from splitc.cli.progress import make_watch
     from splitc.runtime import Reader, find_files, read_contract, read_labels
 
     opened = open_bundle(bundle)
-    contract, recipe = read_contract(opened), driver.locked_recipe(opened, base)
+    contract, recipe = read_contract(opened), driver.load_recipe(opened.recipe_path, base=base)
     files = find_files(data, Path()) if data else driver.data_files(recipe)[1]
     reader = Reader(contract.inputs, contract.preprocess, 1 if data else recipe.data.crops)
     stages = driver.Stages(make_watch())

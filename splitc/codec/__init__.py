@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from splitc.codec.codec import Codec, mean_packet_bytes
 from splitc.codec.entropy import ENTROPY_CODERS
-from splitc.codec.quantizers import QUANTIZERS, QuantParams, Quantizer
+from splitc.codec.quantizers import QUANTIZERS, Quantizer, QuantParams
 from splitc.codec.spec import CodecSpec, FittedTensor
 
 __all__ = [

@@ -135,12 +135,12 @@ class Codec:
         return StreamLayout(tensors=tuple(tensors), pair_tag=self.pair_tag)
 
 
-def mean_packet_bytes(codec: Codec, samples: Sequence[Sequence[F32]]) -> float:
+def mean_packet_bytes(codec: Codec, samples: Sequence[F32]) -> float:
     """Mean size of real packets, header included.
 
     Args:
         codec: A fitted codec.
-        samples: Features of each cut tensor, ``[n, C, ...]``, on samples the codec was not fitted on.
+        samples: Features of each cut tensor, float32 ``[n, C, ...]``, that the codec was not fitted on.
     """
     count = len(samples[0])
     return float(np.mean([len(codec.encode([x[i : i + 1] for x in samples])) for i in range(count)]))

@@ -11,7 +11,7 @@ import numpy as np
 
 from splitc.codec.entropy import ENTROPY_CODERS
 from splitc.codec.entropy.base import EntropyCoder
-from splitc.codec.quantizers import QUANTIZERS, QuantParams, Quantizer
+from splitc.codec.quantizers import QUANTIZERS, Quantizer, QuantParams
 from splitc.errors import BundleError, UsageError
 from splitc.types import F32, Array, Frozen, TensorSpec
 

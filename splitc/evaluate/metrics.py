@@ -6,11 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from splitc.types import F32, Array
-
-F64 = npt.NDArray[np.float64]
+from splitc.types import F32, F64, Array
 
 
 @dataclass(frozen=True)
@@ -18,7 +15,7 @@ class Agreement:
     """One stage against the full model, averaged over the samples.
 
     Attributes:
-        fidelity: Share of samples whose top-1 answer is the full model's (Chen et al. 2019, eq. 2 as its table uses it).
+        fidelity: Share of samples whose top-1 answer is the full model's (Chen et al. 2019, eq. 2 as its table has it).
         kl: Mean KL(full || stage) of the softmaxed answers, nats.
         cosine: Mean cosine similarity of the raw answers.
         max_abs_diff: Largest absolute difference of the raw answers.
@@ -55,7 +52,8 @@ def compare(full: Sequence[F32], stage: Sequence[F32], labels: Sequence[int | No
 def kl_divergence(reference: F64, got: F64) -> F64:
     """KL(softmax(reference) || softmax(got)) of each row, nats; never negative."""
     log_p, log_q = log_softmax(reference), log_softmax(got)
-    return np.maximum((np.exp(log_p) * (log_p - log_q)).sum(1), 0.0)
+    divergence: F64 = np.maximum((np.exp(log_p) * (log_p - log_q)).sum(1), 0.0)
+    return divergence
 
 
 def cosine(reference: F64, got: F64) -> F64:
@@ -63,7 +61,8 @@ def cosine(reference: F64, got: F64) -> F64:
     norms = np.linalg.norm(reference, axis=1) * np.linalg.norm(got, axis=1)
     dots = (reference * got).sum(1)
     both_zero = ~reference.any(1) & ~got.any(1)
-    return np.where(both_zero, 1.0, dots / np.maximum(norms, np.finfo(np.float64).tiny))
+    similarity: F64 = np.where(both_zero, 1.0, dots / np.maximum(norms, np.finfo(np.float64).tiny))
+    return similarity
 
 
 def log_softmax(logits: Array) -> F64:

@@ -56,7 +56,9 @@ def make_paths(
         engines: What the bundle was compiled to; ONNX Runtime is the only engine that runs here.
     """
     away = [one for one in engines if one.backend != RUNNER]
-    why = "; ".join(f"the {one.side} engine ({one.backend}, {one.status}) runs on {one.target}, not here" for one in away)
+    why = "; ".join(
+        f"the {one.side} engine ({one.backend}, {one.status}) runs on {one.target}, not here" for one in away
+    )
     head_runner, tail_runner = open_graph(head), open_graph(tail)
     return Paths(
         reference=reference,

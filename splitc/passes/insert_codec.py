@@ -59,7 +59,7 @@ class InsertQuantizers:
 
 @dataclass(frozen=True)
 class InsertDequantizers:
-    """Begin the tail with UINT8 symbols: one input ``NAME.symbols`` for each cut value ``NAME``, in the codec's order."""
+    """Begin the tail with UINT8 symbols: one input ``NAME.symbols`` a cut value ``NAME``, in the codec's order."""
 
     name: ClassVar[str] = "insert_dequantizers"
     tensors: Sequence[FittedTensor]
@@ -94,8 +94,8 @@ def require_opset(model: ir.Model) -> None:
     opset = model.opset_imports.get("", 0)
     if opset < MIN_OPSET:
         raise CapabilityError(
-            f"the model imports opset {opset}; the codec inside a graph needs {MIN_OPSET} or newer: convert the model with "
-            f"onnx.version_converter.convert_version(model, {MIN_OPSET})."
+            f"the model imports opset {opset}; the codec inside a graph needs {MIN_OPSET} or newer: convert the model "
+            f"with onnx.version_converter.convert_version(model, {MIN_OPSET})."
         )
 
 
@@ -162,7 +162,7 @@ class _Steps:
     def constant(self, label: str, array: Array | np.generic) -> ir.Value:
         if label not in self.constants:
             name = f"{self.prefix}/{label}"
-            tensor = ir.tensor(np.asarray(array), name=name)
+            tensor = ir.Tensor(np.asarray(array), name=name)
             self.constants[label] = ir.Value(
                 name=name, shape=tensor.shape, type=ir.TensorType(tensor.dtype), const_value=tensor
             )

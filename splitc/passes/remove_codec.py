@@ -55,5 +55,7 @@ def _values(model: ir.Model) -> dict[str | None, ir.Value]:
 
 def _find(values: dict[str | None, ir.Value], spec: TensorSpec) -> ir.Value:
     if spec.name not in values:
-        raise GraphError(f"cut value {spec.name!r} is not in the bundle's graph; the bundle is not one that splitc built.")
+        raise GraphError(
+            f"cut value {spec.name!r} is not in the bundle's graph; the bundle is not one that splitc built."
+        )
     return values[spec.name]

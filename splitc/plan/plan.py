@@ -49,8 +49,9 @@ class Point:
 
     def to_json(self) -> dict[str, Any]:
         """Flat numbers, units in the names."""
-        numbers = asdict(self)
-        return numbers | numbers.pop("latency") | {"cut": list(self.cut), "total_ms": self.latency.total_ms}
+        numbers: dict[str, Any] = asdict(self)
+        times: dict[str, float] = numbers.pop("latency")
+        return {**numbers, **times, "cut": list(self.cut), "total_ms": self.latency.total_ms}
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Baseline:
     def to_json(self) -> dict[str, Any]:
         """Flat numbers, units in the names."""
         numbers = {"name": self.name, "payload_bytes": self.payload_bytes}
-        return numbers | asdict(self.latency) | {"total_ms": self.latency.total_ms}
+        return {**numbers, **asdict(self.latency), "total_ms": self.latency.total_ms}
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """Choose where to cut: predict every candidate, measure the real bytes of the best, take the best of those.
 
-    candidates ──► pins, depth ──► predicted ──► K best ──► measured bytes ──► chosen
-                      │                │                         │
-                      └────────────────┴──── rejected, with reasons ◄┘
+candidates ──► pins, depth ──► predicted ──► K best ──► measured bytes ──► chosen
+                  │                │                         │
+                  └────────────────┴──── rejected, with reasons ◄┘
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ EXPECTED_SHARE = 0.85
 FLOAT_BYTES = 4
 NOTE = (
     "Predicted for one sample alone: a roofline of each device's published peak and bandwidth, float32, and the link's "
-    "bandwidth and round trip. Packet sizes are real for the cuts shown. Profile on the device before relying on the times."
+    "bandwidth and round trip. Packet sizes are real for the cuts shown. Profile on the device before relying on times."
 )
 
 Measure = Callable[[CandidateCut], float]
@@ -57,12 +57,15 @@ def search(model: Model, asked: SplitSection, codec: CodecSection, places: Place
     """
     baselines = _baselines(model, places)
     if asked.at != "auto":
-        point = _measured(_fixed(model, asked.at, codec, places), _candidate(model, asked.at), places, measure)
-        return Plan(point, (point,), baselines, (), NOTE)
+        cut = _candidate(model, asked.at)
+        point = _measured(_predict(cut, codec, places), cut, places, measure)
+        return Plan(point, (point,), baselines, (), _note(point, baselines))
     listed = enumerate_cuts(model, asked.max_tensors)
     allowed, refused = _constrain(model, listed.candidates, asked)
     if not allowed:
-        raise CutError(f"split.at = 'auto': none of {len(listed.candidates)} cuts satisfies the pins and min_depth; relax one.")
+        raise CutError(
+            f"split.at = 'auto': none of {len(listed.candidates)} cuts satisfies the pins and min_depth; relax one."
+        )
     ranked = sorted(allowed, key=lambda cut: _cost(_predict(cut, codec, places), asked.objective))
     best, rest = ranked[: asked.candidates], ranked[asked.candidates :]
     points = [_measured(_predict(cut, codec, places), cut, places, measure) for cut in best]
@@ -70,7 +73,8 @@ def search(model: Model, asked: SplitSection, codec: CodecSection, places: Place
     losers = [_beaten(point, chosen, asked.objective) for point in points if point is not chosen]
     unmeasured = [_unmeasured(_predict(cut, codec, places), asked) for cut in rest]
     order = sorted(points, key=lambda point: point.head_flops)
-    return Plan(chosen, tuple(order), baselines, (*losers, *unmeasured, *refused, *listed.rejected), NOTE)
+    rejected = (*losers, *unmeasured, *refused, *listed.rejected)
+    return Plan(chosen, tuple(order), baselines, rejected, _note(chosen, baselines))
 
 
 def _constrain(
@@ -107,10 +111,6 @@ def _pin_reason(model: Model, cut: CandidateCut, asked: SplitSection) -> str | N
 def _candidate(model: Model, names: Sequence[str]) -> CandidateCut:
     check_codable(model, check_cut(model, names))
     return price_cut(model, names)
-
-
-def _fixed(model: Model, names: Sequence[str], codec: CodecSection, places: Places) -> Point:
-    return _predict(_candidate(model, names), codec, places)
 
 
 def _predict(cut: CandidateCut, codec: CodecSection, places: Places) -> Point:
@@ -172,6 +172,13 @@ def _baselines(model: Model, places: Places) -> tuple[Baseline, ...]:
     edge = Latency(compute_ms(places.edge, model.flops, whole), 0.0, 0.0, 0.0, 0.0)
     cloud = Latency(0.0, 0.0, places.link.wire_ms(pixels), 0.0, compute_ms(places.cloud, model.flops, whole))
     return Baseline("edge only", edge, 0.0), Baseline("cloud only, 8-bit input uncompressed", cloud, float(pixels))
+
+
+def _note(chosen: Point, baselines: Sequence[Baseline]) -> str:
+    """What the predictions are worth, and whether a way without a cut is predicted faster."""
+    faster = [one for one in baselines if one.latency.total_ms < chosen.latency.total_ms]
+    words = [f"{one.name} ({one.latency.total_ms:.1f} ms)" for one in faster]
+    return f"{NOTE} Predicted faster than this cut: {', '.join(words)}." if words else NOTE
 
 
 def _elements(shape: Sequence[int | str]) -> int:

@@ -8,6 +8,7 @@ import tomli_w
 
 from splitc.errors import RecipeError
 from splitc.recipe.recipe import Recipe
+from splitc.recipe.sections import DataSection, ModelSection
 
 
 def lock_toml(recipe: Recipe, model_sha256: str | None = None, data_sha256: str | None = None) -> str:
@@ -25,18 +26,22 @@ def lock_toml(recipe: Recipe, model_sha256: str | None = None, data_sha256: str 
         RecipeError: The recipe pins another hash.
     """
     recipe = recipe.based_at(recipe.base)
-    table = recipe.model_dump(by_alias=True, exclude_none=True)
-    for section, found in (("model", model_sha256), ("data", data_sha256)):
-        pinned = table[section].setdefault("sha256", found)
-        if found is not None and pinned != found:
-            raise RecipeError(
-                f"{section}.sha256: the recipe pins {pinned}, found {found}; restore the file or change the pin."
-            )
-        if pinned is None:
-            del table[section]["sha256"]
+    pinned = {"model": _pinned("model", recipe.model, model_sha256), "data": _pinned("data", recipe.data, data_sha256)}
+    table = recipe.model_copy(update=pinned).model_dump(by_alias=True, exclude_none=True)
     for names in ("shapes", "dims"):
         table["model"][names] = dict(sorted(table["model"][names].items()))
     return tomli_w.dumps(_without_empty(table))
+
+
+def _pinned(name: str, section: ModelSection | DataSection, found: str | None) -> ModelSection | DataSection:
+    """The section with the hash that was found."""
+    if found is None:
+        return section
+    if section.sha256 not in (None, found):
+        raise RecipeError(
+            f"{name}.sha256: the recipe pins {section.sha256}, found {found}; restore the file or change the pin."
+        )
+    return section.model_copy(update={"sha256": found})
 
 
 def _without_empty(table: dict[str, Any]) -> dict[str, Any]:

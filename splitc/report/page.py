@@ -16,11 +16,13 @@ STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 900px; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.5rem; margin: 0; } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem; }
 p.lead { margin: .3rem 0 1rem; } p.note { color: #888; font-size: .9rem; margin: .3rem 0; }
-table { border-collapse: collapse; width: 100%; } td, th { padding: .25rem .6rem; border-bottom: 1px solid var(--line); }
+table { border-collapse: collapse; width: 100%; }
+td, th { padding: .25rem .6rem; border-bottom: 1px solid var(--line); }
 th { text-align: left; font-weight: 600; } td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; }
 code { font-size: .88em; overflow-wrap: anywhere; } .ok { color: #2f7d6b; } .bad { color: #c0392b; font-weight: 600; }
 svg { width: 100%; height: auto; font: 13px system-ui, sans-serif; }
-svg text { fill: currentColor; } svg .light { fill: #fff; } svg .mid { text-anchor: middle; } svg .end { text-anchor: end; }
+svg text { fill: currentColor; } svg .light { fill: #fff; }
+svg .mid { text-anchor: middle; } svg .end { text-anchor: end; }
 svg .strong, .strong { font-weight: 600; } svg .wire { stroke: #d9a441; stroke-width: 4; } svg .tip { fill: #d9a441; }
 .legend span { margin-right: 1rem; font-size: .9rem; }
 .legend i { display: inline-block; width: .8rem; height: .8rem; margin-right: .3rem; border-radius: 2px; }
@@ -59,10 +61,10 @@ def page(report: Numbers) -> str:
 
 def _head(report: Numbers) -> str:
     check = report["verification"]
-    times = check["feature_bytes"] / check["payload_bytes_mean"]
+    before, after = check["feature_bytes"], check["payload_bytes_mean"]
     lead = (
-        f"Cut at <code>{escape(', '.join(report['cut']))}</code>. A feature of {_bytes(check['feature_bytes'])} crosses as "
-        f"{_bytes(check['payload_bytes_mean'])} ({times:.1f}x less), and {check['samples']} samples keep "
+        f"Cut at <code>{escape(', '.join(report['cut']))}</code>. A feature of {_bytes(before)} crosses "
+        f"as {_bytes(after)} ({before / after:.1f}x less), and {check['samples']} samples keep "
         f"{_share(_stage(check, 'coded')['fidelity'])} of the full model's answers."
     )
     return f'<h1>{escape(report["name"])}</h1><p class="lead">{lead}</p>'
@@ -80,7 +82,11 @@ def _flow(report: Numbers) -> str:
 def _half(title: str, half: Numbers) -> svg.Box:
     return svg.Box(
         f"{title}: {half['device']}",
-        [f"{half['flops'] / 1e9:.2f} GFLOP", f"{half['parameters'] / 1e6:.2f} M weights", f"{_bytes(half['model_bytes'])} ONNX"],
+        [
+            f"{half['flops'] / 1e9:.2f} GFLOP",
+            f"{half['parameters'] / 1e6:.2f} M weights",
+            f"{_bytes(half['model_bytes'])} ONNX",
+        ],
     )
 
 
@@ -88,7 +94,13 @@ def _gates(gates: Sequence[Numbers]) -> str:
     if not gates:
         return ""
     rows = [
-        [escape(gate["name"]), _number(gate["value"]), _number(gate["limit"]), _verdict(gate["ok"]), escape(gate["source"])]
+        [
+            escape(gate["name"]),
+            _number(gate["value"]),
+            _number(gate["limit"]),
+            _verdict(gate["ok"]),
+            escape(gate["source"]),
+        ]
         for gate in gates
     ]
     return "<h2>Gates</h2>" + _table(["gate", "#value", "#limit", "", "from"], rows)
@@ -137,14 +149,18 @@ def _point_name(point: Numbers) -> str:
 def _examples(examples: Sequence[Numbers]) -> str:
     if not examples:
         return ""
-    figures = "".join(
-        f'<figure><img alt="" src="data:image/jpeg;base64,{escape(e["jpeg_base64"])}"><figcaption>'
-        f'full: <b>{escape(e["before"])}</b> {_share(e["before_share"])}<br>'
-        f'split: <b class="{"ok" if e["before"] == e["after"] else "bad"}">{escape(e["after"])}</b> {_share(e["after_share"])}'
-        f"<br>{escape(e['name'])}</figcaption></figure>"
-        for e in examples
-    )
+    figures = "".join(map(_figure, examples))
     return f'<h2>Pictures, before and after</h2><div class="pictures">{figures}</div>'
+
+
+def _figure(example: Numbers) -> str:
+    verdict = "ok" if example["before"] == example["after"] else "bad"
+    return (
+        f'<figure><img alt="" src="data:image/jpeg;base64,{escape(example["jpeg_base64"])}"><figcaption>'
+        f"full: <b>{escape(example['before'])}</b> {_share(example['before_share'])}<br>"
+        f'split: <b class="{verdict}">{escape(example["after"])}</b> {_share(example["after_share"])}<br>'
+        f"{escape(example['name'])}, {example['payload_bytes']:,} bytes</figcaption></figure>"
+    )
 
 
 def _engines(engines: Sequence[Numbers]) -> str:
@@ -165,7 +181,8 @@ def _rejected(rejected: Sequence[Numbers]) -> str:
     if not rejected:
         return ""
     rows = [[f"<code>{escape(', '.join(cut['names']))}</code>", escape(cut["reason"])] for cut in rejected]
-    return f"<details><summary>{len(rejected)} cuts not taken, and why</summary>{_table(['cut', 'reason'], rows)}</details>"
+    table = _table(["cut", "reason"], rows)
+    return f"<details><summary>{len(rejected)} cuts not taken, and why</summary>{table}</details>"
 
 
 def _provenance(report: Numbers) -> str:
@@ -177,7 +194,8 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     kinds = [' class="n"' if title.startswith("#") else "" for title in head]
     top = "".join(f"<th{kind}>{escape(title.lstrip('#'))}</th>" for kind, title in zip(kinds, head, strict=True))
     body = "".join(
-        "<tr>" + "".join(f"<td{kind}>{cell}</td>" for kind, cell in zip(kinds, row, strict=True)) + "</tr>" for row in rows
+        "<tr>" + "".join(f"<td{kind}>{cell}</td>" for kind, cell in zip(kinds, row, strict=True)) + "</tr>"
+        for row in rows
     )
     return f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
 

@@ -11,7 +11,7 @@ MAX_BYTES = 64 << 20
 
 
 def read_labels(file: Path) -> dict[str, int]:
-    """Picture name -> class index from a CSV file: the name in the first column, the index in the first whole-number one.
+    """Picture name -> class index from a CSV file: the name comes first, the index is the first whole number after it.
 
     A first line without a whole number is taken as the heading.
 

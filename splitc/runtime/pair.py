@@ -1,6 +1,6 @@
 """The two halves of a bundle at work. The bitstream is all that passes between them.
 
-    feeds ──► EdgeHalf: head engine ► encode ══ bitstream ══► CloudHalf: decode ► tail engine ──► answer
+feeds ──► EdgeHalf: head engine ► encode ══ bitstream ══► CloudHalf: decode ► tail engine ──► answer
 """
 
 from __future__ import annotations

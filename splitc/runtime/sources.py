@@ -59,7 +59,9 @@ class Reader:
     def _pictures(self, file: Path) -> Iterator[Sample]:
         if len(self.inputs) != 1:
             names = ", ".join(spec.name for spec in self.inputs)
-            raise UsageError(f"{file}: the network has {len(self.inputs)} inputs ({names}); give an .npz with those names.")
+            raise UsageError(
+                f"{file}: the network has {len(self.inputs)} inputs ({names}); give an .npz with those names."
+            )
         picture = read_picture(file)
         for index, box in enumerate(region_boxes(picture.width, picture.height, self.regions)):
             region = picture if index == 0 else picture.crop(box)
@@ -102,7 +104,8 @@ def read_picture(file: Path) -> Image.Image:
     """
     try:
         with Image.open(file) as picture:
-            return picture.convert("RGB")
+            rgb: Image.Image = picture.convert("RGB")
+            return rgb
     except FileNotFoundError:
         raise UsageError(f"{file}: no such file.") from None
     except (UnidentifiedImageError, OSError, Image.DecompressionBombError, SyntaxError, ValueError) as error:
@@ -124,7 +127,7 @@ def input_from_picture(picture: Image.Image, how: Preprocess) -> F32:
         picture = _centre_crop(picture, how.crop)
     rgb = np.asarray(picture, dtype=np.float32)
     pixels = rgb if how.channels == "rgb" else rgb[..., ::-1]
-    normal = (pixels * np.float32(how.scale) - np.float32(how.mean)) / np.float32(how.std)
+    normal = (pixels * np.float32(how.scale) - np.array(how.mean, np.float32)) / np.array(how.std, np.float32)
     return np.ascontiguousarray(normal.transpose(2, 0, 1))
 
 
@@ -195,7 +198,9 @@ def _shorter_side(picture: Image.Image, side: int) -> tuple[int, int]:
 
 def _centre_crop(picture: Image.Image, side: int) -> Image.Image:
     if min(picture.size) < side:
-        raise UsageError(f"a picture of {picture.width}x{picture.height} is smaller than the crop of {side}; set resize.")
+        raise UsageError(
+            f"a picture of {picture.width}x{picture.height} is smaller than the crop of {side}; set resize."
+        )
     left, top = round((picture.width - side) / 2), round((picture.height - side) / 2)
     return picture.crop((left, top, left + side, top + side))
 

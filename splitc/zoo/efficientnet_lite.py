@@ -48,7 +48,7 @@ def _export(network: torch.nn.Module, path: Path) -> None:
 
 
 def _fold_constants(source: Path, path: Path) -> None:
-    """The network's padding is constants computed in the graph: ONNX Runtime's basic level folds them (456 to 94 nodes)."""
+    """The padding is computed from constants in the graph: ONNX Runtime's basic level folds it (456 to 94 nodes)."""
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.optimized_model_filepath = str(path)

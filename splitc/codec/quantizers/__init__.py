@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from splitc.codec.quantizers.base import MAX_GRAPH_BITS, QuantParams, Quantizer
+from splitc.codec.quantizers.base import MAX_GRAPH_BITS, Quantizer, QuantParams
 from splitc.registry import Registry
 
 QUANTIZERS = Registry[Quantizer](

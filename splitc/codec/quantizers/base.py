@@ -1,9 +1,9 @@
 """What a quantizer is, and the parameters it learns.
 
-Three homes hold the same quantizer: NumPy here, standard ONNX operators in ``splitc.passes.insert_codec``, and both give
-the same symbols. That is why everything that decides a symbol is a float32 value stored in :class:`QuantParams` and every
-operation on it is one that IEEE 754 defines exactly (subtract, multiply, round half to even, compare); a logarithm only
-ever proposes a symbol, and stored thresholds decide.
+The same quantizer lives here in NumPy and in ``splitc.passes.insert_codec`` as standard ONNX operators, and both give
+the same symbols. That is why everything that decides a symbol is a float32 value stored in :class:`QuantParams`, and
+every operation on it is one that IEEE 754 defines exactly (subtract, multiply, round half to even, compare); a
+logarithm only ever proposes a symbol, and stored thresholds decide.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pydantic import Field
 
 from splitc.errors import CodecError
 from splitc.registry import Component
-from splitc.types import F32, Symbols
+from splitc.types import F32, Array, Symbols
 
 MAX_GRAPH_BITS = 8
 """A quantizer inside a graph has a UINT8 wire."""
@@ -31,8 +31,8 @@ class QuantParams:
     Attributes:
         lo: Lower end of the range, float32 ``[S]``.
         scale: float32 ``[S]``. Uniform: symbols per unit, ``1 / step``. Log: symbols per bit of ``log2(x - lo + 1)``.
-        thresholds: float32 ``[S, 2**bits - 1]``, ascending: a value is symbol ``q`` when exactly ``q`` thresholds are at
-            or below it. ``[S, 0]`` where ``round((x - lo) * scale)`` itself decides.
+        thresholds: float32 ``[S, 2**bits - 1]``, ascending: a value is symbol ``q`` when exactly ``q`` thresholds are
+            at or below it. ``[S, 0]`` where ``round((x - lo) * scale)`` itself decides.
         levels: Reconstruction points, float32 ``[S, 2**bits]``; ``[S, 0]`` above 8 bits, where a formula gives them.
     """
 
@@ -123,7 +123,7 @@ def channel_rows(features: F32) -> F32:
     return np.ascontiguousarray(np.moveaxis(features, 1, 0).reshape(features.shape[1], -1))
 
 
-def against_channels(row_values: F32, x: F32) -> F32:
+def against_channels(row_values: F32, x: Array) -> F32:
     """Reshape ``[S]`` so that it broadcasts over axis 1 of ``x``.
 
     Raises:
@@ -132,7 +132,9 @@ def against_channels(row_values: F32, x: F32) -> F32:
     if len(row_values) == 1:
         return row_values.reshape(())
     if x.ndim < 2 or x.shape[1] != len(row_values):
-        raise CodecError(f"feature of shape {list(x.shape)}: the codec was fitted on {len(row_values)} channels (axis 1).")
+        raise CodecError(
+            f"feature of shape {list(x.shape)}: the codec was fitted on {len(row_values)} channels (axis 1)."
+        )
     return row_values.reshape(1, -1, *[1] * (x.ndim - 2))
 
 
@@ -153,7 +155,7 @@ def _checked(features: F32) -> F32:
 
 def _centroids(rows: F32, symbols: Symbols, middles: F32) -> F32:
     """Mean of the values in each bin, ``[S, 2**bits]``; the middle where a bin is nearly empty."""
-    levels = middles.copy()
+    levels: F32 = middles.copy()
     for row, (values, chosen) in enumerate(zip(rows, symbols, strict=True)):
         counts = np.bincount(chosen, minlength=middles.shape[1])
         sums = np.bincount(chosen, weights=values, minlength=middles.shape[1])
@@ -164,8 +166,10 @@ def _centroids(rows: F32, symbols: Symbols, middles: F32) -> F32:
 
 def _lookup(levels: F32, symbols: Symbols) -> F32:
     if len(levels) == 1:
-        return levels[0][symbols]
+        shared: F32 = np.take(levels[0], symbols)
+        return shared
     if symbols.ndim < 2 or symbols.shape[1] != len(levels):
         raise CodecError(f"symbols of shape {list(symbols.shape)}: the codec has {len(levels)} channels (axis 1).")
     channel = np.arange(len(levels)).reshape(1, -1, *[1] * (symbols.ndim - 2))
-    return levels[channel, symbols]
+    restored: F32 = levels[channel, symbols]
+    return restored

@@ -6,8 +6,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from splitc.codec.quantizers.base import MAX_GRAPH_BITS, QuantParams, Quantizer, against_channels, refuse_nan
-from splitc.types import F32, Symbols
+from splitc.codec.quantizers.base import MAX_GRAPH_BITS, Quantizer, QuantParams, against_channels, refuse_nan
+from splitc.types import F32, F64, Symbols
 
 
 class Log(Quantizer):
@@ -27,8 +27,9 @@ class Log(Quantizer):
         if params.thresholds.shape[1]:
             return _count_thresholds(x, params.thresholds)
         lo, scale = (np.float64(against_channels(v, x)) for v in (params.lo, params.scale))
-        q = np.rint(np.log2(np.maximum(x - lo, 0) + 1) * scale)
-        return np.clip(q, 0, self.count - 1).astype(np.uint16)
+        exact = np.log2(np.maximum(x - lo, 0) + 1) * scale
+        symbols: Symbols = np.clip(np.rint(exact), 0, self.count - 1).astype(np.uint16)
+        return symbols
 
     def _fit_range(self, rows: F32) -> QuantParams:
         lo, hi = rows.min(1).astype(np.float64), rows.max(1).astype(np.float64)
@@ -41,13 +42,14 @@ class Log(Quantizer):
     def _dequantize_formula(self, symbols: Symbols, params: QuantParams) -> F32:
         x = symbols.astype(np.float64)
         lo, scale = (np.float64(against_channels(v, x)) for v in (params.lo, params.scale))
-        return (np.exp2(x / scale) - 1 + lo).astype(np.float32)
+        restored: F32 = (np.exp2(x / scale) - 1 + lo).astype(np.float32)
+        return restored
 
 
-def _thresholds(lo: F32, scale: F32, count: int) -> F32:
+def _thresholds(lo: F64, scale: F64, count: int) -> F32:
     """Least float32 value of each symbol above 0, ``[S, count - 1]``.
 
-    Halves round to even: the value at ``q - 0.5`` is symbol ``q`` when ``q`` is even, else the next value up is the first.
+    Halves round to even: the value at ``q - 0.5`` is symbol ``q`` when ``q`` is even; else the next value up is.
     """
     q = np.arange(1, count, dtype=np.float64)
     exact = np.exp2((q - 0.5) / scale[:, None]) - 1 + lo[:, None]

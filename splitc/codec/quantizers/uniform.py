@@ -6,8 +6,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from splitc.codec.quantizers.base import QuantParams, Quantizer, against_channels, refuse_nan
-from splitc.types import F32, Symbols
+from splitc.codec.quantizers.base import Quantizer, QuantParams, against_channels, refuse_nan
+from splitc.types import F32, F64, Symbols
 
 SHARES = np.linspace(0.05, 1.0, 39)
 """Shares of the full range tried as clip range. Up to 4 bits the choice matters; above, the widest usually wins."""
@@ -30,7 +30,8 @@ class Uniform(Quantizer):
     def quantize(self, x: F32, params: QuantParams) -> Symbols:
         refuse_nan(x)
         scaled = (x - against_channels(params.lo, x)) * against_channels(params.scale, x)
-        return np.clip(np.rint(scaled), 0, self.count - 1).astype(self.symbol_dtype)
+        symbols: Symbols = np.clip(np.rint(scaled), 0, self.count - 1).astype(self.symbol_dtype)
+        return symbols
 
     def _fit_range(self, rows: F32) -> QuantParams:
         sample = rows[:, :: max(1, rows.size // FIT_VALUES)]
@@ -43,10 +44,11 @@ class Uniform(Quantizer):
     def _dequantize_formula(self, symbols: Symbols, params: QuantParams) -> F32:
         x = symbols.astype(np.float64)
         lo, scale = (np.float64(against_channels(v, x)) for v in (params.lo, params.scale))
-        return (x / scale + lo).astype(np.float32)
+        restored: F32 = (x / scale + lo).astype(np.float32)
+        return restored
 
 
-def _best_range(rows: F32, low: F32, high: F32, count: int) -> tuple[F32, F32]:
+def _best_range(rows: F32, low: F32, high: F32, count: int) -> tuple[F64, F64]:
     """Clip range of least squared error for each row; float64 ``[S]`` each."""
     centre = np.where(low >= 0, np.minimum(low, 0), rows.mean(1, dtype=np.float64))
     best = np.full(len(rows), np.inf)
@@ -55,12 +57,17 @@ def _best_range(rows: F32, low: F32, high: F32, count: int) -> tuple[F32, F32]:
         lo, hi = centre + share * (low - centre), centre + share * (high - centre)
         error = _squared_error(rows, lo, hi, count)
         better = error < best
-        best, best_lo, best_hi = np.where(better, error, best), np.where(better, lo, best_lo), np.where(better, hi, best_hi)
+        best, best_lo, best_hi = (
+            np.where(better, error, best),
+            np.where(better, lo, best_lo),
+            np.where(better, hi, best_hi),
+        )
     return best_lo, best_hi
 
 
-def _squared_error(rows: F32, lo: F32, hi: F32, count: int) -> F32:
+def _squared_error(rows: F32, lo: F64, hi: F64, count: int) -> F64:
     step = (np.maximum(hi - lo, 1e-30) / (count - 1)).astype(np.float32)[:, None]
     base = lo.astype(np.float32)[:, None]
     rounded = np.clip(np.rint((rows - base) / step), 0, count - 1) * step + base
-    return np.square(rounded - rows).mean(1, dtype=np.float64)
+    error: F64 = np.square(rounded - rows).mean(1, dtype=np.float64)
+    return error

@@ -15,12 +15,13 @@ from typing import Any, Protocol
 import numpy as np
 
 from splitc import __version__, bundle, evaluate, graph, passes, plan, report, zoo
-from splitc.backends import BACKENDS, EngineRecord, Target
-from splitc.codec import Codec, CodecSpec, mean_packet_bytes
+from splitc.backends import BACKENDS, EngineRecord, Side, Target
+from splitc.codec import ENTROPY_CODERS, QUANTIZERS, Codec, CodecSpec, mean_packet_bytes
 from splitc.codec.quantizers import MAX_GRAPH_BITS
-from splitc.device import Link, load_device
+from splitc.device import Device, Link, device_names, load_device
 from splitc.errors import CheckFailed, RecipeError
-from splitc.recipe import Recipe, hold_out, load_recipe, lock_toml
+from splitc.recipe import Recipe, TargetSection, hold_out, lock_toml
+from splitc.recipe import load_recipe as read_recipe
 from splitc.runtime import Reader, Sample, find_files, read_classes, read_labels
 from splitc.types import F32, Preprocess, TensorSpec
 
@@ -97,6 +98,29 @@ class Built:
 
     path: Path
     document: dict[str, Any]
+
+
+def load_recipe(path: str | Path, overrides: Sequence[str] = (), base: Path | None = None) -> Recipe:
+    """Read a recipe, knowing which components this version has.
+
+    Args:
+        path: The TOML file.
+        overrides: ``key=value`` texts.
+        base: Folder that relative paths refer to; by default the file's own.
+
+    Raises:
+        RecipeError: The file or its contents are wrong; one line a fault.
+        CapabilityError: Something in it is not built in this version.
+    """
+    return read_recipe(
+        path,
+        overrides,
+        base=base,
+        quantizers=list(QUANTIZERS),
+        entropy_coders=list(ENTROPY_CODERS),
+        backends=list(BACKENDS),
+        devices=device_names(),
+    )
 
 
 def build(recipe: Recipe, out: Path, watch: Watch | None = None, *, locked: bool = False) -> Built:
@@ -205,9 +229,7 @@ def choose(inputs: Inputs, step: Callable[[], None] = lambda: None) -> plan.Plan
     return plan.search(inputs.model, inputs.recipe.split, inputs.recipe.codec, inputs.places, measure)
 
 
-def features(
-    halves: graph.Halves, samples: Sequence[Sample], step: Callable[[], None] = lambda: None
-) -> list[F32]:
+def features(halves: graph.Halves, samples: Sequence[Sample], step: Callable[[], None] = lambda: None) -> list[F32]:
     """Run the float head: float32 ``[n, C, ...]`` of each cut tensor, ``n`` samples."""
     rows: list[list[F32]] = [[] for _ in halves.cut]
     head = evaluate.open_graph(halves.head)
@@ -266,7 +288,6 @@ def write_pair(folder: Path, inputs: Inputs, halves: graph.Halves, codec: Codec)
 
 def seal(folder: Path, inputs: Inputs) -> bundle.Bundle:
     """Write the manifest over everything that stands in ``folder``; again after files were added."""
-    (folder / "manifest.json").unlink(missing_ok=True)
     manifest = bundle.write_manifest(
         folder,
         name=inputs.recipe.name,
@@ -280,9 +301,12 @@ def seal(folder: Path, inputs: Inputs) -> bundle.Bundle:
 def build_engines(folder: Path, inputs: Inputs, step: Callable[[], None]) -> list[EngineRecord]:
     """Compile both halves for their targets; what cannot be built here is deferred with the command that does it."""
     records = []
-    for side, asked in (("edge", inputs.recipe.target.edge), ("cloud", inputs.recipe.target.cloud)):
+    sides: tuple[tuple[Side, TargetSection, Device], ...] = (
+        ("edge", inputs.recipe.target.edge, inputs.places.edge),
+        ("cloud", inputs.recipe.target.cloud, inputs.places.cloud),
+    )
+    for side, asked, device in sides:
         backend = BACKENDS.make(asked.backend, {})
-        device = inputs.places.edge if side == "edge" else inputs.places.cloud
         target = Target(
             device=device.name,
             side=side,
@@ -321,7 +345,9 @@ def _facts(inputs: Inputs, chosen: plan.Plan, pair: Pair, folder: Path) -> dict[
     point, places = chosen.chosen, inputs.places
     halves = {
         "edge": report.half(places.edge.name, point.head_flops, point.head_parameters, _model_bytes(folder / "edge")),
-        "cloud": report.half(places.cloud.name, point.tail_flops, point.tail_parameters, _model_bytes(folder / "cloud")),
+        "cloud": report.half(
+            places.cloud.name, point.tail_flops, point.tail_parameters, _model_bytes(folder / "cloud")
+        ),
     }
     return {
         "name": inputs.recipe.name,
@@ -333,11 +359,6 @@ def _facts(inputs: Inputs, chosen: plan.Plan, pair: Pair, folder: Path) -> dict[
         "model_sha256": inputs.model.sha256,
         "versions": {"splitc": __version__} | tool_versions(),
     }
-
-
-def locked_recipe(sealed: bundle.Bundle, base: Path) -> Recipe:
-    """The recipe that a bundle was built from; its relative paths refer to ``base``."""
-    return load_recipe(sealed.recipe_path, base=base)
 
 
 def tool_versions() -> dict[str, str]:
@@ -368,9 +389,13 @@ def _check_pins(recipe: Recipe, model_sha256: str, data_sha256: str, *, locked: 
     found = {"model.sha256": (recipe.model.sha256, model_sha256), "data.sha256": (recipe.data.sha256, data_sha256)}
     for key, (pinned, actual) in found.items():
         if pinned is None and locked:
-            raise RecipeError(f"{key}: --locked builds only what is pinned; a bundle's recipe.lock.toml pins everything.")
+            raise RecipeError(
+                f"{key}: --locked builds only what is pinned; a bundle's recipe.lock.toml pins everything."
+            )
         if pinned not in (None, actual):
-            raise RecipeError(f"{key}: pinned as {pinned[:12]}..., found {actual[:12]}...; restore the file or the pin.")
+            raise RecipeError(
+                f"{key}: pinned as {pinned[:12]}..., found {actual[:12]}...; restore the file or the pin."
+            )
 
 
 def _preprocess(recipe: Recipe) -> Preprocess:
