@@ -10,9 +10,9 @@ import onnx_ir as ir
 import onnx_ir.passes.common as common
 
 from splitc.errors import GraphError
+from splitc.graph.flow import subgraphs
 from splitc.graph.fold import fold_shape_arithmetic
 from splitc.graph.gaps import fill_gaps
-from splitc.graph.flow import subgraphs
 from splitc.graph.tensors import is_sequence
 from splitc.registry import nearest
 from splitc.types import Shape
@@ -22,7 +22,15 @@ MAX_ROUNDS = 6
 
 
 SEQUENCE_OPS = frozenset(
-    {"SequenceConstruct", "SequenceEmpty", "SequenceInsert", "SequenceErase", "SequenceMap", "SplitToSequence", "ZipMap"}
+    {
+        "SequenceConstruct",
+        "SequenceEmpty",
+        "SequenceInsert",
+        "SequenceErase",
+        "SequenceMap",
+        "SplitToSequence",
+        "ZipMap",
+    }
 )
 
 

@@ -35,7 +35,9 @@ UNKNOWN_SHAPE = f"""{HEADER} g (float[N,4] x, int64[K] s) => (float[M] y) <int64
 
 REFUSALS = [
     pytest.param(RESIDUAL, [], "cut []: names no value; name at least one.", id="nothing"),
-    pytest.param(RESIDUAL, ["stem", "stem"], "cut [stem, stem]: value 'stem' is named twice; name it once.", id="twice"),
+    pytest.param(
+        RESIDUAL, ["stem", "stem"], "cut [stem, stem]: value 'stem' is named twice; name it once.", id="twice"
+    ),
     pytest.param(
         RESIDUAL,
         ["con"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -96,7 +97,9 @@ HOSTILE = [
     pytest.param(lambda path: (path.parent / "w.bin").unlink(), "'w.bin' is missing; copy it beside", id="data-absent"),
     pytest.param(lambda path: (path.parent / "w.bin").write_bytes(b"1234"), "the file is truncated", id="data-short"),
     pytest.param(lambda path: set_external(path, "location", "../w.bin"), "outside the model's folder", id="escape"),
-    pytest.param(lambda path: set_external(path, "location", "/etc/passwd"), "outside the model's folder", id="absolute"),
+    pytest.param(
+        lambda path: set_external(path, "location", "/etc/passwd"), "outside the model's folder", id="absolute"
+    ),
     pytest.param(lambda path: set_external(path, "offset", "99999"), "the file is truncated", id="offset"),
     pytest.param(lambda path: set_external(path, "length", "7"), "grants 7", id="length"),
     pytest.param(lambda path: os.link(path.parent / "w.bin", path.parent / "2"), "several hard links", id="hard-link"),
@@ -131,10 +134,8 @@ def test_flipped_bytes_load_or_are_refused(tmp_path: Path, seed: int) -> None:
     for at in rng.integers(0, len(data), 3):
         data[at] = rng.integers(0, 256)
     path.write_bytes(data)
-    try:
+    with contextlib.suppress(GraphError):
         graph.enumerate_cuts(graph.load(path))
-    except GraphError:
-        pass
 
 
 SHAPES = [
@@ -145,7 +146,9 @@ SHAPES = [
 
 
 @pytest.mark.parametrize(("shapes", "expected"), SHAPES)
-def test_shapes_fix_or_name_dimensions(shapes: dict[str, tuple[int | str, ...]], expected: tuple[int | str, ...]) -> None:
+def test_shapes_fix_or_name_dimensions(
+    shapes: dict[str, tuple[int | str, ...]], expected: tuple[int | str, ...]
+) -> None:
     model = graph.model_from_ir(ir.from_proto(proto()), shapes)
     assert model.inputs[0].shape == expected
     assert model.outputs[0].shape == (expected[0], 4, *expected[2:])
@@ -238,7 +241,9 @@ def huge_model(folder: Path, layers: int = 24, width: int = 5104) -> Path:
     ends = [helper.make_tensor_value_info(name, 1, ["N", width]) for name in ("h-1", f"h{layers - 1}")]
     body = helper.make_graph(nodes, "huge", ends[:1], ends[1:], weights)
     path = folder / "huge.onnx"
-    path.write_bytes(helper.make_model(body, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString())
+    path.write_bytes(
+        helper.make_model(body, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
+    )
     with (folder / "huge.bin").open("wb") as file:
         file.truncate(layers * size)
     return path

@@ -57,7 +57,9 @@ CASES = [
     pytest.param("g (float[1,2,8] x) => (float[1,2,1] y) { y = ReduceMean<axes=[2]>(x) }", 16, id="reduce"),
     pytest.param("g (float[2,8] x) => (float[2,8] y) { y = Softmax(x) }", 16 * 3, id="softmax"),
     pytest.param("g (float[2,8] x, float[8] u) => (float[2,8] y) { y = Add(x, u) }", 16, id="elementwise"),
-    pytest.param("g (float[2,8] x, float[2,8] u, float[8] v) => (float[2,8] y) { y = Sum(x, u, v) }", 32, id="sum-of-3"),
+    pytest.param(
+        "g (float[2,8] x, float[2,8] u, float[8] v) => (float[2,8] y) { y = Sum(x, u, v) }", 32, id="sum-of-3"
+    ),
     pytest.param(
         "g (float[2,8] x, float[8] s, float[8] b) => (float[2,8] y) { y = LayerNormalization(x, s, b) }",
         16 * 8,
@@ -65,7 +67,8 @@ CASES = [
     ),
     pytest.param("g (float[2,8] x) => (float[8,2] y) { y = Transpose(x) }", 0, id="moves-data"),
     pytest.param(
-        "g (float[3,2,5] x, float[1,16,5] w, float[1,16,4] r) => (float[3,1,2,4] y) { y = LSTM<hidden_size=4>(x, w, r) }",
+        "g (float[3,2,5] x, float[1,16,5] w, float[1,16,4] r) => (float[3,1,2,4] y) {"
+        " y = LSTM<hidden_size=4>(x, w, r) }",
         2 * 6 * 16 * 9,
         id="lstm",
     ),

@@ -25,7 +25,7 @@ CAPTURING_IF = """g (float[N,4] x, bool c) => (float[N,4] y) {
                 else_branch = e () => (float[N,4] q) { q = Mul(b, b) }>
     y = Tanh(z) }"""
 INT64_CROSSING = """g (float[N,4] x) => (float[N,4] y) {
-    a = Relu(x)  i = ArgMax<axis=1, keepdims=1>(a)  b = Tanh(a)  y = GatherElements<axis=1>(b, i0)  i0 = Identity(i) }"""
+    a = Relu(x)  i = ArgMax<axis=1, keepdims=1>(a)  b = Tanh(a)  y = GatherElements<axis=1>(b, j)  j = Identity(i) }"""
 SHAPE_OF_HEAD = """g (float[N,2,3] x) => (float[N,6] y) <int64[1] zero = {0}, int64[1] rest = {-1}> {
     s = Shape(x)  n = Gather(s, zero)  a = Relu(x)  b = Tanh(a)
     target = Concat<axis=0>(n, rest)  c = Neg(b)  y = Reshape(c, target) }"""
@@ -34,8 +34,11 @@ SHAPE_IS_AN_OUTPUT = "g (float[N,4] x) => (float[N,4] y, int64[2] s) { a = Relu(
 QDQ = """g (float[N,4] x) => (float[N,4] y) <float s = {0.05}, int8 z = {3}> {
     a = Relu(x)  q = QuantizeLinear(a, s, z)  d = DequantizeLinear(q, s, z)  b = Neg(d)  y = Tanh(b) }"""
 CONSTANTS = """g (float[N,4] x) => (float[N,4] y) <float[4] w = {1, 2, 3, 4}> {
-    k = Constant<value = float[4] {4, 3, 2, 1}>()  e = Exp(w)  a = Mul(x, e)  b = Add(a, k)  c = Mul(b, e)  y = Add(c, k) }"""
-SPLIT_NODE = "g (float[N,4] x) => (float[N,4] y) { a = Relu(x)  p, q = Split<axis=1>(a)  r = Neg(p)  y = Concat<axis=1>(r, q) }"
+    k = Constant<value = float[4] {4, 3, 2, 1}>()  e = Exp(w)  a = Mul(x, e)  b = Add(a, k)  c = Mul(b, e)
+    y = Add(c, k) }"""
+SPLIT_NODE = (
+    "g (float[N,4] x) => (float[N,4] y) { a = Relu(x)  p, q = Split<axis=1>(a)  r = Neg(p)  y = Concat<axis=1>(r, q) }"
+)
 DEAD_BRANCH = "g (float[N,4] x) => (float[N,4] y) { a = Relu(x)  dead = Neg(x)  deader = Abs(dead)  y = Tanh(a) }"
 
 CASES = [
@@ -179,8 +182,12 @@ def test_split_leaves_the_model_alone_and_strips_source_paths() -> None:
 
 
 def test_merge_renames_what_collides() -> None:
-    head = parse(f"{HEADER} g (float[2] x) => (float[2] f) <float[1] w = {{2}}> {{ t = Mul(x, w)  f = Neg(t) }}").ir_model
-    tail = parse(f"{HEADER} g (float[2] f) => (float[2] y) <float[1] w = {{3}}> {{ t = Mul(f, w)  y = Exp(t) }}").ir_model
+    head = parse(
+        f"{HEADER} g (float[2] x) => (float[2] f) <float[1] w = {{2}}> {{ t = Mul(x, w)  f = Neg(t) }}"
+    ).ir_model
+    tail = parse(
+        f"{HEADER} g (float[2] f) => (float[2] y) <float[1] w = {{3}}> {{ t = Mul(f, w)  y = Exp(t) }}"
+    ).ir_model
     feeds = {"x": np.array([1, 2], np.float32)}
     assert_same_bits(run(graph.merge(head, tail), feeds), run(tail, run(head, feeds)), "merge")
 
@@ -188,7 +195,9 @@ def test_merge_renames_what_collides() -> None:
 @pytest.mark.parametrize(
     ("tail", "message"),
     [
-        pytest.param(f"{HEADER} g (float[2] other) => (float[2] y) {{ y = Exp(other) }}", "needs ['other']", id="foreign"),
+        pytest.param(
+            f"{HEADER} g (float[2] other) => (float[2] y) {{ y = Exp(other) }}", "needs ['other']", id="foreign"
+        ),
         pytest.param(
             '<ir_version: 8, opset_import: ["" : 13]> g (float[2] f) => (float[2] y) { y = Exp(f) }',
             "opset 17 and the tail 13",

@@ -65,7 +65,10 @@ def make(kind: str, one: str, other: str, name: str) -> list[onnx.NodeProto]:
         cast = helper.make_node("Cast", [f"{name}i"], [f"{name}c"], to=TensorProto.FLOAT)
         return [index, cast, helper.make_node("Add", [other, f"{name}c"], [name])]
     if kind == "Reshape":
-        return [helper.make_node("Shape", [one], [f"{name}s"]), helper.make_node("Reshape", [other, f"{name}s"], [name])]
+        return [
+            helper.make_node("Shape", [one], [f"{name}s"]),
+            helper.make_node("Reshape", [other, f"{name}s"], [name]),
+        ]
     return [branches(one, other, name)]
 
 
