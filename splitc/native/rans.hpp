@@ -90,21 +90,22 @@ std::uint16_t* encode_run(const RansModel& model, const Round<const std::uint8_t
   const EncodeEntry* const entries = model.encode_entries();
   const std::uint8_t* const contexts = model.context_of_sum();
   const unsigned bits = model.bits(), no_context = model.no_context();
-  States x = states;
+  std::array<std::uint32_t, kActive> x;
+  std::copy(states.begin(), states.begin() + kActive, x.begin());
   for (std::size_t i = run.end; i-- > run.begin;) {
     for (unsigned l = kActive; l-- > 0;) {
       const std::uint8_t* const at = round.plane[l] + i;
       const unsigned context = run.west == 0 ? no_context : contexts[*(at - run.west) + *(at - run.north)];
       const EncodeEntry& e = entries[(round.table[l] + context) << bits | *at];
-      const bool is_full = x[l] >= e.limit;
+      const std::uint32_t is_full = x[l] >= e.limit ? 1 : 0;
       words[-1] = static_cast<std::uint16_t>(x[l]);
-      words -= is_full ? 1 : 0;
-      const std::uint32_t state = is_full ? x[l] >> 16 : x[l];
+      words -= is_full;
+      const std::uint32_t state = x[l] >> 16 * is_full;
       const auto quotient = static_cast<std::uint32_t>((std::uint64_t{state} * e.reciprocal) >> 32) >> e.shift;
       x[l] = state + e.bias + quotient * e.complement;
     }
   }
-  states = x;
+  std::copy(x.begin(), x.end(), states.begin());
   return words;
 }
 
@@ -113,31 +114,34 @@ std::uint16_t* encode_run(const RansModel& model, const Round<const std::uint8_t
 template <unsigned kActive, Neighbours kSeen>
 const std::uint16_t* decode_run_seeing(const RansModel& model, const Round<std::uint8_t>& round, const Run& run,
                                        States& states, const std::uint16_t* words) {
-  const std::uint32_t* const slots = model.slots();
-  const std::uint8_t* const contexts = model.context_of_sum();
-  const unsigned no_context = model.no_context();
-  const Round<std::uint8_t> lane = round;  // copies that byte stores cannot alias
-  States x = states;
-  std::array<unsigned, kActive> west{};
-  if (kSeen != Neighbours::kNone)
-    for (unsigned l = 0; l < kActive; ++l) west[l] = *(lane.plane[l] + run.begin - run.west);
-  for (std::size_t i = run.begin; i < run.end; ++i) {
+  const std::uint32_t* const contexts = model.context_slots_of_sum();
+  const std::uint32_t no_context = model.no_context() << kProbabilityBits;
+  const std::size_t end = run.end, north_distance = run.north;
+  std::array<std::uint8_t*, kActive> plane;  // copies that byte stores cannot alias
+  std::array<const std::uint32_t*, kActive> slots;
+  std::array<std::uint32_t, kActive> x;
+  std::array<unsigned, kActive> west;
+  for (unsigned l = 0; l < kActive; ++l) {
+    plane[l] = round.plane[l];
+    slots[l] = model.slots() + (std::size_t{round.table[l]} << kProbabilityBits);
+    x[l] = states[l];
+    west[l] = kSeen == Neighbours::kNone ? 0 : *(plane[l] + run.begin - run.west);
+  }
+  for (std::size_t i = run.begin; i < end; ++i) {
     for (unsigned l = 0; l < kActive; ++l) {
-      std::uint8_t* const at = lane.plane[l] + i;
-      const unsigned north = kSeen == Neighbours::kBoth ? *(at - run.north) : west[l];
-      const unsigned context = kSeen == Neighbours::kNone ? no_context : contexts[west[l] + north];
-      const std::uint32_t slot =
-          slots[(lane.table[l] + context) << kProbabilityBits | (x[l] & (kProbabilityOne - 1))];
+      std::uint8_t* const at = plane[l] + i;
+      const unsigned north = kSeen == Neighbours::kBoth ? *(at - north_distance) : west[l];
+      const std::uint32_t context = kSeen == Neighbours::kNone ? no_context : contexts[west[l] + north];
+      const std::uint32_t slot = slots[l][context + (x[l] & (kProbabilityOne - 1))];
       west[l] = slot & 0xFFu;
       *at = static_cast<std::uint8_t>(slot);
-      const std::uint32_t state = ((slot >> 8 & 0xFFFu) + 1) * (x[l] >> kProbabilityBits) + (slot >> 20);
-      const bool is_low = state < kStateLow;
-      const std::uint32_t refilled = state << 16 | *words;
-      x[l] = is_low ? refilled : state;
-      words += is_low ? 1 : 0;
+      const std::uint32_t state = (slot >> 8 & 0xFFFu) * (x[l] >> kProbabilityBits) + (slot >> 20);
+      const std::uint32_t is_low = (state - kStateLow) >> 31;  // 0 or 1: a branch would be guessed wrong too often
+      x[l] = state << 16 * is_low | (*words & (0u - is_low));
+      words += is_low;
     }
   }
-  states = x;
+  std::copy(x.begin(), x.end(), states.begin());
   return words;
 }
 

@@ -44,9 +44,9 @@ inline EncodeEntry make_encode_entry(std::uint32_t start, std::uint32_t frequenc
   return entry;
 }
 
-/// What decoding needs, by slot: symbol in bits 0..7, frequency - 1 in bits 8..19, slot - start in bits 20..31.
+/// What decoding needs, by slot: symbol in bits 0..7, frequency in bits 8..19, slot - start in bits 20..31.
 inline std::uint32_t make_slot(std::uint32_t symbol, std::uint32_t frequency, std::uint32_t offset) {
-  return symbol | (frequency - 1) << 8 | offset << 20;
+  return symbol | frequency << 8 | offset << 20;
 }
 
 class RansModel {
@@ -74,6 +74,8 @@ class RansModel {
   }
   /// Context by W + N, `2 * (2**bits - 1) + 1` entries.
   const std::uint8_t* context_of_sum() const { return context_of_sum_.data(); }
+  /// The same, times the slots of a table.
+  const std::uint32_t* context_slots_of_sum() const { return context_slots_of_sum_.data(); }
   /// Entries by `table << bits | symbol`.
   const EncodeEntry* encode_entries() const { return encode_.data(); }
   /// Entries by `table << kProbabilityBits | slot`.
@@ -108,6 +110,8 @@ class RansModel {
       for (unsigned sum = threshold; sum <= largest; ++sum) ++context_of_sum_[sum];
       previous = threshold;
     }
+    for (const auto context : context_of_sum_)
+      context_slots_of_sum_.push_back(std::uint32_t{context} << kProbabilityBits);
   }
 
   void read_frequencies(FieldReader& in) {
@@ -139,7 +143,7 @@ class RansModel {
   unsigned bits_ = 0, classes_ = 0, contexts_ = 0;
   std::vector<std::uint8_t> class_of_channel_, context_of_sum_;
   std::vector<EncodeEntry> encode_;
-  std::vector<std::uint32_t> slots_;
+  std::vector<std::uint32_t> context_slots_of_sum_, slots_;
 };
 
 }  // namespace splitc
