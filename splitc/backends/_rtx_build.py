@@ -9,9 +9,10 @@ refused, 3 the trt-rtx extra is missing.
 
 Equal requests should give equal bytes, and two things stand in the way. A build that failed can change the next one in
 the same process, hence a process of its own. And the order of a plan's parts follows the addresses of the builder's
-objects; so the process starts itself again with no address randomization, one CPU, a small environment and a request
-without the caller's paths. Where the system forbids the first (Docker's default seccomp profile does), some models give
-one of several equivalent plans.
+objects; so the process starts itself again with no address randomization, one CPU, a small environment, a request
+without the caller's paths, and without onnxruntime. Equal bytes are then what one installation gives; where the system
+forbids the first (Docker's default seccomp profile does), and between installations, some models give one of several
+equivalent plans. The cache key names a build everywhere.
 """
 
 from __future__ import annotations
@@ -47,7 +48,8 @@ _DTYPES = {
 _MAGIC = b"vtrt"
 _SIZE_AT = 0x10
 _ADDR_NO_RANDOMIZE = 0x0040000
-_START = "import runpy, sys; runpy.run_path(sys.argv[1], run_name='__builder__')"  # not -m: that loads the package
+_START = "import runpy, sys; sys.path.pop(0); runpy.run_path(sys.argv[1], run_name='__builder__')"
+# not -m, which loads the package; and without the model's folder on the path, whose listing takes memory
 _MODULES = ("onnxruntime_ep_nv_tensorrt_rtx", "tensorrt_rtx_bindings")
 _PLAN_FD = 3
 _NO_DRIVER = "cudaError"  # every error is followed by one about the missing driver, which is true and beside the point
