@@ -16,8 +16,7 @@ import numpy as np
 
 from splitc import __version__, bundle, evaluate, graph, passes, plan, report, zoo
 from splitc.backends import BACKENDS, EngineRecord, Side, Target
-from splitc.codec import ENTROPY_CODERS, QUANTIZERS, Codec, CodecSpec, mean_packet_bytes
-from splitc.codec.quantizers import MAX_GRAPH_BITS
+from splitc.codec import ENTROPY_CODERS, MAX_GRAPH_BITS, QUANTIZERS, Codec, CodecSpec, mean_packet_bytes
 from splitc.device import Device, Link, device_names, load_device
 from splitc.errors import CheckFailed, RecipeError
 from splitc.recipe import Recipe, TargetSection, hold_out, lock_toml

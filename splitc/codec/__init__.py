@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from splitc.codec.codec import Codec, mean_packet_bytes
 from splitc.codec.entropy import ENTROPY_CODERS
-from splitc.codec.quantizers import QUANTIZERS, Quantizer, QuantParams
+from splitc.codec.quantizers import MAX_GRAPH_BITS, QUANTIZERS, Quantizer, QuantParams
 from splitc.codec.spec import CodecSpec, FittedTensor
 
 __all__ = [
     "ENTROPY_CODERS",
+    "MAX_GRAPH_BITS",
     "QUANTIZERS",
     "Codec",
     "CodecSpec",

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from splitc.evaluate.paths import Paths
-from splitc.runtime import Reader, describe, read_picture
-from splitc.runtime.sources import PICTURES
+from splitc.runtime import Reader, describe, is_picture, read_picture
 
 SIDE = 160
 """Shorter side of a thumbnail, pixels."""
@@ -23,7 +22,7 @@ def examples(paths: Paths, reader: Reader, files: Sequence[Path]) -> list[dict[s
     contract = paths.edge.contract
     if contract.task != "classification":
         return []
-    pictures = [file for file in files if file.suffix.lower() in PICTURES][:LIMIT]
+    pictures = [file for file in files if is_picture(file)][:LIMIT]
     found = []
     for file, sample in zip(pictures, replace(reader, regions=1).samples(pictures), strict=True):
         before = describe(dict(paths.full(sample.feeds)), contract)

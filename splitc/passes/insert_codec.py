@@ -16,7 +16,6 @@ import numpy as np
 import onnx_ir as ir
 
 from splitc.codec import FittedTensor
-from splitc.codec.quantizers.log import Log
 from splitc.errors import CapabilityError
 from splitc.passes.base import PassResult
 from splitc.types import Array
@@ -77,7 +76,7 @@ class InsertDequantizers:
                 name=symbols_name(tensor.spec.name), shape=feature.shape, type=ir.TensorType(ir.DataType.UINT8)
             )
             steps = _Steps(f"{tensor.spec.name}.dequantize", tensor.rank)
-            restored = _dequantize(steps, wire, tensor)
+            restored = _dequantize(steps, wire, tensor, feature.dtype or ir.DataType.FLOAT)
             restored.shape, restored.type = feature.shape, feature.type
             ir.convenience.replace_all_uses_with(feature, restored, replace_graph_outputs=True)
             feature.name, restored.name = None, tensor.spec.name
@@ -107,7 +106,7 @@ def _quantize(steps: _Steps, x: ir.Value, tensor: FittedTensor) -> ir.Value:
     """Symbols as FLOAT or INT32, before the last Cast."""
     params, top = tensor.params, float(tensor.quantizer.count - 1)
     shifted = steps.op("Sub", x, steps.per_channel("lo", params.lo))
-    if isinstance(tensor.quantizer, Log):
+    if tensor.quantizer.curve == "log":
         return _quantize_log(steps, x, shifted, tensor)
     scaled = steps.op("Mul", shifted, steps.per_channel("scale", params.scale))
     return _round_clip(steps, scaled, top)
@@ -134,11 +133,10 @@ def _round_clip(steps: _Steps, x: ir.Value, top: float) -> ir.Value:
     return steps.op("Clip", steps.op("Round", x), *bounds)
 
 
-def _dequantize(steps: _Steps, wire: ir.Value, tensor: FittedTensor) -> ir.Value:
+def _dequantize(steps: _Steps, wire: ir.Value, tensor: FittedTensor, dtype: ir.DataType) -> ir.Value:
     index = steps.cast(wire, ir.DataType.INT32)
     restored = steps.gather_rows("levels", tensor.params.levels, index)
-    wanted = ir.DataType[tensor.spec.dtype.upper().replace("FLOAT32", "FLOAT")]
-    return restored if wanted == ir.DataType.FLOAT else steps.cast(restored, wanted)
+    return restored if dtype == ir.DataType.FLOAT else steps.cast(restored, dtype)
 
 
 class _Steps:

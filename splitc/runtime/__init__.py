@@ -5,7 +5,7 @@ from __future__ import annotations
 from splitc.runtime.answer import describe
 from splitc.runtime.labels import read_classes, read_labels
 from splitc.runtime.pair import RUNNER, Answer, CloudHalf, EdgeHalf, read_contract, run_pair
-from splitc.runtime.sources import Reader, Sample, find_files, read_picture
+from splitc.runtime.sources import Reader, Sample, find_files, is_picture, read_picture
 
 __all__ = [
     "RUNNER",
@@ -16,6 +16,7 @@ __all__ = [
     "Sample",
     "describe",
     "find_files",
+    "is_picture",
     "read_classes",
     "read_contract",
     "read_labels",

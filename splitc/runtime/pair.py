@@ -50,7 +50,9 @@ class EdgeHalf:
         """Head, and the quantizers where they are on the host; one array a cut tensor."""
         outputs = self.runner.run(feeds)
         wires = [outputs[spec.name] for spec in self.contract.wire]
-        return wires if self.contract.quantized_in == "graph" else self.codec.quantize(wires)
+        if self.contract.quantized_in == "graph":
+            return wires
+        return self.codec.quantize([wire.astype(np.float32, copy=False) for wire in wires])
 
     def encode(self, symbols: list[Symbols], sequence: int = 0) -> bytes:
         """Symbols to one bitstream packet."""
@@ -76,7 +78,8 @@ class CloudHalf:
     def answer(self, symbols: list[Symbols]) -> dict[str, Array]:
         """Dequantizers where they are on the host, and the tail."""
         wires = symbols if self.contract.quantized_in == "graph" else self.codec.dequantize(symbols)
-        return self.runner.run({spec.name: wire for spec, wire in zip(self.contract.wire, wires, strict=True)})
+        named = zip(self.contract.wire, wires, strict=True)
+        return self.runner.run({spec.name: wire.astype(spec.dtype, copy=False) for spec, wire in named})
 
 
 def run_pair(edge: EdgeHalf, cloud: CloudHalf, samples: Iterable[Sample]) -> Iterator[Answer]:

@@ -96,6 +96,11 @@ def find_files(patterns: Sequence[str], base: Path) -> list[Path]:
     return list(found)
 
 
+def is_picture(file: Path) -> bool:
+    """Whether the file's name ends as a picture's does."""
+    return file.suffix.lower() in PICTURES
+
+
 def read_picture(file: Path) -> Image.Image:
     """Read a picture as RGB.
 

@@ -50,6 +50,8 @@ class Quantizer(Component):
 
     wire_id: ClassVar[int]
     """FORMAT.md, section "Quantizers"; never reused."""
+    curve: ClassVar[Literal["linear", "log"]]
+    """Of ``x - lo``: what ``scale`` multiplies to propose a symbol."""
 
     bits: int = Field(4, ge=1, le=16, description="bits a symbol")
     scope: Literal["tensor", "channel"] = Field("channel", description="one range for the tensor, or one a channel")

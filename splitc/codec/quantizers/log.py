@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -21,6 +21,7 @@ class Log(Quantizer):
 
     name: ClassVar[str] = "log"
     wire_id: ClassVar[int] = 2
+    curve: ClassVar[Literal["linear", "log"]] = "log"
 
     def quantize(self, x: F32, params: QuantParams) -> Symbols:
         refuse_nan(x)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -26,6 +26,7 @@ class Uniform(Quantizer):
 
     name: ClassVar[str] = "uniform"
     wire_id: ClassVar[int] = 1
+    curve: ClassVar[Literal["linear", "log"]] = "linear"
 
     def quantize(self, x: F32, params: QuantParams) -> Symbols:
         refuse_nan(x)

@@ -1,0 +1,118 @@
+"""Who may import whom: the table of rooms, executed."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent / "splitc"
+BASE = {"errors", "types", "registry"}
+NATIVE = {"native"}
+LOW = {"recipe", "graph", "device", "codec"}
+ENGINES = {"backends", "bundle"}
+MAY_IMPORT = {
+    "errors": set(),
+    "types": set(),
+    "registry": {"errors", "types"},
+    "native": set(),
+    "recipe": BASE,
+    "graph": BASE,
+    "device": BASE,
+    "codec": BASE | NATIVE,
+    "zoo": BASE,
+    "plan": BASE | LOW,
+    "passes": BASE | {"graph", "codec", "plan"},
+    "backends": BASE | {"codec"},
+    "bundle": BASE | {"codec"},
+    "runtime": BASE | ENGINES | {"codec"},
+    "evaluate": BASE | LOW | ENGINES | {"plan", "passes", "runtime"},
+    "report": BASE | LOW | ENGINES | {"plan", "passes", "runtime", "evaluate"},
+    "driver": BASE | LOW | ENGINES | {"zoo", "plan", "passes", "runtime", "evaluate", "report"},
+}
+"""A room may always import itself. ``cli`` may import everything and nothing imports it."""
+OUTSIDE = {"onnx", "onnx_ir", "torch", "onnxruntime", "PIL", "rich", "typer"}
+"""Heavy or special packages, and below, the only rooms that may import them."""
+MAY_USE = {
+    "graph": {"onnx_ir", "onnx"},
+    "passes": {"onnx_ir", "onnx"},
+    "evaluate": {"onnx_ir"},
+    "backends": {"onnxruntime"},
+    "zoo": {"torch", "onnxruntime"},
+    "runtime": {"PIL"},
+    "cli": {"rich", "typer"},
+}
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            assert node.level == 0, f"{path}: relative import"
+            yield node.module
+            if node.module == "splitc":
+                yield from (f"splitc.{alias.name}" for alias in node.names)
+
+
+FILES = [path for path in sorted(ROOT.rglob("*.py")) if path != ROOT / "__init__.py"]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_follow_the_table(path: Path) -> None:
+    room = room_of(path)
+    for name in imports(path):
+        top, _, rest = name.partition(".")
+        if top in OUTSIDE:
+            assert top in MAY_USE.get(room, set()), f"{room} imports {name}"
+        if top != "splitc" or not rest:
+            continue
+        other = rest.split(".")[0]
+        if other in ("__version__", room) or room == "cli":
+            continue
+        assert other in MAY_IMPORT[room], f"{room} imports {name}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_rooms_are_entered_by_their_door(path: Path) -> None:
+    """``from splitc.plan import Plan``, never ``from splitc.plan.search import Plan``, except inside the room."""
+    for name in imports(path):
+        parts = name.split(".")
+        if parts[0] == "splitc" and len(parts) > 2 and parts[1] not in (room_of(path), "native"):
+            raise AssertionError(f"{path.name} imports {name}")
+
+
+def test_every_room_is_in_the_table() -> None:
+    rooms = {room_of(path) for path in FILES}
+    assert rooms - {"cli"} == set(MAY_IMPORT)
+
+
+def test_importing_splitc_loads_nothing_heavy() -> None:
+    code = "import splitc, sys; print(' '.join(sorted(sys.modules)))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {name.split(".")[0] for name in loaded} & (OUTSIDE | {"zstandard", "skimage"})
+
+
+def test_the_runtime_loads_no_compiler() -> None:
+    """The edge box has no graph tools: what runs a bundle must not import them."""
+    code = "import splitc.runtime, sys; print(' '.join(sorted(sys.modules)))"
+    loaded = set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
+    compiler = {f"splitc.{room}" for room in ("graph", "plan", "passes", "recipe", "zoo", "driver")}
+    assert not loaded & (compiler | {"onnx", "onnx_ir", "torch"})
+
+
+def test_public_names_resolve() -> None:
+    import splitc
+
+    for name in splitc.__all__:
+        assert getattr(splitc, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = splitc.nothing
