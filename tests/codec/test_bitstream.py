@@ -342,7 +342,7 @@ def test_format_limits_are_the_code_s() -> None:
 
 
 def test_format_coders_are_the_registry_s() -> None:
-    listed = {row[0]: int(number) for number, row in rows("5. Entropy coders").items() if number.isdigit()}
+    listed = {row[0].strip("`"): int(number) for number, row in rows("5. Entropy coders").items() if number.isdigit()}
     assert listed == {name: ENTROPY_CODERS.load(name).wire_id for name in ENTROPY_CODERS}
     tables = rows("rANS tables")
     assert tables["Magic"][1] == f"`{rans_tables.MAGIC.decode()}`"
@@ -354,7 +354,7 @@ def test_format_coders_are_the_registry_s() -> None:
 
 
 def test_format_example_is_what_the_code_writes() -> None:
-    text = section("9. Example").split("```hex\n")[1].split("```")[0]
+    text = section("10. Example").split("```hex\n")[1].split("```")[0]
     data = bytes.fromhex(" ".join(line[:56] for line in text.splitlines()))
     layout = StreamLayout((TensorLayout((None, 2, 2, 2), 4, ENTROPY_CODERS.make("range", {}).open(4, 2, b"")),), PAIR)
     x = np.array([[[[3, 3], [4, 3]], [[9, 8], [9, 9]]]], np.uint8)

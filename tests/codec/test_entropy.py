@@ -88,7 +88,7 @@ def test_registry_entry_agrees_with_format(name: str) -> None:
     it = coder(name)
     widths = "1..8" if it.max_bits == 8 else "1..16"
     assert it.name == name
-    assert f"| {it.wire_id} | {name} | {widths} |" in FORMAT
+    assert f"| {it.wire_id} | `{name}` | {widths} |" in FORMAT
     prepared = opened(name, 4, symbols((4, 5, 5), 4))
     assert prepared.wire_id == it.wire_id
     assert any(prepared.tables_hash) == it.is_trained
