@@ -7,7 +7,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
@@ -72,6 +72,7 @@ class Inputs:
     """Everything a recipe names, found and opened before the first long step."""
 
     recipe: Recipe
+    source: graph.Model
     model: graph.Model
     reader: Reader
     calibration: list[Sample]
@@ -149,7 +150,7 @@ def build(recipe: Recipe, out: Path, watch: Watch | None = None, *, locked: bool
         with stages("engines", 2) as step:
             engines = build_engines(folder, inputs, step)
         with stages("verify", len(inputs.verification) * inputs.reader.regions) as step:
-            whole = inputs.model.ir_model
+            whole = inputs.source.ir_model
             paths = evaluate.make_paths("the unsplit model", whole, halves.head, halves.tail, pair.bundle, engines)
             verification = evaluate.verify(paths, inputs.reader.samples(inputs.verification), inputs.labels, step)
         with stages("report"):
@@ -180,12 +181,13 @@ def find_inputs(recipe: Recipe, *, locked: bool = False) -> Inputs:
         BACKENDS.make(side.backend, {})
     calibration, verification = data_files(recipe)
     labels = read_labels(recipe.resolve(data.labels)) if data.labels else {}
-    model = _load_model(recipe)
-    reader = Reader(model.inputs, _preprocess(recipe), data.crops)
+    source = _load_source(recipe)
+    reader = Reader(source.inputs, _preprocess(recipe), data.crops)
     digest = _files_sha256([*calibration, *verification])
-    _check_pins(recipe, model.sha256, digest, locked=locked)
+    _check_pins(recipe, source.sha256, digest, locked=locked)
+    model = _prepare(source, in_graph=recipe.codec.bits <= MAX_GRAPH_BITS)
     samples = list(reader.samples(calibration))
-    return Inputs(recipe, model, reader, samples, verification, digest, labels, _classes(recipe), places)
+    return Inputs(recipe, source, model, reader, samples, verification, digest, labels, _classes(recipe), places)
 
 
 def data_files(recipe: Recipe) -> tuple[list[Path], list[Path]]:
@@ -280,7 +282,7 @@ def write_pair(folder: Path, inputs: Inputs, halves: graph.Halves, codec: Codec)
         classes=inputs.classes,
     )
     (folder / "contract.json").write_bytes(contract.to_bytes())
-    lock = lock_toml(inputs.recipe, inputs.model.sha256, inputs.data_sha256)
+    lock = lock_toml(inputs.recipe, inputs.source.sha256, inputs.data_sha256)
     (folder / "recipe.lock.toml").write_text(lock, "utf-8")
     return Pair(halves, codec, seal(folder, inputs))
 
@@ -292,7 +294,7 @@ def seal(folder: Path, inputs: Inputs) -> bundle.Bundle:
         name=inputs.recipe.name,
         splitc=__version__,
         tools=tool_versions(),
-        inputs={"model": inputs.model.sha256, "data": inputs.data_sha256},
+        inputs={"model": inputs.source.sha256, "data": inputs.data_sha256},
     )
     return bundle.Bundle(folder, manifest)
 
@@ -355,7 +357,7 @@ def _facts(inputs: Inputs, chosen: plan.Plan, pair: Pair, folder: Path) -> dict[
         "halves": halves,
         "duplicated_bytes": pair.halves.duplicated_bytes,
         "plan": chosen.to_json(),
-        "model_sha256": inputs.model.sha256,
+        "model_sha256": inputs.source.sha256,
         "versions": {"splitc": __version__} | tool_versions(),
     }
 
@@ -369,12 +371,16 @@ def _fit(inputs: Inputs, halves: graph.Halves, step: Callable[[], None]) -> Code
     return Codec.fit(codec_spec(inputs.recipe), halves.cut, features(halves, inputs.calibration, step))
 
 
-def _load_model(recipe: Recipe) -> graph.Model:
+def _load_source(recipe: Recipe) -> graph.Model:
     source = recipe.model.source
     path = zoo.fetch(source) if zoo.is_zoo(source) else recipe.resolve(source)
-    loaded = graph.load(path, recipe.model.shapes)
-    simple = graph.model_from_ir(passes.Simplify()(loaded.ir_model).model)
-    return replace(simple, sha256=loaded.sha256, path=path)
+    return graph.load(path, recipe.model.shapes)
+
+
+def _prepare(source: graph.Model, *, in_graph: bool) -> graph.Model:
+    """What is cut: the source without what no engine needs, in an opset that the codec can join."""
+    simple = passes.Simplify()(source.ir_model).model
+    return graph.model_from_ir(passes.RaiseOpset()(simple).model if in_graph else simple)
 
 
 def _files_sha256(files: Sequence[Path]) -> str:

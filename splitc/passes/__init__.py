@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from splitc.passes.base import Pass, PassResult
 from splitc.passes.insert_codec import InsertDequantizers, InsertQuantizers, symbols_name
+from splitc.passes.raise_opset import RaiseOpset
 from splitc.passes.remove_codec import float_head, float_tail
 from splitc.passes.simplify import Simplify
 
@@ -12,6 +13,7 @@ __all__ = [
     "InsertQuantizers",
     "Pass",
     "PassResult",
+    "RaiseOpset",
     "Simplify",
     "float_head",
     "float_tail",
