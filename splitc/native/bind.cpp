@@ -37,8 +37,16 @@ splitc::ChunkShape shape_of(const Chunk<T>& chunk) {
   return {chunk.shape(0), chunk.shape(1), chunk.shape(2)};
 }
 
+/// FORMAT.md, "Limits": no tensor is larger, so sizes multiply without overflow after this.
+constexpr std::size_t kMostElements = std::size_t{1} << 28;
+
 void check_shape(const splitc::ChunkShape& shape) {
-  if (shape.size() == 0) splitc::refuse_argument("an empty chunk cannot be coded.");
+  std::size_t room = kMostElements;
+  for (const std::size_t side : {shape.planes, shape.height, shape.width}) {
+    if (side == 0) splitc::refuse_argument("an empty chunk cannot be coded.");
+    room /= side;
+  }
+  if (room == 0) splitc::refuse_argument("a chunk holds at most 268435456 symbols.");
 }
 
 template <typename T>
@@ -115,6 +123,7 @@ NewChunk<T> range_decode(const Bytes& payload, unsigned bits, std::size_t planes
 
 template <typename T>
 nb::bytes pack_bits(const Chunk<T>& symbols, unsigned bits) {
+  check_shape(shape_of(symbols));
   check_bits<T>(bits);
   const auto span = span_of(symbols);
   std::vector<std::uint8_t> packed;
@@ -157,15 +166,15 @@ NB_MODULE(_core, m) {
            "tables"_a)
       .def_prop_ro("bits", &splitc::RansModel::bits)
       .def_prop_ro("channels", &splitc::RansModel::channels)
-      .def("encode", &rans_encode, "symbols"_a, "first_plane"_a)
+      .def("encode", &rans_encode, "symbols"_a.noconvert(), "first_plane"_a)
       .def("decode", &rans_decode, "payload"_a, "planes"_a, "height"_a, "width"_a, "first_plane"_a);
 
-  m.def("range_encode", &range_encode<std::uint8_t>, "symbols"_a, "bits"_a);
-  m.def("range_encode", &range_encode<std::uint16_t>, "symbols"_a, "bits"_a);
+  m.def("range_encode", &range_encode<std::uint8_t>, "symbols"_a.noconvert(), "bits"_a);
+  m.def("range_encode", &range_encode<std::uint16_t>, "symbols"_a.noconvert(), "bits"_a);
   m.def("range_decode_u8", &range_decode<std::uint8_t>, "payload"_a, "bits"_a, "planes"_a, "height"_a, "width"_a);
   m.def("range_decode_u16", &range_decode<std::uint16_t>, "payload"_a, "bits"_a, "planes"_a, "height"_a, "width"_a);
-  m.def("pack_bits", &pack_bits<std::uint8_t>, "symbols"_a, "bits"_a);
-  m.def("pack_bits", &pack_bits<std::uint16_t>, "symbols"_a, "bits"_a);
+  m.def("pack_bits", &pack_bits<std::uint8_t>, "symbols"_a.noconvert(), "bits"_a);
+  m.def("pack_bits", &pack_bits<std::uint16_t>, "symbols"_a.noconvert(), "bits"_a);
   m.def("unpack_bits_u8", &unpack_bits<std::uint8_t>, "packed"_a, "bits"_a, "planes"_a, "height"_a, "width"_a);
   m.def("unpack_bits_u16", &unpack_bits<std::uint16_t>, "packed"_a, "bits"_a, "planes"_a, "height"_a, "width"_a);
 }

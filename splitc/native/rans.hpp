@@ -20,16 +20,16 @@
 namespace splitc {
 
 constexpr unsigned kMaxLanes = 16;
-constexpr std::size_t kSymbolsPerLane = 4096;
+constexpr std::size_t kBitsPerLane = 16384;
 /// Smaller chunks have one lane: a lane costs about three bytes.
 constexpr std::size_t kOneLaneBelow = 16384;
 /// Bits of raw symbols below the marker bit of a lane's initial state.
 constexpr unsigned kRawBits = 30;
 
-/// Largest power of two within 16, the planes, and one lane per 4096 symbols.
-inline unsigned lane_count(const ChunkShape& shape) {
+/// Largest power of two within 16, the planes, and one lane per 16384 bits of symbols before coding.
+inline unsigned lane_count(const ChunkShape& shape, unsigned bits) {
   if (shape.size() < kOneLaneBelow) return 1;
-  const std::size_t bound = std::min(shape.planes, shape.size() / kSymbolsPerLane);
+  const std::size_t bound = std::min(shape.planes, shape.size() * bits / kBitsPerLane);
   unsigned lanes = 1;
   while (lanes < kMaxLanes && 2 * lanes <= bound) lanes *= 2;
   return lanes;
@@ -46,7 +46,7 @@ struct LanePlan {
   LanePlan(const ChunkShape& shape, unsigned bits)
       : plane_size(shape.plane_size()),
         rounds(0),
-        lanes(lane_count(shape)),
+        lanes(lane_count(shape, bits)),
         last_round_lanes(0),
         raw_symbols(kRawBits / bits),
         runs(shape.height, shape.width) {

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from codec.streams import PAIR, smooth, two_tensor_stream
+from reference.streams import PAIR, smooth, two_tensor_stream
 
 import splitc.codec
 from splitc.codec import bitstream, description, planes

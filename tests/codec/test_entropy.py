@@ -136,6 +136,26 @@ def test_symbols_that_do_not_fit_are_refused(name: str) -> None:
         prepared.encode(np.full((2, 4, 4), 9, np.uint8))
 
 
+@pytest.mark.parametrize("name", list(ENTROPY_CODERS))
+def test_arrays_of_another_type_or_order_are_refused(name: str) -> None:
+    """Never a silent cast: 256 as uint8 is 0."""
+    prepared = opened(name, 3, symbols((2, 4, 4), 3))
+    with pytest.raises(TypeError):
+        prepared.encode(np.full((2, 4, 4), 256, np.int64))
+    with pytest.raises(TypeError):
+        prepared.encode(np.zeros((4, 4), np.uint8))
+    with pytest.raises(CodecError, match="empty chunk"):
+        prepared.encode(np.zeros((0, 4, 4), np.uint8))
+
+
+@pytest.mark.parametrize("name", list(ENTROPY_CODERS))
+def test_shapes_that_overflow_are_refused(name: str) -> None:
+    prepared = opened(name, 3, symbols((2, 4, 4), 3))
+    payload = prepared.encode(symbols((2, 4, 4), 3))
+    with pytest.raises(CodecError, match=r"at most 268435456 symbols|frame declares"):
+        prepared.decode(payload, (2**33, 2**31, 2))
+
+
 # -- rANS tables ---------------------------------------------------------------------------------------------------
 
 

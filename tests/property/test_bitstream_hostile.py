@@ -6,7 +6,7 @@ import resource
 
 import numpy as np
 import pytest
-from codec.streams import two_tensor_stream
+from reference.streams import two_tensor_stream
 
 from splitc.codec.bitstream import Packet, StreamLayout, TensorLayout, read_header, read_packet, write_packet
 from splitc.codec.entropy import ENTROPY_CODERS

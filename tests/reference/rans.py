@@ -40,16 +40,16 @@ class Tables:
         ]
 
 
-def lane_count(planes: int, plane_size: int) -> int:
+def lane_count(planes: int, plane_size: int, bits: int) -> int:
     size = planes * plane_size
     if size < 16384:
         return 1
-    return max(n for n in (1, 2, 4, 8, 16) if n <= max(1, min(planes, size // 4096)))
+    return max(n for n in (1, 2, 4, 8, 16) if n <= max(1, min(planes, size * bits // 16384)))
 
 
 def steps(planes: int, plane_size: int, bits: int) -> tuple[list[tuple[int, int, int]], list[list[tuple[int, int]]]]:
     """(lane, plane, position) in decoding order, and every lane's raw places."""
-    lanes = lane_count(planes, plane_size)
+    lanes = lane_count(planes, plane_size, bits)
     places = [[(p, i) for p in range(lane, planes, lanes) for i in range(plane_size)] for lane in range(lanes)]
     coded = [len(lane) - min(30 // bits, len(lane)) for lane in places]
     order = [(lane, *places[lane][t]) for t in range(max(coded)) for lane in range(lanes) if t < coded[lane]]
