@@ -106,6 +106,7 @@ def check_codable(model: Model, cut: Cut | Sequence[str]) -> None:
     reason = next(filter(None, map(uncodable_reason, values)), None)
     if reason is None:
         return
+    reason = reason if len(values) > 1 else _alone(reason)
     usable = enumerate_cuts(model).candidates
     if not usable:
         raise CutError(f"{cut_label(names)}: {reason}; this model has no cut of float tensors.")

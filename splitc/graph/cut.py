@@ -175,7 +175,7 @@ def _resolve_one(flow: Flow, name: str, where: str) -> ir.Value:
     if value is None and name in flow.inner_names:
         raise CutError(f"{where}: value {name!r} is a cut inside a subgraph (If, Loop or Scan); choose one outside it.")
     if value is None:
-        known = [known.name for known in flow.varying if known.name]
+        known = [known for known, one in flow.values.items() if one in flow.varying]
         guess = nearest(name, known).split(" Known:")[0]
         raise CutError(f"{where}: no value is called {name!r}.{guess} 'splitc inspect --cuts' lists the cuts.")
     if value.is_initializer():

@@ -10,6 +10,7 @@ from pathlib import Path
 import onnx_ir as ir
 
 from splitc.errors import GraphError
+from splitc.graph.soundness import refuse_damage
 
 BLOCK_BYTES = 1 << 20
 EXTERNAL_ABOVE_BYTES = 1_900_000_000
@@ -31,6 +32,7 @@ def read(path: Path) -> tuple[ir.Model, tuple[Path, ...]]:
         raise GraphError(f"{path}: no such file; give the path of an ONNX model.")
     try:
         model = ir.load(path)
+        refuse_damage(model)
     except Exception as error:  # protobuf and onnx-ir raise a dozen unrelated types on damaged files
         raise GraphError(f"{path}: not a readable ONNX model ({_cause(error)}); export it again.") from error
     folder = path.parent.resolve()
@@ -130,11 +132,20 @@ def _checked(tensor: ir.ExternalTensor, folder: Path, path: Path) -> Path:
 
 
 def _read_small(model: ir.Model) -> None:
+    """Read short initializers and all tensors of Constant nodes, which onnx-ir would not write back."""
     for graph in model.graphs():
         for value in graph.initializers.values():
             tensor = value.const_value
             if isinstance(tensor, ir.ExternalTensor) and tensor.nbytes <= SMALL_TENSOR_BYTES:
-                value.const_value = ir.Tensor(tensor.numpy().copy(), name=tensor.name, dtype=tensor.dtype)
+                value.const_value = _in_memory(tensor)
+        for node in graph:
+            for name, attribute in list(node.attributes.items()):
+                if attribute.type == ir.AttributeType.TENSOR and isinstance(attribute.value, ir.ExternalTensor):
+                    node.attributes[name] = ir.AttrTensor(name, _in_memory(attribute.value))
+
+
+def _in_memory(tensor: ir.ExternalTensor) -> ir.TensorProtocol:
+    return ir.Tensor(tensor.numpy().copy(), name=tensor.name, dtype=tensor.dtype)
 
 
 def _cause(error: BaseException) -> str:

@@ -108,9 +108,16 @@ def node_label(node: ir.Node) -> str:
 
 
 def _reads(node: ir.Node, graph: ir.Graph) -> tuple[ir.Value, ...]:
+    """What the node and its bodies take from ``graph``; so are values that nothing makes."""
     direct = [value for value in node.inputs if value is not None]
-    captured = (value for body in subgraphs(node) for value in _body_reads(body) if value.graph is graph)
+    captured = (
+        value for body in subgraphs(node) for value in _body_reads(body) if value.graph is graph or _dangles(value)
+    )
     return tuple(dict.fromkeys([*direct, *captured]))
+
+
+def _dangles(value: ir.Value) -> bool:
+    return value.producer() is None and not value.is_graph_input() and not value.is_initializer()
 
 
 def _body_reads(body: ir.Graph) -> Iterator[ir.Value]:

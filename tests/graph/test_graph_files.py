@@ -36,6 +36,20 @@ def external_model(folder: Path) -> Path:
     return path
 
 
+def test_external_constants_of_nodes_are_read_in(tmp_path: Path) -> None:
+    path = tmp_path / "m.onnx"
+    body = "{ k = Constant<value = float[3] {0, 0, 0}>()  y = Mul(x, k) }"
+    model = onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["" : 17]> g (float[3] x) => (float[3] y) {body}')
+    raw = onnx.numpy_helper.from_array(np.array([1, 2, 3], np.float32), "k")
+    model.graph.node[0].attribute[0].t.CopyFrom(raw)
+    onnx.save(model, path, save_as_external_data=True, location="k.bin", size_threshold=0, convert_attribute=True)
+    assert (tmp_path / "k.bin").stat().st_size == 12
+    loaded = graph.load(path)
+    (tmp_path / "k.bin").unlink()
+    feeds = {"x": np.ones(3, np.float32)}
+    assert run(loaded.ir_model, feeds)["y"].tolist() == [1, 2, 3]
+
+
 def set_external(path: Path, key: str, value: str) -> None:
     model = onnx.load(path, load_external_data=False)
     for entry in model.graph.initializer[0].external_data:
@@ -194,6 +208,12 @@ def test_old_opsets_are_refused_and_initializers_listed_as_inputs_are_no_inputs(
     ("body", "message"),
     [
         pytest.param("y = Neg(nowhere)", "reads 'nowhere', which nothing before it produces", id="dangling"),
+        pytest.param(
+            "c = Cast<to=9>(x) y = If(c) <then_branch = t () => (float[N] p) { p = Neg(lost) },"
+            " else_branch = e () => (float[N] q) { q = Neg(x) }>",
+            "reads 'lost'",
+            id="dangling-in-a-subgraph",
+        ),
         pytest.param("a = Neg(b) b = Neg(a) y = Add(a, x)", "cycle", id="cycle"),
         pytest.param("z = Neg(x)", "nothing produces output 'y'", id="no-output"),
     ],

@@ -76,9 +76,11 @@ def test_every_listed_cut_splits_and_merges_back(text: str, cuts: list[tuple[str
             assert_cut_holds(model, cut, feeds, expected)
 
 
-@pytest.mark.parametrize("at", [("i",), ("i", "b"), ("q",), ("a", "b")])
+@pytest.mark.parametrize("at", [("i",), ("i", "b"), ("q",), ("a", "b"), ("a", "c"), ("b", "a", "c")])
 def test_integer_and_generous_cuts_split_although_no_codec_takes_them(at: tuple[str, ...]) -> None:
-    text = {("q",): QDQ, ("a", "b"): RESIDUAL}.get(at, INT64_CROSSING)
+    text = {("q",): QDQ, ("a", "b"): RESIDUAL, ("a", "c"): CAPTURING_IF, ("b", "a", "c"): CAPTURING_IF}.get(
+        at, INT64_CROSSING
+    )
     model = parse(f"{HEADER} {text}")
     feeds = random_feeds(model)
     if at == ("i",):
@@ -179,6 +181,38 @@ def test_split_leaves_the_model_alone_and_strips_source_paths() -> None:
     assert b"/home" not in graph.to_bytes(halves.head)
     assert node.doc_string == "/home/someone/net.py"
     assert len(model.flow.nodes) == 3
+
+
+def test_equality_is_proven_without_running() -> None:
+    model = parse(f"{HEADER} {CONSTANTS}")
+    halves = graph.split(model, ["b"])
+    assert graph.is_same_computation(model.ir_model, graph.merge(halves.head, halves.tail))
+    renamed = parse(f"{HEADER} {CONSTANTS}".replace("b", "bb").replace(" e ", " ee ").replace("e)", "ee)"))
+    assert graph.is_same_computation(model.ir_model, renamed.ir_model)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        pytest.param("{1, 2, 3, 4}", "{1, 2, 3, 5}", id="weight"),
+        pytest.param("Exp(w)", "Log(w)", id="operator"),
+        pytest.param("Add(c, k)", "Add(k, c)", id="order-of-inputs"),
+        pytest.param("{4, 3, 2, 1}", "{4, 3, 2, 2}", id="attribute"),
+        pytest.param("17", "16", id="opset"),
+    ],
+)
+def test_another_computation_is_not_proven_equal(old: str, new: str) -> None:
+    text = f"{HEADER} {CONSTANTS}"
+    assert old in text
+    assert not graph.is_same_computation(parse(text).ir_model, parse(text.replace(old, new)).ir_model)
+
+
+def test_a_model_describes_itself() -> None:
+    model = parse(f"{HEADER} {CONSTANTS}")
+    assert [spec.name for spec in model.inputs] == ["x"]
+    assert [spec.shape for spec in model.outputs] == [("N", 4)]
+    assert [spec.name for spec in model.values] == ["x", "a", "b", "c", "y"]
+    assert (model.nodes, model.parameters, model.sha256) == (6, 4, "")
 
 
 def test_merge_renames_what_collides() -> None:

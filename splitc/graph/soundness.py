@@ -1,0 +1,57 @@
+"""Faults inside a parsed model that protobuf accepts and every later step would stumble over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+
+import onnx
+import onnx_ir as ir
+
+
+def refuse_damage(model: ir.Model) -> None:
+    """Look at every name and every tensor held in the file itself; external data is not read.
+
+    Raises:
+        ValueError: A name that is not text, a node with fewer inputs than its operator takes, an attribute without
+            a type, or a tensor whose data does not fit its shape. onnx-ir raises others of its own on tensors,
+            for the caller to catch.
+    """
+    for graph in model.graphs():
+        for value in (*graph.inputs, *graph.initializers.values(), *graph.outputs):
+            _refuse_odd_name(value.name)
+        for tensor in _tensors(graph):
+            if not isinstance(tensor, ir.ExternalTensor) and tensor.numpy().size != tensor.size:
+                raise ValueError(f"tensor {tensor.name!r} has {tensor.numpy().size} elements for {tensor.shape}")
+        for node in graph:
+            _refuse_few_inputs(node, model.opset_imports.get("", 1))
+            for name in (node.op_type, node.domain, node.name or "", *(value.name for value in node.outputs)):
+                _refuse_odd_name(name)
+
+
+def _refuse_few_inputs(node: ir.Node, opset: int) -> None:
+    if node.domain == "" and len(node.inputs) < _least_inputs(node.op_type, opset):
+        raise ValueError(f"node {node.op_type} {node.name or ''!r} has only {len(node.inputs)} inputs")
+
+
+@lru_cache(maxsize=1024)
+def _least_inputs(op_type: str, opset: int) -> int:
+    """0 for operators that this onnx does not know."""
+    if not onnx.defs.has(op_type, max_inclusive_version=opset):
+        return 0
+    return int(onnx.defs.get_schema(op_type, opset).min_input)
+
+
+def _refuse_odd_name(name: object) -> None:
+    if name is not None and not isinstance(name, str):  # protobuf gives bytes for text that is not UTF-8
+        raise ValueError(f"name {name!r} is not text")
+
+
+def _tensors(graph: ir.Graph) -> Iterator[ir.TensorProtocol]:
+    yield from (value.const_value for value in graph.initializers.values() if value.const_value is not None)
+    for node in graph:
+        for attribute in node.attributes.values():
+            if attribute.type == ir.AttributeType.UNDEFINED:
+                raise ValueError(f"attribute {attribute.name!r} of {node.op_type} has no type")
+            if attribute.type == ir.AttributeType.TENSOR and not attribute.is_ref():
+                yield attribute.as_tensor()
