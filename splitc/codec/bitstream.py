@@ -298,11 +298,11 @@ def _read_header(reader: FieldReader) -> Header:
     sequence = reader.varint("Sequence", 0, MAX_SEQUENCE)
     if not flags & INLINE:
         return Header(tag, sequence, bool(flags & KEYFRAME), None, b"")
-    size = reader.varint("Description_Size", 1, MAX_DESCRIPTION_BYTES)
+    size_offset, size = reader.offset, reader.varint("Description_Size", 1, MAX_DESCRIPTION_BYTES)
     start = reader.offset
     tensors = read_description(reader)
     if reader.offset != start + size:
-        reader.refuse("Description_Size", f"is {size}, the tensor table has {reader.offset - start} bytes")
+        reader.refuse("Description_Size", f"is {size}, the tensor table has {reader.offset - start} bytes", size_offset)
     return Header(tag, sequence, bool(flags & KEYFRAME), tensors, reader.read_so_far()[start:])
 
 
@@ -334,19 +334,18 @@ def _read_payloads(reader: FieldReader, views: Sequence[PlaneView], seed: int) -
     """Payloads by tensor and chunk, every checksum verified."""
     counts = [view.chunks for view in views]
     if sum(counts) * CHECKSUM_BYTES > reader.left:
-        reader.refuse("Checksum", f"of {sum(counts)} chunks cannot fit, {reader.left} bytes left (truncated)")
+        needs = f"of {sum(counts)} chunks needs {sum(counts) * CHECKSUM_BYTES} bytes"
+        reader.refuse("Checksum", f"{needs}, {reader.left} left (truncated)", reader.offset)
     places = [(tensor, chunk) for tensor, count in enumerate(counts) for chunk in range(count)]
     payloads: list[list[memoryview]] = [[] for _ in views]
     for tensor, chunk in places:
         is_last = (tensor, chunk) == places[-1]
         size = reader.left - CHECKSUM_BYTES if is_last else reader.varint("Payload_Size", 0, reader.left)
-        stored = reader.u32("Checksum")
+        start, stored = reader.offset, reader.u32("Checksum")
         payload = reader.take("Payload", size)
         if stored != _checksum(seed, tensor, chunk, payload):
-            raise BitstreamError(
-                f"bitstream: Checksum of chunk {chunk} of tensor {tensor} before offset {reader.offset} does not match "
-                "(damaged or truncated, or written with another layout or other tables)."
-            )
+            why = "damaged or truncated, or written with another layout or other tables"
+            reader.refuse(f"Checksum of chunk {chunk} of tensor {tensor}", f"does not match ({why})", start)
         payloads[tensor].append(payload)
     return payloads
 

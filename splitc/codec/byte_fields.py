@@ -31,6 +31,7 @@ class FieldReader:
         self._data = memoryview(data)
         self._what = what
         self.offset = 0
+        self._field_offset = 0
 
     @property
     def left(self) -> int:
@@ -43,6 +44,7 @@ class FieldReader:
             raise BitstreamError(
                 f"{self._what}: {field} {needs} at offset {self.offset}, {self.left} left (truncated)."
             )
+        self._field_offset = self.offset
         self.offset += count
         return self._data[self.offset - count : self.offset]
 
@@ -61,16 +63,18 @@ class FieldReader:
             if byte < 0x80:
                 break
         else:
-            self.refuse(field, "is longer than 5 bytes")
+            self.refuse(field, "is longer than 5 bytes", start)
         if byte == 0 and self.offset - start > 1:
-            self.refuse(field, "is not in its shortest form")
+            self.refuse(field, "is not in its shortest form", start)
         if not low <= value <= high:
-            self.refuse(field, f"is {value}, must be {low}..{high}")
+            self.refuse(field, f"is {value}, must be {low}..{high}", start)
         return value
 
     def read_so_far(self) -> bytes:
         """Everything before the current offset."""
         return bytes(self._data[: self.offset])
 
-    def refuse(self, field: str, complaint: str) -> NoReturn:
-        raise BitstreamError(f"{self._what}: {field} before offset {self.offset} {complaint}.")
+    def refuse(self, field: str, complaint: str, offset: int | None = None) -> NoReturn:
+        """Raise about ``field``, which begins at ``offset`` or was the last one taken."""
+        where = self._field_offset if offset is None else offset
+        raise BitstreamError(f"{self._what}: {field} at offset {where} {complaint}.")

@@ -34,8 +34,9 @@ class FieldReader {
   ByteSpan take(const char* field, std::size_t count) {
     const std::size_t left = bytes_.size - offset_;
     if (count > left)
-      fail(field, "needs " + std::to_string(count) + " bytes, " + std::to_string(left) + " left (truncated).");
+      fail_at(offset_, field, "needs " + std::to_string(count) + " bytes, " + std::to_string(left) + " left (truncated).");
     const ByteSpan span{bytes_.data + offset_, count};
+    field_offset_ = offset_;
     offset_ += count;
     return span;
   }
@@ -51,21 +52,25 @@ class FieldReader {
   std::size_t offset() const { return offset_; }
   bool done() const { return offset_ == bytes_.size; }
 
+  /// Refuses the field that was taken last.
   [[noreturn]] void fail(const char* field, const std::string& complaint) const {
-    refuse_argument(std::string(what_) + ": " + field + " at offset " + std::to_string(offset_) + " " + complaint);
+    fail_at(field_offset_, field, complaint);
   }
 
  private:
+  [[noreturn]] void fail_at(std::size_t offset, const char* field, const std::string& complaint) const {
+    refuse_argument(std::string(what_) + ": " + field + " at offset " + std::to_string(offset) + " " + complaint);
+  }
+
   unsigned check(const char* field, unsigned value, unsigned low, unsigned high) const {
     if (value < low || value > high)
-      refuse_argument(std::string(what_) + ": " + field + " before offset " + std::to_string(offset_) + " is " +
-                      std::to_string(value) + ", must be " + std::to_string(low) + ".." + std::to_string(high) + ".");
+      fail(field, "is " + std::to_string(value) + ", must be " + std::to_string(low) + ".." + std::to_string(high) + ".");
     return value;
   }
 
   ByteSpan bytes_;
   const char* what_;
-  std::size_t offset_ = 0;
+  std::size_t offset_ = 0, field_offset_ = 0;
 };
 
 }  // namespace splitc

@@ -86,7 +86,7 @@ class RansModel {
     const char* magic = "SRNS";
     const ByteSpan found = in.take("Magic", 4);
     if (!std::equal(magic, magic + 4, reinterpret_cast<const char*>(found.data)))
-      refuse_argument("rans tables: Magic at offset 0 is not 'SRNS'.");
+      in.fail("Magic", "is not 'SRNS'.");
     in.u8_in("Version", 1, 1);
     bits_ = in.u8_in("Bits", 1, 8);
     classes_ = in.u8_in("Class_Count", 1, 8);
@@ -97,7 +97,7 @@ class RansModel {
     const unsigned channels = in.u16_in("Channel_Count", 1, 65535);
     const ByteSpan classes = in.take("Class_Of_Channel", channels);
     for (std::size_t c = 0; c < channels; ++c)
-      if (classes[c] >= classes_) in.fail("Class_Of_Channel", "ends; it names a class that does not exist.");
+      if (classes[c] >= classes_) in.fail("Class_Of_Channel", "names a class that does not exist.");
     class_of_channel_.assign(classes.data, classes.data + channels);
   }
 
@@ -125,12 +125,12 @@ class RansModel {
       for (std::size_t s = 0; s < symbols; ++s) {
         const std::uint32_t frequency = load_u16(bytes.data + 2 * (t * symbols + s));
         if (frequency == 0 || frequency > kProbabilityOne - start)
-          in.fail("Frequencies", "ends; table " + std::to_string(t) + " has a frequency out of range.");
+          in.fail("Frequencies", "has a value out of range in table " + std::to_string(t) + ".");
         append(static_cast<std::uint32_t>(s), start, frequency);
         start += frequency;
       }
       if (start != kProbabilityOne)
-        in.fail("Frequencies", "ends; table " + std::to_string(t) + " does not sum to 4096.");
+        in.fail("Frequencies", "does not sum to 4096 in table " + std::to_string(t) + ".");
     }
   }
 

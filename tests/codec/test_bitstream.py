@@ -129,34 +129,32 @@ def packet_and_layout() -> tuple[bytes, StreamLayout]:
     ("change", "message"),
     [
         pytest.param(lambda d: b"", "bitstream: Magic needs 2 bytes at offset 0, 0 left (truncated).", id="empty"),
-        pytest.param(lambda d: b"PK" + d[2:], "Magic before offset 2 is not 9d53: not a splitc packet.", id="magic"),
+        pytest.param(lambda d: b"PK" + d[2:], "Magic at offset 0 is not 9d53: not a splitc packet.", id="magic"),
+        pytest.param(lambda d: d[:2] + b"\2" + d[3:], "Version at offset 2 is 2, this splitc reads 1.", id="version"),
         pytest.param(
-            lambda d: d[:2] + b"\2" + d[3:], "Version before offset 3 is 2, this splitc reads 1.", id="version"
-        ),
-        pytest.param(
-            lambda d: d[:3] + b"\5" + d[4:], "Flags before offset 4 is 0x05; bits 2 to 7 must be zero.", id="flags"
+            lambda d: d[:3] + b"\5" + d[4:], "Flags at offset 3 is 0x05; bits 2 to 7 must be zero.", id="flags"
         ),
         pytest.param(lambda d: d[:6], "Pair_Tag needs 4 bytes at offset 4, 2 left (truncated).", id="short-tag"),
         pytest.param(
             lambda d: d[:8] + b"\x83\0" + d[9:],
-            "Sequence before offset 10 is not in its shortest form.",
+            "Sequence at offset 8 is not in its shortest form.",
             id="long-varint",
         ),
         pytest.param(
             lambda d: d[:8] + b"\xff" * 5 + d[9:],
-            "Sequence before offset 13 is longer than 5 bytes.",
+            "Sequence at offset 8 is longer than 5 bytes.",
             id="endless-varint",
         ),
         pytest.param(
             lambda d: d[:9] + b"\0" + d[10:],
-            "Size of axis 0 of tensor 0 before offset 10 is 0, must be 1..",
+            "Size of axis 0 of tensor 0 at offset 9 is 0, must be 1..",
             id="zero-dim",
         ),
         pytest.param(
-            lambda d: d[:12], "Checksum before offset 10 of 1 chunks cannot fit, 2 bytes left", id="no-checksum"
+            lambda d: d[:12], "Checksum at offset 10 of 1 chunks needs 4 bytes, 2 left (truncated).", id="no-checksum"
         ),
-        pytest.param(lambda d: d[:-1], "Checksum of chunk 0 of tensor 0 before offset", id="cut"),
-        pytest.param(lambda d: d + b"\0", "Checksum of chunk 0 of tensor 0 before offset", id="extended"),
+        pytest.param(lambda d: d[:-1], "Checksum of chunk 0 of tensor 0 at offset 10 does not match", id="cut"),
+        pytest.param(lambda d: d + b"\0", "Checksum of chunk 0 of tensor 0 at offset 10 does not match", id="extended"),
         pytest.param(lambda d: d[:8] + b"\4" + d[9:], "does not match (damaged or truncated", id="header-flip"),
     ],
 )

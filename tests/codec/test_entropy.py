@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -156,6 +157,17 @@ def test_shapes_that_overflow_are_refused(name: str) -> None:
         prepared.decode(payload, (2**33, 2**31, 2))
 
 
+@pytest.mark.parametrize("name", list(ENTROPY_CODERS))
+def test_one_prepared_coder_serves_many_threads(name: str) -> None:
+    prepared = opened(name, 4, symbols((8, 40, 40), 4))
+    chunks = [symbols((8, 40, 40), 4, "smooth", seed) for seed in range(16)]
+    with ThreadPoolExecutor(4) as pool:
+        payloads = list(pool.map(prepared.encode, chunks))
+        decoded = list(pool.map(lambda payload: prepared.decode(payload, (8, 40, 40)), payloads))
+    assert payloads == [prepared.encode(chunk) for chunk in chunks]
+    assert all(np.array_equal(a, b) for a, b in zip(decoded, chunks, strict=True))
+
+
 # -- rANS tables ---------------------------------------------------------------------------------------------------
 
 
@@ -163,12 +175,12 @@ def test_shapes_that_overflow_are_refused(name: str) -> None:
     ("offset", "value", "message"),
     [
         pytest.param(0, 0, "Magic at offset 0 is not 'SRNS'", id="magic"),
-        pytest.param(4, 2, "Version before offset 5 is 2, must be 1..1", id="version"),
-        pytest.param(5, 9, "Bits before offset 6 is 9, must be 1..8", id="bits"),
-        pytest.param(6, 0, "Class_Count before offset 7 is 0, must be 1..8", id="classes"),
-        pytest.param(7, 13, "Context_Count before offset 8 is 13, must be 1..12", id="contexts"),
+        pytest.param(4, 2, "Version at offset 4 is 2, must be 1..1", id="version"),
+        pytest.param(5, 9, "Bits at offset 5 is 9, must be 1..8", id="bits"),
+        pytest.param(6, 0, "Class_Count at offset 6 is 0, must be 1..8", id="classes"),
+        pytest.param(7, 13, "Context_Count at offset 7 is 13, must be 1..12", id="contexts"),
         pytest.param(10, 8, "Class_Of_Channel at offset .* names a class that does not exist", id="class"),
-        pytest.param(-5, 255, "Frequencies at offset .* frequency out of range", id="frequency"),
+        pytest.param(-5, 255, "Frequencies at offset .* has a value out of range in table", id="frequency"),
         pytest.param(-1, None, "Checksum at offset .* does not match", id="checksum"),
     ],
 )

@@ -14,7 +14,8 @@ PAIR = bytes.fromhex("c0ffee42")
 def smooth(shape: tuple[int, ...], bits: int, seed: int) -> Symbols:
     """Integer-only pseudo-random symbols with neighbours alike, the same on every machine and numpy."""
     count = int(np.prod(shape))
-    state, values = seed * 2654435761 % 2**32, []
+    state = seed * 2654435761 % 2**32
+    values: list[int] = []
     for _ in range(count):
         state = (state * 1664525 + 1013904223) % 2**32
         values.append((values[-1] * 3 if values else 0) // 4 + (state >> 24) % (2 ** max(1, bits - 2) + 1))
