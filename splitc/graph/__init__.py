@@ -8,7 +8,7 @@ from splitc.graph.extract import Halves, split
 from splitc.graph.files import save, to_bytes
 from splitc.graph.flops import node_flops
 from splitc.graph.merge import fix_names, merge
-from splitc.graph.model import Model, load, model_from_ir
+from splitc.graph.model import Model, load, model_from_ir, verify
 from splitc.graph.price import head_nodes, price_cut
 from splitc.graph.proof import is_same_computation
 from splitc.graph.strip import has_comments, strip
@@ -36,4 +36,5 @@ __all__ = [
     "split",
     "strip",
     "to_bytes",
+    "verify",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +15,7 @@ from splitc.errors import GraphError
 from splitc.graph.files import fingerprint, read
 from splitc.graph.flops import node_flops
 from splitc.graph.flow import Flow, flow_of
-from splitc.graph.shapes import bind_inputs, infer
+from splitc.graph.shapes import bind_inputs, common_values, infer
 from splitc.graph.tensors import parameters_of, spec_of, unknown_reason
 from splitc.types import Shape, TensorSpec
 
@@ -113,6 +114,17 @@ def model_from_ir(ir_model: ir.Model, shapes: Mapping[str, Shape] | None = None,
     return model
 
 
+def verify(ir_model: ir.Model, label: str = "model") -> None:
+    """Check that a graph is sound: for between passes, in linear time.
+
+    Raises:
+        GraphError: Opset before 9, a value read before it is made, two values of one name, an input without a type,
+            or no nodes, inputs or outputs.
+    """
+    _refuse_opset(ir_model, label)
+    _refuse_unsound(Model(ir_model), label)
+
+
 def _refuse_opset(ir_model: ir.Model, label: str) -> None:
     version = ir_model.opset_imports.get("")
     if version is not None and version < FIRST_OPSET:
@@ -131,6 +143,10 @@ def _refuse_unsound(model: Model, label: str) -> None:
     untyped = next((value for value in flow.inputs if value.type is None), None)
     if untyped is not None:
         raise GraphError(f"{label}: input {untyped.name!r} has no type; export the model again.")
+    made = [value for value in common_values(model.ir_model.graph) if value.name]
+    if len(set(made)) != len(flow.values):
+        double, _ = Counter(value.name for value in set(made)).most_common(1)[0]
+        raise GraphError(f"{label}: two values are called {double!r}; export the model again.")
     known = {*flow.values.values()}
     loose = next((value for value in flow.outputs if value not in known), None)
     if loose is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import onnx_ir as ir
 
@@ -26,7 +26,7 @@ class PassResult:
 class Pass(Protocol):
     """Graph in, graph out."""
 
-    name: str
+    name: ClassVar[str]
 
     def __call__(self, model: ir.Model) -> PassResult:
         """Apply the pass to a copy of ``model``."""

@@ -224,6 +224,19 @@ def test_unsound_graphs_are_refused(body: str, message: str) -> None:
         graph.model_from_ir(ir.from_proto(onnx.parser.parse_model(text)))
 
 
+def test_verify_accepts_halves_and_refuses_a_broken_graph() -> None:
+    model = graph.model_from_ir(ir.from_proto(proto()))
+    halves = graph.split(model, ["r"])
+    for half in (halves.head, halves.tail, graph.merge(halves.head, halves.tail)):
+        graph.verify(half)
+    halves.head.graph.node(0).outputs[0].name = "r"
+    with pytest.raises(GraphError, match="head: two values are called 'r'"):
+        graph.verify(halves.head, "head")
+    halves.tail.graph.inputs.clear()
+    with pytest.raises(GraphError, match="tail: node Mul"):
+        graph.verify(halves.tail, "tail")
+
+
 def test_nothing_but_a_constant_is_refused() -> None:
     text = '<ir_version: 8, opset_import: ["" : 17]> g () => (float[1] y) { y = Constant<value_floats=[1.0]>() }'
     with pytest.raises(GraphError, match="no data input"):
