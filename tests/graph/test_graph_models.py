@@ -116,7 +116,7 @@ def test_one_i3d_cut_holds(request: pytest.FixtureRequest) -> None:
 
 @pytest.mark.parametrize("name", ALL)
 def test_a_share_of_the_cuts_is_proven(name: str, request: pytest.FixtureRequest) -> None:
-    prove(load(name), 10, 5, request)
+    prove(load(name), 8, 3, request)
 
 
 @pytest.mark.slow
@@ -138,13 +138,13 @@ def test_light_graphs_list_their_cuts_and_split_at_each(path: str) -> None:
     found = graph.enumerate_cuts(model)
     singles = [cut for cut in found.candidates if len(cut.names) == 1]
     assert len(singles) == LIGHT_SINGLES[Path(path).stem]
-    for cut in spread(found.candidates, 4):
+    for cut in spread(found.candidates, 2):
         halves = graph.split(model, cut.names)
         assert halves.head.opset_imports[""] == 9
         assert graph.is_same_computation(model.ir_model, graph.merge(halves.head, halves.tail))
 
 
-@pytest.mark.parametrize("name", ["light_squeezenet", "light_shufflenet"])
+@pytest.mark.parametrize("name", ["light_squeezenet"])
 def test_light_cuts_hold(name: str, request: pytest.FixtureRequest) -> None:
     check(graph.load(next(path for path in LIGHT if name in path)), 6, 4, merge_every=3, record=request)
 
