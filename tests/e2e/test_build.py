@@ -1,0 +1,372 @@
+"""``splitc build``: a recipe becomes a bundle, the same bytes each time, or nothing at all."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from e2e_setting import (
+    CLASSES,
+    CUT,
+    SIDE,
+    Net,
+    Outcome,
+    build,
+    cli,
+    file_bytes,
+    in_folder,
+    listing,
+    setting,
+    tiny_net,
+    write_setting,
+)
+
+from splitc.bundle import open_bundle
+from splitc.runtime import read_contract
+
+DOCUMENT = {
+    "bundle",
+    "cut",
+    "fidelity",
+    "baseline_top1",
+    "split_top1",
+    "rate_bpe",
+    "payload_bytes_mean",
+    "feature_bytes",
+    "edge_weight_bytes",
+    "cloud_weight_bytes",
+    "engines",
+    "gates",
+    "seconds",
+}
+"""What design section 3 promises of ``build --json``."""
+FILES = {
+    "manifest.json",
+    "recipe.lock.toml",
+    "contract.json",
+    "edge/model.onnx",
+    "edge/engines/cpu/build.json",
+    "cloud/model.onnx",
+    "cloud/engines/cpu/build.json",
+    "verify.json",
+    "report.html",
+    "report.json",
+}
+"""What design section 4 promises of a bundle whose halves run on ONNX Runtime."""
+
+
+def test_the_document_has_every_promised_key(built: tuple[Path, Outcome]) -> None:
+    out, outcome = built
+    document = outcome.document
+    assert document.keys() >= DOCUMENT
+    assert (document["bundle"], document["cut"]) == (str(out), [CUT])
+    assert document["feature_bytes"] == 4 * 8 * 16 * 16
+    assert document["rate_bpe"] == pytest.approx(document["payload_bytes_mean"] * 8 / (8 * 16 * 16), rel=1e-12)
+    assert document["rate_bpe"] < document["baseline_rate_bpe"] < 4  # 4-bit symbols of a feature that is mostly zero
+    assert document["baseline_top1"] is document["split_top1"] is None
+    assert [(one["side"], one["target"], one["backend"], one["status"]) for one in document["engines"]] == [
+        ("edge", "cpu", "onnxruntime", "built"),
+        ("cloud", "cpu", "onnxruntime", "built"),
+    ]
+    assert document["gates"] == []
+    assert document["seconds"].keys() == {"load", "plan", "calibrate", "write", "engines", "verify", "report"}
+
+
+def test_weights_are_counted_on_the_side_that_has_them(built: tuple[Path, Outcome]) -> None:
+    document = built[1].document
+    assert document["edge_weight_bytes"] == 4 * (3 * 8 * 9 + 2 * 8 * 8 * 9)
+    assert document["cloud_weight_bytes"] == 4 * (8 * 16 * 9 + 64 * CLASSES + CLASSES)
+
+
+def test_the_bundle_has_every_promised_file(bundle: Path) -> None:
+    assert file_bytes(bundle).keys() == FILES
+    opened = open_bundle(bundle)
+    assert set(opened.manifest.files) == FILES - {"manifest.json"}
+    assert opened.name == "tiny"
+
+
+def test_no_place_and_no_clock_in_the_bundle(source: Path, bundle: Path) -> None:
+    places = [str(source).encode(), str(bundle.parent).encode(), str(Path.home()).encode()]
+    for name, data in file_bytes(bundle).items():
+        assert not [place for place in places if place in data], name
+
+
+def test_two_builds_are_byte_identical(bundle: Path, source: Path, tmp_path: Path) -> None:
+    assert build(source, tmp_path / "again").code == 0
+    assert file_bytes(tmp_path / "again") == file_bytes(bundle)
+
+
+def test_another_folder_gives_the_same_bytes(bundle: Path, source: Path, tmp_path: Path) -> None:
+    moved = shutil.copytree(source, tmp_path / "a much longer name" / "inner")
+    with in_folder(moved):
+        assert cli("build", "recipe.toml").code == 0
+    assert file_bytes(moved / "artifacts" / "tiny") == file_bytes(bundle)
+
+
+def test_the_locked_recipe_builds_the_same_bundle(bundle: Path, source: Path, tmp_path: Path) -> None:
+    lock = bundle / "recipe.lock.toml"
+    outcome = cli("build", lock, "--base", source, "--locked", "--out", tmp_path / "locked")
+    assert outcome.code == 0, outcome.err
+    assert file_bytes(tmp_path / "locked") == file_bytes(bundle)
+
+
+@pytest.mark.parametrize(
+    ("file", "key"),
+    [pytest.param("tiny.onnx", "model.sha256", id="model"), pytest.param("pictures", "data.sha256", id="data")],
+)
+def test_a_lock_refuses_other_inputs(file: str, key: str, bundle: Path, source: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(source, tmp_path / "copy")
+    if file == "pictures":
+        (copy / file / "picture00.png").unlink()
+    else:
+        (copy / file).write_bytes(tiny_net(seed=6).SerializeToString())
+    lock = bundle / "recipe.lock.toml"
+    outcome = cli("build", lock, "--base", copy, "--locked", "--out", tmp_path / "x")
+    assert outcome.code == 2
+    assert outcome.err.splitlines()[-1].startswith(f"splitc: {key}: pinned as ")
+    assert not (tmp_path / "x").exists()
+
+
+def test_locked_refuses_a_recipe_without_pins(source: Path, tmp_path: Path) -> None:
+    outcome = build(source, tmp_path / "x", "--locked")
+    assert outcome.code == 2
+    assert "model.sha256: --locked builds only what is pinned" in outcome.err
+
+
+def test_an_earlier_bundle_is_replaced(source: Path, bundle: Path, tmp_path: Path) -> None:
+    for bits in (2, 4):
+        assert build(source, tmp_path / "x", *setting(f"codec.bits={bits}")).code == 0
+    assert file_bytes(tmp_path / "x") == file_bytes(bundle)
+    assert listing(tmp_path) == {"x"}
+
+
+@pytest.mark.parametrize(
+    ("cut", "shapes"),
+    [
+        pytest.param("stem/out", [["N", 8, 16, 16]], id="relu"),
+        pytest.param("stem/conv", [["N", 8, 16, 16]], id="before-relu"),
+        pytest.param("flat", [["N", 64]], id="rank-2"),
+        pytest.param(["block/2/conv", "stem/out"], [["N", 8, 16, 16]] * 2, id="two-tensors"),
+        pytest.param(["stem/out", "block/2/conv"], [["N", 8, 16, 16]] * 2, id="two-tensors-other-order"),
+    ],
+)
+def test_explicit_cuts(cut: str | list[str], shapes: list[object], source: Path, tmp_path: Path) -> None:
+    outcome = build(source, tmp_path / "x", *setting(f"split.at={cut!r}"))
+    assert outcome.code == 0, outcome.err
+    names = [cut] if isinstance(cut, str) else cut
+    contract = read_contract(open_bundle(tmp_path / "x"))
+    assert outcome.document["cut"] == [spec.name for spec in contract.cut] == names
+    assert [list(spec.shape) for spec in contract.cut] == shapes
+    assert [spec.name for spec in contract.wire] == [f"{name}.symbols" for name in names]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "allowed"),
+    [
+        pytest.param(['split.pin_cloud=["/deep/*"]'], {"stem/conv", "stem/out", "block/sum", CUT}, id="pin-cloud"),
+        pytest.param(['split.pin_edge=["/deep/out"]'], {"deep/out", "pool", "flat"}, id="pin-edge"),
+        pytest.param(["split.min_depth=0.9"], {"deep/conv", "deep/out", "pool", "flat"}, id="min-depth"),
+        pytest.param(["split.objective=uplink", "link.uplink_mbps=0.1"], {"pool", "flat"}, id="uplink"),
+    ],
+)
+def test_auto_keeps_its_constraints(overrides: list[str], allowed: set[str], source: Path, tmp_path: Path) -> None:
+    outcome = build(source, tmp_path / "x", *setting("split.at=auto", *overrides))
+    assert outcome.code == 0, outcome.err
+    assert set(outcome.document["cut"]) <= allowed
+
+
+@pytest.mark.parametrize(
+    ("quantizer", "entropy", "bits", "scope", "reconstruction", "cosine"),
+    [
+        pytest.param("uniform", "rans", 1, "tensor", "centroid", 0.7, id="uniform-rans-1"),
+        pytest.param("uniform", "rans", 8, "channel", "midpoint", 0.99999, id="uniform-rans-8"),
+        pytest.param("uniform", "range", 2, "channel", "centroid", 0.9, id="uniform-range-2"),
+        pytest.param("uniform", "range", 12, "tensor", "midpoint", 0.99999, id="uniform-range-12"),
+        pytest.param("uniform", "zstd", 4, "tensor", "centroid", 0.999, id="uniform-zstd-4"),
+        pytest.param("uniform", "zstd", 16, "channel", "midpoint", 0.99999, id="uniform-zstd-16"),
+        pytest.param("log", "rans", 3, "tensor", "midpoint", 0.9, id="log-rans-3"),
+        pytest.param("log", "rans", 8, "channel", "centroid", 0.99999, id="log-rans-8"),
+        pytest.param("log", "range", 5, "channel", "midpoint", 0.999, id="log-range-5"),
+        pytest.param("log", "zstd", 1, "channel", "centroid", 0.7, id="log-zstd-1"),
+        pytest.param("log", "zstd", 12, "channel", "centroid", 0.99999, id="log-zstd-12"),
+    ],
+)
+def test_every_kind_of_codec(
+    quantizer: str,
+    entropy: str,
+    bits: int,
+    scope: str,
+    reconstruction: str,
+    cosine: float,
+    source: Path,
+    tmp_path: Path,
+) -> None:
+    """The bound on the cosine is loose: it tells a codec that works from one that garbles, not a good from a bad one."""
+    asked = {"quantizer": quantizer, "entropy": entropy, "bits": bits, "scope": scope, "reconstruction": reconstruction}
+    outcome = build(source, tmp_path / "x", *setting(*(f"codec.{key}={value}" for key, value in asked.items())))
+    assert outcome.code == 0, outcome.err
+    opened = open_bundle(tmp_path / "x")
+    contract, check = read_contract(opened), opened.read_json("verify.json")
+    assert contract.codec["spec"] == asked
+    assert contract.quantized_in == ("graph" if bits <= 8 else "host")
+    assert {spec.dtype for spec in contract.wire} == {"uint8" if bits <= 8 else "float32"}
+    stages = {stage["name"]: stage for stage in check["stages"]}
+    assert stages["coded"]["cosine"] > cosine
+    assert stages["coded"]["added_max_abs_diff"] == 0.0  # entropy coding is lossless
+    assert stages["split"]["max_abs_diff"] == 0.0  # the same operators in the same order
+    assert 0 < check["rate_bpe"] < bits + 1
+
+
+def test_rans_is_refused_above_8_bits(source: Path, tmp_path: Path) -> None:
+    outcome = build(source, tmp_path / "x", *setting("codec.bits=12"))
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err.splitlines()[-1] == "splitc: entropy coder 'rans' takes at most 8 bits, got 12."
+    assert listing(tmp_path) == set()
+
+
+@pytest.mark.parametrize("opset", [9, 11])
+def test_an_old_opset_is_raised(opset: int, tmp_path: Path) -> None:
+    folder = write_setting(tmp_path / "old", tiny_net(opset=opset))
+    outcome = build(folder, tmp_path / "x")
+    assert outcome.code == 0, outcome.err
+    for side in ("edge", "cloud"):
+        model = onnx.load(tmp_path / "x" / side / "model.onnx")
+        assert model.opset_import[0].version >= 13
+    stages = open_bundle(tmp_path / "x").read_json("verify.json")["stages"]
+    assert stages[1]["name"] == "split"
+    assert stages[1]["max_abs_diff"] == 0.0  # the conversion changes no arithmetic of these operators
+    assert outcome.document["fidelity"] == 1.0
+
+
+FEATURES = """\
+name = "pairs"
+[model]
+source = "pairs.onnx"
+[data]
+calibration = "samples.npz"
+verification = "others.npz"
+task = "features"
+[split]
+at = "joined"
+"""
+
+
+def two_inputs_two_outputs(folder: Path) -> Path:
+    """``left, right -> joined -> (sum, gate)`` with its samples, and a recipe."""
+    net = Net(3)
+    left = net.op("MatMul", ["left", net.weight("left.w", 12, 16)], "left/out")
+    right = net.op("MatMul", ["right", net.weight("right.w", 6, 16)], "right/out")
+    joined = net.op("Add", [left, right], "joined")
+    net.op("MatMul", [joined, net.weight("sum.w", 16, 4)], "sum")
+    net.op("Sigmoid", [joined], "gate")
+    model = net.model([("left", ["N", 12]), ("right", ["N", 6])], [("sum", ["N", 4]), ("gate", ["N", 16])])
+    folder.mkdir()
+    onnx.save(model, folder / "pairs.onnx")
+    random = np.random.default_rng(0)
+    for name, count in (("samples", 64), ("others", 16)):
+        sizes = {"left": 12, "right": 6}
+        arrays = {key: random.standard_normal((count, size)).astype(np.float32) for key, size in sizes.items()}
+        np.savez(folder / f"{name}.npz", **arrays)
+    (folder / "recipe.toml").write_text(FEATURES)
+    return folder
+
+
+def test_several_inputs_and_outputs(tmp_path: Path) -> None:
+    folder = two_inputs_two_outputs(tmp_path / "pairs")
+    outcome = build(folder, tmp_path / "x", *setting("codec.bits=8"))
+    assert outcome.code == 0, outcome.err
+    contract = read_contract(open_bundle(tmp_path / "x"))
+    assert [spec.name for spec in contract.inputs] == ["left", "right"]
+    assert [spec.name for spec in contract.outputs] == ["sum", "gate"]
+    document = outcome.document
+    assert document["samples"] == 16
+    assert document["examples"] == []
+    assert 0.99 < document["fidelity"] <= 1.0  # the range of 64 calibration samples clips a few of the others
+    result = cli("run", tmp_path / "x", folder / "others.npz", "--json").document["results"]
+    assert [one["input"] for one in result] == [f"others.npz#{index}" for index in range(16)]
+    assert result[0]["answer"].keys() == {"sum", "gate"}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "top1"), [pytest.param(0, 1.0, id="all-right"), pytest.param(2, 1 / 3, id="two-wrong")]
+)
+def test_labels_give_top1(wrong: int, top1: float, source: Path, bundle: Path, tmp_path: Path) -> None:
+    """Labels are the full model's own answers, some of them spoilt; 3 pictures verify."""
+    copy = shutil.copytree(source, tmp_path / "copy")
+    examples = open_bundle(bundle).read_json("report.json")["examples"]
+    rows = [(one["name"], int(one["before"].removeprefix("class "))) for one in examples]
+    rows = [(name, (index + (number < wrong)) % CLASSES) for number, (name, index) in enumerate(rows)]
+    (copy / "labels.csv").write_text("picture,class\n" + "".join(f"{name},{index}\n" for name, index in rows))
+    document = build(copy, tmp_path / "x", *setting("data.labels=labels.csv", "codec.bits=8")).document
+    assert document["baseline_top1"] == pytest.approx(top1, abs=1e-12)
+    assert document["split_top1"] == pytest.approx(top1, abs=1e-12)
+
+
+def test_a_dry_run_writes_nothing(source: Path, tmp_path: Path) -> None:
+    with in_folder(tmp_path):
+        outcome = cli("build", source / "recipe.toml", "--dry-run", "--json", *setting("split.at=auto"))
+    assert outcome.code == 0, outcome.err
+    assert outcome.document.keys() >= {"chosen", "points", "baselines", "rejected"}
+    assert outcome.document["chosen"] in outcome.document["points"]
+    assert listing(tmp_path) == set()
+    assert "artifacts" not in listing(source)
+
+
+def test_a_dry_run_for_people_is_on_stderr(source: Path) -> None:
+    outcome = cli("build", source / "recipe.toml", "--dry-run", *setting("split.at=auto"))
+    assert (outcome.code, outcome.out) == (0, "")
+    assert "more cuts not taken" in outcome.err
+
+
+TENSORRT = ["target.edge.backend=tensorrt", "target.edge.device=jetson-orin-nano"]
+
+
+def test_an_engine_for_another_device_is_deferred(source: Path, tmp_path: Path) -> None:
+    outcome = build(source, tmp_path / "x", *setting(*TENSORRT))
+    assert outcome.code == 0, outcome.err
+    edge = outcome.document["engines"][0]
+    assert (edge["status"], edge["path"], edge["target"]) == ("deferred", None, "jetson-orin-nano")
+    assert edge["command"].startswith("trtexec --onnx=edge/model.onnx --stronglyTyped --minShapes=image:1x3x32x32")
+    assert edge["script"] == "edge/engines/jetson-orin-nano/build.sh"
+    assert edge["reason"].endswith("run build.sh there.")
+    opened = open_bundle(tmp_path / "x")
+    flags = edge["command"].removeprefix("trtexec ").rpartition(" --saveEngine=")[0]
+    assert flags in opened.file(edge["script"]).read_text()
+    assert opened.file(edge["script"]).stat().st_mode & 0o111
+    check = opened.read_json("verify.json")
+    assert [stage["name"] for stage in check["stages"]] == ["full", "split", "quantized", "coded"]
+    assert "runs on jetson-orin-nano, not here" in check["skipped"][0]["reason"]
+
+
+def test_a_gpu_backend_on_a_device_without_a_gpu_is_refused(source: Path, tmp_path: Path) -> None:
+    outcome = build(source, tmp_path / "x", *setting("target.edge.backend=tensorrt"))
+    assert outcome.code == 2
+    assert "target 'cpu' has no compute capability" in outcome.err
+    assert listing(tmp_path) == set()
+
+
+RTX = [
+    "target.cloud.backend=tensorrt_rtx",
+    "target.cloud.device=l4",
+    "target.cloud.compute_capabilities=[80, 86, 89, 120]",
+    "model.dims.N={min=1, opt=2, max=8}",
+]
+
+
+@pytest.mark.trt
+@pytest.mark.skipif(
+    importlib.util.find_spec("tensorrt_rtx_bindings") is None, reason="the trt-rtx extra is not installed"
+)
+def test_a_cloud_engine_is_built_ahead_of_time_twice_the_same(source: Path, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        outcome = build(source, tmp_path / name, *setting(*RTX))
+        assert outcome.code == 0, outcome.err
+        cloud = outcome.document["engines"][1]
+        assert (cloud["status"], cloud["reason"]) == ("built", None)
+        assert cloud["path"] == "cloud/engines/l4/model.engine"
+    assert file_bytes(tmp_path / "one") == file_bytes(tmp_path / "two")
+    assert (tmp_path / "one" / cloud["path"]).stat().st_size == cloud["engine_bytes"] > SIDE
