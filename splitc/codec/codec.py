@@ -129,6 +129,7 @@ class Codec:
                 shape=tuple(size if isinstance(size, int) else None for size in tensor.spec.shape),
                 bits=self.spec.bits,
                 coder=coder.open(self.spec.bits, tensor.channels, tensor.tables),
+                quantizer=tensor.quantizer_field,
             )
             for tensor in self.tensors
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,8 @@ from splitc.errors import BundleError, UsageError
 from splitc.types import F32, Array, Frozen, TensorSpec
 
 JsonObject = dict[str, Any]
+HASH_BYTES = 8
+PARAMETERS = ("lo", "scale", "thresholds", "levels")
 MAX_ROWS = 1 << 20
 """Most channels a fitted tensor may claim."""
 
@@ -57,6 +60,15 @@ class FittedTensor:
         return len(self.spec.shape)
 
     @property
+    def quantizer_field(self) -> bytes:
+        """Quantizer in the packet's tensor table (FORMAT.md section 9): its id and the hash of its parameters."""
+        digest = hashlib.sha256()
+        for name in PARAMETERS:
+            array: F32 = getattr(self.params, name)
+            digest.update(np.array(array.shape, "<u4").tobytes() + array.astype("<f4").tobytes())
+        return bytes([self.quantizer.wire_id]) + digest.digest()[:HASH_BYTES]
+
+    @property
     def channels(self) -> int:
         """Size of axis 1, or 1 where there is none."""
         size = self.spec.shape[1] if self.rank > 1 else 1
@@ -65,7 +77,7 @@ class FittedTensor:
 
     def to_json(self) -> JsonObject:
         """Everything but the quantizer's options, which the codec holds once."""
-        arrays = {name: _pack(getattr(self.params, name)) for name in ("lo", "scale", "thresholds", "levels")}
+        arrays = {name: _pack(getattr(self.params, name)) for name in PARAMETERS}
         tables = base64.b64encode(self.tables).decode()
         return {"tensor": self.spec.model_dump(mode="json"), "quant_params": arrays, "entropy_tables": tables}
 
@@ -74,7 +86,7 @@ class FittedTensor:
         """Raises: BundleError: the data are not what :meth:`to_json` writes."""
         try:
             spec = TensorSpec(**data["tensor"])
-            params = QuantParams(**{name: _unpack(data["quant_params"][name]) for name in QuantParams.__annotations__})
+            params = QuantParams(**{name: _unpack(data["quant_params"][name]) for name in PARAMETERS})
             fitted = cls(spec, quantizer, params, base64.b64decode(data["entropy_tables"], validate=True))
             fitted._check()
         except (KeyError, TypeError, ValueError, AttributeError, binascii.Error) as error:

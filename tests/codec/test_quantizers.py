@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splitc.codec import QUANTIZERS, Quantizer
+from splitc.codec import QUANTIZERS, Codec, CodecSpec, Quantizer
 from splitc.codec.quantizers.log import Log
 from splitc.codec.quantizers.uniform import Uniform
-from splitc.errors import CodecError, UsageError
-from splitc.types import F32
+from splitc.errors import BitstreamError, CodecError, UsageError
+from splitc.types import F32, TensorSpec
 
 FORMAT = Path(__file__).parents[2] / "splitc" / "codec" / "FORMAT.md"
 
@@ -141,6 +141,18 @@ def test_every_entry_keeps_the_registrys_promises(name: str) -> None:
     cls = QUANTIZERS.load(name)
     assert cls.name == name
     assert f"| {cls.wire_id} | `{name}` |" in FORMAT.read_text("utf-8"), "FORMAT.md lists every quantizer's wire id"
+
+
+def test_the_layouts_checksum_binds_the_quantizers_parameters() -> None:
+    """A decoder with other levels refuses the packet instead of restoring other features."""
+    x = features(9, (8, 5, 4, 3))
+    spec = TensorSpec(name="feature", dtype="float32", shape=("N", 5, 4, 3))
+    codec = Codec.fit(CodecSpec(entropy="range"), [spec], [x])
+    other = Codec.fit(CodecSpec(entropy="range"), [spec], [x * np.float32(1.01)])
+    packet = codec.encode([x[:1]])
+    np.testing.assert_array_equal(codec.decode_symbols(packet)[0], codec.quantize([x[:1]])[0])
+    with pytest.raises(BitstreamError):
+        other.decode_symbols(packet)
 
 
 def test_wire_ids_are_unique() -> None:
