@@ -205,7 +205,7 @@ def test_every_kind_of_codec(
     source: Path,
     tmp_path: Path,
 ) -> None:
-    """The bound on the cosine is loose: it tells a codec that works from one that garbles, not a good from a bad one."""
+    """The bound on the cosine is loose: it tells a codec that works from one that garbles, no more."""
     asked = {"quantizer": quantizer, "entropy": entropy, "bits": bits, "scope": scope, "reconstruction": reconstruction}
     outcome = build(source, tmp_path / "x", *setting(*(f"codec.{key}={value}" for key, value in asked.items())))
     assert outcome.code == 0, outcome.err
