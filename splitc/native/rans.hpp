@@ -83,19 +83,46 @@ struct Round {
 
 using States = std::array<std::uint32_t, kMaxLanes>;
 
+/// Chooses contexts (FORMAT.md, "rans"); a copy of what it needs, so that byte stores cannot alias it.
+struct ContextChooser {
+  const std::uint8_t* contexts;
+  std::size_t sums;
+  unsigned no_context, low, high;
+
+  explicit ContextChooser(const RansModel& model)
+      : contexts(model.contexts()),
+        sums(model.sums()),
+        no_context(model.no_context()),
+        low(model.activity_low()),
+        high(model.activity_high()) {}
+
+  unsigned choose(unsigned west, unsigned north, unsigned north_west) const {
+    const unsigned activity = distance(west, north_west) + distance(north, north_west);
+    const std::size_t level = std::size_t{activity > low} + std::size_t{activity > high};
+    return contexts[level * sums + west + north];
+  }
+  /// Where one neighbour stands for all there is no activity.
+  unsigned choose(unsigned only) const { return contexts[2 * only]; }
+
+ private:
+  static unsigned distance(unsigned a, unsigned b) { return a > b ? a - b : b - a; }
+};
+
 /// Codes steps of one run backwards for `kActive` lanes; words grow downwards from `words`.
-template <unsigned kActive>
+template <unsigned kActive, Neighbours kSeen>
 std::uint16_t* encode_run(const RansModel& model, const Round<const std::uint8_t>& round, const Run& run,
                           States& states, std::uint16_t* words) {
   const EncodeEntry* const entries = model.encode_entries();
-  const std::uint8_t* const contexts = model.context_of_sum();
-  const unsigned bits = model.bits(), no_context = model.no_context();
+  const ContextChooser chooser(model);
+  const unsigned bits = model.bits();
   std::array<std::uint32_t, kActive> x;
   std::copy(states.begin(), states.begin() + kActive, x.begin());
   for (std::size_t i = run.end; i-- > run.begin;) {
     for (unsigned l = kActive; l-- > 0;) {
       const std::uint8_t* const at = round.plane[l] + i;
-      const unsigned context = run.west == 0 ? no_context : contexts[*(at - run.west) + *(at - run.north)];
+      unsigned context = chooser.no_context;
+      if (kSeen == Neighbours::kOne) context = chooser.choose(*(at - run.west));
+      if (kSeen == Neighbours::kAll) context = chooser.choose(at[-1], *(at - run.north), *(at - run.north - 1));
       const EncodeEntry& e = entries[(round.table[l] + context) << bits | *at];
       const std::uint32_t is_full = x[l] >= e.limit ? 1 : 0;
       words[-1] = static_cast<std::uint16_t>(x[l]);
@@ -112,30 +139,38 @@ std::uint16_t* encode_run(const RansModel& model, const Round<const std::uint8_t
 /// Decodes steps of one run for `kActive` lanes. `words` must have `kActive` words left for every position of the run.
 /// W stays in a register from one position to the next: loading it back would double the time of a step.
 template <unsigned kActive, Neighbours kSeen>
-const std::uint16_t* decode_run_seeing(const RansModel& model, const Round<std::uint8_t>& round, const Run& run,
-                                       States& states, const std::uint16_t* words) {
-  const std::uint32_t* const contexts = model.context_slots_of_sum();
-  const std::uint32_t no_context = model.no_context() << kProbabilityBits;
+const std::uint16_t* decode_run(const RansModel& model, const Round<std::uint8_t>& round, const Run& run,
+                                States& states, const std::uint16_t* words) {
+  const ContextChooser chooser(model);
+  const std::uint8_t* const symbol_of_slot = model.symbol_of_slot();
+  const std::uint32_t* const entries = model.decode_entries();
+  const unsigned bits = model.bits();
   const std::size_t end = run.end, north_distance = run.north;
-  std::array<std::uint8_t*, kActive> plane;  // copies that byte stores cannot alias
-  std::array<const std::uint32_t*, kActive> slots;
-  std::array<std::uint32_t, kActive> x;
-  std::array<unsigned, kActive> west;
+  std::array<std::uint8_t*, kActive> plane;
+  std::array<std::uint32_t, kActive> table, x;
+  std::array<unsigned, kActive> west, north_west;
   for (unsigned l = 0; l < kActive; ++l) {
     plane[l] = round.plane[l];
-    slots[l] = model.slots() + (std::size_t{round.table[l]} << kProbabilityBits);
+    table[l] = round.table[l];
     x[l] = states[l];
     west[l] = kSeen == Neighbours::kNone ? 0 : *(plane[l] + run.begin - run.west);
+    north_west[l] = kSeen == Neighbours::kAll ? *(plane[l] + run.begin - run.north - 1) : 0;
   }
   for (std::size_t i = run.begin; i < end; ++i) {
     for (unsigned l = 0; l < kActive; ++l) {
-      std::uint8_t* const at = plane[l] + i;
-      const unsigned north = kSeen == Neighbours::kBoth ? *(at - north_distance) : west[l];
-      const std::uint32_t context = kSeen == Neighbours::kNone ? no_context : contexts[west[l] + north];
-      const std::uint32_t slot = slots[l][context + (x[l] & (kProbabilityOne - 1))];
-      west[l] = slot & 0xFFu;
-      *at = static_cast<std::uint8_t>(slot);
-      const std::uint32_t state = (slot >> 8 & 0xFFFu) * (x[l] >> kProbabilityBits) + (slot >> 20);
+      unsigned context = chooser.no_context;
+      if (kSeen == Neighbours::kOne) context = chooser.choose(west[l]);
+      if (kSeen == Neighbours::kAll) {
+        const unsigned north = plane[l][i - north_distance];
+        context = chooser.choose(west[l], north, north_west[l]);
+        north_west[l] = north;
+      }
+      const std::uint32_t slot = x[l] & (kProbabilityOne - 1), chosen = table[l] + context;
+      const std::uint32_t symbol = symbol_of_slot[chosen << kProbabilityBits | slot];
+      const std::uint32_t entry = entries[chosen << bits | symbol];
+      plane[l][i] = static_cast<std::uint8_t>(symbol);
+      west[l] = symbol;
+      const std::uint32_t state = (entry & 0xFFFFu) * (x[l] >> kProbabilityBits) + slot - (entry >> 16);
       const std::uint32_t is_low = (state - kStateLow) >> 31;  // 0 or 1: a branch would be guessed wrong too often
       x[l] = state << 16 * is_low | (*words & (0u - is_low));
       words += is_low;
@@ -145,34 +180,26 @@ const std::uint16_t* decode_run_seeing(const RansModel& model, const Round<std::
   return words;
 }
 
-template <unsigned kActive>
-const std::uint16_t* decode_run(const RansModel& model, const Round<std::uint8_t>& round, const Run& run,
-                                States& states, const std::uint16_t* words) {
-  switch (run.seen()) {
-    case Neighbours::kNone:
-      return decode_run_seeing<kActive, Neighbours::kNone>(model, round, run, states, words);
-    case Neighbours::kOne:
-      return decode_run_seeing<kActive, Neighbours::kOne>(model, round, run, states, words);
-    default:
-      return decode_run_seeing<kActive, Neighbours::kBoth>(model, round, run, states, words);
-  }
-}
-
 using EncodeRun = std::uint16_t* (*)(const RansModel&, const Round<const std::uint8_t>&, const Run&, States&,
                                      std::uint16_t*);
 using DecodeRun = const std::uint16_t* (*)(const RansModel&, const Round<std::uint8_t>&, const Run&, States&,
                                            const std::uint16_t*);
 
+/// The coding loop for `active` lanes of a run that sees `seen`.
 template <unsigned... kIndex>
-EncodeRun encode_run_for(unsigned active, std::integer_sequence<unsigned, kIndex...>) {
-  static constexpr EncodeRun table[] = {&encode_run<kIndex + 1>...};
-  return table[active - 1];
+EncodeRun encode_run_for(unsigned active, Neighbours seen, std::integer_sequence<unsigned, kIndex...>) {
+  static constexpr EncodeRun table[][3] = {{&encode_run<kIndex + 1, Neighbours::kNone>,
+                                            &encode_run<kIndex + 1, Neighbours::kOne>,
+                                            &encode_run<kIndex + 1, Neighbours::kAll>}...};
+  return table[active - 1][static_cast<int>(seen)];
 }
 
 template <unsigned... kIndex>
-DecodeRun decode_run_for(unsigned active, std::integer_sequence<unsigned, kIndex...>) {
-  static constexpr DecodeRun table[] = {&decode_run<kIndex + 1>...};
-  return table[active - 1];
+DecodeRun decode_run_for(unsigned active, Neighbours seen, std::integer_sequence<unsigned, kIndex...>) {
+  static constexpr DecodeRun table[][3] = {{&decode_run<kIndex + 1, Neighbours::kNone>,
+                                            &decode_run<kIndex + 1, Neighbours::kOne>,
+                                            &decode_run<kIndex + 1, Neighbours::kAll>}...};
+  return table[active - 1][static_cast<int>(seen)];
 }
 
 using LaneNumbers = std::make_integer_sequence<unsigned, kMaxLanes>;
@@ -213,7 +240,6 @@ class RansEncoder {
 
   /// Steps `[begin, end)` backwards with the first `active` lanes.
   void encode_steps(std::size_t begin, std::size_t end, unsigned active) {
-    const EncodeRun encode_run = encode_run_for(active, LaneNumbers{});
     while (end > begin) {
       const std::size_t round = (end - 1) / plan_.plane_size, origin = round * plan_.plane_size;
       const std::size_t first = std::max(begin, origin) - origin;
@@ -223,7 +249,7 @@ class RansEncoder {
         Run run = plan_.runs.at(plan_.runs.find(last - 1));
         run.begin = std::max(run.begin, first);
         run.end = last;
-        head_ = encode_run(model_, lanes, run, states_, head_);
+        head_ = encode_run_for(active, run.seen(), LaneNumbers{})(model_, lanes, run, states_, head_);
         last = run.begin;
       }
       end = origin + first;
@@ -285,7 +311,6 @@ class RansDecoder {
 
   /// Steps `[begin, end)` with the first `active` lanes.
   void decode_steps(std::size_t begin, std::size_t end, unsigned active, std::uint8_t* symbols) {
-    const DecodeRun decode_run = decode_run_for(active, LaneNumbers{});
     while (begin < end) {
       const std::size_t round = begin / plan_.plane_size, origin = round * plan_.plane_size;
       const std::size_t last = std::min(end - origin, plan_.plane_size);
@@ -295,6 +320,7 @@ class RansDecoder {
         Run run = plan_.runs.at(plan_.runs.find(first));
         run.begin = first;
         run.end = std::min({run.end, last, first + kRunLimit});
+        const DecodeRun decode_run = decode_run_for(active, run.seen(), LaneNumbers{});
         const std::uint16_t* const next = decode_run(model_, lanes, run, states_, words_.data() + used_);
         used_ = static_cast<std::size_t>(next - words_.data());
         if (used_ > word_count_) refuse_payload("rans: the words end before the symbols do (truncated).");

@@ -44,10 +44,13 @@ inline EncodeEntry make_encode_entry(std::uint32_t start, std::uint32_t frequenc
   return entry;
 }
 
-/// What decoding needs, by slot: symbol in bits 0..7, frequency in bits 8..19, slot - start in bits 20..31.
-inline std::uint32_t make_slot(std::uint32_t symbol, std::uint32_t frequency, std::uint32_t offset) {
-  return symbol | frequency << 8 | offset << 20;
+/// What decoding a symbol needs: its frequency in the low half, its start in the high half.
+inline std::uint32_t make_decode_entry(std::uint32_t start, std::uint32_t frequency) {
+  return frequency | start << 16;
 }
+
+/// Levels of activity |W - NW| + |N - NW|; each has its own contexts of W + N.
+constexpr unsigned kLevels = 3;
 
 class RansModel {
  public:
@@ -55,7 +58,7 @@ class RansModel {
     FieldReader in(tables, "rans tables");
     read_header(in);
     read_classes(in);
-    read_thresholds(in);
+    read_levels(in);
     read_frequencies(in);
     const std::uint32_t expected = crc32c({tables.data, in.offset()});
     if (in.u32("Checksum") != expected) in.fail("Checksum", "does not match (damaged).");
@@ -68,18 +71,22 @@ class RansModel {
   /// Table of a position without neighbours, counted from its class's first table.
   unsigned no_context() const { return contexts_; }
 
+  unsigned activity_low() const { return activity_low_; }
+  unsigned activity_high() const { return activity_high_; }
+
   /// First table of the class of plane `plane`.
   std::uint32_t first_table(std::size_t plane) const {
     return class_of_channel_[plane % class_of_channel_.size()] * tables_per_class();
   }
-  /// Context by W + N, `2 * (2**bits - 1) + 1` entries.
-  const std::uint8_t* context_of_sum() const { return context_of_sum_.data(); }
-  /// The same, times the slots of a table.
-  const std::uint32_t* context_slots_of_sum() const { return context_slots_of_sum_.data(); }
+  /// Number of values of W + N.
+  std::size_t sums() const { return 2 * ((std::size_t{1} << bits_) - 1) + 1; }
+  /// Context by `level * sums() + W + N`.
+  const std::uint8_t* contexts() const { return context_of_sum_.data(); }
   /// Entries by `table << bits | symbol`.
   const EncodeEntry* encode_entries() const { return encode_.data(); }
-  /// Entries by `table << kProbabilityBits | slot`.
-  const std::uint32_t* slots() const { return slots_.data(); }
+  const std::uint32_t* decode_entries() const { return decode_.data(); }
+  /// Symbols by `table << kProbabilityBits | slot`: small, so that it stays in a near cache.
+  const std::uint8_t* symbol_of_slot() const { return symbol_of_slot_.data(); }
 
  private:
   void read_header(FieldReader& in) {
@@ -90,7 +97,7 @@ class RansModel {
     in.u8_in("Version", 1, 1);
     bits_ = in.u8_in("Bits", 1, 8);
     classes_ = in.u8_in("Class_Count", 1, 8);
-    contexts_ = in.u8_in("Context_Count", 1, 12);
+    contexts_ = in.u8_in("Context_Count", kLevels, 32);
   }
 
   void read_classes(FieldReader& in) {
@@ -101,17 +108,28 @@ class RansModel {
     class_of_channel_.assign(classes.data, classes.data + channels);
   }
 
-  void read_thresholds(FieldReader& in) {
-    const unsigned largest = 2 * ((1u << bits_) - 1);
-    context_of_sum_.assign(largest + 1, 0);
+  void read_levels(FieldReader& in) {
+    const auto largest = static_cast<unsigned>(sums() - 1);
+    activity_low_ = in.u16_in("Activity_Low", 0, largest);
+    activity_high_ = in.u16_in("Activity_High", activity_low_, largest);
+    const ByteSpan counts = in.take("Level_Contexts", kLevels);
+    if (counts[0] == 0 || counts[1] == 0 || counts[2] == 0 || counts[0] + counts[1] + counts[2] != int(contexts_))
+      in.fail("Level_Contexts", "does not sum to Context_Count, or a level has none.");
+    unsigned first = 0;
+    for (unsigned level = 0; level < kLevels; first += counts[level], ++level)
+      read_thresholds(in, first, counts[level]);
+  }
+
+  /// Contexts `first`, `first + 1` ... of one level.
+  void read_thresholds(FieldReader& in, unsigned first, unsigned count) {
+    std::vector<std::uint8_t> context(sums(), static_cast<std::uint8_t>(first));
     unsigned previous = 0;
-    for (unsigned k = 1; k < contexts_; ++k) {
-      const unsigned threshold = in.u16_in("Thresholds", previous + 1, largest);
-      for (unsigned sum = threshold; sum <= largest; ++sum) ++context_of_sum_[sum];
+    for (unsigned k = 1; k < count; ++k) {
+      const unsigned threshold = in.u16_in("Thresholds", previous + 1, static_cast<unsigned>(sums() - 1));
+      for (std::size_t sum = threshold; sum < context.size(); ++sum) ++context[sum];
       previous = threshold;
     }
-    for (const auto context : context_of_sum_)
-      context_slots_of_sum_.push_back(std::uint32_t{context} << kProbabilityBits);
+    context_of_sum_.insert(context_of_sum_.end(), context.begin(), context.end());
   }
 
   void read_frequencies(FieldReader& in) {
@@ -119,7 +137,8 @@ class RansModel {
     const std::size_t tables = std::size_t{classes_} * tables_per_class();
     const ByteSpan bytes = in.take("Frequencies", 2 * symbols * tables);
     encode_.reserve(symbols * tables);
-    slots_.reserve(kProbabilityOne * tables);
+    decode_.reserve(symbols * tables);
+    symbol_of_slot_.reserve(kProbabilityOne * tables);
     for (std::size_t t = 0; t < tables; ++t) {
       std::uint32_t start = 0;
       for (std::size_t s = 0; s < symbols; ++s) {
@@ -136,14 +155,15 @@ class RansModel {
 
   void append(std::uint32_t symbol, std::uint32_t start, std::uint32_t frequency) {
     encode_.push_back(make_encode_entry(start, frequency));
-    for (std::uint32_t offset = 0; offset < frequency; ++offset)
-      slots_.push_back(make_slot(symbol, frequency, offset));
+    decode_.push_back(make_decode_entry(start, frequency));
+    symbol_of_slot_.insert(symbol_of_slot_.end(), frequency, static_cast<std::uint8_t>(symbol));
   }
 
-  unsigned bits_ = 0, classes_ = 0, contexts_ = 0;
+  unsigned bits_ = 0, classes_ = 0, contexts_ = 0, activity_low_ = 0, activity_high_ = 0;
   std::vector<std::uint8_t> class_of_channel_, context_of_sum_;
   std::vector<EncodeEntry> encode_;
-  std::vector<std::uint32_t> context_slots_of_sum_, slots_;
+  std::vector<std::uint32_t> decode_;
+  std::vector<std::uint8_t> symbol_of_slot_;
 };
 
 }  // namespace splitc

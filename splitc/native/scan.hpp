@@ -7,8 +7,8 @@
 
 namespace splitc {
 
-/// What the positions of a run see: nothing, one neighbour that stands for both, or W and N.
-enum class Neighbours { kNone, kOne, kBoth };
+/// What the positions of a run see: nothing, one neighbour that stands for all, or W, N and NW.
+enum class Neighbours { kNone, kOne, kAll };
 
 /// Positions `[begin, end)` of a plane that find their neighbours at the same distances back in scan order.
 /// A run longer than one position has W at distance 1. Distance 0: no neighbour.
@@ -18,15 +18,15 @@ struct Run {
 
   Neighbours seen() const {
     if (west == 0) return Neighbours::kNone;
-    return west == north ? Neighbours::kOne : Neighbours::kBoth;
+    return west == north ? Neighbours::kOne : Neighbours::kAll;
   }
 };
 
 /// A plane of `height x width` positions in row-major order as runs, computed on demand.
 ///
 ///   run 0        first position: no neighbours
-///   run 1        rest of the first row: N repeats W
-///   run 2y       first position of row y: W repeats N
+///   run 1        rest of the first row: N and NW repeat W
+///   run 2y       first position of row y: W and NW repeat N
 ///   run 2y + 1   rest of row y
 ///
 /// A plane one symbol wide is a column: after its first position every W repeats N, in one run.

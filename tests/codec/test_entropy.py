@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from reference.neighbours import neighbours
 
 import splitc.codec
 from splitc.codec.entropy import ENTROPY_CODERS, ChunkCoder, EntropyCoder
 from splitc.codec.entropy.rans_tables import PROBABILITY_ONE
-from splitc.codec.entropy.rans_training import neighbour_sum, train
+from splitc.codec.entropy.rans_training import neighbour_activity, neighbour_sum, train
 from splitc.errors import BitstreamError, CodecError
 from splitc.types import Symbols
 
@@ -178,8 +179,10 @@ def test_one_prepared_coder_serves_many_threads(name: str) -> None:
         pytest.param(4, 2, "Version at offset 4 is 2, must be 1..1", id="version"),
         pytest.param(5, 9, "Bits at offset 5 is 9, must be 1..8", id="bits"),
         pytest.param(6, 0, "Class_Count at offset 6 is 0, must be 1..8", id="classes"),
-        pytest.param(7, 13, "Context_Count at offset 7 is 13, must be 1..12", id="contexts"),
+        pytest.param(7, 33, "Context_Count at offset 7 is 33, must be 3..32", id="contexts"),
         pytest.param(10, 8, "Class_Of_Channel at offset .* names a class that does not exist", id="class"),
+        pytest.param(15, 9, "Activity_Low at offset 14 is 2.*, must be 0..6", id="activity"),
+        pytest.param(18, 0, "Level_Contexts at offset 18 does not sum to Context_Count", id="levels"),
         pytest.param(-5, 255, "Frequencies at offset .* has a value out of range in table", id="frequency"),
         pytest.param(-1, None, "Checksum at offset .* does not match", id="checksum"),
     ],
@@ -229,6 +232,11 @@ def test_unusable_samples_are_refused(samples: list[tuple[int, int, int]]) -> No
         coder("rans").fit([symbols(shape, 4) for shape in samples], 4)
 
 
-def test_neighbour_sum_follows_the_format() -> None:
-    plane = np.array([[[1, 2, 3], [4, 5, 6]]], np.uint8)
-    assert neighbour_sum(plane).tolist() == [[[-1, 2, 4], [2, 6, 8]]]
+def test_training_sees_the_neighbours_of_the_format() -> None:
+    x = symbols((2, 5, 6), 4, "uniform")
+    for plane, sums, activities in zip(x, neighbour_sum(x), neighbour_activity(x), strict=True):
+        values = [int(v) for v in plane.ravel()]
+        for position, (total, activity) in enumerate(zip(sums.ravel(), activities.ravel(), strict=True)):
+            seen = neighbours(values, position, 6)
+            want = (-1, 0) if seen is None else (seen[0] + seen[1], abs(seen[0] - seen[2]) + abs(seen[1] - seen[2]))
+            assert (total, activity) == want

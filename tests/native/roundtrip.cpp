@@ -28,11 +28,12 @@ void expect(bool holds, const char* what) {
   std::exit(1);
 }
 
-/// Flat tables for `bits` bits, 3 channels in 2 classes, 2 contexts.
+/// Flat tables for `bits` bits, 3 channels in 2 classes, 4 contexts: two of the busiest level.
 std::vector<std::uint8_t> flat_tables(unsigned bits) {
-  std::vector<std::uint8_t> t = {'S', 'R', 'N', 'S', 1, static_cast<std::uint8_t>(bits), 2, 2, 3, 0, 0, 1, 0, 1, 0};
+  std::vector<std::uint8_t> t = {'S', 'R', 'N', 'S', 1, static_cast<std::uint8_t>(bits), 2, 4, 3, 0, 0, 1, 0,
+                                 0, 0, 1, 0, 1, 1, 2, 1, 0};
   const unsigned each = 4096u >> bits;
-  for (unsigned i = 0; i < 2u * 3u << bits; ++i) {
+  for (unsigned i = 0; i < 2u * 5u << bits; ++i) {
     t.push_back(static_cast<std::uint8_t>(each));
     t.push_back(static_cast<std::uint8_t>(each >> 8));
   }

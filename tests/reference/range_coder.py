@@ -45,7 +45,7 @@ class Scan:
                 top = plane[position] >> self.raw_bits
                 self.mean = 16 * top if position == 0 else self.mean + top - self.mean // 16
 
-    def trees(self, seen: tuple[int, int] | None) -> tuple[int, int]:
+    def trees(self, seen: tuple[int, int, int] | None) -> tuple[int, int]:
         two_t = 2**self.tree_bits
         top = two_t - 1
         f, m, s = min(32, 2 * two_t), min(12, two_t), min(12, 2 * two_t)

@@ -15,7 +15,8 @@ class Tables:
     bits: int
     contexts: int
     class_of_channel: list[int]
-    thresholds: list[int]
+    activity: tuple[int, int]
+    thresholds: list[list[int]]  # by level
     frequencies: list[list[int]]  # by class * (contexts + 1) + context
 
     @classmethod
@@ -25,19 +26,30 @@ class Tables:
         at = 10
         class_of_channel = list(data[at : at + channels])
         at += channels
-        thresholds = list(struct.unpack_from(f"<{contexts - 1}H", data, at))
-        at += 2 * (contexts - 1)
+        low, high, *level_contexts = struct.unpack_from("<HH3B", data, at)
+        at += 7
+        thresholds = []
+        for of_level in level_contexts:
+            thresholds.append(list(struct.unpack_from(f"<{of_level - 1}H", data, at)))
+            at += 2 * (of_level - 1)
         count = classes * (contexts + 1)
         rows = [list(struct.unpack_from(f"<{1 << bits}H", data, at + 2 * t * (1 << bits))) for t in range(count)]
         assert all(sum(row) == 4096 and min(row) > 0 for row in rows)
-        return cls(bits, contexts, class_of_channel, thresholds, rows)
+        return cls(bits, contexts, class_of_channel, (low, high), thresholds, rows)
 
-    def row(self, plane: int, seen: tuple[int, int] | None) -> list[int]:
+    def context(self, seen: tuple[int, int, int] | None) -> int:
+        """Context of a position with neighbours ``seen``."""
+        if seen is None:
+            return self.contexts
+        w, n, nw = seen
+        level = sum(abs(w - nw) + abs(n - nw) > bound for bound in self.activity)
+        first = sum(len(cuts) + 1 for cuts in self.thresholds[:level])
+        return first + sum(t <= w + n for t in self.thresholds[level])
+
+    def row(self, plane: int, seen: tuple[int, int, int] | None) -> list[int]:
         """Frequencies for a position of ``plane`` with neighbours ``seen``."""
-        reached = self.contexts if seen is None else sum(t <= seen[0] + seen[1] for t in self.thresholds)
-        return self.frequencies[
-            self.class_of_channel[plane % len(self.class_of_channel)] * (self.contexts + 1) + reached
-        ]
+        its_class = self.class_of_channel[plane % len(self.class_of_channel)]
+        return self.frequencies[its_class * (self.contexts + 1) + self.context(seen)]
 
 
 def lane_count(planes: int, plane_size: int, bits: int) -> int:

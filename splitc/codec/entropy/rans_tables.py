@@ -14,7 +14,8 @@ MAGIC = b"SRNS"
 VERSION = 1
 MAX_BITS = 8
 MAX_CLASSES = 8
-MAX_CONTEXTS = 12
+MAX_CONTEXTS = 32
+LEVELS = 3
 MAX_CHANNELS = 65535
 PROBABILITY_ONE = 4096
 
@@ -26,14 +27,16 @@ class RansTables:
     Attributes:
         bits: Bits per symbol, 1..8.
         class_of_channel: ``[channels]``.
-        thresholds: Ascending; the context of W + N is the number of thresholds that it reaches.
+        activity: (low, high); the level of a position is how many of them |W - NW| + |N - NW| exceeds.
+        thresholds: Of each level, ascending: they cut W + N into the level's contexts.
         frequencies: ``[classes, contexts + 1, 2**bits]``, each table summing to 4096, none zero. The last table of a
             class serves positions without neighbours.
     """
 
     bits: int
     class_of_channel: npt.NDArray[np.uint8]
-    thresholds: tuple[int, ...]
+    activity: tuple[int, int]
+    thresholds: tuple[tuple[int, ...], ...]
     frequencies: npt.NDArray[np.uint16]
 
     def to_bytes(self) -> bytes:
@@ -41,5 +44,7 @@ class RansTables:
         classes, contexts = self.frequencies.shape[0], self.frequencies.shape[1] - 1
         head = struct.pack("<4sBBBBH", MAGIC, VERSION, self.bits, classes, contexts, len(self.class_of_channel))
         body = head + self.class_of_channel.tobytes()
-        body += np.array(self.thresholds, "<u2").tobytes() + self.frequencies.astype("<u2").tobytes()
+        body += struct.pack("<HH3B", *self.activity, *(len(level) + 1 for level in self.thresholds))
+        body += np.array([t for level in self.thresholds for t in level], "<u2").tobytes()
+        body += self.frequencies.astype("<u2").tobytes()
         return body + struct.pack("<I", _core.crc32c(body))

@@ -1,8 +1,8 @@
 """Learn the rANS coder's static tables from calibration symbols (FORMAT.md, "rANS tables").
 
-    samples ──► channel classes ──► contexts of W + N ──► frequencies of 4096
-                (k-means in code     (optimal monotone      (counts, shrunk towards
-                 length)              partition)             the class's own average)
+    samples ──► channel classes ──► contexts ─────────────► frequencies of 4096
+                (k-means in code     (3 levels of activity;   (counts, shrunk towards
+                 length)              W + N cut optimally)     the class's own average)
 
 Deterministic: no random starts. Code lengths are in bits.
 """
@@ -15,14 +15,17 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from splitc.codec.entropy.rans_tables import MAX_CLASSES, MAX_CONTEXTS, PROBABILITY_ONE, RansTables
+from splitc.codec.entropy.rans_tables import LEVELS, MAX_CLASSES, MAX_CONTEXTS, PROBABILITY_ONE, RansTables
 from splitc.types import Symbols
 
 F64 = npt.NDArray[np.float64]
+I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 
 _CLUSTER_BITS = 5  # channels are compared on symbols and neighbour sums of this many bits
-_SYMBOLS_PER_PARAMETER = 12  # calibration symbols wanted for every frequency to learn
+_SYMBOLS_PER_PARAMETER = 8  # calibration symbols wanted for every frequency to learn
+_LEARNING_COST = 1.0  # bits a learnt frequency must save on the calibration set to be worth its risk
+_LEVEL_SHARES = (0.3, 0.8)  # of positions at most as active as the lower and the upper level's bound
 _PRIOR_STRENGTH = 12.0  # how many symbols the class's average is worth in each of its tables
 
 
@@ -31,37 +34,65 @@ def train(samples: Sequence[Symbols], bits: int) -> RansTables:
     size = sum(sample.size for sample in samples)
     budget = max(1, size // (_SYMBOLS_PER_PARAMETER << bits))
     classes = _classes(samples, bits, limit=min(MAX_CLASSES, max(1, budget // 4)))
-    counts = _class_counts(samples, bits, classes)
-    class_count = counts.shape[0]
-    thresholds = _partition(counts[:, :-1], limit=min(MAX_CONTEXTS, max(1, budget // class_count)))
-    return RansTables(bits, classes, thresholds, _frequencies(counts, thresholds))
+    activity = _activity_levels(samples)
+    counts = _class_counts(samples, bits, classes, activity)
+    limit = min(MAX_CONTEXTS, max(LEVELS, budget // counts.shape[0]))
+    thresholds = _partition(counts[:, :-1].reshape(len(counts), LEVELS, -1, counts.shape[2]), limit)
+    return RansTables(bits, classes, activity, thresholds, _frequencies(counts, thresholds))
 
 
 # -- counting ------------------------------------------------------------------------------------------------------
 
 
-def neighbour_sum(symbols: Symbols) -> npt.NDArray[np.int32]:
+def neighbour_sum(symbols: Symbols) -> I32:
     """W + N of every position of ``[planes, H, W]``; -1 at each plane's first position, which has neither."""
-    s = symbols.astype(np.int32)
-    west, north = np.zeros_like(s), np.zeros_like(s)
-    west[:, :, 1:] = s[:, :, :-1]
-    north[:, 1:] = s[:, :-1]
-    west[:, 1:, 0] = north[:, 1:, 0]
-    north[:, 0] = west[:, 0]
+    west, north, _ = _neighbours(symbols)
     total = west + north
     total[:, 0, 0] = -1
     return total
 
 
-def _class_counts(samples: Sequence[Symbols], bits: int, classes: npt.NDArray[np.uint8]) -> F64:
-    """Counts ``[class, W + N, symbol]``; the last W + N is "no neighbour"."""
+def neighbour_activity(symbols: Symbols) -> I32:
+    """|W - NW| + |N - NW| of every position of ``[planes, H, W]``; 0 where one neighbour stands for all."""
+    west, north, north_west = _neighbours(symbols)
+    return np.asarray(np.abs(west - north_west) + np.abs(north - north_west))
+
+
+def _neighbours(symbols: Symbols) -> tuple[I32, I32, I32]:
+    """W, N and NW; FORMAT.md, "Neighbours"."""
+    s = symbols.astype(np.int32)
+    west, north, north_west = np.zeros_like(s), np.zeros_like(s), np.zeros_like(s)
+    west[:, :, 1:], north[:, 1:], north_west[:, 1:, 1:] = s[:, :, :-1], s[:, :-1], s[:, :-1, :-1]
+    for stands_in in (west, north_west):
+        stands_in[:, 1:, 0] = north[:, 1:, 0]
+    for stands_in in (north, north_west):
+        stands_in[:, 0] = west[:, 0]
+    return west, north, north_west
+
+
+def _activity_levels(samples: Sequence[Symbols]) -> tuple[int, int]:
+    """Activities that split the positions with all three neighbours into calm, middling and busy ones."""
+    activity = np.concatenate([neighbour_activity(sample)[:, 1:, 1:].ravel() for sample in samples])
+    if activity.size == 0:
+        return 0, 0
+    counts = np.cumsum(np.bincount(activity)) / activity.size
+    low, high = (int(np.searchsorted(counts, share)) for share in _LEVEL_SHARES)
+    return low, high
+
+
+def _class_counts(
+    samples: Sequence[Symbols], bits: int, classes: npt.NDArray[np.uint8], activity: tuple[int, int]
+) -> F64:
+    """Counts ``[class, level and W + N, symbol]``; the last of the middle axis is "no neighbour"."""
     sums, symbols = 2 * ((1 << bits) - 1) + 1, 1 << bits
-    shape = (int(classes.max()) + 1, sums + 1, symbols)
+    cells = LEVELS * sums + 1
+    shape = (int(classes.max()) + 1, cells, symbols)
     counts = np.zeros(shape, np.int64)
     for sample in samples:
-        context = neighbour_sum(sample)
-        context[context < 0] = sums
-        cell = (classes.astype(np.int64)[:, None, None] * (sums + 1) + context) * symbols + sample
+        total = neighbour_sum(sample)
+        level = np.searchsorted(activity, neighbour_activity(sample))
+        context = np.where(total < 0, cells - 1, level * sums + total)
+        cell = (classes.astype(np.int64)[:, None, None] * cells + context) * symbols + sample
         counts += np.bincount(cell.ravel(), minlength=counts.size).reshape(shape)
     return counts.astype(np.float64)
 
@@ -136,6 +167,7 @@ class _Bins:
 
     starts: I64
     counts: F64  # [class, bin, coarse symbol]
+    symbols_per_cell: int
 
 
 def _bins(counts: F64, most: int = 96, most_symbols: int = 64) -> _Bins:
@@ -146,41 +178,69 @@ def _bins(counts: F64, most: int = 96, most_symbols: int = 64) -> _Bins:
     starts = np.flatnonzero(np.diff(label, prepend=-1) > 0)
     merged = np.add.reduceat(counts, starts, axis=1)
     step = max(1, counts.shape[2] // most_symbols)
-    return _Bins(starts, merged.reshape(*merged.shape[:2], -1, step).sum(axis=3))
+    return _Bins(starts, merged.reshape(*merged.shape[:2], -1, step).sum(axis=3), step)
 
 
-def _partition(counts: F64, limit: int) -> tuple[int, ...]:
-    """Thresholds of the monotone partition of W + N with the least code length (dynamic programming).
+def _partition(counts: F64, limit: int) -> tuple[tuple[int, ...], ...]:
+    """Thresholds of every level: together at most ``limit`` contexts, each new one where it saves the most.
 
     Args:
-        counts: ``[class, W + N, symbol]``.
+        counts: ``[class, level, W + N, symbol]``.
         limit: Most contexts.
     """
-    bins = _bins(counts)
-    n = len(bins.starts)
-    cost = _interval_costs(bins.counts)
-    best = [cost[0]]  # best[k][j]: bins [0, j) in k + 1 contexts
-    choice: list[I64] = []
-    for _ in range(1, min(limit, n)):
-        options = best[-1][:, None] + cost  # [last start i, end j]
-        choice.append(options.argmin(axis=0))
-        best.append(options.min(axis=0))
-    contexts = int(np.argmin([row[n] for row in best]))
-    end, ends = n, []
-    for row in reversed(choice[:contexts]):
-        end = int(row[end])
-        ends.append(end)
-    return tuple(int(bins.starts[e]) for e in reversed(ends))
+    levels = [_Partitions(counts[:, level], limit) for level in range(LEVELS)]
+    used = [1] * LEVELS
+    while sum(used) < limit:
+        savings = [level.saving(contexts) for level, contexts in zip(levels, used, strict=True)]
+        best = int(np.argmax(savings))
+        if savings[best] <= 0:
+            break
+        used[best] += 1
+    return tuple(level.thresholds(contexts) for level, contexts in zip(levels, used, strict=True))
 
 
-def _interval_costs(counts: F64) -> F64:
-    """Code length of bins ``[i, j)`` as one context, plus half a bit for every frequency to learn; inf if empty."""
-    n = counts.shape[1]
-    cumulative = np.concatenate([np.zeros_like(counts[:, :1]), np.cumsum(counts, axis=1)], axis=1)
+class _Partitions:
+    """The monotone partitions of W + N with the least code length, for every number of contexts.
+
+    Dynamic programming over ``[class, W + N, symbol]`` counts.
+    """
+
+    def __init__(self, counts: F64, limit: int) -> None:
+        bins = _bins(counts)
+        self._starts = bins.starts
+        cost = _interval_costs(bins)
+        best = cost[0]  # best[j]: bins [0, j) in as many contexts as rounds so far
+        self._costs = [best[-1]]
+        self._last_starts: list[I64] = []
+        for _ in range(1, min(limit, len(bins.starts))):
+            options = best[:, None] + cost  # [last start i, end j]
+            self._last_starts.append(options.argmin(axis=0))
+            best = options.min(axis=0)
+            self._costs.append(best[-1])
+
+    def saving(self, contexts: int) -> float:
+        """Bits that one more context than ``contexts`` saves."""
+        if contexts >= len(self._costs):
+            return 0.0
+        return float(self._costs[contexts - 1] - self._costs[contexts])
+
+    def thresholds(self, contexts: int) -> tuple[int, ...]:
+        end, ends = len(self._starts), []
+        for last_start in reversed(self._last_starts[: contexts - 1]):
+            end = int(last_start[end])
+            ends.append(end)
+        return tuple(int(self._starts[e]) for e in reversed(ends))
+
+
+def _interval_costs(bins: _Bins) -> F64:
+    """Code length of bins ``[i, j)`` as one context, plus a price for every frequency to learn; inf if empty."""
+    n = bins.counts.shape[1]
+    cumulative = np.concatenate([np.zeros_like(bins.counts[:, :1]), np.cumsum(bins.counts, axis=1)], axis=1)
+    price = _LEARNING_COST * bins.symbols_per_cell
     cost = np.full((n + 1, n + 1), np.inf)
     for j in range(1, n + 1):
         inside = cumulative[:, j, None] - cumulative[:, :j]
-        cost[:j, j] = (_code_length(inside) + 0.5 * (inside > 0).sum(axis=2)).sum(axis=0)
+        cost[:j, j] = (_code_length(inside) + price * (inside > 0).sum(axis=2)).sum(axis=0)
     return cost
 
 
@@ -207,10 +267,12 @@ def _shrunk(counts: F64) -> F64:
     return np.asarray(tables / tables.sum(axis=2, keepdims=True))
 
 
-def _frequencies(counts: F64, thresholds: tuple[int, ...]) -> npt.NDArray[np.uint16]:
+def _frequencies(counts: F64, thresholds: tuple[tuple[int, ...], ...]) -> npt.NDArray[np.uint16]:
     """Frequencies ``[class, context + 1, symbol]``, each table summing to 4096; the last table is "no neighbour"."""
-    merged = np.add.reduceat(counts[:, :-1], [0, *thresholds], axis=1)
-    probabilities = _shrunk(np.concatenate([merged, counts[:, -1:]], axis=1))
+    sums = (counts.shape[1] - 1) // LEVELS
+    starts = [level * sums + start for level, cuts in enumerate(thresholds) for start in (0, *cuts)]
+    merged = np.add.reduceat(counts, [*starts, LEVELS * sums], axis=1)
+    probabilities = _shrunk(merged)
     tables = [_integers(row) for row in probabilities.reshape(-1, probabilities.shape[-1])]
     return np.array(tables, np.uint16).reshape(probabilities.shape)
 
