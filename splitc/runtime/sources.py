@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import glob
 import importlib.util
+import os
+import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +20,8 @@ from splitc.types import F32, Array, Preprocess, TensorSpec
 PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".gif"}
 ARRAYS = {".npy", ".npz"}
 PACKAGE = "package:"
+MAX_PIXELS = 1 << 27
+"""Of a resized picture, where Pillow's own limit is switched off."""
 RESAMPLING = {
     "nearest": Image.Resampling.NEAREST,
     "bilinear": Image.Resampling.BILINEAR,
@@ -75,25 +80,28 @@ class Reader:
         count = {len(array) for array in arrays.values()}
         if len(count) != 1:
             raise UsageError(f"{file}: the arrays disagree on the number of samples (axis 0).")
+        if count == {0}:
+            raise UsageError(f"{file}: holds no samples (axis 0 has size 0).")
         for index in range(count.pop()):
             yield Sample(f"{file.name}#{index}", {name: array[index : index + 1] for name, array in arrays.items()})
 
 
 def find_files(patterns: Sequence[str], base: Path) -> list[Path]:
-    """Files that the patterns name, sorted, each once.
+    """Files that the patterns name, each once: pattern by pattern, sorted within one.
 
     A pattern is a file, a folder, a glob relative to ``base``, or ``package:NAME/glob`` inside an installed package.
 
     Raises:
         UsageError: A pattern matches nothing readable.
     """
-    found: dict[Path, None] = {}
+    found: dict[str, Path] = {}
     for pattern in patterns:
         matches = [path for path in _expand(pattern, base) if path.suffix.lower() in PICTURES | ARRAYS]
         if not matches:
             raise UsageError(f"{pattern}: no picture or array found (known: {', '.join(sorted(PICTURES | ARRAYS))}).")
-        found |= dict.fromkeys(matches)
-    return list(found)
+        for match in matches:
+            found.setdefault(os.path.abspath(match), match)
+    return list(found.values())
 
 
 def is_picture(file: Path) -> bool:
@@ -124,7 +132,7 @@ def input_from_picture(picture: Image.Image, how: Preprocess) -> F32:
         float32 ``[3, H, W]``.
 
     Raises:
-        UsageError: The crop is larger than the resized picture.
+        UsageError: The crop is larger than the resized picture, or that is larger than Pillow's limit.
     """
     if how.resize is not None:
         picture = picture.resize(_shorter_side(picture, how.resize), RESAMPLING[how.interpolation])
@@ -140,7 +148,7 @@ def region_boxes(width: int, height: int, count: int) -> list[tuple[int, int, in
     """The whole picture, then ``count - 1`` squares of 1/2 to 3/4 of its shorter side, spread by a Halton sequence."""
     boxes = [(0, 0, width, height)]
     for index in range(1, count):
-        side = int(min(width, height) * (0.5 + 0.25 * _halton(index, 5)))
+        side = max(1, int(min(width, height) * (0.5 + 0.25 * _halton(index, 5))))
         left, top = int(_halton(index, 2) * (width - side)), int(_halton(index, 3) * (height - side))
         boxes.append((left, top, left + side, top + side))
     return boxes
@@ -153,6 +161,8 @@ def _expand(pattern: str, base: Path) -> list[Path]:
     path = Path(pattern) if Path(pattern).is_absolute() else base / pattern
     if path.is_dir():
         return sorted(path.iterdir())
+    if path.is_file():  # its name may hold [ or *
+        return [path]
     return [Path(match) for match in sorted(glob.glob(str(path), recursive=True))]
 
 
@@ -167,24 +177,26 @@ def _load_arrays(file: Path, inputs: Sequence[TensorSpec]) -> dict[str, Array]:
     try:
         loaded = np.load(file, allow_pickle=False)
         arrays = {inputs[0].name: loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
         raise UsageError(f"{file}: not a readable NumPy file ({error}).") from error
     wanted = {spec.name for spec in inputs}
     if set(arrays) != wanted:
         raise UsageError(f"{file}: holds {sorted(arrays)}, the network's inputs are {sorted(wanted)}.")
     for spec in inputs:
         arrays[spec.name] = _as_batch(file, arrays[spec.name], spec)
+        if arrays[spec.name].dtype.kind == "f" and np.isnan(arrays[spec.name]).any():
+            raise UsageError(f"{file}: {spec.name!r} holds NaN.")
     return arrays
 
 
 def _as_batch(file: Path, array: Array, spec: TensorSpec) -> Array:
     batch = array[None] if array.ndim == len(spec.shape) - 1 else array
-    _check_fits(file, batch[:1], spec)
+    _check_fits(file, batch[:1] if batch.ndim else batch, spec)
     return batch
 
 
 def _check_fits(file: Path, batch: Array, spec: TensorSpec) -> None:
-    fits = batch.ndim == len(spec.shape) and all(
+    fits = batch.ndim == len(spec.shape) > 0 and all(
         isinstance(want, str) or axis == 0 or got == want
         for axis, (got, want) in enumerate(zip(batch.shape, spec.shape, strict=False))
     )
@@ -198,6 +210,9 @@ def _check_fits(file: Path, batch: Array, spec: TensorSpec) -> None:
 def _shorter_side(picture: Image.Image, side: int) -> tuple[int, int]:
     scale = side / min(picture.size)
     width, height = (max(side, round(size * scale)) for size in picture.size)
+    if width * height > (Image.MAX_IMAGE_PIXELS or MAX_PIXELS):
+        shape = f"{picture.width}x{picture.height}"
+        raise UsageError(f"a picture of {shape} is too long to resize: its shorter side becomes {side}; cut it first.")
     return width, height
 
 
