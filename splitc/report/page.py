@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -228,13 +229,16 @@ def write_page(text: str, out: Path) -> Path:
     """Write the page aside, then rename it to ``out``.
 
     Raises:
-        UsageError: The folder is missing or full.
+        UsageError: The folder is missing or full, or ``out`` is a folder.
     """
+    if out.is_dir():
+        raise UsageError(f"{out}: is a folder; name a file in it.")
     aside = out.with_name(f".{out.name}.partial")
     try:
         aside.write_text(text, "utf-8")
         aside.replace(out)
     except OSError as error:
-        aside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            aside.unlink()
         raise UsageError(f"{out}: cannot be written ({error.strerror}).") from error
     return out
