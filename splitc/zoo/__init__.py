@@ -63,7 +63,7 @@ def fetch(source: str) -> Path:
 
     Raises:
         RecipeError: Unknown name.
-        CapabilityError: The zoo extra is not installed.
+        CapabilityError: The zoo extra is not installed, or the cache cannot be written.
     """
     network = _network(source)
     versions = [f"{name}=={_version(source, name)}" for name in network.packages]
@@ -110,8 +110,14 @@ def _export(source: str, network: Network, path: Path) -> None:
         exporter = getattr(importlib.import_module(module), function)
     except ImportError as error:
         raise CapabilityError(f"{source} needs {error.name!r}: pip install 'splitc[zoo]'.") from error
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        aside = Path(folder) / path.name
-        exporter(aside)
-        aside.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            aside = Path(folder) / path.name
+            exporter(aside)
+            aside.replace(path)
+    except OSError as error:
+        why = error.strerror or error
+        raise CapabilityError(
+            f"{source}: the cache folder {path.parent} cannot be written ({why}); set SPLITC_CACHE to another."
+        ) from error
