@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 import numpy as np
 
 from splitc.codec import Codec
-from splitc.errors import CheckFailed, UsageError
+from splitc.errors import CapabilityError, CheckFailed, UsageError
 from splitc.evaluate.metrics import Agreement, compare
 from splitc.evaluate.paths import Paths
 from splitc.runtime import EdgeHalf, Sample
@@ -69,7 +69,16 @@ class _Tally:
 
     def keep(self, stage: str, outputs: Mapping[str, Array], names: Sequence[str]) -> None:
         flat = np.concatenate([np.asarray(outputs[name], np.float32).ravel() for name in names])
-        self.answers.setdefault(stage, []).append(flat)
+        kept = self.answers.setdefault(stage, [])
+        first = self.answers["full"][0] if self.answers["full"] else flat
+        if len(flat) != len(first):
+            raise CapabilityError(
+                f"the network's answers have {len(first)} and {len(flat)} elements; answers whose size depends on the "
+                "input cannot be compared in this version of splitc."
+            )
+        if not np.isfinite(flat).all():
+            raise CheckFailed(f"an answer of stage {stage!r} holds NaN or infinities, which cannot be compared.")
+        kept.append(flat)
 
 
 def verify(
@@ -87,7 +96,8 @@ def verify(
         progress: Called once a sample.
 
     Raises:
-        CheckFailed: Decoded symbols are not the encoded ones, which nothing may excuse.
+        CapabilityError: Answers differ in size from sample to sample.
+        CheckFailed: Decoded symbols are not the encoded ones, which nothing may excuse; or an answer is not finite.
         UsageError: No samples.
     """
     tally = _Tally()
