@@ -18,7 +18,7 @@ from splitc import __version__, bundle, evaluate, graph, passes, plan, report, z
 from splitc.backends import BACKENDS, EngineRecord, Side, Target
 from splitc.codec import ENTROPY_CODERS, MAX_GRAPH_BITS, QUANTIZERS, Codec, CodecSpec, mean_packet_bytes
 from splitc.device import Device, Link, device_names, load_device
-from splitc.errors import CheckFailed, RecipeError
+from splitc.errors import CapabilityError, CheckFailed, RecipeError
 from splitc.recipe import Recipe, TargetSection, hold_out, lock_toml
 from splitc.recipe import load_recipe as read_recipe
 from splitc.runtime import Reader, Sample, find_files, read_classes, read_labels
@@ -182,6 +182,7 @@ def find_inputs(recipe: Recipe, *, locked: bool = False) -> Inputs:
     calibration, verification = data_files(recipe)
     labels = read_labels(recipe.resolve(data.labels)) if data.labels else {}
     source = _load_source(recipe)
+    _check_task(recipe, source)
     reader = Reader(source.inputs, _preprocess(recipe), data.crops)
     digest = _files_sha256([*calibration, *verification])
     _check_pins(recipe, source.sha256, digest, locked=locked)
@@ -204,7 +205,7 @@ def data_files(recipe: Recipe) -> tuple[list[Path], list[Path]]:
     if not data.verification:
         return hold_out(calibration)
     verification = find_files(data.verification, recipe.base)
-    both = set(calibration) & set(verification)
+    both = {file.resolve() for file in calibration} & {file.resolve() for file in verification}
     if both:
         raise RecipeError(f"data.verification: {min(both).name} is among data.calibration too; verify on other files.")
     return calibration, verification
@@ -231,7 +232,11 @@ def choose(inputs: Inputs, step: Callable[[], None] = lambda: None) -> plan.Plan
 
 
 def features(halves: graph.Halves, samples: Sequence[Sample], step: Callable[[], None] = lambda: None) -> list[F32]:
-    """Run the float head: float32 ``[n, C, ...]`` of each cut tensor, ``n`` samples."""
+    """Run the float head: float32 ``[n, C, ...]`` of each cut tensor, ``n`` samples.
+
+    Raises:
+        CapabilityError: A cut tensor's size changes from sample to sample.
+    """
     rows: list[list[F32]] = [[] for _ in halves.cut]
     head = evaluate.open_graph(halves.head)
     for sample in samples:
@@ -239,6 +244,13 @@ def features(halves: graph.Halves, samples: Sequence[Sample], step: Callable[[],
         for row, spec in zip(rows, halves.cut, strict=True):
             row.append(outputs[spec.name].astype(np.float32))
         step()
+    for row, spec in zip(rows, halves.cut, strict=True):
+        shapes = sorted({array.shape[1:] for array in row})
+        if len(shapes) > 1:
+            raise CapabilityError(
+                f"cut value {spec.name!r} has sizes {list(shapes[0])} and {list(shapes[-1])} on different samples, and "
+                "this version fits one size; set data.preprocess.resize and crop, or give arrays of one size."
+            )
     return [np.concatenate(row) for row in rows]
 
 
@@ -403,6 +415,17 @@ def _check_pins(recipe: Recipe, model_sha256: str, data_sha256: str, *, locked: 
             )
 
 
+def _check_task(recipe: Recipe, source: graph.Model) -> None:
+    """A single number has no top-1: it would agree with any other."""
+    shape = source.outputs[0].shape if source.outputs else ()
+    scores = [size for axis, size in enumerate(shape) if size != 1 and (axis or isinstance(size, int))]
+    if recipe.data.task == "classification" and not scores:
+        raise RecipeError(
+            'data.task: "classification" compares the largest score of each answer, and the model gives no output with '
+            'a score a class; use "features" to compare outputs as they are.'
+        )
+
+
 def _preprocess(recipe: Recipe) -> Preprocess:
     if recipe.data.preprocess is not None:
         return recipe.data.preprocess
@@ -441,7 +464,8 @@ def _require(
         missed.append("the split model's answers are not the full model's")
     if not missed:
         return
-    rejected = out.with_name(f"{out.name}.rejected")
+    named = out if out.name.strip(".") else out.resolve()  # "." and ".." have no name to add to
+    rejected = named.with_name(f"{named.name}.rejected")
     with bundle.staging(rejected) as aside:
         shutil.copytree(folder, aside, dirs_exist_ok=True)
     message = f"{'; '.join(missed)}. {out} is untouched; what was built stands at {rejected}."
