@@ -21,6 +21,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it."""
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else there.")]
 
 
@@ -33,8 +35,7 @@ def main() -> NoReturn:
     except typer.Exit as stop:
         sys.exit(stop.exit_code)
     except (typer.Abort, KeyboardInterrupt):
-        print("splitc: interrupted; nothing half-written is left.", file=sys.stderr)
-        sys.exit(130)
+        result = INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)
@@ -43,6 +44,8 @@ def main() -> NoReturn:
             raise
         print(f"splitc: {error.format_message()} Try 'splitc --help'.", file=sys.stderr)
         sys.exit(2)
+    if result == INTERRUPTED:  # some versions of typer return it, others raise
+        print("splitc: interrupted; nothing half-written is left.", file=sys.stderr)
     sys.exit(result if isinstance(result, int) else 0)
 
 
