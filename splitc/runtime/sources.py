@@ -159,11 +159,10 @@ def _expand(pattern: str, base: Path) -> list[Path]:
         name, _, inner = pattern[len(PACKAGE) :].partition("/")
         base, pattern = _package_folder(name), inner
     path = Path(pattern) if Path(pattern).is_absolute() else base / pattern
-    if path.is_dir():
-        return sorted(path.iterdir())
     if path.is_file():  # its name may hold [ or *
         return [path]
-    return [Path(match) for match in sorted(glob.glob(str(path), recursive=True))]
+    matches = path.iterdir() if path.is_dir() else map(Path, glob.glob(str(path), recursive=True))
+    return sorted(match for match in matches if not match.is_dir())
 
 
 def _package_folder(name: str) -> Path:
