@@ -18,7 +18,7 @@ from splitc import __version__, bundle, evaluate, graph, passes, plan, report, z
 from splitc.backends import BACKENDS, EngineRecord, Side, Target
 from splitc.codec import ENTROPY_CODERS, MAX_GRAPH_BITS, QUANTIZERS, Codec, CodecSpec, mean_packet_bytes
 from splitc.device import Device, Link, device_names, load_device
-from splitc.errors import CapabilityError, CheckFailed, RecipeError
+from splitc.errors import CapabilityError, CheckFailed, RecipeError, UsageError
 from splitc.recipe import Recipe, TargetSection, hold_out, lock_toml
 from splitc.recipe import load_recipe as read_recipe
 from splitc.runtime import Reader, Sample, find_files, read_classes, read_labels
@@ -398,7 +398,10 @@ def _prepare(source: graph.Model, *, in_graph: bool) -> graph.Model:
 def _files_sha256(files: Sequence[Path]) -> str:
     digest = hashlib.sha256()
     for file in files:
-        digest.update(hashlib.sha256(file.read_bytes()).digest())
+        try:
+            digest.update(hashlib.sha256(file.read_bytes()).digest())
+        except OSError as error:
+            raise UsageError(f"{file}: cannot be read ({error.strerror}).") from error
     return digest.hexdigest()
 
 
