@@ -1,0 +1,100 @@
+"""Full disks, signals and dead builds: whatever happens, a whole bundle stands at its place or none does."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from e2e_setting import Outcome, build, file_bytes, listing, setting
+from refusals import assert_refused
+
+SPLITC = [sys.executable, "-c", "from splitc.cli import main; main()"]
+FULL = ("No space left on device", "the disk is full", "File too large", "larger than the file system or its limit")
+
+
+def says_full(outcome: Outcome) -> None:
+    assert_refused(outcome, 2)
+    assert any(words in outcome.err for words in FULL), outcome.err
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 24 KiB: the models fit, the report does not."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if libc.mount(b"tmpfs", os.fsencode(folder), b"tmpfs", 0, b"size=24k,nr_inodes=200") != 0:
+        pytest.skip(f"a small file system cannot be mounted here: {os.strerror(ctypes.get_errno())}")
+    yield folder
+    libc.umount2(os.fsencode(folder), 2)
+
+
+def test_a_full_disk(small_disk: Path, source: Path) -> None:
+    says_full(build(source, small_disk / "x"))
+    assert listing(small_disk) == set()
+
+
+@pytest.mark.parametrize("limit", [1_000, 10_000], ids=["while-writing-a-model", "while-writing-the-report"])
+def test_files_that_may_not_grow(limit: int, source: Path, bundle: Path, tmp_path: Path) -> None:
+    """The limit is one that the kernel sets on this process alone; an earlier bundle stays as it was."""
+    assert build(source, tmp_path / "x", *setting("codec.bits=3")).code == 0
+    before = file_bytes(tmp_path / "x")
+    command = [*SPLITC, "build", str(source / "recipe.toml"), "--out", str(tmp_path / "x"), "--json"]
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+    )
+    says_full(Outcome(done.returncode, done.stdout, done.stderr))
+    assert listing(tmp_path) == {"x"}
+    assert file_bytes(tmp_path / "x") == before
+
+
+@pytest.mark.parametrize("after", ["load", "engines"])
+def test_ctrl_c(after: str, source: Path, tmp_path: Path) -> None:
+    """The signal comes when a stage has been reported; 25 regions of each picture keep the next one busy for longer."""
+    many = setting("data.crops=25", "split.at=auto", "split.candidates=64")
+    command = [*SPLITC, "build", str(source / "recipe.toml"), "--out", str(tmp_path / "x"), "--json", *many]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.split()[0] == after:
+                process.send_signal(signal.SIGINT)
+                break
+        out, err = process.communicate()
+    assert (process.returncode, out) == (130, ""), err
+    assert err.strip().splitlines()[-1] == "splitc: interrupted; nothing half-written is left."
+    assert "Traceback" not in err
+    assert listing(tmp_path) == set()
+
+
+def test_a_killed_build_leaves_nothing_that_the_next_one_keeps(source: Path, bundle: Path, tmp_path: Path) -> None:
+    many = setting("data.crops=25")
+    command = [*SPLITC, "build", str(source / "recipe.toml"), "--out", str(tmp_path / "x"), *many]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        next(line for line in process.stderr if line.split()[0] == "engines")
+        process.kill()
+    assert "x" not in listing(tmp_path)
+    assert build(source, tmp_path / "x").code == 0
+    assert listing(tmp_path) == {"x"}
+    assert file_bytes(tmp_path / "x") == file_bytes(bundle)
+
+
+def test_a_closed_pipe_is_no_traceback(source: Path, bundle: Path) -> None:
+    """``splitc run ... | head -0``"""
+    command = [*SPLITC, "run", str(bundle), str(source / "pictures"), "--json"]
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write) as pipe:
+        done = subprocess.run(command, stdout=pipe, stderr=subprocess.PIPE, text=True)
+    assert "Traceback" not in done.stderr
+    assert done.returncode == 1
