@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from splitc.codec.codec import Codec, mean_packet_bytes
 from splitc.codec.entropy import ENTROPY_CODERS
+from splitc.codec.quantized import Quantized
 from splitc.codec.quantizers import MAX_GRAPH_BITS, QUANTIZERS, Quantizer, QuantParams
 from splitc.codec.spec import CodecSpec, FittedTensor
 
@@ -15,6 +16,7 @@ __all__ = [
     "CodecSpec",
     "FittedTensor",
     "QuantParams",
+    "Quantized",
     "Quantizer",
     "mean_packet_bytes",
 ]

@@ -28,7 +28,7 @@ from splitc.codec.entropy.base import hash_of_tables
 from splitc.codec.planes import PlaneView, as_planes, chunk_planes, tensor_of
 from splitc.errors import BitstreamError, CodecError
 from splitc.native import _core
-from splitc.types import Symbols
+from splitc.types import F32, Symbols
 
 MAGIC = b"\x9dS"
 VERSION = 1
@@ -52,6 +52,7 @@ class TensorLayout:
         coder: The prepared entropy coder.
         channel_axis: Axis of the channels; a tensor without that axis is one plane.
         quantizer: Quantizer and its parameters as the codec wrote them; only carried.
+        side_count: float32 values beside the symbols, for each index of axis 0.
     """
 
     shape: tuple[int | None, ...]
@@ -59,6 +60,7 @@ class TensorLayout:
     coder: ChunkCoder
     channel_axis: int = 1
     quantizer: bytes = b""
+    side_count: int = 0
 
     def __post_init__(self) -> None:
         self.description.check()
@@ -68,7 +70,13 @@ class TensorLayout:
         """The tensor's entry in the tensor table."""
         coder = self.coder
         return TensorDescription(
-            self.shape, self.channel_axis, self.bits, coder.wire_id, coder.tables_hash, self.quantizer
+            self.shape,
+            self.channel_axis,
+            self.bits,
+            coder.wire_id,
+            coder.tables_hash,
+            self.quantizer,
+            self.side_count,
         )
 
 
@@ -125,9 +133,10 @@ class Header:
 
 @dataclass(frozen=True)
 class Packet:
-    """A decoded packet: symbols in layout order, each with its tensor's shape."""
+    """A decoded packet, in layout order: symbols with their tensor's shape, side values ``[axis 0, side_count]``."""
 
     symbols: tuple[Symbols, ...]
+    side: tuple[F32, ...]
     sequence: int
     is_keyframe: bool
     pair_tag: bytes
@@ -139,6 +148,7 @@ class Packet:
 def write_packet(
     layout: StreamLayout,
     symbols: Sequence[Symbols],
+    side: Sequence[F32] | None = None,
     *,
     sequence: int = 0,
     is_keyframe: bool = True,
@@ -149,6 +159,7 @@ def write_packet(
     Args:
         layout: The tensors.
         symbols: One array a tensor; uint8 up to 8 bits, uint16 above, every value below ``2**bits``.
+        side: One array a tensor, finite float32 ``[axis 0, side_count]``; None where no tensor has any.
         sequence: Number of this packet in its stream.
         is_keyframe: It decodes without earlier packets.
         inline: Put the tensor table into the packet, so that it describes itself.
@@ -163,6 +174,7 @@ def write_packet(
     for index, (tensor, array) in enumerate(zip(layout.tensors, symbols, strict=True)):
         _check_symbols(index, tensor, array)
     header = _header_bytes(layout, symbols, sequence, (KEYFRAME if is_keyframe else 0) | (INLINE if inline else 0))
+    header += _side_bytes(layout, symbols, side)
     seed = _core.crc32c(header, _core.crc32c(layout.digest))
     chunks = [chunk for index in range(len(symbols)) for chunk in _coded_chunks(layout, symbols, index, seed)]
     sized = [varint(len(payload)) + checksum + payload for checksum, payload in chunks[:-1]]
@@ -197,6 +209,14 @@ def _header_bytes(layout: StreamLayout, symbols: Sequence[Symbols], sequence: in
         dynamic = [size for size, want in zip(array.shape, tensor.shape, strict=True) if want is None]
         header += b"".join(varint(size) for size in dynamic)
     return header
+
+
+def _side_bytes(layout: StreamLayout, symbols: Sequence[Symbols], side: Sequence[F32] | None) -> bytes:
+    wanted = [(len(array), tensor.side_count) for tensor, array in zip(layout.tensors, symbols, strict=True)]
+    values = [np.empty(shape, np.float32) for shape in wanted] if side is None else side
+    if [value.shape for value in values] != wanted or not all(np.isfinite(value).all() for value in values):
+        raise CodecError(f"side values must be finite and of shapes {wanted}.")
+    return b"".join(np.ascontiguousarray(value, "<f4").tobytes() for value in values)
 
 
 def _coded_chunks(
@@ -257,7 +277,7 @@ def _described_layout(tensor: TensorDescription, tables: Mapping[bytes, bytes]) 
         coder = ENTROPY_CODERS.make(name, {}).open(tensor.bits, tensor.channels, found)
     except CodecError as error:
         raise BitstreamError(f"bitstream: the tensor table cannot be followed: {error}") from error
-    return TensorLayout(tensor.shape, tensor.bits, coder, tensor.channel_axis, tensor.quantizer)
+    return TensorLayout(tensor.shape, tensor.bits, coder, tensor.channel_axis, tensor.quantizer, tensor.side_count)
 
 
 def read_packet(layout: StreamLayout, data: bytes, *, max_elements: int = DEFAULT_MAX_ELEMENTS) -> Packet:
@@ -275,6 +295,7 @@ def read_packet(layout: StreamLayout, data: bytes, *, max_elements: int = DEFAUL
     header = _read_header(reader)
     _check_same_layout(layout, header)
     shapes = [_read_shape(reader, index, tensor, max_elements) for index, tensor in enumerate(layout.tensors)]
+    side = tuple(_read_side(reader, index, tensor, shapes[index]) for index, tensor in enumerate(layout.tensors))
     views = [PlaneView.of(shape, tensor.channel_axis) for shape, tensor in zip(shapes, layout.tensors, strict=True)]
     seed = _core.crc32c(reader.read_so_far(), _core.crc32c(layout.digest))
     payloads = _read_payloads(reader, views, seed)
@@ -282,7 +303,7 @@ def read_packet(layout: StreamLayout, data: bytes, *, max_elements: int = DEFAUL
         tensor_of(_decode_tensor(index, tensor, view, payloads[index]), shape, tensor.channel_axis)
         for index, (tensor, view, shape) in enumerate(zip(layout.tensors, views, shapes, strict=True))
     )
-    return Packet(symbols, header.sequence, header.is_keyframe, header.pair_tag)
+    return Packet(symbols, side, header.sequence, header.is_keyframe, header.pair_tag)
 
 
 def _read_header(reader: FieldReader) -> Header:
@@ -315,6 +336,14 @@ def _check_same_layout(layout: StreamLayout, header: Header) -> None:
         )
     if header.tensors is not None and header.description != layout.description:
         raise BitstreamError("bitstream: the packet's tensor table differs from this decoder's layout.")
+
+
+def _read_side(reader: FieldReader, index: int, tensor: TensorLayout, shape: tuple[int, ...]) -> F32:
+    raw = reader.take(f"Side of tensor {index}", 4 * tensor.side_count * shape[0])
+    values = np.frombuffer(raw, "<f4").astype(np.float32).reshape(shape[0], tensor.side_count)
+    if not np.isfinite(values).all():
+        reader.refuse(f"Side of tensor {index}", "holds a value that is not finite")
+    return values
 
 
 def _read_shape(reader: FieldReader, index: int, tensor: TensorLayout, max_elements: int) -> tuple[int, ...]:

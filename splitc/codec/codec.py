@@ -10,9 +10,10 @@ import numpy as np
 
 from splitc.codec.bitstream import StreamLayout, TensorLayout, read_packet, write_packet
 from splitc.codec.planes import as_planes
+from splitc.codec.quantized import Quantized
 from splitc.codec.spec import CodecSpec, FittedTensor, JsonObject
 from splitc.errors import BundleError, CodecError, UsageError
-from splitc.types import F32, Symbols, TensorSpec
+from splitc.types import F32, Array, TensorSpec
 
 NO_PAIR = bytes(4)
 """Pair tag of packets that belong to no bundle."""
@@ -53,38 +54,54 @@ class Codec:
             if len(tensor.shape) > 1 and not isinstance(tensor.shape[1], int):
                 raise CodecError(f"cut value {tensor.name!r}: axis 1 has no fixed size; fix it in model.shapes.")
             params = quantizer.fit(values)
-            symbols = quantizer.quantize(values, params)
+            symbols = quantizer.quantize(values, params, quantizer.side(values))
             samples = [as_planes(symbols[i : i + 1]) for i in range(len(symbols))]
             fitted.append(FittedTensor(tensor, quantizer, params, coder.fit(samples, spec.bits)))
         return cls(spec, tuple(fitted))
 
-    def quantize(self, features: Sequence[F32]) -> list[Symbols]:
-        """Features to symbols, one array a cut tensor.
+    def quantize(self, features: Sequence[F32]) -> Quantized:
+        """Features to symbols and side values, one array a cut tensor.
 
         Raises:
             CodecError: NaN, or shapes that are not the cut's.
         """
-        return [t.quantizer.quantize(x, t.params) for t, x in zip(self.tensors, features, strict=True)]
+        side = tuple(t.quantizer.side(x) for t, x in zip(self.tensors, features, strict=True))
+        every = zip(self.tensors, features, side, strict=True)
+        return Quantized(tuple(t.quantizer.quantize(x, t.params, s) for t, x, s in every), side)
 
-    def dequantize(self, symbols: Sequence[Symbols]) -> list[F32]:
+    def dequantize(self, quantized: Quantized) -> list[F32]:
         """Symbols to reconstructed float32 features."""
-        return [t.quantizer.dequantize(s, t.params) for t, s in zip(self.tensors, symbols, strict=True)]
+        every = zip(self.tensors, quantized.symbols, quantized.side, strict=True)
+        return [t.quantizer.dequantize(q, t.params, s) for t, q, s in every]
 
-    def encode_symbols(self, symbols: Sequence[Symbols], *, sequence: int = 0) -> bytes:
+    def quantized_from_wires(self, wires: Sequence[Array]) -> Quantized:
+        """Outputs of a head that quantizes: symbols of every tensor, then side values of those that have any."""
+        count = len(self.tensors)
+        given = iter(wires[count:])
+        nothing = np.empty((len(wires[0]), 0), np.float32)
+        side = tuple(next(given) if t.quantizer.side_count else nothing for t in self.tensors)
+        return Quantized(tuple(wires[:count]), side)
+
+    def wires_from_quantized(self, quantized: Quantized) -> list[Array]:
+        """Inputs of a tail that dequantizes; invert :meth:`quantized_from_wires`."""
+        return [*quantized.symbols, *(side for side in quantized.side if side.shape[1])]
+
+    def encode_symbols(self, quantized: Quantized, *, sequence: int = 0) -> bytes:
         """Symbols to one packet, header included (FORMAT.md).
 
         Raises:
             CodecError: Shapes or values that do not fit the codec.
         """
-        return write_packet(self._layout, symbols, sequence=sequence)
+        return write_packet(self._layout, quantized.symbols, quantized.side, sequence=sequence)
 
-    def decode_symbols(self, packet: bytes) -> list[Symbols]:
-        """One packet to symbols.
+    def decode_symbols(self, packet: bytes) -> Quantized:
+        """One packet to symbols and side values.
 
         Raises:
             BitstreamError: Damaged, or another pair's.
         """
-        return list(read_packet(self._layout, packet).symbols)
+        read = read_packet(self._layout, packet)
+        return Quantized(read.symbols, read.side)
 
     def encode(self, features: Sequence[F32], *, sequence: int = 0) -> bytes:
         """Features to one packet: :meth:`quantize`, then :meth:`encode_symbols`."""
@@ -130,6 +147,7 @@ class Codec:
                 bits=self.spec.bits,
                 coder=coder.open(self.spec.bits, tensor.channels, tensor.tables),
                 quantizer=tensor.quantizer_field,
+                side_count=tensor.quantizer.side_count,
             )
             for tensor in self.tensors
         )

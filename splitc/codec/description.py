@@ -15,6 +15,7 @@ MAX_RANK = 8
 MAX_BITS = 16
 MAX_ELEMENTS = 1 << 28
 MAX_QUANTIZER_BYTES = 1 << 20
+MAX_SIDE_COUNT = 16
 MAX_DESCRIPTION_BYTES = 1 << 24
 NO_CHANNEL_AXIS = 255
 
@@ -30,6 +31,7 @@ class TensorDescription:
         entropy_id: Wire id of the entropy coder.
         tables_hash: First eight bytes of the SHA-256 of the coder's tables; zeros if it has none.
         quantizer: Opaque to this layer.
+        side_count: float32 values that the packet carries for each index of axis 0.
     """
 
     shape: tuple[int | None, ...]
@@ -38,6 +40,7 @@ class TensorDescription:
     entropy_id: int
     tables_hash: bytes
     quantizer: bytes
+    side_count: int = 0
 
     @property
     def has_channels(self) -> bool:
@@ -68,6 +71,8 @@ class TensorDescription:
             raise CodecError(f"{self.bits} bits per symbol, must be 1..{MAX_BITS}.")
         if not 0 < self.entropy_id <= 255:
             raise CodecError(f"entropy id {self.entropy_id} must be 1..255.")
+        if not 0 <= self.side_count <= MAX_SIDE_COUNT:
+            raise CodecError(f"{self.side_count} side values a sample, must be 0..{MAX_SIDE_COUNT}.")
         if len(self.quantizer) > MAX_QUANTIZER_BYTES:
             raise CodecError(f"quantizer parameters take {len(self.quantizer)} bytes, at most {MAX_QUANTIZER_BYTES}.")
         self.check_size([1 if size is None else size for size in self.shape])
@@ -95,7 +100,7 @@ def write_description(tensors: Sequence[TensorDescription]) -> bytes:
 def _entry(tensor: TensorDescription) -> bytes:
     axis = tensor.channel_axis if tensor.has_channels else NO_CHANNEL_AXIS
     sizes = b"".join(varint(size or 0) for size in tensor.shape)
-    head = bytes([len(tensor.shape)]) + sizes + bytes([axis, tensor.bits, tensor.entropy_id])
+    head = bytes([len(tensor.shape)]) + sizes + bytes([axis, tensor.bits, tensor.entropy_id, tensor.side_count])
     return head + tensor.tables_hash + varint(len(tensor.quantizer)) + tensor.quantizer
 
 
@@ -117,12 +122,12 @@ def _read_entry(reader: FieldReader) -> TensorDescription:
         reader.refuse("Rank", f"is {rank}, must be 1..{MAX_RANK}")
     shape = tuple(reader.varint("Size", 0, MAX_ELEMENTS) or None for _ in range(rank))
     axis = reader.u8("Channel_Axis")
-    bits, entropy_id = reader.u8("Bits"), reader.u8("Entropy_Id")
+    bits, entropy_id, side_count = reader.u8("Bits"), reader.u8("Entropy_Id"), reader.u8("Side_Count")
     tables_hash = bytes(reader.take("Tables_Hash", TABLES_HASH_BYTES))
     quantizer = bytes(reader.take("Quantizer", reader.varint("Quantizer_Size", 0, MAX_QUANTIZER_BYTES)))
     if axis != NO_CHANNEL_AXIS and axis >= rank:
         reader.refuse("Channel_Axis", f"is {axis}, must be below {rank}, or {NO_CHANNEL_AXIS}")
-    tensor = TensorDescription(shape, axis, bits, entropy_id, tables_hash, quantizer)
+    tensor = TensorDescription(shape, axis, bits, entropy_id, tables_hash, quantizer, side_count)
     try:
         tensor.check()
     except CodecError as error:

@@ -6,7 +6,7 @@ import base64
 import binascii
 import hashlib
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -14,9 +14,11 @@ from splitc.codec.entropy import ENTROPY_CODERS
 from splitc.codec.entropy.base import EntropyCoder
 from splitc.codec.quantizers import QUANTIZERS, Quantizer, QuantParams
 from splitc.errors import BundleError, UsageError
+from splitc.registry import Component, Registry
 from splitc.types import F32, Array, Frozen, TensorSpec
 
 JsonObject = dict[str, Any]
+C = TypeVar("C", bound=Component)
 HASH_BYTES = 8
 PARAMETERS = ("lo", "scale", "thresholds", "levels")
 MAX_ROWS = 1 << 20
@@ -24,7 +26,7 @@ MAX_ROWS = 1 << 20
 
 
 class CodecSpec(Frozen):
-    """The names and numbers a recipe gives: ``quantizer -> entropy``."""
+    """The names and numbers a recipe gives. A component's option has the name of a key here, and takes its value."""
 
     quantizer: str = "uniform"
     bits: int = 4
@@ -34,15 +36,20 @@ class CodecSpec(Frozen):
 
     def make_quantizer(self) -> Quantizer:
         """Raises: UsageError: unknown name or a value out of range."""
-        options = {"bits": self.bits, "scope": self.scope, "reconstruction": self.reconstruction}
-        return QUANTIZERS.make(self.quantizer, options)
+        return self._make(QUANTIZERS, self.quantizer)
 
     def make_entropy(self) -> EntropyCoder:
         """Raises: UsageError: unknown name, or more bits than the coder takes."""
-        coder = ENTROPY_CODERS.make(self.entropy, {})
+        coder = self._make(ENTROPY_CODERS, self.entropy)
         if self.bits > coder.max_bits:
             raise UsageError(f"entropy coder {self.entropy!r} takes at most {coder.max_bits} bits, got {self.bits}.")
         return coder
+
+    def _make(self, registry: Registry[C], name: str) -> C:
+        """The component ``name`` with those of its options that are keys here too."""
+        mine = type(self).model_fields
+        options = {key: getattr(self, key) for key in registry.load(name).model_fields if key in mine}
+        return registry.make(name, options)
 
 
 @dataclass(frozen=True)

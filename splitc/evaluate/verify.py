@@ -13,12 +13,12 @@ from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
-from splitc.codec import Codec
+from splitc.codec import Codec, Quantized
 from splitc.errors import CapabilityError, CheckFailed, UsageError
 from splitc.evaluate.metrics import Agreement, compare
 from splitc.evaluate.paths import Paths
 from splitc.runtime import EdgeHalf, Sample
-from splitc.types import F32, Array, Frozen, Symbols
+from splitc.types import F32, Array, Frozen
 
 BASELINE = "zstd"
 """General-purpose coder that every rate stands beside."""
@@ -126,7 +126,7 @@ def _run_sample(paths: Paths, sample: Sample, sequence: int, tally: _Tally, base
         tally.keep("engine", paths.engine_cloud.answer(paths.engine_cloud.decode(sent)), names)
     tally.sizes.append(len(packet))
     tally.baseline_sizes.append(len(baseline.encode_symbols(symbols, sequence=sequence)))
-    tally.elements += sum(array.size for array in symbols)
+    tally.elements += sum(array.size for array in symbols.symbols)
 
 
 def _answer_names(edge: EdgeHalf) -> list[str]:
@@ -135,8 +135,9 @@ def _answer_names(edge: EdgeHalf) -> list[str]:
     return names[:1] if edge.contract.task == "classification" else names
 
 
-def _require_equal(sample: Sample, sent: Sequence[Symbols], got: Sequence[Symbols]) -> None:
-    if not all(np.array_equal(a, b) for a, b in zip(sent, got, strict=True)):
+def _require_equal(sample: Sample, sent: Quantized, got: Quantized) -> None:
+    pairs = zip((*sent.symbols, *sent.side), (*got.symbols, *got.side), strict=True)
+    if not all(np.array_equal(a, b) for a, b in pairs):
         raise CheckFailed(f"{sample.name}: the decoded symbols are not the encoded ones; this is a bug of splitc.")
 
 

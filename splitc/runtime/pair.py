@@ -13,9 +13,10 @@ import numpy as np
 
 from splitc.backends import BACKENDS, Runner
 from splitc.bundle import Bundle, Contract
+from splitc.codec import Quantized
 from splitc.errors import BundleError
 from splitc.runtime.sources import Sample
-from splitc.types import Array, Feeds, Symbols
+from splitc.types import Array, Feeds
 
 RUNNER = "onnxruntime"
 """Runs both halves of a bundle on any machine; an engine built for another device cannot run here."""
@@ -46,15 +47,15 @@ class EdgeHalf:
         self.codec = self.contract.fitted_codec(bundle.pair_id)
         self.runner = _open(bundle, "edge", threads, optimize)
 
-    def symbols(self, feeds: Feeds) -> list[Symbols]:
-        """Head, and the quantizers where they are on the host; one array a cut tensor."""
+    def symbols(self, feeds: Feeds) -> Quantized:
+        """Head, and the quantizers where they are on the host."""
         outputs = self.runner.run(feeds)
         wires = [outputs[spec.name] for spec in self.contract.wire]
         if self.contract.quantized_in == "graph":
-            return wires
+            return self.codec.quantized_from_wires(wires)
         return self.codec.quantize([wire.astype(np.float32, copy=False) for wire in wires])
 
-    def encode(self, symbols: list[Symbols], sequence: int = 0) -> bytes:
+    def encode(self, symbols: Quantized, sequence: int = 0) -> bytes:
         """Symbols to one bitstream packet."""
         return self.codec.encode_symbols(symbols, sequence=sequence)
 
@@ -67,7 +68,7 @@ class CloudHalf:
         self.codec = self.contract.fitted_codec(bundle.pair_id)
         self.runner = _open(bundle, "cloud", threads, optimize)
 
-    def decode(self, bitstream: bytes) -> list[Symbols]:
+    def decode(self, bitstream: bytes) -> Quantized:
         """One packet to symbols.
 
         Raises:
@@ -75,9 +76,10 @@ class CloudHalf:
         """
         return self.codec.decode_symbols(bitstream)
 
-    def answer(self, symbols: list[Symbols]) -> dict[str, Array]:
+    def answer(self, symbols: Quantized) -> dict[str, Array]:
         """Dequantizers where they are on the host, and the tail."""
-        wires = symbols if self.contract.quantized_in == "graph" else self.codec.dequantize(symbols)
+        in_graph = self.contract.quantized_in == "graph"
+        wires = self.codec.wires_from_quantized(symbols) if in_graph else self.codec.dequantize(symbols)
         named = zip(self.contract.wire, wires, strict=True)
         return self.runner.run({spec.name: wire.astype(spec.dtype, copy=False) for spec, wire in named})
 

@@ -150,7 +150,7 @@ def test_the_layouts_checksum_binds_the_quantizers_parameters() -> None:
     codec = Codec.fit(CodecSpec(entropy="range"), [spec], [x])
     other = Codec.fit(CodecSpec(entropy="range"), [spec], [x * np.float32(1.01)])
     packet = codec.encode([x[:1]])
-    np.testing.assert_array_equal(codec.decode_symbols(packet)[0], codec.quantize([x[:1]])[0])
+    np.testing.assert_array_equal(codec.decode_symbols(packet).symbols[0], codec.quantize([x[:1]]).symbols[0])
     with pytest.raises(BitstreamError):
         other.decode_symbols(packet)
 

@@ -23,6 +23,7 @@ class Tensor:
     entropy_id: int
     tables: bytes = b""
     quantizer: bytes = b""
+    side_count: int = 0
 
 
 def crc32c(data: bytes) -> int:
@@ -51,7 +52,7 @@ def tensor_table(tensors: list[Tensor]) -> bytes:
     out = bytes([len(tensors)])
     for t in tensors:
         out += bytes([len(t.shape)]) + b"".join(varint(size) for size in t.shape)
-        out += bytes([t.channel_axis, t.bits, t.entropy_id])
+        out += bytes([t.channel_axis, t.bits, t.entropy_id, t.side_count])
         out += hashlib.sha256(t.tables).digest()[:8] if t.tables else bytes(8)
         out += varint(len(t.quantizer)) + t.quantizer
     return out
@@ -92,6 +93,7 @@ def read(tensors: list[Tensor], data: bytes) -> list[np.ndarray]:
                 size, at = read_varint(data, at)
             shape.append(size)
         shapes.append(tuple(shape))
+    at += sum(4 * t.side_count * shape[0] for t, shape in zip(tensors, shapes, strict=True))
     seed = hashlib.sha256(tensor_table(tensors)).digest() + data[:at]
     return _read_chunks(tensors, shapes, data, at, seed)
 

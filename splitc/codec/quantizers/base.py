@@ -82,15 +82,29 @@ class Quantizer(Component):
         params = self._fit_range(rows)
         return self._with_levels(rows, params)
 
-    def quantize(self, x: F32, params: QuantParams) -> Symbols:
+    @property
+    def side_count(self) -> int:
+        """float32 values that each sample carries beside its symbols; 0 where calibration fixed everything."""
+        return 0
+
+    def side(self, x: F32) -> F32:
+        """Side information of each sample, float32 ``[n, side_count]``."""
+        return np.empty((len(x), self.side_count), np.float32)
+
+    def quantize(self, x: F32, params: QuantParams, side: F32 | None = None) -> Symbols:
         """Features to symbols of the same shape (uint8 up to 8 bits, uint16 above).
+
+        Args:
+            x: float32 ``[n, C, ...]``.
+            params: Of :meth:`fit`.
+            side: Of :meth:`side` on ``x``; None where ``side_count`` is 0.
 
         Raises:
             CodecError: NaN in ``x``, or channels that do not fit ``params``.
         """
         raise NotImplementedError
 
-    def dequantize(self, symbols: Symbols, params: QuantParams) -> F32:
+    def dequantize(self, symbols: Symbols, params: QuantParams, side: F32 | None = None) -> F32:
         """Symbols to reconstructed float32 features of the same shape."""
         if params.levels.shape[1] == 0:
             return self._dequantize_formula(symbols, params)
@@ -115,7 +129,7 @@ class Quantizer(Component):
         every = np.tile(np.arange(self.count, dtype=np.uint8), (1, len(rows), 1))
         levels = self._dequantize_formula(every, params)[0]
         if self.reconstruction == "centroid":
-            symbols = self.quantize(rows[None], params)[0]
+            symbols = self.quantize(rows[None], params, self.side(rows[None]))[0]
             levels = _centroids(rows, symbols, levels)
         return QuantParams(params.lo, params.scale, params.thresholds, levels)
 

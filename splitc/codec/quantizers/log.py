@@ -23,7 +23,7 @@ class Log(Quantizer):
     wire_id: ClassVar[int] = 2
     curve: ClassVar[Literal["linear", "log"]] = "log"
 
-    def quantize(self, x: F32, params: QuantParams) -> Symbols:
+    def quantize(self, x: F32, params: QuantParams, side: F32 | None = None) -> Symbols:
         refuse_nan(x)
         if params.thresholds.shape[1]:
             return _count_thresholds(x, params.thresholds)

@@ -28,7 +28,7 @@ class Uniform(Quantizer):
     wire_id: ClassVar[int] = 1
     curve: ClassVar[Literal["linear", "log"]] = "linear"
 
-    def quantize(self, x: F32, params: QuantParams) -> Symbols:
+    def quantize(self, x: F32, params: QuantParams, side: F32 | None = None) -> Symbols:
         refuse_nan(x)
         scaled = (x - against_channels(params.lo, x)) * against_channels(params.scale, x)
         symbols: Symbols = np.clip(np.rint(scaled), 0, self.count - 1).astype(self.symbol_dtype)

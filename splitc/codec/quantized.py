@@ -1,0 +1,19 @@
+"""What a quantizer made of one inference."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from splitc.types import F32, Symbols
+
+
+class Quantized(NamedTuple):
+    """Symbols, and what decoding needs beside them; one entry a cut tensor, in wire order.
+
+    Attributes:
+        symbols: uint8 up to 8 bits, uint16 above; each of its tensor's shape.
+        side: float32 ``[n, side_count]``; ``side_count`` is 0 for quantizers that calibration fixed.
+    """
+
+    symbols: tuple[Symbols, ...]
+    side: tuple[F32, ...]
