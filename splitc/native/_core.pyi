@@ -7,10 +7,64 @@ import numpy.typing as npt
 
 _U8: TypeAlias = npt.NDArray[np.uint8]
 _U16: TypeAlias = npt.NDArray[np.uint16]
+_F32: TypeAlias = npt.NDArray[np.float32]
 _Bytes: TypeAlias = bytes | bytearray | memoryview | _U8
 
 def crc32c(data: _Bytes, crc: int = 0) -> int:
     """CRC-32C of ``data``, continued from ``crc``."""
+
+def simd_name() -> str:
+    """Instructions in use: "avx512", "avx2" or "scalar" (on AArch64 that includes NEON).
+
+    The environment variable ``SPLITC_SIMD`` asks for one of them. Results are the same with all.
+
+    Raises:
+        CodecError: ``SPLITC_SIMD`` names another, or one that the processor lacks.
+    """
+
+def quantize_linear(x: _F32, lo: _F32, scale: _F32, top: int) -> _U8 | _U16:
+    """``clip(rint((x - lo) * scale), 0, top)`` in binary32, every operation rounded by itself.
+
+    Args:
+        x: float32 ``[planes, values]``, C-contiguous: a feature ``[n, C, ...]`` as ``x.reshape(n * C, -1)``.
+        lo: float32 ``[S]``; plane p uses entry ``p % S``. ``S`` divides planes: 1 (tensor) or C (channel).
+        scale: float32 ``[S]``.
+        top: Largest symbol, at most 65535.
+
+    Returns:
+        ``[planes, values]``: uint8 for ``top`` up to 255, uint16 above.
+
+    Raises:
+        CodecError: NaN in ``x``, or ``S`` does not divide the planes.
+    """
+
+def quantize_thresholds(x: _F32, thresholds: _F32) -> _U8 | _U16:
+    """How many thresholds are at or below each value: ``searchsorted(thresholds[p % S], x[p], side="right")``.
+
+    Args:
+        x: As in :func:`quantize_linear`.
+        thresholds: float32 ``[S, K]``, ascending, C-contiguous, ``K`` at most 65535.
+
+    Returns:
+        ``[planes, values]``: uint8 for ``K`` up to 255, uint16 above.
+
+    Raises:
+        CodecError: NaN in ``x``, or ``S`` does not divide the planes.
+    """
+
+def lookup_levels(symbols: _U8 | _U16, levels: _F32) -> _F32:
+    """``levels[p % S, symbol]``.
+
+    Args:
+        symbols: ``[planes, values]``, C-contiguous.
+        levels: float32 ``[S, L]``, C-contiguous.
+
+    Returns:
+        float32 ``[planes, values]``.
+
+    Raises:
+        CodecError: A symbol of ``L`` or more, or ``S`` does not divide the planes.
+    """
 
 class RansModel:
     """Tables of the rANS coder, expanded. Immutable and thread-safe."""

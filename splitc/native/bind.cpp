@@ -9,9 +9,11 @@
 
 #include "crc32c.hpp"
 #include "packing.hpp"
+#include "quantize.hpp"
 #include "range_coder.hpp"
 #include "rans.hpp"
 #include "rans_model.hpp"
+#include "simd.hpp"
 #include "span.hpp"
 
 namespace nb = nanobind;
@@ -62,7 +64,7 @@ nb::bytes bytes_from(const std::vector<std::uint8_t>& data) { return nb::bytes(d
 template <typename T, typename Fill>
 NewChunk<T> new_chunk(const splitc::ChunkShape& shape, const Fill& fill) {
   check_shape(shape);
-  auto memory = std::make_unique<T[]>(shape.size());
+  std::unique_ptr<T[]> memory(new T[shape.size()]);  // not cleared: `fill` writes every value or throws
   {
     nb::gil_scoped_release release;
     fill(splitc::Span<T>{memory.get(), shape.size()});
@@ -143,6 +145,71 @@ NewChunk<T> unpack_bits(const Bytes& packed, unsigned bits, std::size_t planes, 
                       [&](splitc::Span<T> symbols) { splitc::unpack_bits<T>(span, bits, symbols); });
 }
 
+template <typename T>
+using Rows = nb::ndarray<const T, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+template <typename T>
+using NewRows = nb::ndarray<nb::numpy, T, nb::ndim<2>>;
+using PerChannel = nb::ndarray<const float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+
+/// Rows and their channels; refuses channels that do not divide the rows.
+splitc::RowShape row_shape(std::size_t planes, std::size_t size, std::size_t channels) {
+  if (channels == 0 || planes % channels != 0)
+    splitc::refuse_argument(std::to_string(planes) + " planes are not a multiple of " + std::to_string(channels) +
+                            " channels.");
+  return {planes, size, channels};
+}
+
+/// Runs `fill(T*)` without the GIL on new memory and hands that memory to numpy.
+template <typename T, typename Fill>
+nb::object new_rows(const splitc::RowShape& shape, const Fill& fill) {
+  std::unique_ptr<T[]> memory(new T[shape.planes * shape.size]);
+  {
+    nb::gil_scoped_release release;
+    fill(memory.get());
+  }
+  T* const data = memory.release();
+  nb::capsule owner(data, [](void* p) noexcept { delete[] static_cast<T*>(p); });
+  return nb::cast(NewRows<T>(data, {shape.planes, shape.size}, owner));
+}
+
+constexpr unsigned kMostSymbol = 65535;
+
+nb::object quantize_linear(const Rows<float>& x, const PerChannel& lo, const PerChannel& scale, unsigned top) {
+  const auto shape = row_shape(x.shape(0), x.shape(1), lo.size());
+  if (scale.size() != lo.size()) splitc::refuse_argument("lo and scale differ in length.");
+  if (top > kMostSymbol) splitc::refuse_argument("top is " + std::to_string(top) + ", must be at most 65535.");
+  const auto run = [&](auto* symbols) {
+    splitc::quantize_linear(x.data(), shape, lo.data(), scale.data(), top, symbols);
+  };
+  return top <= 255 ? new_rows<std::uint8_t>(shape, run) : new_rows<std::uint16_t>(shape, run);
+}
+
+nb::object quantize_thresholds(const Rows<float>& x, const Rows<float>& thresholds) {
+  const auto shape = row_shape(x.shape(0), x.shape(1), thresholds.shape(0));
+  const std::size_t count = thresholds.shape(1);
+  if (count > kMostSymbol) splitc::refuse_argument(std::to_string(count) + " thresholds, must be at most 65535.");
+  const auto run = [&](auto* symbols) {
+    splitc::quantize_thresholds(x.data(), shape, thresholds.data(), count, symbols);
+  };
+  return count <= 255 ? new_rows<std::uint8_t>(shape, run) : new_rows<std::uint16_t>(shape, run);
+}
+
+template <typename T>
+nb::object lookup_levels(const Rows<T>& symbols, const Rows<float>& levels) {
+  const auto shape = row_shape(symbols.shape(0), symbols.shape(1), levels.shape(0));
+  return new_rows<float>(shape, [&](float* x) {
+    splitc::lookup_levels(symbols.data(), shape, levels.data(), levels.shape(1), x);
+  });
+}
+
+const char* simd_name() {
+  switch (splitc::simd_level()) {
+    case splitc::SimdLevel::kAvx512: return "avx512";
+    case splitc::SimdLevel::kAvx2: return "avx2";
+    default: return "scalar";
+  }
+}
+
 void raise_splitc_error(const std::exception_ptr& pointer, void*) {
   try {
     std::rethrow_exception(pointer);
@@ -159,6 +226,12 @@ NB_MODULE(_core, m) {
   nb::register_exception_translator(raise_splitc_error);
 
   m.def("crc32c", &crc32c, "data"_a, "crc"_a = 0);
+
+  m.def("simd_name", &simd_name);
+  m.def("quantize_linear", &quantize_linear, "x"_a.noconvert(), "lo"_a.noconvert(), "scale"_a.noconvert(), "top"_a);
+  m.def("quantize_thresholds", &quantize_thresholds, "x"_a.noconvert(), "thresholds"_a.noconvert());
+  m.def("lookup_levels", &lookup_levels<std::uint8_t>, "symbols"_a.noconvert(), "levels"_a.noconvert());
+  m.def("lookup_levels", &lookup_levels<std::uint16_t>, "symbols"_a.noconvert(), "levels"_a.noconvert());
 
   nb::class_<splitc::RansModel>(m, "RansModel")
       .def("__init__",

@@ -1,0 +1,90 @@
+// Which vector instructions the coders use. Every level gives the same bytes; tests compare them.
+//
+// A kernel is a functor whose call operator is SPLITC_INLINE: `dispatch` compiles its body once a level, under that
+// level's instructions, and runs the best one the processor has. Where a body is not worth vectorizing by the compiler,
+// a function marked SPLITC_AVX2 or SPLITC_AVX512 uses intrinsics.
+#pragma once
+
+#include <cstdlib>
+#include <string>
+
+#include "span.hpp"
+
+#define SPLITC_INLINE inline __attribute__((always_inline))
+
+#if defined(__x86_64__)
+#define SPLITC_X86 1
+#define SPLITC_AVX2 __attribute__((target("avx2,bmi,bmi2,popcnt,lzcnt")))
+#if defined(__clang__)
+#define SPLITC_WIDE
+#else
+#define SPLITC_WIDE ",prefer-vector-width=512"
+#endif
+#define SPLITC_AVX512 \
+  __attribute__((     \
+      target("avx2,bmi,bmi2,popcnt,lzcnt,avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2" SPLITC_WIDE)))
+#else
+#define SPLITC_X86 0
+#endif
+
+namespace splitc {
+
+/// `kScalar` is what every processor of the architecture has; on AArch64 that includes NEON.
+enum class SimdLevel { kScalar, kAvx2, kAvx512 };
+
+inline SimdLevel best_simd_level() {
+#if SPLITC_X86
+  __builtin_cpu_init();
+  const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
+                        __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("popcnt");
+  const bool has_avx512 = has_avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+                          __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vbmi2");
+  if (has_avx512) return SimdLevel::kAvx512;
+  if (has_avx2) return SimdLevel::kAvx2;
+#endif
+  return SimdLevel::kScalar;
+}
+
+/// The level that SPLITC_SIMD names (scalar, avx2, avx512; unset: the best one).
+inline SimdLevel wanted_simd_level() {
+  const char* const named = std::getenv("SPLITC_SIMD");
+  const std::string name = named == nullptr ? "" : named;
+  const SimdLevel best = best_simd_level();
+  if (name.empty()) return best;
+  SimdLevel wanted = SimdLevel::kScalar;
+  if (name == "avx2") wanted = SimdLevel::kAvx2;
+  else if (name == "avx512") wanted = SimdLevel::kAvx512;
+  else if (name != "scalar") refuse_argument("SPLITC_SIMD is '" + name + "', must be scalar, avx2 or avx512.");
+  if (wanted > best) refuse_argument("SPLITC_SIMD is '" + name + "', which this processor does not have.");
+  return wanted;
+}
+
+/// Chosen once a process.
+inline SimdLevel simd_level() {
+  static const SimdLevel level = wanted_simd_level();
+  return level;
+}
+
+#if SPLITC_X86
+template <typename Kernel>
+SPLITC_AVX2 auto run_avx2(const Kernel& kernel) {
+  return kernel();
+}
+template <typename Kernel>
+SPLITC_AVX512 auto run_avx512(const Kernel& kernel) {
+  return kernel();
+}
+#endif
+
+/// `kernel()`, compiled for the best instructions at hand.
+template <typename Kernel>
+auto dispatch(const Kernel& kernel) {
+#if SPLITC_X86
+  if (simd_level() == SimdLevel::kAvx512) return run_avx512(kernel);
+  if (simd_level() == SimdLevel::kAvx2) return run_avx2(kernel);
+#endif
+  return kernel();
+}
+
+}  // namespace splitc
