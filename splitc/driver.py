@@ -263,6 +263,7 @@ def codec_spec(recipe: Recipe) -> CodecSpec:
         scope=asked.scope,
         reconstruction=asked.reconstruction,
         entropy=asked.entropy,
+        huffman_table=asked.huffman_table,
     )
 
 

@@ -33,6 +33,7 @@ class CodecSpec(Frozen):
     scope: str = "channel"
     reconstruction: str = "centroid"
     entropy: str = "rans"
+    huffman_table: str = "packet"
 
     def make_quantizer(self) -> Quantizer:
         """Raises: UsageError: unknown name or a value out of range."""

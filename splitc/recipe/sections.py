@@ -173,6 +173,9 @@ class CodecSection(Section):
         None, description="how channels become pictures, for picture codecs"
     )
     entropy: Text = Field("rans", description="rans, range, mix, nrle, huffman, cohen, zstd, hevc")
+    huffman_table: Literal["packet", "calibration"] = Field(
+        "packet", description='entropy = "huffman": each packet\'s own code, or one fixed by calibration'
+    )
     hevc_qp: int | None = Field(None, ge=0, le=51, description='quantization parameter of entropy = "hevc"')
 
 

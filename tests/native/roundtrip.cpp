@@ -4,7 +4,10 @@
 #include <cstdlib>
 #include <vector>
 
+#include "cohen.hpp"
 #include "crc32c.hpp"
+#include "huffman.hpp"
+#include "nrle.hpp"
 #include "packing.hpp"
 #include "range_coder.hpp"
 #include "rans.hpp"
@@ -92,13 +95,43 @@ void check_range_and_packing(const ChunkShape& shape, unsigned bits) {
         [&](ByteSpan bytes, Span<Symbol> out) { splitc::unpack_bits<Symbol>(bytes, bits, out); });
 }
 
+template <typename Symbol>
+void check_nrle(const ChunkShape& shape, unsigned bits) {
+  const auto x = random_symbols<Symbol>(shape, bits);
+  check(x, splitc::nrle_encode<Symbol>({x.data(), x.size()}, bits),
+        [&](ByteSpan bytes, Span<Symbol> out) { splitc::nrle_decode<Symbol>(bytes, bits, out); });
+}
+
+/// Tables of equally long codes.
+std::vector<std::uint8_t> flat_huffman_tables(unsigned bits) {
+  std::vector<std::uint8_t> t = {'S', 'H', 'U', 'F', 1, static_cast<std::uint8_t>(bits)};
+  t.insert(t.end(), std::size_t{1} << bits, static_cast<std::uint8_t>(bits));
+  const std::uint32_t crc = splitc::crc32c({t.data(), t.size()});
+  for (int k = 0; k < 4; ++k) t.push_back(static_cast<std::uint8_t>(crc >> 8 * k));
+  return t;
+}
+
+void check_huffman_and_cohen(const ChunkShape& shape, unsigned bits) {
+  const auto x = random_symbols<std::uint8_t>(shape, bits);
+  const Span<const std::uint8_t> span{x.data(), x.size()};
+  const auto tables = flat_huffman_tables(bits);
+  const splitc::HuffmanModel model({tables.data(), tables.size()});
+  using Out = Span<std::uint8_t>;
+  check(x, model.encode(span), [&](ByteSpan bytes, Out out) { model.decode(bytes, out); });
+  check(x, splitc::huffman_encode(span, bits),
+        [&](ByteSpan bytes, Out out) { splitc::huffman_decode(bytes, bits, out); });
+  check(x, splitc::cohen_encode(span, bits), [&](ByteSpan bytes, Out out) { splitc::cohen_decode(bytes, bits, out); });
+}
+
 void check_tables(unsigned bits) {
-  const auto good = flat_tables(bits);
+  const auto good = flat_tables(bits), huffman = flat_huffman_tables(bits);
   for (int i = 0; i < 300; ++i) {
-    auto tables = good;
+    auto tables = i % 2 == 0 ? good : huffman;
     damage(tables);
+    const std::vector<std::uint8_t> exact(tables);
     try {
-      splitc::RansModel model({tables.data(), tables.size()});
+      if (i % 2 == 0) splitc::RansModel model({exact.data(), exact.size()});
+      else splitc::HuffmanModel model({exact.data(), exact.size()});
     } catch (const splitc::Error&) {
     }
   }
@@ -114,6 +147,9 @@ int main() {
     for (unsigned bits = 1; bits <= 16; ++bits, ++cases) {
       if (bits <= 8) check_rans(shape, bits);
       if (bits <= 8) check_range_and_packing<std::uint8_t>(shape, bits);
+      if (bits <= 8) check_huffman_and_cohen(shape, bits);
+      if (bits <= 8) check_nrle<std::uint8_t>(shape, bits);
+      check_nrle<std::uint16_t>(shape, bits);
       check_range_and_packing<std::uint16_t>(shape, bits);
     }
   for (unsigned bits = 1; bits <= 8; ++bits) check_tables(bits);

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reference import packet, range_coder, rans
+from reference import cohen, huffman, nrle, packet, range_coder, rans
 
 from splitc.codec.bitstream import StreamLayout, TensorLayout, read_packet, write_packet
 from splitc.codec.entropy import ENTROPY_CODERS
@@ -58,6 +58,47 @@ def test_range_bits_are_identical(shape: tuple[int, int, int], bits: int, seed: 
     assert range_coder.decode(bits, payload, *shape) == lists(x)
     decode = _core.range_decode_u8 if bits <= 8 else _core.range_decode_u16
     assert np.array_equal(decode(payload, bits, *shape), x)
+
+
+@settings(max_examples=80, deadline=None)
+@given(shape=SHAPES, bits=st.integers(1, 16), seed=st.integers(0, 2**32))
+def test_nrle_bits_are_identical(shape: tuple[int, int, int], bits: int, seed: int) -> None:
+    x = draw_symbols(shape, bits, seed)
+    payload = _core.nrle_encode(x, bits)
+    assert payload == nrle.encode(bits, x.ravel().tolist())
+    assert nrle.decode(bits, payload, x.size) == x.ravel().tolist()
+    decode = _core.nrle_decode_u8 if bits <= 8 else _core.nrle_decode_u16
+    assert np.array_equal(decode(payload, bits, *shape), x)
+
+
+@settings(max_examples=80, deadline=None)
+@given(shape=SHAPES, bits=st.integers(1, 8), seed=st.integers(0, 2**32))
+def test_huffman_bits_are_identical(shape: tuple[int, int, int], bits: int, seed: int) -> None:
+    x = draw_symbols(shape, bits, seed)
+    payload = _core.huffman_encode(x, bits)
+    assert payload == huffman.encode(bits, x.ravel().tolist())
+    assert huffman.decode(bits, payload, x.size) == x.ravel().tolist()
+    assert np.array_equal(_core.huffman_decode(payload, bits, *shape), x)
+    tables = ENTROPY_CODERS.make("huffman", {"huffman_table": "calibration"}).fit([x], bits)
+    fixed, lengths = _core.HuffmanModel(tables).encode(x), huffman.lengths_of_tables(tables)
+    assert fixed == huffman.encode(bits, x.ravel().tolist(), lengths)
+    assert huffman.decode(bits, fixed, x.size, lengths) == x.ravel().tolist()
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.one_of(st.integers(0, 5), st.integers(0, 2**40)), min_size=1, max_size=256))
+def test_huffman_lengths_are_the_reference_s(counts: list[int]) -> None:
+    assert list(_core.huffman_lengths(counts)) == huffman.code_lengths(counts)
+
+
+@settings(max_examples=80, deadline=None)
+@given(shape=SHAPES, bits=st.integers(1, 8), seed=st.integers(0, 2**32))
+def test_cohen_bits_are_identical(shape: tuple[int, int, int], bits: int, seed: int) -> None:
+    x = draw_symbols(shape, bits, seed)
+    payload = _core.cohen_encode(x, bits)
+    assert payload == cohen.encode(bits, x.ravel().tolist())
+    assert cohen.decode(bits, payload, x.size) == x.ravel().tolist()
+    assert np.array_equal(_core.cohen_decode(payload, bits, *shape), x)
 
 
 @settings(max_examples=60, deadline=None)

@@ -125,8 +125,8 @@ gop = 3
 device = "l5"
 """
     assert refusal(load, RecipeError, text, "codec.scop=tensor").splitlines() == [
-        "--set codec.scop: unknown key 'scop'. Did you mean 'scope'? Known: bits, entropy, gop, hevc_qp, profile, "
-        "quantizer, reconstruction, scope, temporal, tiling, transform.",
+        "--set codec.scop: unknown key 'scop'. Did you mean 'scope'? Known: bits, entropy, gop, hevc_qp, "
+        "huffman_table, profile, quantizer, reconstruction, scope, temporal, tiling, transform.",
         "r.toml:2  model.source: is required: model.source names an .onnx file or zoo:NAME.",
         "r.toml:3  model.sauce: unknown key 'sauce'. Did you mean 'source'? Known: dims, sha256, shapes, source, url.",
         "r.toml:5  data.calibation: unknown key 'calibation'. Did you mean 'calibration'? Known: calibration, classes, "

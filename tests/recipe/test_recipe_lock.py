@@ -62,6 +62,7 @@ scope = "channel"
 reconstruction = "centroid"
 temporal = "none"
 entropy = "rans"
+huffman_table = "packet"
 
 [weights.edge]
 precision = "fp32"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import zstandard
 
-from reference import range_coder, rans
+from reference import cohen, huffman, nrle, range_coder, rans
 
 
 @dataclass
@@ -131,6 +131,9 @@ def _tensor(planes: list[list[int]], shape: tuple[int, ...], axis: int) -> np.nd
 
 def decode(t: Tensor, payload: bytes, count: int, height: int, width: int, first: int) -> list[list[int]]:
     """Sections 6 to 8: one chunk."""
+    if t.entropy_id in (16, 17, 18):
+        flat = decode_flat(t, payload, count * height * width)
+        return [flat[p * height * width : (p + 1) * height * width] for p in range(count)]
     if t.entropy_id == 1:
         return rans.decode(rans.Tables.read(t.tables), payload, count, height, width, first)
     if t.entropy_id == 2:
@@ -138,3 +141,12 @@ def decode(t: Tensor, payload: bytes, count: int, height: int, width: int, first
     number = int.from_bytes(zstandard.ZstdDecompressor().decompress(payload), "little")
     size = height * width
     return [[number >> t.bits * (p * size + i) & ((1 << t.bits) - 1) for i in range(size)] for p in range(count)]
+
+
+def decode_flat(t: Tensor, payload: bytes, count: int) -> list[int]:
+    """Coders that do not look at planes."""
+    if t.entropy_id == 16:
+        return nrle.decode(t.bits, payload, count)
+    if t.entropy_id == 18:
+        return cohen.decode(t.bits, payload, count)
+    return huffman.decode(t.bits, payload, count, huffman.lengths_of_tables(t.tables) if t.tables else None)

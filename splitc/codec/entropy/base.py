@@ -76,7 +76,11 @@ class EntropyCoder(Component):
 
         Returns:
             Canonical tables (FORMAT.md, "Tables"); empty for a coder that needs none.
+
+        Raises:
+            CodecError: ``bits`` above ``max_bits``, or samples that cannot be learnt from.
         """
+        check_bits(self, bits)
         return b""
 
     def open(self, bits: int, channels: int, tables: bytes) -> ChunkCoder:
