@@ -75,8 +75,8 @@ class Registry(Generic[C]):
             return cls(**options)
         except ValidationError as error:
             first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise UsageError(f"{self.kind} {name!r}: {where}: {first['msg']}.") from error
+            where = "".join(f"{part}: " for part in first["loc"])
+            raise UsageError(f"{self.kind} {name!r}: {where}{first['msg'].removeprefix('Value error, ')}.") from error
 
 
 def nearest(word: str, known: Mapping[str, object] | list[str]) -> str:

@@ -7,16 +7,22 @@ from splitc.codec.entropy import ENTROPY_CODERS
 from splitc.codec.quantized import Quantized
 from splitc.codec.quantizers import MAX_GRAPH_BITS, QUANTIZERS, Quantizer, QuantParams
 from splitc.codec.spec import CodecSpec, FittedTensor
+from splitc.codec.stream import Decoder, Encoder
+from splitc.codec.temporal import TEMPORALS, Temporal
 
 __all__ = [
     "ENTROPY_CODERS",
     "MAX_GRAPH_BITS",
     "QUANTIZERS",
+    "TEMPORALS",
     "Codec",
     "CodecSpec",
+    "Decoder",
+    "Encoder",
     "FittedTensor",
     "QuantParams",
     "Quantized",
     "Quantizer",
+    "Temporal",
     "mean_packet_bytes",
 ]

@@ -153,6 +153,7 @@ def write_packet(
     sequence: int = 0,
     is_keyframe: bool = True,
     inline: bool = False,
+    reference: bytes = b"",
 ) -> bytes:
     """Code one packet.
 
@@ -163,6 +164,7 @@ def write_packet(
         sequence: Number of this packet in its stream.
         is_keyframe: It decodes without earlier packets.
         inline: Put the tensor table into the packet, so that it describes itself.
+        reference: The packet that this one is predicted from; empty for a keyframe.
 
     Raises:
         CodecError: The symbols do not fit the layout.
@@ -175,7 +177,7 @@ def write_packet(
         _check_symbols(index, tensor, array)
     header = _header_bytes(layout, symbols, sequence, (KEYFRAME if is_keyframe else 0) | (INLINE if inline else 0))
     header += _side_bytes(layout, symbols, side)
-    seed = _core.crc32c(header, _core.crc32c(layout.digest))
+    seed = _seed(layout, reference, header)
     chunks = [chunk for index in range(len(symbols)) for chunk in _coded_chunks(layout, symbols, index, seed)]
     sized = [varint(len(payload)) + checksum + payload for checksum, payload in chunks[:-1]]
     return b"".join([header, *sized, *chunks[-1]])
@@ -231,6 +233,12 @@ def _coded_chunks(
         yield struct.pack("<I", _checksum(seed, index, number, payload)), payload
 
 
+def _seed(layout: StreamLayout, reference: bytes, header: bytes) -> int:
+    """What every checksum of a packet starts from."""
+    before = struct.pack("<I", _core.crc32c(reference)) if reference else b""
+    return _core.crc32c(header, _core.crc32c(before, _core.crc32c(layout.digest)))
+
+
 def _checksum(seed: int, tensor: int, chunk: int, payload: bytes | memoryview) -> int:
     return _core.crc32c(payload, _core.crc32c(struct.pack("<BI", tensor, chunk), seed))
 
@@ -280,13 +288,16 @@ def _described_layout(tensor: TensorDescription, tables: Mapping[bytes, bytes]) 
     return TensorLayout(tensor.shape, tensor.bits, coder, tensor.channel_axis, tensor.quantizer, tensor.side_count)
 
 
-def read_packet(layout: StreamLayout, data: bytes, *, max_elements: int = DEFAULT_MAX_ELEMENTS) -> Packet:
+def read_packet(
+    layout: StreamLayout, data: bytes, *, max_elements: int = DEFAULT_MAX_ELEMENTS, reference: bytes = b""
+) -> Packet:
     """Decode one packet.
 
     Args:
         layout: What the packet must be of.
         data: The whole packet and nothing else.
         max_elements: Refuse a tensor with more elements than this before allocating it.
+        reference: The packet that this one is predicted from; empty for a keyframe.
 
     Raises:
         BitstreamError: The bytes are not a packet that ``write_packet`` made with this layout.
@@ -297,7 +308,7 @@ def read_packet(layout: StreamLayout, data: bytes, *, max_elements: int = DEFAUL
     shapes = [_read_shape(reader, index, tensor, max_elements) for index, tensor in enumerate(layout.tensors)]
     side = tuple(_read_side(reader, index, tensor, shapes[index]) for index, tensor in enumerate(layout.tensors))
     views = [PlaneView.of(shape, tensor.channel_axis) for shape, tensor in zip(shapes, layout.tensors, strict=True)]
-    seed = _core.crc32c(reader.read_so_far(), _core.crc32c(layout.digest))
+    seed = _seed(layout, reference, reader.read_so_far())
     payloads = _read_payloads(reader, views, seed)
     symbols = tuple(
         tensor_of(_decode_tensor(index, tensor, view, payloads[index]), shape, tensor.channel_axis)

@@ -1,4 +1,4 @@
-"""A fitted codec: features -> symbols -> one bitstream packet, and back."""
+"""A fitted codec: features -> symbols -> packets of the bitstream, and back."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from functools import cached_property
 
 import numpy as np
 
-from splitc.codec.bitstream import StreamLayout, TensorLayout, read_packet, write_packet
-from splitc.codec.planes import as_planes
+from splitc.codec.bitstream import StreamLayout, TensorLayout, write_packet
+from splitc.codec.fitting import fit_tensor
 from splitc.codec.quantized import Quantized
 from splitc.codec.spec import CodecSpec, FittedTensor, JsonObject
+from splitc.codec.stream import Decoder, Encoder
+from splitc.codec.temporal import Temporal
 from splitc.errors import BundleError, CodecError, UsageError
-from splitc.types import F32, Array, TensorSpec
+from splitc.types import F32, Array, Symbols, TensorSpec
 
 NO_PAIR = bytes(4)
 """Pair tag of packets that belong to no bundle."""
@@ -21,9 +23,15 @@ NO_PAIR = bytes(4)
 
 @dataclass(frozen=True)
 class Codec:
-    """``quantizer -> entropy coder``, fitted on calibration features and then fixed.
+    """``quantizer -> temporal predictor -> entropy coder``, fitted on calibration features and then fixed.
 
-    Encoder and decoder hold equal values of this class; the bundle's contract carries them to both ends.
+    Encoder and decoder hold equal values of this class; the bundle's contract carries them to both ends. The methods
+    here code one inference by itself; consecutive frames go through an :meth:`encoder` and a :meth:`decoder`.
+
+        spec = CodecSpec(quantizer="uniform", bits=4)
+        codec = Codec.fit(spec, [TensorSpec(name="x", dtype="float32", shape=("N", 64, 14, 14))], [calibration])
+        packet = codec.encode([x])          # bytes; x is float32 [1, 64, 14, 14]
+        restored = codec.decode(packet)     # [float32 [1, 64, 14, 14]]
 
     Attributes:
         spec: The names and numbers asked for.
@@ -36,31 +44,40 @@ class Codec:
     pair_tag: bytes = NO_PAIR
 
     @classmethod
-    def fit(cls, spec: CodecSpec, tensors: Sequence[TensorSpec], features: Sequence[F32]) -> Codec:
+    def fit(
+        cls,
+        spec: CodecSpec,
+        tensors: Sequence[TensorSpec],
+        features: Sequence[F32],
+        sequence_lengths: Sequence[int] | None = None,
+    ) -> Codec:
         """Fit quantizers, then entropy tables on the symbols they give.
 
         Args:
             spec: What to fit.
             tensors: The cut, in wire order; a batch dimension first.
             features: Calibration features of each, float32 ``[n, C, ...]``.
+            sequence_lengths: How many samples in a row are consecutive frames of one clip, clip by clip; their sum
+                is n. None: all samples are one clip. Matters only to a spec with prediction.
 
         Raises:
-            CodecError: Features that cannot be fitted, or a channel axis of unknown size.
+            CodecError: Features that cannot be fitted, a channel axis of unknown size, or no consecutive frames.
             UsageError: The spec asks for what no component gives.
         """
-        quantizer, coder = spec.make_quantizer(), spec.make_entropy()
-        fitted = []
-        for tensor, values in zip(tensors, features, strict=True):
-            if len(tensor.shape) > 1 and not isinstance(tensor.shape[1], int):
-                raise CodecError(f"cut value {tensor.name!r}: axis 1 has no fixed size; fix it in model.shapes.")
-            params = quantizer.fit(values)
-            symbols = quantizer.quantize(values, params, quantizer.side(values))
-            samples = [as_planes(symbols[i : i + 1]) for i in range(len(symbols))]
-            fitted.append(FittedTensor(tensor, quantizer, params, coder.fit(samples, spec.bits)))
+        spec.make_temporal()
+        lengths = [len(features[0])] if sequence_lengths is None else list(sequence_lengths)
+        if any(sum(lengths) != len(values) for values in features):
+            raise CodecError(f"sequence_lengths sum to {sum(lengths)}, the features are {len(features[0])} samples.")
+        fitted = [fit_tensor(spec, tensor, x, lengths) for tensor, x in zip(tensors, features, strict=True)]
         return cls(spec, tuple(fitted))
+
+    # -- one inference by itself -----------------------------------------------------------------------------------
 
     def quantize(self, features: Sequence[F32]) -> Quantized:
         """Features to symbols and side values, one array a cut tensor.
+
+        Args:
+            features: float32 ``[n, C, ...]`` each.
 
         Raises:
             CodecError: NaN, or shapes that are not the cut's.
@@ -70,9 +87,88 @@ class Codec:
         return Quantized(tuple(t.quantizer.quantize(x, t.params, s) for t, x, s in every), side)
 
     def dequantize(self, quantized: Quantized) -> list[F32]:
-        """Symbols to reconstructed float32 features."""
+        """Symbols to reconstructed float32 features of the same shapes."""
         every = zip(self.tensors, quantized.symbols, quantized.side, strict=True)
         return [t.quantizer.dequantize(q, t.params, s) for t, q, s in every]
+
+    def encode_symbols(self, quantized: Quantized, *, sequence: int = 0) -> bytes:
+        """Symbols to one keyframe packet, header included (FORMAT.md section 2).
+
+        Args:
+            quantized: Of :meth:`quantize`, or of a graph that quantizes.
+            sequence: Number of the packet in its stream.
+
+        Raises:
+            CodecError: Shapes or values that do not fit the codec.
+        """
+        return write_packet(self.layout, quantized.symbols, quantized.side, sequence=sequence)
+
+    def decode_symbols(self, packet: bytes) -> Quantized:
+        """One keyframe packet to symbols and side values.
+
+        Raises:
+            BitstreamError: Damaged, another pair's, or predicted from another packet.
+        """
+        return self.decoder().decode_symbols(packet)
+
+    def encode(self, features: Sequence[F32], *, sequence: int = 0) -> bytes:
+        """Features to one keyframe packet: :meth:`quantize`, then :meth:`encode_symbols`.
+
+        Args:
+            features: One array a cut tensor, float32 ``[n, C, ...]``.
+            sequence: Number of the packet in its stream.
+
+        Raises:
+            CodecError: NaN, or shapes that are not the cut's.
+        """
+        return self.encode_symbols(self.quantize(features), sequence=sequence)
+
+    def decode(self, packet: bytes) -> list[F32]:
+        """One keyframe packet to reconstructed features: :meth:`decode_symbols`, then :meth:`dequantize`.
+
+        Raises:
+            BitstreamError: Damaged, another pair's, or predicted from another packet.
+        """
+        return self.dequantize(self.decode_symbols(packet))
+
+    # -- streams ---------------------------------------------------------------------------------------------------
+
+    def encoder(self) -> Encoder:
+        """The sending end of a new stream of consecutive frames."""
+        return Encoder(self)
+
+    def decoder(self) -> Decoder:
+        """The receiving end of a new stream."""
+        return Decoder(self)
+
+    @cached_property
+    def temporal(self) -> Temporal:
+        """What frames are predicted by."""
+        return self.spec.make_temporal()
+
+    def quantize_after(self, features: Sequence[F32], previous: Sequence[Symbols]) -> Quantized:
+        """As :meth:`quantize`, for a frame that is predicted from the symbols ``previous``."""
+        every = zip(self.tensors, features, previous, strict=True)
+        symbols = tuple(self.temporal.choose(x, before, t) for t, x, before in every)
+        return Quantized(symbols, tuple(t.quantizer.side(x) for t, x in zip(self.tensors, features, strict=True)))
+
+    def residual(self, quantized: Quantized, previous: Sequence[Symbols]) -> Quantized:
+        """Symbols of a predicted frame to residual symbols; side values stay.
+
+        Raises:
+            CodecError: Symbols that the prediction cannot say.
+        """
+        every = zip(self.tensors, quantized.symbols, previous, strict=True)
+        symbols = tuple(self.temporal.residual(q, before, t.count) for t, q, before in every)
+        return Quantized(symbols, quantized.side)
+
+    def restore(self, residual: Quantized, previous: Sequence[Symbols]) -> Quantized:
+        """Invert :meth:`residual`."""
+        every = zip(self.tensors, residual.symbols, previous, strict=True)
+        symbols = tuple(self.temporal.restore(r, before, t.count) for t, r, before in every)
+        return Quantized(symbols, residual.side)
+
+    # -- graphs and contracts --------------------------------------------------------------------------------------
 
     def quantized_from_wires(self, wires: Sequence[Array]) -> Quantized:
         """Outputs of a head that quantizes: symbols of every tensor, then side values of those that have any."""
@@ -86,37 +182,14 @@ class Codec:
         """Inputs of a tail that dequantizes; invert :meth:`quantized_from_wires`."""
         return [*quantized.symbols, *(side for side in quantized.side if side.shape[1])]
 
-    def encode_symbols(self, quantized: Quantized, *, sequence: int = 0) -> bytes:
-        """Symbols to one packet, header included (FORMAT.md).
-
-        Raises:
-            CodecError: Shapes or values that do not fit the codec.
-        """
-        return write_packet(self._layout, quantized.symbols, quantized.side, sequence=sequence)
-
-    def decode_symbols(self, packet: bytes) -> Quantized:
-        """One packet to symbols and side values.
-
-        Raises:
-            BitstreamError: Damaged, or another pair's.
-        """
-        read = read_packet(self._layout, packet)
-        return Quantized(read.symbols, read.side)
-
-    def encode(self, features: Sequence[F32], *, sequence: int = 0) -> bytes:
-        """Features to one packet: :meth:`quantize`, then :meth:`encode_symbols`."""
-        return self.encode_symbols(self.quantize(features), sequence=sequence)
-
-    def decode(self, packet: bytes) -> list[F32]:
-        """One packet to reconstructed features: :meth:`decode_symbols`, then :meth:`dequantize`."""
-        return self.dequantize(self.decode_symbols(packet))
-
     def with_entropy(self, name: str) -> Codec:
         """The same symbols coded by an untrained coder, for comparing rates."""
         spec = self.spec.model_copy(update={"entropy": name})
         if spec.make_entropy().is_trained:
             raise UsageError(f"entropy coder {name!r} needs tables; fit a codec with it.")
-        return Codec(spec, tuple(replace(tensor, tables=b"") for tensor in self.tensors), self.pair_tag)
+        return Codec(
+            spec, tuple(replace(tensor, tables=b"", predicted_tables=b"") for tensor in self.tensors), self.pair_tag
+        )
 
     def to_json(self) -> JsonObject:
         """All but the pair tag, which follows from the contract that this goes into."""
@@ -133,33 +206,46 @@ class Codec:
             spec = CodecSpec(**data["spec"])
             quantizer = spec.make_quantizer()
             codec = cls(spec, tuple(FittedTensor.from_json(one, quantizer) for one in data["tensors"]), pair_tag)
-            _ = codec._layout  # opens the coders, which check their tables
+            _ = codec.layout  # opens the coders, which check their tables
+            _ = codec.temporal.period == 1 or codec.predicted_layout
         except (KeyError, TypeError, ValueError, UsageError, CodecError) as error:
             raise BundleError(f"contract: the codec is not one of this version ({error}).") from error
         return codec
 
     @cached_property
-    def _layout(self) -> StreamLayout:
+    def layout(self) -> StreamLayout:
+        """What keyframe packets look like."""
+        return self._layout_of([(tensor.tables, tensor.quantizer_field) for tensor in self.tensors])
+
+    @cached_property
+    def predicted_layout(self) -> StreamLayout:
+        """What predicted packets look like."""
+        mark = bytes([self.temporal.wire_id])
+        return self._layout_of([(tensor.predicted_tables, tensor.quantizer_field + mark) for tensor in self.tensors])
+
+    def _layout_of(self, parts: Sequence[tuple[bytes, bytes]]) -> StreamLayout:
+        """Layout from (tables, quantizer field) of every tensor."""
         coder = self.spec.make_entropy()
         tensors = (
             TensorLayout(
                 shape=tuple(size if isinstance(size, int) else None for size in tensor.spec.shape),
                 bits=self.spec.bits,
-                coder=coder.open(self.spec.bits, tensor.channels, tensor.tables),
-                quantizer=tensor.quantizer_field,
+                coder=coder.open(self.spec.bits, tensor.channels, tables),
+                quantizer=quantizer,
                 side_count=tensor.quantizer.side_count,
             )
-            for tensor in self.tensors
+            for tensor, (tables, quantizer) in zip(self.tensors, parts, strict=True)
         )
         return StreamLayout(tensors=tuple(tensors), pair_tag=self.pair_tag)
 
 
 def mean_packet_bytes(codec: Codec, samples: Sequence[F32]) -> float:
-    """Mean size of real packets, header included.
+    """Mean size of real packets of one stream, header included.
 
     Args:
         codec: A fitted codec.
-        samples: Features of each cut tensor, float32 ``[n, C, ...]``, that the codec was not fitted on.
+        samples: Features of each cut tensor, float32 ``[n, C, ...]``, that the codec was not fitted on; consecutive
+            frames where the codec predicts.
     """
-    count = len(samples[0])
-    return float(np.mean([len(codec.encode([x[i : i + 1] for x in samples])) for i in range(count)]))
+    stream = codec.encoder()
+    return float(np.mean([len(stream.encode([x[i : i + 1] for x in samples])) for i in range(len(samples[0]))]))

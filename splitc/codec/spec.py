@@ -13,9 +13,10 @@ import numpy as np
 from splitc.codec.entropy import ENTROPY_CODERS
 from splitc.codec.entropy.base import EntropyCoder
 from splitc.codec.quantizers import QUANTIZERS, Quantizer, QuantParams
+from splitc.codec.temporal import TEMPORALS, Temporal
 from splitc.errors import BundleError, UsageError
 from splitc.registry import Component, Registry
-from splitc.types import F32, Array, Frozen, TensorSpec
+from splitc.types import F32, Array, Frozen, Symbols, TensorSpec
 
 JsonObject = dict[str, Any]
 C = TypeVar("C", bound=Component)
@@ -34,6 +35,12 @@ class CodecSpec(Frozen):
     reconstruction: str = "centroid"
     entropy: str = "rans"
     huffman_table: str = "packet"
+    levels: int | None = None
+    percentile: float = 99.9
+    temporal: str = "none"
+    gop: int = 15
+    temporal_rounding: float = 0.4
+    ifmdc_mode: str = "corrected"
 
     def make_quantizer(self) -> Quantizer:
         """Raises: UsageError: unknown name or a value out of range."""
@@ -46,6 +53,12 @@ class CodecSpec(Frozen):
             raise UsageError(f"entropy coder {self.entropy!r} takes at most {coder.max_bits} bits, got {self.bits}.")
         return coder
 
+    def make_temporal(self) -> Temporal:
+        """Raises: UsageError: unknown name, a value out of range, or a quantizer that cannot be predicted so."""
+        temporal = self._make(TEMPORALS, self.temporal)
+        temporal.check(self.make_quantizer())
+        return temporal
+
     def _make(self, registry: Registry[C], name: str) -> C:
         """The component ``name`` with those of its options that are keys here too."""
         mine = type(self).model_fields
@@ -55,12 +68,29 @@ class CodecSpec(Frozen):
 
 @dataclass(frozen=True)
 class FittedTensor:
-    """One cut tensor: what it is, and the quantizer and tables fitted on it."""
+    """One cut tensor: what it is, and the quantizer and tables fitted on it.
+
+    ``tables`` are of keyframes; ``predicted_tables`` of residual symbols, empty where there is no prediction.
+    """
 
     spec: TensorSpec
     quantizer: Quantizer
     params: QuantParams
     tables: bytes
+    predicted_tables: bytes = b""
+
+    @property
+    def count(self) -> int:
+        """Number of symbols: 0 .. count - 1."""
+        return self.quantizer.count
+
+    def quantize(self, x: F32) -> Symbols:
+        """Symbols of features ``[n, C, ...]`` by themselves.
+
+        Raises:
+            CodecError: NaN in ``x``, or channels that do not fit.
+        """
+        return self.quantizer.quantize(x, self.params, self.quantizer.side(x))
 
     @property
     def rank(self) -> int:
@@ -86,8 +116,12 @@ class FittedTensor:
     def to_json(self) -> JsonObject:
         """Everything but the quantizer's options, which the codec holds once."""
         arrays = {name: _pack(getattr(self.params, name)) for name in PARAMETERS}
-        tables = base64.b64encode(self.tables).decode()
-        return {"tensor": self.spec.model_dump(mode="json"), "quant_params": arrays, "entropy_tables": tables}
+        return {
+            "tensor": self.spec.model_dump(mode="json"),
+            "quant_params": arrays,
+            "entropy_tables": base64.b64encode(self.tables).decode(),
+            "predicted_tables": base64.b64encode(self.predicted_tables).decode(),
+        }
 
     @classmethod
     def from_json(cls, data: JsonObject, quantizer: Quantizer) -> FittedTensor:
@@ -95,7 +129,8 @@ class FittedTensor:
         try:
             spec = TensorSpec(**data["tensor"])
             params = QuantParams(**{name: _unpack(data["quant_params"][name]) for name in PARAMETERS})
-            fitted = cls(spec, quantizer, params, base64.b64decode(data["entropy_tables"], validate=True))
+            tables = [base64.b64decode(data[name], validate=True) for name in ("entropy_tables", "predicted_tables")]
+            fitted = cls(spec, quantizer, params, *tables)
             fitted._check()
         except (KeyError, TypeError, ValueError, AttributeError, binascii.Error) as error:
             raise BundleError(f"contract: a tensor of the codec is not well-formed ({error}).") from error

@@ -1,0 +1,55 @@
+"""Learn a codec from calibration features: quantizers first, then entropy tables on the symbols that streams hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from splitc.codec.planes import as_planes
+from splitc.codec.spec import CodecSpec, FittedTensor
+from splitc.errors import CodecError
+from splitc.types import F32, Symbols, TensorSpec
+
+
+def fit_tensor(spec: CodecSpec, tensor: TensorSpec, values: F32, sequence_lengths: Sequence[int]) -> FittedTensor:
+    """One cut tensor.
+
+    Args:
+        spec: What to fit.
+        tensor: Name, type and shape, a batch dimension first.
+        values: Its calibration features, float32 ``[n, C, ...]``.
+        sequence_lengths: How many samples in a row are consecutive frames; their sum is n.
+
+    Raises:
+        CodecError: Features that cannot be fitted, or a channel axis of unknown size.
+    """
+    if len(tensor.shape) > 1 and not isinstance(tensor.shape[1], int):
+        raise CodecError(f"cut value {tensor.name!r}: axis 1 has no fixed size; fix it in model.shapes.")
+    quantizer, coder = spec.make_quantizer(), spec.make_entropy()
+    params = quantizer.fit(values)
+    fitted = FittedTensor(tensor, quantizer, params, tables=b"")
+    symbols = fitted.quantize(values)
+    fitted = replace(fitted, tables=coder.fit([as_planes(symbols[i : i + 1]) for i in range(len(symbols))], spec.bits))
+    if spec.make_temporal().period == 1 or not coder.is_trained:
+        return fitted
+    residuals = [as_planes(one) for one in _residuals(spec, fitted, values, sequence_lengths)]
+    if not residuals:
+        raise CodecError(f"temporal {spec.temporal!r} is fitted on consecutive frames, and no two samples are.")
+    return replace(fitted, predicted_tables=coder.fit(residuals, spec.bits))
+
+
+def _residuals(
+    spec: CodecSpec, fitted: FittedTensor, values: F32, sequence_lengths: Sequence[int]
+) -> Iterator[Symbols]:
+    """Residual symbols ``[1, C, ...]`` of every predicted frame, with a keyframe wherever a stream would have one."""
+    temporal, start = spec.make_temporal(), 0
+    for length in sequence_lengths:
+        for index in range(length):
+            x = values[start + index : start + index + 1]
+            if index % temporal.period == 0:
+                previous = fitted.quantize(x)
+                continue
+            symbols = temporal.choose(x, previous, fitted)
+            yield temporal.residual(symbols, previous, fitted.count)
+            previous = symbols
+        start += length

@@ -1,0 +1,189 @@
+"""Streams: consecutive frames as packets, each keyframe or predicted from the packet before (FORMAT.md section 11).
+
+    Encoder: features ─► symbols ─► residual symbols ─► packet ═══► Decoder: residual symbols ─► symbols ─► features
+                            └── previous                                                            └── previous
+
+What a stream remembers is the symbols of its last frame and that packet; both ends forget at every keyframe.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from splitc.codec.bitstream import MAX_SEQUENCE, read_header, read_packet, write_packet
+from splitc.codec.quantized import Quantized
+from splitc.codec.temporal.base import refuse_above
+from splitc.errors import BitstreamError
+from splitc.types import F32, Symbols
+
+if TYPE_CHECKING:
+    from splitc.codec.codec import Codec
+
+
+class Frame(NamedTuple):
+    """The last frame of a stream, the same at both ends."""
+
+    symbols: tuple[Symbols, ...]
+    sequence: int
+    packet: bytes
+
+
+class Encoder:
+    """The sending end of one stream: make it with :meth:`Codec.encoder`; not for several threads at once.
+
+    A frame is a keyframe when it is the first, when ``gop`` frames have passed since the last one, when it was asked
+    for, when sizes change, and when prediction does not pay: a predicted packet that is no smaller than the last
+    keyframe is measured against a keyframe of the same frame, and the smaller one is sent (a scene change).
+    """
+
+    def __init__(self, codec: Codec) -> None:
+        self._codec = codec
+        self._last: Frame | None = None
+        self._since_keyframe = 0
+        self._keyframe_bytes = 0
+
+    def force_keyframe(self) -> None:
+        """Make the next packet a keyframe, as a receiver that lost one asks for."""
+        self._since_keyframe = self._codec.temporal.period
+
+    def quantize(self, features: Sequence[F32]) -> Quantized:
+        """Symbols of the next frame; changes nothing. :meth:`encode_symbols` takes them.
+
+        Args:
+            features: One array a cut tensor, float32 ``[n, C, ...]``.
+
+        Raises:
+            CodecError: NaN, or shapes that are not the cut's.
+        """
+        last = self._reference([x.shape for x in features])
+        return self._codec.quantize(features) if last is None else self._codec.quantize_after(features, last.symbols)
+
+    def encode(self, features: Sequence[F32]) -> bytes:
+        """The next frame's features to its packet: :meth:`quantize`, then :meth:`encode_symbols`.
+
+        Raises:
+            CodecError: NaN, or shapes that are not the cut's.
+        """
+        return self.encode_symbols(self.quantize(features))
+
+    def encode_symbols(self, quantized: Quantized) -> bytes:
+        """The next frame's symbols to its packet.
+
+        Args:
+            quantized: Of :meth:`quantize` on this stream; where ``temporal`` is "none" or "difference", of any
+                quantizer that gives the codec's symbols, such as the one in a bundle's graph.
+
+        Raises:
+            CodecError: Shapes or values that do not fit the codec.
+        """
+        last = self._reference([symbols.shape for symbols in quantized.symbols])
+        packet = b"" if last is None else self._predicted(quantized, last)
+        if not packet or len(packet) >= self._keyframe_bytes:
+            keyframe = self._codec.encode_symbols(quantized, sequence=self._sequence)
+            if not packet or len(keyframe) <= len(packet):
+                packet, self._since_keyframe, self._keyframe_bytes = keyframe, 0, len(keyframe)
+        self._since_keyframe += 1
+        self._last = Frame(quantized.symbols, self._sequence, packet)
+        return packet
+
+    @property
+    def state_digest(self) -> str:
+        """SHA-256 of what the stream remembers, in hexadecimal; equal at both ends after every packet."""
+        return _digest(self._last)
+
+    @property
+    def _sequence(self) -> int:
+        """Of the next packet."""
+        return 0 if self._last is None else (self._last.sequence + 1) & MAX_SEQUENCE
+
+    def _reference(self, shapes: Sequence[tuple[int, ...]]) -> Frame | None:
+        """The frame that the next one is predicted from; None where it must be a keyframe."""
+        if self._last is None or self._since_keyframe >= self._codec.temporal.period:
+            return None
+        return self._last if [s.shape for s in self._last.symbols] == list(shapes) else None
+
+    def _predicted(self, quantized: Quantized, last: Frame) -> bytes:
+        residual = self._codec.residual(quantized, last.symbols)
+        return write_packet(
+            self._codec.predicted_layout,
+            residual.symbols,
+            residual.side,
+            sequence=self._sequence,
+            is_keyframe=False,
+            reference=last.packet,
+        )
+
+
+class Decoder:
+    """The receiving end of one stream: make it with :meth:`Codec.decoder`; not for several threads at once.
+
+    A packet that is refused changes nothing: the right one may still come.
+    """
+
+    def __init__(self, codec: Codec) -> None:
+        self._codec = codec
+        self._last: Frame | None = None
+
+    def decode(self, packet: bytes) -> list[F32]:
+        """The next packet to reconstructed features: :meth:`decode_symbols`, then ``Codec.dequantize``.
+
+        Raises:
+            BitstreamError: As of :meth:`decode_symbols`.
+        """
+        return self._codec.dequantize(self.decode_symbols(packet))
+
+    def decode_symbols(self, packet: bytes) -> Quantized:
+        """The next packet to the frame's symbols and side values.
+
+        Raises:
+            BitstreamError: Damaged, another pair's, or predicted from a packet that this stream has not decoded last;
+                the message then says to ask for a keyframe.
+        """
+        header = read_header(packet)
+        last = None if header.is_keyframe else self._predecessor(header.sequence)
+        decoded = self._keyframe(packet) if last is None else self._predicted(packet, last)
+        self._last = Frame(decoded.symbols, header.sequence, packet)
+        return decoded
+
+    @property
+    def state_digest(self) -> str:
+        """SHA-256 of what the stream remembers, in hexadecimal; equal at both ends after every packet."""
+        return _digest(self._last)
+
+    def _predecessor(self, sequence: int) -> Frame:
+        wanted = (sequence - 1) & MAX_SEQUENCE
+        if self._last is None or self._last.sequence != wanted:
+            have = "no packet" if self._last is None else f"packet {self._last.sequence}"
+            raise BitstreamError(
+                f"bitstream: packet {sequence} is predicted from packet {wanted}, and {have} was decoded last; "
+                "ask the sender for a keyframe."
+            )
+        return self._last
+
+    def _keyframe(self, packet: bytes) -> Quantized:
+        read = read_packet(self._codec.layout, packet)
+        self._check_alphabet(read.symbols)
+        return Quantized(read.symbols, read.side)
+
+    def _predicted(self, packet: bytes, last: Frame) -> Quantized:
+        read = read_packet(self._codec.predicted_layout, packet, reference=last.packet)
+        if [s.shape for s in read.symbols] != [s.shape for s in last.symbols]:
+            raise BitstreamError(
+                "bitstream: the packet's sizes are not those of the frame it is predicted from; "
+                "ask the sender for a keyframe."
+            )
+        self._check_alphabet(read.symbols)
+        return self._codec.restore(Quantized(read.symbols, read.side), last.symbols)
+
+    def _check_alphabet(self, symbols: Sequence[Symbols]) -> None:
+        for tensor, array in zip(self._codec.tensors, symbols, strict=True):
+            refuse_above(array, tensor.count, "symbol")
+
+
+def _digest(last: Frame | None) -> str:
+    digest = hashlib.sha256()
+    for symbols in last.symbols if last else ():
+        digest.update(repr((symbols.shape, symbols.dtype.str)).encode() + symbols.tobytes())
+    return digest.hexdigest()

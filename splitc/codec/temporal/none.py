@@ -1,0 +1,14 @@
+"""No prediction: every frame is a keyframe."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from splitc.codec.temporal.base import Temporal
+
+
+class NoPrediction(Temporal):
+    """Every packet decodes by itself; for pictures that have nothing to do with each other, and for lossy links."""
+
+    name: ClassVar[str] = "none"
+    wire_id: ClassVar[int] = 0
