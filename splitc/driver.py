@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,10 +17,18 @@ import numpy as np
 
 from splitc import __version__, bundle, evaluate, graph, passes, plan, report, zoo
 from splitc.backends import BACKENDS, EngineRecord, Side, Target
-from splitc.codec import ENTROPY_CODERS, MAX_GRAPH_BITS, QUANTIZERS, Codec, CodecSpec, mean_packet_bytes
+from splitc.codec import (
+    ENTROPY_CODERS,
+    MAX_GRAPH_BITS,
+    PROFILES,
+    QUANTIZERS,
+    Codec,
+    CodecSpec,
+    mean_packet_bytes,
+)
 from splitc.device import Device, Link, device_names, load_device
 from splitc.errors import CapabilityError, CheckFailed, RecipeError, UsageError
-from splitc.recipe import Recipe, TargetSection, hold_out, lock_toml
+from splitc.recipe import Recipe, TargetSection, hold_out, hold_out_end, lock_toml
 from splitc.recipe import load_recipe as read_recipe
 from splitc.runtime import Reader, Sample, find_files, read_classes, read_labels
 from splitc.types import F32, Preprocess, TensorSpec
@@ -120,6 +129,7 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = (), base: Path | No
         entropy_coders=list(ENTROPY_CODERS),
         backends=list(BACKENDS),
         devices=device_names(),
+        profiles={name: spec.model_dump(exclude_defaults=True) for name, spec in PROFILES.items()},
     )
 
 
@@ -179,6 +189,7 @@ def find_inputs(recipe: Recipe, *, locked: bool = False) -> Inputs:
     )
     for side in (target.edge, target.cloud):
         BACKENDS.make(side.backend, {})
+    _check_codec(recipe)
     calibration, verification = data_files(recipe)
     labels = read_labels(recipe.resolve(data.labels)) if data.labels else {}
     source = _load_source(recipe)
@@ -186,13 +197,13 @@ def find_inputs(recipe: Recipe, *, locked: bool = False) -> Inputs:
     reader = Reader(source.inputs, _preprocess(recipe), data.crops)
     digest = _files_sha256([*calibration, *verification])
     _check_pins(recipe, source.sha256, digest, locked=locked)
-    model = _prepare(source, in_graph=recipe.codec.bits <= MAX_GRAPH_BITS)
+    model = _prepare(source, in_graph=_in_graph(codec_spec(recipe)))
     samples = list(reader.samples(calibration))
     return Inputs(recipe, source, model, reader, samples, verification, digest, labels, _classes(recipe), places)
 
 
 def data_files(recipe: Recipe) -> tuple[list[Path], list[Path]]:
-    """Files to calibrate on and others to verify on.
+    """Files to calibrate on and others to verify on; in order, where the codec predicts from frame to frame.
 
     Raises:
         RecipeError: None to calibrate on, or a file in both.
@@ -203,7 +214,7 @@ def data_files(recipe: Recipe) -> tuple[list[Path], list[Path]]:
         raise RecipeError("data.calibration: names no files; a codec is fitted on real samples, never on random ones.")
     calibration = find_files(data.calibration, recipe.base)
     if not data.verification:
-        return hold_out(calibration)
+        return hold_out_end(calibration) if _predicts(recipe) else hold_out(calibration)
     verification = find_files(data.verification, recipe.base)
     both = {file.resolve() for file in calibration} & {file.resolve() for file in verification}
     if both:
@@ -217,18 +228,32 @@ def choose(inputs: Inputs, step: Callable[[], None] = lambda: None) -> plan.Plan
     Raises:
         CutError: What was asked for is no cut, or nothing satisfies the constraints.
     """
-    stride = max(1, len(inputs.calibration) // PLAN_SAMPLES)
-    some = inputs.calibration[::stride][:PLAN_SAMPLES]
+    fit_on, measure_on = _plan_samples(inputs)
     spec = codec_spec(inputs.recipe)
 
     def measure(cut: graph.CandidateCut) -> float:
         halves = graph.split(inputs.model, cut.names)
-        arrays = features(halves, some)
+        fitted = Codec.fit(spec, halves.cut, features(halves, fit_on), sequence_lengths(fit_on))
         step()
-        fitted = Codec.fit(spec, halves.cut, [array[::2] for array in arrays])
-        return mean_packet_bytes(fitted, [array[1::2] if len(array) > 1 else array for array in arrays])
+        return mean_packet_bytes(fitted, features(halves, measure_on))
 
     return plan.search(inputs.model, inputs.recipe.split, inputs.recipe.codec, inputs.places, measure)
+
+
+def _plan_samples(inputs: Inputs) -> tuple[list[Sample], list[Sample]]:
+    """Calibration samples that fit a candidate's codec, and others that are coded."""
+    every = inputs.calibration
+    if _predicts(inputs.recipe):
+        some = every[:PLAN_SAMPLES]
+        half = max(2, len(some) // 2)
+        return some[:half], some[half:] or some
+    some = every[:: max(1, len(every) // PLAN_SAMPLES)][:PLAN_SAMPLES]
+    return some[::2], some[1::2] or some
+
+
+def sequence_lengths(samples: Sequence[Sample]) -> list[int]:
+    """How many samples in a row are consecutive frames, clip by clip."""
+    return [len(list(clip)) for _, clip in groupby(samples, key=lambda sample: sample.clip)]
 
 
 def features(halves: graph.Halves, samples: Sequence[Sample], step: Callable[[], None] = lambda: None) -> list[F32]:
@@ -255,16 +280,9 @@ def features(halves: graph.Halves, samples: Sequence[Sample], step: Callable[[],
 
 
 def codec_spec(recipe: Recipe) -> CodecSpec:
-    """The recipe's [codec] as the codec room takes it."""
-    asked = recipe.codec
-    return CodecSpec(
-        quantizer=asked.quantizer,
-        bits=asked.bits,
-        scope=asked.scope,
-        reconstruction=asked.reconstruction,
-        entropy=asked.entropy,
-        huffman_table=asked.huffman_table,
-    )
+    """The recipe's [codec] as the codec room takes it: keys have the same names."""
+    asked = {key: getattr(recipe.codec, key) for key in CodecSpec.model_fields}
+    return CodecSpec(**{key: value for key, value in asked.items() if value is not None})
 
 
 def write_pair(folder: Path, inputs: Inputs, halves: graph.Halves, codec: Codec) -> Pair:
@@ -274,7 +292,7 @@ def write_pair(folder: Path, inputs: Inputs, halves: graph.Halves, codec: Codec)
         CapabilityError: The model's opset is too old for the codec's operators.
     """
     head, tail, wire, where = halves.head, halves.tail, halves.cut, "host"
-    if codec.spec.bits <= MAX_GRAPH_BITS:
+    if _in_graph(codec.spec):
         head = passes.InsertQuantizers(codec.tensors)(halves.head).model
         tail = passes.InsertDequantizers(codec.tensors)(halves.tail).model
         wire = tuple(TensorSpec(name=passes.symbols_name(s.name), dtype="uint8", shape=s.shape) for s in halves.cut)
@@ -381,7 +399,26 @@ def tool_versions() -> dict[str, str]:
 
 
 def _fit(inputs: Inputs, halves: graph.Halves, step: Callable[[], None]) -> Codec:
-    return Codec.fit(codec_spec(inputs.recipe), halves.cut, features(halves, inputs.calibration, step))
+    samples = inputs.calibration
+    return Codec.fit(codec_spec(inputs.recipe), halves.cut, features(halves, samples, step), sequence_lengths(samples))
+
+
+def _in_graph(spec: CodecSpec) -> bool:
+    """Whether quantizers stand in the graphs: their symbols fit UINT8 and depend on no other frame."""
+    return spec.bits <= MAX_GRAPH_BITS and spec.make_temporal().is_open_loop
+
+
+def _predicts(recipe: Recipe) -> bool:
+    return recipe.codec.temporal != "none"
+
+
+def _check_codec(recipe: Recipe) -> None:
+    """Construct every component."""
+    spec = codec_spec(recipe)
+    spec.make_entropy()
+    spec.make_temporal()
+    if _predicts(recipe) and recipe.data.crops > 1:
+        raise RecipeError("data.crops: crops are no consecutive frames, which codec.temporal predicts; leave it out.")
 
 
 def _load_source(recipe: Recipe) -> graph.Model:

@@ -19,7 +19,8 @@ class Contract(Frozen):
     """The agreement between edge and cloud.
 
     ``codec`` is the fitted codec as JSON (``Codec.to_json``). ``quantized_in`` says where features become symbols:
-    inside the two graphs, or on the host (above 8 bits, which a UINT8 wire cannot carry).
+    inside the two graphs, or on the host: above 8 bits, which a UINT8 wire cannot carry, and where a symbol depends on
+    the frame before.
     """
 
     contract_schema: Literal[1] = 1

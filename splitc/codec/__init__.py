@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from splitc.codec.codec import Codec, mean_packet_bytes
 from splitc.codec.entropy import ENTROPY_CODERS
+from splitc.codec.profiles import PROFILES
 from splitc.codec.quantized import Quantized
 from splitc.codec.quantizers import MAX_GRAPH_BITS, QUANTIZERS, Quantizer, QuantParams
 from splitc.codec.spec import CodecSpec, FittedTensor
@@ -13,6 +14,7 @@ from splitc.codec.temporal import TEMPORALS, Temporal
 __all__ = [
     "ENTROPY_CODERS",
     "MAX_GRAPH_BITS",
+    "PROFILES",
     "QUANTIZERS",
     "TEMPORALS",
     "Codec",

@@ -26,6 +26,7 @@ def examples(paths: Paths, reader: Reader, files: Sequence[Path]) -> list[dict[s
     found = []
     for file, sample in zip(pictures, replace(reader, regions=1).samples(pictures), strict=True):
         before = describe(dict(paths.full(sample.feeds)), contract)
+        paths.edge.force_keyframe()
         packet = paths.edge.encode(paths.edge.symbols(sample.feeds))
         after = describe(paths.cloud.answer(paths.cloud.decode(packet)), contract)
         found.append(

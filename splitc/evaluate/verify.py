@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
-from splitc.codec import Codec, Quantized
+from splitc.codec import Encoder, Quantized
 from splitc.errors import CapabilityError, CheckFailed, UsageError
 from splitc.evaluate.metrics import Agreement, compare
 from splitc.evaluate.paths import Paths
@@ -100,10 +100,13 @@ def verify(
         CheckFailed: Decoded symbols are not the encoded ones, which nothing may excuse; or an answer is not finite.
         UsageError: No samples.
     """
-    tally = _Tally()
-    baseline = paths.edge.codec.with_entropy(BASELINE)
-    for sequence, sample in enumerate(samples):
-        _run_sample(paths, sample, sequence, tally, baseline)
+    tally, clip = _Tally(), None
+    baseline = paths.edge.codec.with_entropy(BASELINE).encoder()
+    for sample in samples:
+        if sample.clip != clip:
+            _start_clip(paths, baseline)
+        clip = sample.clip
+        _run_sample(paths, sample, tally, baseline)
         tally.labels.append(labels.get(sample.name.partition("#")[0]))
         progress()
     if not tally.sizes:
@@ -111,21 +114,28 @@ def verify(
     return _verification(paths, tally)
 
 
-def _run_sample(paths: Paths, sample: Sample, sequence: int, tally: _Tally, baseline: Codec) -> None:
+def _start_clip(paths: Paths, baseline: Encoder) -> None:
+    """Nothing is predicted from another clip's frames."""
+    for stream in (paths.edge, paths.engine_edge, baseline):
+        if stream is not None:
+            stream.force_keyframe()
+
+
+def _run_sample(paths: Paths, sample: Sample, tally: _Tally, baseline: Encoder) -> None:
     names = _answer_names(paths.edge)
     tally.keep("full", paths.full(sample.feeds), names)
     tally.keep("split", paths.split(sample.feeds), names)
     symbols = paths.edge.symbols(sample.feeds)
     tally.keep("quantized", paths.cloud.answer(symbols), names)
-    packet = paths.edge.encode(symbols, sequence)
+    packet = paths.edge.encode(symbols)
     decoded = paths.cloud.decode(packet)
     _require_equal(sample, symbols, decoded)
     tally.keep("coded", paths.cloud.answer(decoded), names)
     if paths.engine_edge and paths.engine_cloud:
-        sent = paths.engine_edge.encode(paths.engine_edge.symbols(sample.feeds), sequence)
+        sent = paths.engine_edge.encode(paths.engine_edge.symbols(sample.feeds))
         tally.keep("engine", paths.engine_cloud.answer(paths.engine_cloud.decode(sent)), names)
     tally.sizes.append(len(packet))
-    tally.baseline_sizes.append(len(baseline.encode_symbols(symbols, sequence=sequence)))
+    tally.baseline_sizes.append(len(baseline.encode_symbols(symbols)))
     tally.elements += sum(array.size for array in symbols.symbols)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from splitc.recipe.files import hold_out
+from splitc.recipe.files import hold_out, hold_out_end
 from splitc.recipe.load import load_recipe
 from splitc.recipe.lock import lock_toml
 from splitc.recipe.recipe import Recipe
@@ -45,6 +45,7 @@ __all__ = [
     "VideoSection",
     "WeightsSection",
     "hold_out",
+    "hold_out_end",
     "load_recipe",
     "lock_toml",
     "parse_shapes",

@@ -17,6 +17,14 @@ def relative(path: str, root: str) -> str:
     return Path(os.path.relpath(path, root)).as_posix()
 
 
+def hold_out_end(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+    """As :func:`hold_out` where files in a row are consecutive frames: the last quarter verifies."""
+    if len(paths) < 2:
+        return list(paths), list(paths)
+    kept = len(paths) - max(1, len(paths) // HOLD_OUT_EVERY)
+    return list(paths[:kept]), list(paths[kept:])
+
+
 def hold_out(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     """Split calibration files into those that calibrate and those that verify.
 

@@ -35,6 +35,7 @@ def load_recipe(
     entropy_coders: Collection[str] | None = None,
     backends: Collection[str] | None = None,
     devices: Collection[str] | None = None,
+    profiles: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Recipe:
     """Read, override and check a recipe.
 
@@ -46,6 +47,7 @@ def load_recipe(
         entropy_coders: Built entropy coders.
         backends: Built backends.
         devices: Known device profiles.
+        profiles: Keys of [codec] that each ``codec.profile`` stands for; a spelled key replaces the profile's.
 
     Raises:
         RecipeError: The file or its contents are wrong; one line a fault.
@@ -53,7 +55,7 @@ def load_recipe(
     """
     source = _Source.read(path, overrides)
     known = {"quantizer": quantizers, "entropy coder": entropy_coders, "backend": backends, "device": devices}
-    recipe = source.validate()
+    recipe = source.validate(profiles or {})
     source.check_names(known)
     source.check_built()
     source.refuse()
@@ -86,9 +88,9 @@ class _Source:
                 source.wrong[0, f"{override_label(override)}: {error}."] = ()
         return source
 
-    def validate(self) -> Recipe | None:
+    def validate(self, profiles: Mapping[str, Mapping[str, Any]]) -> Recipe | None:
         try:
-            return Recipe.model_validate(self.table)
+            return Recipe.model_validate(_with_profile(self.table, profiles))
         except ValidationError as error:
             for details in error.errors(include_url=False):
                 self.fault(self.wrong, details["loc"], plain_words(details, Recipe))
@@ -155,6 +157,15 @@ _NAMED: tuple[tuple[str, KeyPath], ...] = (
     ("device", ("target", "edge", "device")),
     ("device", ("target", "cloud", "device")),
 )
+
+
+def _with_profile(table: dict[str, Any], profiles: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """``table`` with the keys of its codec profile, where none is spelled."""
+    codec = table.get("codec")
+    profile = codec.get("profile") if isinstance(codec, dict) else None
+    if not isinstance(codec, dict) or not isinstance(profile, str):
+        return table
+    return {**table, "codec": {**profiles.get(profile, {}), **codec}}
 
 
 def _read_text(path: Path, shown_path: str) -> str:

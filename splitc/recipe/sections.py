@@ -5,7 +5,15 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from splitc.recipe.values import (
     MAX_DIM,
@@ -161,14 +169,30 @@ class CodecSection(Section):
 
     profile: Literal["fast", "balanced", "max"] = Field("fast", description="named choice of the parts")
     transform: Literal["none", "klt"] = Field("none", description="across channels, before the quantizer")
-    quantizer: Text = Field("uniform", description="uniform, log, binary ...")
+    quantizer: Text = Field("uniform", description="uniform, log, clipped ...")
     bits: int = Field(4, ge=1, le=16, description="bits a symbol")
     scope: Literal["tensor", "channel"] = Field("channel", description="one range for the tensor, or one a channel")
     reconstruction: Literal["centroid", "midpoint"] = Field(
         "centroid", description="decode to the calibrated mean of a bin, or to its middle"
     )
-    temporal: Literal["none", "dpcm"] = Field("none", description="prediction from the previous frame")
-    gop: int | None = Field(None, ge=1, le=65_535, description="frames from one intra frame to the next")
+    levels: int | None = Field(
+        None, ge=2, le=65_536, description='levels of quantizer = "clipped", at most 2**bits; absent: 2**bits - 1'
+    )
+    percentile: float = Field(
+        99.9, gt=50, le=100, description='upper end of the range of quantizer = "clipped"; the lower is its mirror'
+    )
+    temporal: Literal["none", "difference", "dpcm", "ifmdc"] = Field(
+        "none", description="prediction from the previous frame; calibration then holds clips"
+    )
+    gop: int | None = Field(
+        None, ge=1, le=65_535, description="frames from one keyframe to the next, with a temporal; absent: 15"
+    )
+    temporal_rounding: float = Field(
+        0.4, ge=0.1, le=0.5, description='rounding offset of temporal = "dpcm", in steps; 0.5 has no dead zone'
+    )
+    ifmdc_mode: Literal["corrected", "printed"] = Field(
+        "corrected", description='temporal = "ifmdc": equation 5 as it is meant, or as it is printed'
+    )
     tiling: Literal["mosaic", "quilt", "channel_frames", "clip"] | None = Field(
         None, description="how channels become pictures, for picture codecs"
     )
@@ -177,6 +201,13 @@ class CodecSection(Section):
         "packet", description='entropy = "huffman": each packet\'s own code, or one fixed by calibration'
     )
     hevc_qp: int | None = Field(None, ge=0, le=51, description='quantization parameter of entropy = "hevc"')
+
+    @field_validator("gop")
+    @classmethod
+    def _has_prediction(cls, gop: int | None, others: ValidationInfo) -> int | None:
+        if gop is not None and others.data.get("temporal") == "none":
+            raise ValueError('must be left out where temporal is "none": every frame is a keyframe')
+        return gop
 
 
 class Prune(Section):

@@ -28,8 +28,6 @@ UNBUILT = (
     Unbuilt("link.trace", (), "give link.uplink_mbps and link.rtt_ms"),
     Unbuilt("codec.profile", ("fast",), 'use "fast", or spell quantizer, bits and entropy'),
     Unbuilt("codec.transform", ("none",), 'use "none"'),
-    Unbuilt("codec.temporal", ("none",), 'use "none": every frame is coded alone'),
-    Unbuilt("codec.gop", (), "leave it out: every frame is coded alone"),
     Unbuilt("codec.tiling", (), 'leave it out and use entropy = "rans"'),
     Unbuilt("codec.hevc_qp", (), 'leave it out and use entropy = "rans"'),
     Unbuilt("weights.prune", (), _WEIGHTS),

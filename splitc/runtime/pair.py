@@ -1,6 +1,9 @@
 """The two halves of a bundle at work. The bitstream is all that passes between them.
 
 feeds ──► EdgeHalf: head engine ► encode ══ bitstream ══► CloudHalf: decode ► tail engine ──► answer
+
+A pair of halves is one stream: every packet of the edge goes to its cloud, in order. Where the codec predicts, a lost
+packet is mended by ``EdgeHalf.force_keyframe``.
 """
 
 from __future__ import annotations
@@ -40,41 +43,47 @@ class Answer:
 
 
 class EdgeHalf:
-    """Head engine and encoder."""
+    """Head engine and encoder; one stream."""
 
     def __init__(self, bundle: Bundle, *, threads: int = 1, optimize: bool = True) -> None:
         self.contract = read_contract(bundle)
         self.codec = self.contract.fitted_codec(bundle.pair_id)
+        self.stream = self.codec.encoder()
         self.runner = _open(bundle, "edge", threads, optimize)
 
     def symbols(self, feeds: Feeds) -> Quantized:
-        """Head, and the quantizers where they are on the host."""
+        """Head, and the quantizers where they are on the host: symbols of the stream's next frame."""
         outputs = self.runner.run(feeds)
         wires = [outputs[spec.name] for spec in self.contract.wire]
         if self.contract.quantized_in == "graph":
             return self.codec.quantized_from_wires(wires)
-        return self.codec.quantize([wire.astype(np.float32, copy=False) for wire in wires])
+        return self.stream.quantize([wire.astype(np.float32, copy=False) for wire in wires])
 
-    def encode(self, symbols: Quantized, sequence: int = 0) -> bytes:
-        """Symbols to one bitstream packet."""
-        return self.codec.encode_symbols(symbols, sequence=sequence)
+    def encode(self, symbols: Quantized) -> bytes:
+        """Symbols to the stream's next packet."""
+        return self.stream.encode_symbols(symbols)
+
+    def force_keyframe(self) -> None:
+        """Make the next packet decode by itself: a new clip begins, or the cloud half lost a packet."""
+        self.stream.force_keyframe()
 
 
 class CloudHalf:
-    """Decoder and tail engine."""
+    """Decoder and tail engine; one stream."""
 
     def __init__(self, bundle: Bundle, *, threads: int = 1, optimize: bool = True) -> None:
         self.contract = read_contract(bundle)
         self.codec = self.contract.fitted_codec(bundle.pair_id)
+        self.stream = self.codec.decoder()
         self.runner = _open(bundle, "cloud", threads, optimize)
 
     def decode(self, bitstream: bytes) -> Quantized:
-        """One packet to symbols.
+        """The stream's next packet to symbols.
 
         Raises:
-            BitstreamError: Damaged, or made by another pair.
+            BitstreamError: Damaged, made by another pair, or predicted from a packet that did not arrive.
         """
-        return self.codec.decode_symbols(bitstream)
+        return self.stream.decode_symbols(bitstream)
 
     def answer(self, symbols: Quantized) -> dict[str, Array]:
         """Dequantizers where they are on the host, and the tail."""
@@ -86,11 +95,15 @@ class CloudHalf:
 
 def run_pair(edge: EdgeHalf, cloud: CloudHalf, samples: Iterable[Sample]) -> Iterator[Answer]:
     """Run samples through both halves in this process, through the real bytes."""
-    for sequence, sample in enumerate(samples):
+    clip = None
+    for sample in samples:
+        if sample.clip != clip:
+            edge.force_keyframe()
+        clip = sample.clip
         marks = [time.perf_counter()]
         symbols = edge.symbols(sample.feeds)
         marks.append(time.perf_counter())
-        bitstream = edge.encode(symbols, sequence & 0xFFFFFFFF)
+        bitstream = edge.encode(symbols)
         marks.append(time.perf_counter())
         received = cloud.decode(bitstream)
         marks.append(time.perf_counter())

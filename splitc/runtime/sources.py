@@ -32,10 +32,18 @@ RESAMPLING = {
 
 @dataclass(frozen=True)
 class Sample:
-    """One inference: a printable name and the arrays to feed, batch 1."""
+    """One inference.
+
+    Attributes:
+        name: For people.
+        feeds: Arrays by input name, batch 1.
+        clip: Samples in a row with equal clips are consecutive frames: those of one array file, and the pictures of
+            one folder in the order of their names.
+    """
 
     name: str
     feeds: dict[str, Array]
+    clip: str = ""
 
 
 @dataclass(frozen=True)
@@ -73,7 +81,7 @@ class Reader:
             batch = input_from_picture(region, self.preprocess)[None]
             _check_fits(file, batch, self.inputs[0])
             name = file.name if self.regions == 1 else f"{file.name}#{index}"
-            yield Sample(name, {self.inputs[0].name: batch})
+            yield Sample(name, {self.inputs[0].name: batch}, str(file.parent))
 
     def _arrays(self, file: Path) -> Iterator[Sample]:
         arrays = _load_arrays(file, self.inputs)
@@ -83,7 +91,8 @@ class Reader:
         if count == {0}:
             raise UsageError(f"{file}: holds no samples (axis 0 has size 0).")
         for index in range(count.pop()):
-            yield Sample(f"{file.name}#{index}", {name: array[index : index + 1] for name, array in arrays.items()})
+            feeds = {name: array[index : index + 1] for name, array in arrays.items()}
+            yield Sample(f"{file.name}#{index}", feeds, str(file))
 
 
 def find_files(patterns: Sequence[str], base: Path) -> list[Path]:

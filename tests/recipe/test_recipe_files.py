@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from splitc.recipe import hold_out
+from splitc.recipe import hold_out, hold_out_end
 
 
 @pytest.mark.parametrize(
@@ -25,3 +25,9 @@ def test_hold_out(count, calibration, verification):
     kept, held = hold_out(paths)
     assert [int(path.name) for path in kept] == calibration
     assert [int(path.name) for path in held] == verification
+
+
+@pytest.mark.parametrize(("count", "kept"), [(0, 0), (1, 1), (2, 1), (3, 2), (4, 3), (9, 7), (40, 30)])
+def test_hold_out_of_frames_in_a_row_is_the_end(count, kept):
+    paths = [Path(str(number)) for number in range(count)]
+    assert hold_out_end(paths) == (paths[:kept], paths[kept:] if count != 1 else paths)

@@ -120,13 +120,14 @@ crops = 100
 bits = 4.5
 quantizer = "unifrom"
 entropy = "mix"
-gop = 3
+tiling = "quilt"
 [target.edge]
 device = "l5"
 """
     assert refusal(load, RecipeError, text, "codec.scop=tensor").splitlines() == [
         "--set codec.scop: unknown key 'scop'. Did you mean 'scope'? Known: bits, entropy, gop, hevc_qp, "
-        "huffman_table, profile, quantizer, reconstruction, scope, temporal, tiling, transform.",
+        "huffman_table, ifmdc_mode, levels, percentile, profile, quantizer, reconstruction, scope, temporal, "
+        "temporal_rounding, tiling, transform.",
         "r.toml:2  model.source: is required: model.source names an .onnx file or zoo:NAME.",
         "r.toml:3  model.sauce: unknown key 'sauce'. Did you mean 'source'? Known: dims, sha256, shapes, source, url.",
         "r.toml:5  data.calibation: unknown key 'calibation'. Did you mean 'calibration'? Known: calibration, classes, "
@@ -135,7 +136,8 @@ device = "l5"
         "r.toml:8  codec.bits: must be a whole number, got 4.5.",
         "r.toml:9  codec.quantizer: unknown quantizer 'unifrom'. Did you mean 'uniform'? Known: log, uniform.",
         "r.toml:10  codec.entropy: 'mix' is not built in this version of splitc; use one of rans, zstd.",
-        "r.toml:11  codec.gop: 3 is not built in this version of splitc; leave it out: every frame is coded alone.",
+        "r.toml:11  codec.tiling: 'quilt' is not built in this version of splitc; leave it out and use entropy = "
+        '"rans".',
         "r.toml:13  target.edge.device: unknown device 'l5'. Did you mean 'l4'? Known: jetson-orin-nano, l4.",
     ]
 
@@ -193,6 +195,8 @@ device = "l5"
             "must hold compute capabilities without the dot, 30 to 199 (8.9 is 89), got [8].",
         ),
         ("[target.edge]\ncompute_capabilities = [80, 80]", "lists 80 twice."),
+        ("[codec]\ngop = 15", 'codec.gop: must be left out where temporal is "none": every frame is a keyframe.'),
+        ('[codec]\ntemporal = "dcpm"', "codec.temporal: 'dcpm' is not a choice. Did you mean 'dpcm'?"),
         ("[target.left]", "target.left: unknown key 'left'. Known: cloud, edge."),
         ("[codec]\n'a b' = 1", "codec.'a b': unknown key 'a b'."),
     ],
@@ -269,8 +273,6 @@ NOT_BUILT = [
     ('[codec]\nprofile = "max"', "codec.profile: 'max'", 'use "fast"'),
     ('[codec]\nprofile = "balanced"', "codec.profile: 'balanced'", 'use "fast"'),
     ('[codec]\ntransform = "klt"', "codec.transform: 'klt'", 'use "none"'),
-    ('[codec]\ntemporal = "dpcm"', "codec.temporal: 'dpcm'", 'use "none"'),
-    ("[codec]\ngop = 15", "codec.gop: 15", "leave it out"),
     ('[codec]\ntiling = "quilt"', "codec.tiling: 'quilt'", "leave it out"),
     ("[codec]\nhevc_qp = 22", "codec.hevc_qp: 22", "leave it out"),
     ('[codec]\nentropy = "hevc"', "codec.entropy: 'hevc'", "use one of rans, zstd"),
@@ -350,8 +352,8 @@ def test_a_later_override_wins_and_a_file_fault_can_be_overridden(load):
 
 
 def test_unbuilt_override(load):
-    found = refusal(load, CapabilityError, MODEL, "codec.temporal=dpcm")
-    assert found.startswith("--set codec.temporal: 'dpcm' is not built in this version of splitc; use \"none\"")
+    found = refusal(load, CapabilityError, MODEL, "codec.transform=klt")
+    assert found.startswith("--set codec.transform: 'klt' is not built in this version of splitc; use \"none\"")
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,10 @@ quantizer = "uniform"
 bits = 4
 scope = "channel"
 reconstruction = "centroid"
+percentile = 99.9
 temporal = "none"
+temporal_rounding = 0.4
+ifmdc_mode = "corrected"
 entropy = "rans"
 huffman_table = "packet"
 
