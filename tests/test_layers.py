@@ -104,7 +104,9 @@ def test_importing_splitc_loads_nothing_heavy() -> None:
 def test_the_runtime_loads_no_compiler() -> None:
     """The edge box has no graph tools: what runs a bundle must not import them."""
     code = "import splitc.runtime, sys; print(' '.join(sorted(sys.modules)))"
-    loaded = set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
+    loaded = set(
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    )
     compiler = {f"splitc.{room}" for room in ("graph", "plan", "passes", "recipe", "zoo", "driver")}
     assert not loaded & (compiler | {"onnx", "onnx_ir", "torch"})
 
