@@ -18,7 +18,7 @@ from splitc import __version__, bundle, evaluate, graph, passes, plan, report, z
 from splitc.backends import BACKENDS, EngineRecord, Side, Target
 from splitc.codec import ENTROPY_CODERS, MAX_GRAPH_BITS, QUANTIZERS, Codec, CodecSpec, mean_packet_bytes
 from splitc.device import Device, Link, device_names, load_device
-from splitc.errors import CapabilityError, CheckFailed, RecipeError, UsageError
+from splitc.errors import CapabilityError, CheckFailed, GraphError, RecipeError, UsageError
 from splitc.recipe import Recipe, TargetSection, hold_out, lock_toml
 from splitc.recipe import load_recipe as read_recipe
 from splitc.runtime import Reader, Sample, find_files, read_classes, read_labels
@@ -419,8 +419,13 @@ def _check_pins(recipe: Recipe, model_sha256: str, data_sha256: str, *, locked: 
 
 
 def _check_task(recipe: Recipe, source: graph.Model) -> None:
-    """A single number has no top-1: it would agree with any other."""
-    shape = source.outputs[0].shape if source.outputs else ()
+    """Raises: GraphError: no output can be compared. RecipeError: a single number has no top-1, and agrees with any."""
+    if not source.outputs:
+        names = ", ".join(repr(value.name) for value in source.flow.outputs)
+        raise GraphError(
+            f"{recipe.model.source}: no output ({names}) is a tensor of known shape; export it with shapes."
+        )
+    shape = source.outputs[0].shape
     scores = [size for axis, size in enumerate(shape) if size != 1 and (axis or isinstance(size, int))]
     if recipe.data.task == "classification" and not scores:
         raise RecipeError(
