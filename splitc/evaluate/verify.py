@@ -104,11 +104,16 @@ def verify(
     baseline = paths.edge.codec.with_entropy(BASELINE)
     for sequence, sample in enumerate(samples):
         _run_sample(paths, sample, sequence, tally, baseline)
-        tally.labels.append(labels.get(sample.name.partition("#")[0]))
+        tally.labels.append(_label(sample, labels))
         progress()
     if not tally.sizes:
         raise UsageError("nothing to verify on: no samples; see data.verification or --data.")
     return _verification(paths, tally)
+
+
+def _label(sample: Sample, labels: Mapping[str, int]) -> int | None:
+    """The label of a file, or of the file that a numbered sample comes from."""
+    return labels.get(sample.name, labels.get(sample.name.rpartition("#")[0]))
 
 
 def _run_sample(paths: Paths, sample: Sample, sequence: int, tally: _Tally, baseline: Codec) -> None:
