@@ -195,7 +195,7 @@ def data_files(recipe: Recipe) -> tuple[list[Path], list[Path]]:
     """Files to calibrate on and others to verify on.
 
     Raises:
-        RecipeError: None to calibrate on, or a file in both.
+        RecipeError: None to calibrate on, none left to verify on, or a file in both.
         UsageError: A pattern names nothing.
     """
     data = recipe.data
@@ -203,6 +203,10 @@ def data_files(recipe: Recipe) -> tuple[list[Path], list[Path]]:
         raise RecipeError("data.calibration: names no files; a codec is fitted on real samples, never on random ones.")
     calibration = find_files(data.calibration, recipe.base)
     if not data.verification:
+        if len(calibration) < 2:
+            raise RecipeError(
+                "data.calibration: is one file, which cannot verify what it calibrated; name data.verification."
+            )
         return hold_out(calibration)
     verification = find_files(data.verification, recipe.base)
     both = {file.resolve() for file in calibration} & {file.resolve() for file in verification}
