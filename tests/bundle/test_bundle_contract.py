@@ -56,6 +56,7 @@ def test_round_trip(changes: dict[str, Any]) -> None:
 def test_equal_values_give_equal_bytes() -> None:
     shuffled = json.dumps(dict(reversed(list(TABLE.items())))).encode()
     assert Contract.from_bytes(shuffled).to_bytes() == contract().to_bytes()
+    assert contract(codec=dict(reversed(list(CODEC.to_json().items())))).to_bytes() == contract().to_bytes()
 
 
 def test_the_codec_works_after_the_trip() -> None:

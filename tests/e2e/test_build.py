@@ -21,7 +21,9 @@ from e2e_setting import (
     tiny_net,
 )
 
+from splitc import driver, graph
 from splitc.bundle import open_bundle
+from splitc.codec import Codec
 from splitc.runtime import read_contract
 
 DOCUMENT = {
@@ -131,6 +133,19 @@ def test_locked_refuses_a_recipe_without_pins(source: Path, tmp_path: Path) -> N
     outcome = build(source, tmp_path / "x", "--locked")
     assert outcome.code == 2
     assert "model.sha256: --locked builds only what is pinned" in outcome.err
+
+
+def test_planned_bytes_are_measured_on_other_samples_than_the_codec_was_fitted_on(source: Path) -> None:
+    """Of 9 calibration pictures 5 fit and 4 are coded; nothing of the plan is an estimate."""
+    recipe = driver.load_recipe(source / "recipe.toml")
+    inputs = driver.find_inputs(recipe)
+    halves = graph.split(inputs.model, [CUT])
+    (feature,) = driver.features(halves, inputs.calibration)
+    codec = Codec.fit(driver.codec_spec(recipe), halves.cut, [feature[::2]])
+    sizes = [len(codec.encode([feature[index : index + 1]])) for index in (1, 3, 5, 7)]
+    chosen = driver.choose(inputs).chosen
+    assert chosen.is_measured
+    assert chosen.payload_bytes == sum(sizes) / 4
 
 
 def test_an_earlier_bundle_is_replaced(source: Path, bundle: Path, tmp_path: Path) -> None:

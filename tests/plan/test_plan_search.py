@@ -128,6 +128,12 @@ def test_a_shallow_cut_says_how_shallow() -> None:
     assert reasons["b"] == f"{share:.1%} of the FLOPs on the edge, min_depth asks for 90.0%"
 
 
+def test_a_cut_at_the_depth_asked_for_is_deep_enough() -> None:
+    model = model_of(CHAIN)
+    share = graph.price_cut(model, ["c"]).head_flops / model.flops
+    assert search(places(), min_depth=share).chosen.cut == ("c",)
+
+
 def test_a_pinned_edge_names_the_node() -> None:
     reasons = {cut.names[0]: cut.reason for cut in search(places(), pin_edge=["second"]).rejected}
     assert reasons["a"] == reasons["b"] == "node 'second' would be in the cloud; pin_edge keeps it on the edge"
