@@ -173,8 +173,8 @@ def find_inputs(recipe: Recipe, *, locked: bool = False) -> Inputs:
     """
     target, data = recipe.target, recipe.data
     places = plan.Places(
-        edge=load_device(target.edge.device or THIS_MACHINE),
-        cloud=load_device(target.cloud.device or THIS_MACHINE),
+        edge=_device(recipe, target.edge),
+        cloud=_device(recipe, target.cloud),
         link=Link(uplink_mbps=recipe.link.uplink_mbps, rtt_ms=recipe.link.rtt_ms),
     )
     for side in (target.edge, target.cloud):
@@ -385,6 +385,11 @@ def tool_versions() -> dict[str, str]:
 
 def _fit(inputs: Inputs, halves: graph.Halves, step: Callable[[], None]) -> Codec:
     return Codec.fit(codec_spec(inputs.recipe), halves.cut, features(halves, inputs.calibration, step))
+
+
+def _device(recipe: Recipe, target: TargetSection) -> Device:
+    name = target.device or THIS_MACHINE
+    return load_device(str(recipe.resolve(name)) if name.endswith(".toml") else name)
 
 
 def _load_source(recipe: Recipe) -> graph.Model:

@@ -98,7 +98,7 @@ class _Source:
         """Names of components, as far as the caller said which there are."""
         for kind, path in _NAMED:
             names, name = known[kind], _get(self.table, path)
-            if names is None or not isinstance(name, str) or name in names:
+            if names is None or not isinstance(name, str) or name in names or _is_own_device(kind, name):
                 continue
             if name in PLANNED[kind]:
                 instead = f"use one of {', '.join(sorted(names))}"
@@ -155,6 +155,11 @@ _NAMED: tuple[tuple[str, KeyPath], ...] = (
     ("device", ("target", "edge", "device")),
     ("device", ("target", "cloud", "device")),
 )
+
+
+def _is_own_device(kind: str, name: str) -> bool:
+    """A device profile of the user's own, looked for when it is loaded."""
+    return kind == "device" and name.endswith(".toml")
 
 
 def _read_text(path: Path, shown_path: str) -> str:

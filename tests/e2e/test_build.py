@@ -286,6 +286,14 @@ def test_a_dry_run_for_people_is_on_stderr(source: Path) -> None:
 TENSORRT = ["target.edge.backend=tensorrt", "target.edge.device=jetson-orin-nano"]
 
 
+def test_a_device_profile_of_ones_own(source: Path, tmp_path: Path) -> None:
+    text = 'name = "mine"\ntitle = "My board"\nbandwidth_gb_s = 10\n[peak_tflops]\nfp32 = 0.1\n[sources]\n'
+    (source / "board.toml").write_text(text + 'bandwidth_gb_s = "measured"\n"peak_tflops.fp32" = "measured"\n', "utf-8")
+    outcome = build(source, tmp_path / "out", *setting("target.edge.device=board.toml"))
+    assert outcome.code == 0, outcome.err
+    assert [one["target"] for one in outcome.document["engines"] if one["side"] == "edge"] == ["mine"]
+
+
 def test_an_engine_for_another_device_is_deferred(source: Path, tmp_path: Path) -> None:
     outcome = build(source, tmp_path / "x", *setting(*TENSORRT))
     assert outcome.code == 0, outcome.err

@@ -127,6 +127,11 @@ def test_the_shorter_side_is_resized(size: tuple[int, int], resize: int, shape: 
     assert input_from_picture(Image.new("RGB", size), Preprocess(resize=resize)).shape == (3, *shape)
 
 
+def test_two_sides_are_resized_to_as_they_are() -> None:
+    """Detectors take a rectangle, aspect ratio lost: [height, width]."""
+    assert input_from_picture(Image.new("RGB", (40, 30)), Preprocess(resize=(24, 32))).shape == (3, 24, 32)
+
+
 def test_pictures_of_every_kind_become_rgb(tmp_path: Path) -> None:
     kinds = {"RGB": (9, 8, 7), "RGBA": (9, 8, 7, 128), "L": 9, "P": 3, "1": 1, "CMYK": (1, 2, 3, 4)}
     for mode, colour in kinds.items():
