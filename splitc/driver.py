@@ -27,7 +27,7 @@ from splitc.codec import (
     mean_packet_bytes,
 )
 from splitc.device import Device, Link, device_names, load_device
-from splitc.errors import CapabilityError, CheckFailed, RecipeError, UsageError
+from splitc.errors import CapabilityError, CheckFailed, GraphError, RecipeError, UsageError
 from splitc.recipe import Recipe, TargetSection, hold_out, hold_out_end, lock_toml
 from splitc.recipe import load_recipe as read_recipe
 from splitc.runtime import Reader, Sample, find_files, read_classes, read_labels
@@ -183,8 +183,8 @@ def find_inputs(recipe: Recipe, *, locked: bool = False) -> Inputs:
     """
     target, data = recipe.target, recipe.data
     places = plan.Places(
-        edge=load_device(target.edge.device or THIS_MACHINE),
-        cloud=load_device(target.cloud.device or THIS_MACHINE),
+        edge=_device(recipe, target.edge),
+        cloud=_device(recipe, target.cloud),
         link=Link(uplink_mbps=recipe.link.uplink_mbps, rtt_ms=recipe.link.rtt_ms),
     )
     for side in (target.edge, target.cloud):
@@ -206,7 +206,7 @@ def data_files(recipe: Recipe) -> tuple[list[Path], list[Path]]:
     """Files to calibrate on and others to verify on; in order, where the codec predicts from frame to frame.
 
     Raises:
-        RecipeError: None to calibrate on, or a file in both.
+        RecipeError: None to calibrate on, none left to verify on, or a file in both.
         UsageError: A pattern names nothing.
     """
     data = recipe.data
@@ -214,6 +214,10 @@ def data_files(recipe: Recipe) -> tuple[list[Path], list[Path]]:
         raise RecipeError("data.calibration: names no files; a codec is fitted on real samples, never on random ones.")
     calibration = find_files(data.calibration, recipe.base)
     if not data.verification:
+        if len(calibration) < 2:
+            raise RecipeError(
+                "data.calibration: is one file, which cannot verify what it calibrated; name data.verification."
+            )
         return hold_out_end(calibration) if _predicts(recipe) else hold_out(calibration)
     verification = find_files(data.verification, recipe.base)
     both = {file.resolve() for file in calibration} & {file.resolve() for file in verification}
@@ -421,6 +425,11 @@ def _check_codec(recipe: Recipe) -> None:
         raise RecipeError("data.crops: crops are no consecutive frames, which codec.temporal predicts; leave it out.")
 
 
+def _device(recipe: Recipe, target: TargetSection) -> Device:
+    name = target.device or THIS_MACHINE
+    return load_device(str(recipe.resolve(name)) if name.endswith(".toml") else name)
+
+
 def _load_source(recipe: Recipe) -> graph.Model:
     source = recipe.model.source
     path = zoo.fetch(source) if zoo.is_zoo(source) else recipe.resolve(source)
@@ -457,8 +466,13 @@ def _check_pins(recipe: Recipe, model_sha256: str, data_sha256: str, *, locked: 
 
 
 def _check_task(recipe: Recipe, source: graph.Model) -> None:
-    """A single number has no top-1: it would agree with any other."""
-    shape = source.outputs[0].shape if source.outputs else ()
+    """Raises: GraphError: no output can be compared. RecipeError: a single number has no top-1, and agrees with any."""
+    if not source.outputs:
+        names = ", ".join(repr(value.name) for value in source.flow.outputs)
+        raise GraphError(
+            f"{recipe.model.source}: no output ({names}) is a tensor of known shape; export it with shapes."
+        )
+    shape = source.outputs[0].shape
     scores = [size for axis, size in enumerate(shape) if size != 1 and (axis or isinstance(size, int))]
     if recipe.data.task == "classification" and not scores:
         raise RecipeError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,9 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+Pixels: TypeAlias = Annotated[int, Field(ge=1, le=16384)]
+
+
 class TensorSpec(Frozen):
     """Name, element type (numpy's name: float32, uint8, int64 ...) and shape of one tensor."""
 
@@ -42,7 +45,9 @@ class Preprocess(Frozen):
     ``y = (rgb * scale - mean) / std`` on the resized, cropped picture; NCHW float32.
     """
 
-    resize: int | None = Field(None, ge=1, le=16384, description="shorter side in pixels; aspect ratio kept")
+    resize: Pixels | tuple[Pixels, Pixels] | None = Field(
+        None, description="shorter side in pixels, aspect ratio kept; or [height, width], aspect ratio lost"
+    )
     crop: int | None = Field(None, ge=1, le=16384, description="square crop in pixels")
     interpolation: str = Field("bilinear", pattern="^(nearest|bilinear|bicubic|lanczos)$")
     scale: float = Field(1 / 255, gt=0)

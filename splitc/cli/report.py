@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from splitc.cli.app import Json, app, print_json
+from splitc.errors import UsageError
 
 
 @app.command()
@@ -23,6 +24,8 @@ def report(
     from splitc.report import page, write_page
 
     opened = open_bundle(bundle)
+    if out is not None and out.resolve().is_relative_to(bundle.resolve()):
+        raise UsageError(f"{out}: is inside the bundle, which is sealed; choose another place.")
     numbers = opened.read_json("report.json")
     place = opened.file("report.html") if out is None else write_page(page(numbers), out)
     print_json({"report": str(place), "numbers": numbers}) if json else print(place)

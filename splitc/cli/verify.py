@@ -24,7 +24,9 @@ def verify(
     model: Annotated[
         Path | None, typer.Option("--model", help="The unsplit model; else the halves are joined.")
     ] = None,
-    labels: Annotated[Path | None, typer.Option("--labels", help="CSV of picture name and class index.")] = None,
+    labels: Annotated[
+        Path | None, typer.Option("--labels", help="CSV of picture name and class index; else the recipe's.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Full model vs split vs quantized vs coded vs engine, on real inputs."""
@@ -40,6 +42,8 @@ def verify(
     stages = driver.Stages(make_watch())
     with stages("verify", len(files) * reader.regions) as step:
         paths = evaluate.paths_of_bundle(opened, model)
+        if labels is None and recipe.data.labels and not data:
+            labels = recipe.resolve(recipe.data.labels)
         known = read_labels(labels) if labels else {}
         result = evaluate.verify(paths, reader.samples(files), known, step)
     print_json(result.model_dump(mode="json")) if json else show(result)

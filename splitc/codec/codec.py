@@ -206,7 +206,7 @@ class Codec:
             spec = CodecSpec(**data["spec"])
             quantizer = spec.make_quantizer()
             codec = cls(spec, tuple(FittedTensor.from_json(one, quantizer) for one in data["tensors"]), pair_tag)
-            _ = codec.layout  # opens the coders, which check their tables
+            _ = codec.layout.description  # opens the coders, which check their tables
             _ = codec.temporal.period == 1 or codec.predicted_layout
         except (KeyError, TypeError, ValueError, UsageError, CodecError) as error:
             raise BundleError(f"contract: the codec is not one of this version ({error}).") from error

@@ -146,6 +146,8 @@ class FittedTensor:
                 raise ValueError(f"{name}: shape {array.shape} and finite values are expected to be {shape}")
         if self.params.thresholds.shape not in {(rows, 0), (rows, count - 1)}:
             raise ValueError(f"thresholds: shape {self.params.thresholds.shape}")
+        if self.rank > 1 and not isinstance(self.spec.shape[1], int):
+            raise ValueError(f"axis 1 of {list(self.spec.shape)} has no fixed size")
         if rows not in {1, self.channels}:
             raise ValueError(f"{rows} rows of parameters for {self.channels} channels")
 
@@ -156,8 +158,8 @@ def _pack(array: Array) -> JsonObject:
 
 
 def _unpack(data: JsonObject) -> F32:
-    shape = [int(size) for size in data["shape"]]
-    if len(shape) > 2 or any(not 0 <= size <= MAX_ROWS for size in shape):
+    shape: list[int] = data["shape"]
+    if len(shape) > 2 or any(type(size) is not int or not 0 <= size <= MAX_ROWS for size in shape):
         raise ValueError(f"array shape {shape}")
     raw = base64.b64decode(data["float32"], validate=True)
     return np.frombuffer(raw, dtype="<f4").reshape(shape).astype(np.float32)

@@ -107,11 +107,16 @@ def verify(
             _start_clip(paths, baseline)
         clip = sample.clip
         _run_sample(paths, sample, tally, baseline)
-        tally.labels.append(labels.get(sample.name.partition("#")[0]))
+        tally.labels.append(_label(sample, labels))
         progress()
     if not tally.sizes:
         raise UsageError("nothing to verify on: no samples; see data.verification or --data.")
     return _verification(paths, tally)
+
+
+def _label(sample: Sample, labels: Mapping[str, int]) -> int | None:
+    """The label of a file, or of the file that a numbered sample comes from."""
+    return labels.get(sample.name, labels.get(sample.name.rpartition("#")[0]))
 
 
 def _start_clip(paths: Paths, baseline: Encoder) -> None:

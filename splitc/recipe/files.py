@@ -28,10 +28,10 @@ def hold_out_end(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
 def hold_out(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     """Split calibration files into those that calibrate and those that verify.
 
-    Files 4, 8, 12 ... verify. Of two or three files the last one does; a single file does both.
+    Files 4, 8, 12 ... verify. Of two or three files the last one does; a single file calibrates.
     """
     if len(paths) < 2:
-        return list(paths), list(paths)
+        return list(paths), []
     step = min(HOLD_OUT_EVERY, len(paths))
     kept = [path for index, path in enumerate(paths, 1) if index % step]
     return kept, list(paths[step - 1 :: step])

@@ -100,7 +100,7 @@ class _Source:
         """Names of components, as far as the caller said which there are."""
         for kind, path in _NAMED:
             names, name = known[kind], _get(self.table, path)
-            if names is None or not isinstance(name, str) or name in names:
+            if names is None or not isinstance(name, str) or name in names or _is_own_device(kind, name):
                 continue
             if name in PLANNED[kind]:
                 instead = f"use one of {', '.join(sorted(names))}"
@@ -166,6 +166,11 @@ def _with_profile(table: dict[str, Any], profiles: Mapping[str, Mapping[str, Any
     if not isinstance(codec, dict) or not isinstance(profile, str):
         return table
     return {**table, "codec": {**profiles.get(profile, {}), **codec}}
+
+
+def _is_own_device(kind: str, name: str) -> bool:
+    """A device profile of the user's own, looked for when it is loaded."""
+    return kind == "device" and name.endswith(".toml")
 
 
 def _read_text(path: Path, shown_path: str) -> str:

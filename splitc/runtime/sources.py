@@ -144,7 +144,7 @@ def input_from_picture(picture: Image.Image, how: Preprocess) -> F32:
         UsageError: The crop is larger than the resized picture, or that is larger than Pillow's limit.
     """
     if how.resize is not None:
-        picture = picture.resize(_shorter_side(picture, how.resize), RESAMPLING[how.interpolation])
+        picture = picture.resize(_resized(picture, how.resize), RESAMPLING[how.interpolation])
     if how.crop is not None:
         picture = _centre_crop(picture, how.crop)
     rgb = np.asarray(picture, dtype=np.float32)
@@ -213,6 +213,11 @@ def _check_fits(file: Path, batch: Array, spec: TensorSpec) -> None:
         raise UsageError(
             f"{file}: gives {batch.dtype} {list(batch.shape)}, input {spec.name!r} takes {want}; see data.preprocess."
         )
+
+
+def _resized(picture: Image.Image, size: int | tuple[int, int]) -> tuple[int, int]:
+    """Width and height to resize to."""
+    return _shorter_side(picture, size) if isinstance(size, int) else (size[1], size[0])
 
 
 def _shorter_side(picture: Image.Image, side: int) -> tuple[int, int]:

@@ -186,6 +186,13 @@ def test_a_report_that_cannot_be_written(out: str, words: str, bundle: Path, tmp
     assert listing(tmp_path) == {"file"}
 
 
+def test_a_report_inside_the_bundle_would_break_its_seal(copy: Path) -> None:
+    with unchanged(copy):
+        assert_refused(
+            cli("report", copy, "--out", copy / "edge" / "page.html"), 2, "is inside the bundle, which is sealed"
+        )
+
+
 def test_verify_finds_no_data_in_another_folder(bundle: Path, tmp_path: Path) -> None:
     assert_refused(cli("verify", bundle, "--base", tmp_path, "--json"), 2, "pictures/*.png: no picture or array found")
 

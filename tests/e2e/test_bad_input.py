@@ -237,6 +237,15 @@ def test_models(model: str, override: str, code: int, words: list[str], tmp_path
     assert listing(tmp_path) == {"source"}
 
 
+def test_a_model_that_gives_no_tensor(tmp_path: Path) -> None:
+    text = SIZES.replace("H,W", "32,32").replace("float[N,3] logits", "float[N,3] listed")
+    model = parser.parse_model(text.replace("logits = Flatten(pooled)", "listed = SequenceConstruct(pooled)"))
+    model.graph.output[0].CopyFrom(onnx.helper.make_tensor_sequence_value_info("listed", onnx.TensorProto.FLOAT, None))
+    folder = write_setting(tmp_path / "source", model, RECIPE.replace("block/out", "lit"))
+    outcome = build(folder, tmp_path / "x", *setting("data.task=features"))
+    assert_refused(outcome, 2, "no output ('listed') is a tensor of known shape")
+
+
 def test_one_number_has_no_top1(tmp_path: Path) -> None:
     model = onnx.load_from_string(parser.parse_model(LABEL).SerializeToString())
     model.graph.node.pop()

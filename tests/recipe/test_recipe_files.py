@@ -13,7 +13,7 @@ from splitc.recipe import hold_out, hold_out_end
     ("count", "calibration", "verification"),
     [
         (0, [], []),
-        (1, [1], [1]),
+        (1, [1], []),
         (2, [1], [2]),
         (3, [1, 2], [3]),
         (4, [1, 2, 3], [4]),

@@ -69,6 +69,7 @@ def _best_range(rows: F32, low: F32, high: F32, count: int) -> tuple[F64, F64]:
 def _squared_error(rows: F32, lo: F64, hi: F64, count: int) -> F64:
     step = (np.maximum(hi - lo, 1e-30) / (count - 1)).astype(np.float32)[:, None]
     base = lo.astype(np.float32)[:, None]
-    rounded = np.clip(np.rint((rows - base) / step), 0, count - 1) * step + base
-    error: F64 = np.square(rounded - rows).mean(1, dtype=np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):  # an error too large for float32 is never the least
+        rounded = np.clip(np.rint((rows - base) / step), 0, count - 1) * step + base
+        error: F64 = np.square(rounded - rows).mean(1, dtype=np.float64)
     return error

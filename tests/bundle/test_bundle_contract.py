@@ -1,0 +1,159 @@
+"""contract.json: equal values give equal bytes, and bytes from a stranger are a contract or a BundleError."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from splitc.bundle import Contract
+from splitc.codec import Codec, CodecSpec
+from splitc.errors import BitstreamError, BundleError
+from splitc.types import Preprocess, TensorSpec
+
+FEATURE = TensorSpec(name="block/out", dtype="float32", shape=("N", 3, 4))
+SAMPLES = np.random.default_rng(0).random((4, 3, 4), np.float32)
+CODEC = Codec.fit(CodecSpec(), [FEATURE], [SAMPLES])
+
+
+def contract(**changes: Any) -> Contract:
+    fields: dict[str, Any] = {
+        "name": "tiny",
+        "inputs": [TensorSpec(name="image", dtype="float32", shape=("N", 3, 8, 8))],
+        "outputs": [TensorSpec(name="logits", dtype="float32", shape=("N", 10))],
+        "cut": [FEATURE],
+        "wire": [TensorSpec(name="block/out.symbols", dtype="uint8", shape=("N", 3, 4))],
+        "codec": CODEC.to_json(),
+        "preprocess": Preprocess(resize=8, crop=8, mean=(0.1, 1 / 3, 0.7)),
+        "classes": ["cat", "Hündin", "犬"],
+    }
+    return Contract(**fields | changes)
+
+
+TABLE = json.loads(contract().to_bytes())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({}, id="full"),
+        pytest.param({"classes": None, "task": "features", "quantized_in": "host"}, id="features-on-the-host"),
+        pytest.param({"name": 'a"b\\c\n</script>'}, id="hostile-name"),
+        pytest.param({"preprocess": Preprocess(scale=1e-300, std=(1e300, 0.1 + 0.2, 1.0))}, id="numbers"),
+    ],
+)
+def test_round_trip(changes: dict[str, Any]) -> None:
+    one = contract(**changes)
+    again = Contract.from_bytes(one.to_bytes())
+    assert again == one
+    assert again.to_bytes() == one.to_bytes()
+
+
+def test_equal_values_give_equal_bytes() -> None:
+    shuffled = json.dumps(dict(reversed(list(TABLE.items())))).encode()
+    assert Contract.from_bytes(shuffled).to_bytes() == contract().to_bytes()
+    assert contract(codec=dict(reversed(list(CODEC.to_json().items())))).to_bytes() == contract().to_bytes()
+
+
+def test_the_codec_works_after_the_trip() -> None:
+    codec = Contract.from_bytes(contract().to_bytes()).fitted_codec("ab" * 32)
+    assert codec.pair_tag == bytes.fromhex("abababab")
+    packet = codec.encode([SAMPLES[:1]])
+    np.testing.assert_array_equal(codec.decode(packet)[0], CODEC.dequantize(CODEC.quantize([SAMPLES[:1]]))[0])
+    with pytest.raises(BitstreamError, match="abababab"):
+        Contract.from_bytes(contract().to_bytes()).fitted_codec("cd" * 32).decode(packet)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        pytest.param({"contract_schema": 2}, "contract_schema", id="newer"),
+        pytest.param({"task": "detection"}, "task", id="task"),
+        pytest.param({"inputs": []}, "inputs", id="no-inputs"),
+        pytest.param({"outputs": []}, "outputs", id="no-outputs"),
+        pytest.param({"cut": []}, "cut", id="no-cut"),
+        pytest.param({"wire": None}, "wire", id="null"),
+        pytest.param({"quantized_in": "cloud"}, "quantized_in", id="place"),
+        pytest.param({"extra": 1}, "extra", id="unknown-key"),
+        pytest.param({"codec": []}, "codec", id="codec-list"),
+        pytest.param({"classes": "cat"}, "classes", id="classes-text"),
+        pytest.param({"classes": [1, 2]}, "classes.0", id="classes-numbers"),
+        pytest.param({"preprocess": {"resize": 0}}, "preprocess.resize", id="resize"),
+        pytest.param({"preprocess": {"scale": "NaN"}}, "preprocess.scale", id="scale-nan"),
+        pytest.param({"preprocess": {"interpolation": "best"}}, "preprocess.interpolation", id="interpolation"),
+        pytest.param({"preprocess": {"mean": [1, 2]}}, "preprocess.mean.2", id="mean-of-two"),
+        pytest.param({"inputs": [{"name": "x"}]}, "inputs.0.dtype", id="spec-without-dtype"),
+        pytest.param({"inputs": [{"name": "x", "dtype": "f4", "shape": [1.5]}]}, "inputs.0.shape.0", id="half-a-size"),
+    ],
+)
+def test_fields_that_are_wrong(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(BundleError) as caught:
+        Contract.from_bytes(json.dumps(TABLE | changes).encode())
+    assert str(caught.value).startswith(f"contract.json: {words}")
+    assert str(caught.value).endswith("rebuild the bundle with this version.")
+
+
+@pytest.mark.parametrize("key", ["name", "inputs", "outputs", "cut", "wire", "codec", "preprocess"])
+def test_fields_that_are_missing(key: str) -> None:
+    with pytest.raises(BundleError, match=f"contract.json: {key}: Field required"):
+        Contract.from_bytes(json.dumps({name: value for name, value in TABLE.items() if name != key}).encode())
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b"7",
+        b"\xff\xfe",
+        b'{"name": "\xff"}',
+        b"{}",
+        b"[" * 100_000,
+        b'{"codec":' * 50_000,
+        b'{"name": 1e999999}',
+        contract().to_bytes()[:-20],
+        contract().to_bytes() + b"{}",
+    ],
+    ids=[
+        "empty",
+        "open",
+        "list",
+        "null",
+        "number",
+        "not-utf-8",
+        "name-not-utf-8",
+        "empty-table",
+        "deep-lists",
+        "deep-tables",
+        "infinite",
+        "cut-short",
+        "more-after-it",
+    ],
+)
+def test_what_is_no_contract(data: bytes) -> None:
+    with pytest.raises(BundleError, match=r"^contract\.json: "):
+        Contract.from_bytes(data)
+
+
+def test_a_huge_contract_is_refused_before_it_is_parsed() -> None:
+    with pytest.raises(BundleError, match="at most 67108864 are read"):
+        Contract.from_bytes(b" " * ((64 << 20) + 1))
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(position=st.integers(0, len(contract().to_bytes()) - 1), byte=st.integers(0, 255))
+def test_any_byte_changed_is_a_contract_or_refused(position: int, byte: int) -> None:
+    data = bytearray(contract().to_bytes())
+    data[position] = byte
+    try:
+        found = Contract.from_bytes(bytes(data))
+        found.fitted_codec("ab" * 32)
+    except BundleError:
+        return
+    assert Contract.from_bytes(found.to_bytes()) == found

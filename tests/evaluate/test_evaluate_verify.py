@@ -1,0 +1,209 @@
+"""Verification of a pair made of numpy functions, where every stage can be spoilt on purpose."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from splitc.bundle import Contract
+from splitc.codec import Codec, CodecSpec
+from splitc.errors import CapabilityError, CheckFailed, UsageError
+from splitc.evaluate import Paths, Verification, verify
+from splitc.runtime import Sample
+from splitc.types import Preprocess, TensorSpec
+
+CUT = TensorSpec(name="feature", dtype="float32", shape=("N", 4, 6))
+X = TensorSpec(name="x", dtype="float32", shape=("N", 4, 6))
+SCORES = TensorSpec(name="scores", dtype="float32", shape=("N", 5))
+MORE = TensorSpec(name="more", dtype="float32", shape=("N", 4, 6))
+WEIGHTS = np.random.default_rng(2).standard_normal((24, 5)).astype(np.float32)
+SAMPLES = [
+    Sample(f"{index}.png", {"x": np.random.default_rng(index).random((1, 4, 6), np.float32)}) for index in range(8)
+]
+
+
+def head(feeds: Any) -> np.ndarray:
+    return np.square(feeds["x"])
+
+
+def tail(feature: np.ndarray) -> dict[str, np.ndarray]:
+    return {"scores": feature.reshape(1, -1) @ WEIGHTS, "more": feature + 1}
+
+
+CODEC = Codec.fit(CodecSpec(bits=6), [CUT], [np.concatenate([head(sample.feeds) for sample in SAMPLES])])
+
+
+def contract(task: str) -> Contract:
+    return Contract(
+        name="x",
+        task=task,
+        inputs=[X],
+        outputs=[SCORES, MORE],
+        cut=[CUT],
+        wire=[CUT],
+        codec=CODEC.to_json(),
+        preprocess=Preprocess(),
+    )
+
+
+@dataclass
+class Edge:
+    """Head and encoder in numpy."""
+
+    task: str = "classification"
+    codec: Codec = CODEC
+    contract: Contract = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.contract = contract(self.task)
+
+    def symbols(self, feeds: Any) -> list[np.ndarray]:
+        return self.codec.quantize([head(feeds)])
+
+    def encode(self, symbols: list[np.ndarray], sequence: int = 0) -> bytes:
+        return self.codec.encode_symbols(symbols, sequence=sequence)
+
+
+@dataclass
+class Cloud:
+    """Decoder and tail in numpy."""
+
+    codec: Codec = CODEC
+    spoil: Callable[[list[np.ndarray]], list[np.ndarray]] = lambda symbols: symbols
+
+    def decode(self, packet: bytes) -> list[np.ndarray]:
+        return self.spoil(self.codec.decode_symbols(packet))
+
+    def answer(self, symbols: list[np.ndarray]) -> dict[str, np.ndarray]:
+        return tail(self.codec.dequantize(symbols)[0])
+
+
+def paths(task: str = "classification", **changes: Any) -> Paths:
+    whole = Paths(
+        reference="the unsplit model",
+        full=lambda feeds: tail(head(feeds)),
+        split=lambda feeds: tail(head(feeds)),
+        edge=Edge(task),
+        cloud=Cloud(),
+        engine_edge=Edge(task),
+        engine_cloud=Cloud(),
+    )
+    return replace(whole, **changes)
+
+
+def check(where: Paths, labels: dict[str, int] | None = None) -> Verification:
+    return verify(where, SAMPLES, labels or {})
+
+
+def test_a_sound_pair() -> None:
+    found = check(paths())
+    assert (found.ok, found.samples, found.reference) == (True, 8, "the unsplit model")
+    assert [stage.name for stage in found.stages] == ["full", "split", "quantized", "coded", "engine"]
+    full, split, quantized, coded, engine = found.stages
+    assert (full.fidelity, full.kl, full.max_abs_diff, full.added_kl) == (1.0, 0.0, 0.0, 0.0)
+    assert (split.max_abs_diff, coded.added_max_abs_diff, engine.added_max_abs_diff) == (0.0, 0.0, 0.0)
+    assert quantized.added_max_abs_diff == quantized.max_abs_diff > 0
+    assert found.skipped == ()
+
+
+def test_rates_are_those_of_the_packets() -> None:
+    found = check(paths())
+    sizes = [len(CODEC.encode([head(one.feeds)], sequence=number)) for number, one in enumerate(SAMPLES)]
+    plain = CODEC.with_entropy("zstd")
+    baseline = [len(plain.encode([head(one.feeds)], sequence=number)) for number, one in enumerate(SAMPLES)]
+    assert found.payload_bytes_mean == sum(sizes) / 8
+    assert found.rate_bpe == pytest.approx(8 * sum(sizes) / (8 * 24), rel=1e-12)
+    assert found.baseline_rate_bpe == pytest.approx(8 * sum(baseline) / (8 * 24), rel=1e-12)
+    assert (found.elements, found.feature_bytes) == (24, 96)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        pytest.param(lambda symbols: [symbols[0] ^ 1], id="every-symbol"),
+        pytest.param(
+            lambda symbols: [np.where(np.arange(24).reshape(1, 4, 6) == 23, 63 - symbols[0], symbols[0])], id="one"
+        ),
+        pytest.param(lambda symbols: [symbols[0][:, :, ::-1]], id="order"),
+        pytest.param(lambda symbols: [symbols[0].reshape(1, 6, 4)], id="shape"),
+    ],
+)
+def test_a_decoder_that_returns_other_symbols_is_never_excused(spoil: Callable) -> None:
+    with pytest.raises(CheckFailed, match=r"0\.png: the decoded symbols are not the encoded ones"):
+        check(paths(cloud=Cloud(spoil=spoil)))
+
+
+@pytest.mark.parametrize(
+    ("split", "ok"),
+    [
+        pytest.param(lambda feeds: tail(head(feeds) * np.float32(1 + 1e-6)), True, id="rounding"),
+        pytest.param(lambda feeds: tail(head(feeds) * np.float32(1.01)), False, id="one-percent"),
+        pytest.param(lambda feeds: tail(head(feeds)[:, ::-1]), False, id="channels-reversed"),
+        pytest.param(lambda feeds: tail(np.zeros((1, 4, 6), np.float32)), False, id="zeros"),
+    ],
+)
+def test_a_split_that_is_not_the_model_fails(split: Callable, ok: bool) -> None:
+    assert check(paths(split=split)).ok is ok
+
+
+def test_labels_are_found_by_picture_name() -> None:
+    answers = {sample.name: int(tail(head(sample.feeds))["scores"].argmax()) for sample in SAMPLES}
+    found = check(paths(), answers)
+    assert found.stage("full").top1 == 1.0
+    wrong = {name: (index + 1) % 5 for name, index in answers.items()}
+    assert check(paths(), wrong).stage("full").top1 == 0.0
+    assert check(paths(), {"0.png": answers["0.png"]}).stage("full").top1 == 1.0
+    assert check(paths()).stage("full").top1 is None
+
+
+def test_features_count_every_output() -> None:
+    """A split that spoils the second output: top-1 of the first does not see it, features do."""
+
+    def spoilt(feeds: Any) -> dict[str, np.ndarray]:
+        return tail(head(feeds)) | {"more": -tail(head(feeds))["more"]}
+
+    assert check(paths(split=spoilt)).ok
+    found = check(paths("features", split=spoilt))
+    assert not found.ok
+    assert found.stage("split").fidelity < 0.9
+    assert found.stage("split").top1 is None
+    assert check(paths("features")).stage("full").fidelity == pytest.approx(1.0, abs=1e-12)
+
+
+def test_an_engine_that_runs_elsewhere_is_skipped_with_the_reason() -> None:
+    found = check(paths(engine_edge=None, engine_cloud=None, why_no_engine="the edge engine runs on orin"))
+    assert [stage.name for stage in found.stages] == ["full", "split", "quantized", "coded"]
+    assert found.skipped == ({"stage": "engine", "reason": "the edge engine runs on orin"},)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf], ids=["nan", "inf", "minus-inf"])
+@pytest.mark.parametrize("stage", ["full", "split"])
+def test_answers_that_are_not_finite(stage: str, value: float) -> None:
+    def infinite(feeds: Any) -> dict[str, np.ndarray]:
+        return {"scores": np.full((1, 5), value, np.float32)}
+
+    with pytest.raises(CheckFailed, match=f"stage '{stage}' holds NaN or infinities"):
+        check(paths(**{stage: infinite}))
+
+
+def test_answers_that_change_in_size() -> None:
+    def growing(feeds: Any) -> dict[str, np.ndarray]:
+        return {"scores": np.zeros((1, 5 + int(feeds["x"].flat[0] * 10)), np.float32)}
+
+    with pytest.raises(CapabilityError, match="answers whose size depends on the input cannot be compared"):
+        check(paths(full=growing, split=growing))
+
+
+def test_no_samples() -> None:
+    with pytest.raises(UsageError, match="nothing to verify on"):
+        verify(paths(), [], {})
+
+
+def test_progress_is_called_once_a_sample() -> None:
+    calls = []
+    verify(paths(), SAMPLES, {}, lambda: calls.append(1))
+    assert len(calls) == len(SAMPLES)

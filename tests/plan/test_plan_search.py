@@ -1,0 +1,249 @@
+"""The search for a cut: the cheapest wins, every loser has a true reason, constraints hold."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import onnx_ir as ir
+import pytest
+from onnx import parser
+
+from splitc import graph, plan
+from splitc.device import Device, Link, codec_ms, compute_ms
+from splitc.errors import CutError
+from splitc.plan import Places, Plan
+from splitc.recipe import CodecSection, SplitSection
+
+CHAIN = """<ir_version: 8, opset_import: ["" : 17]>
+g (float[N,4,8,8] x) => (float[N,2] y) <float[8,4,3,3] w1, float[16,8,3,3] w2, float[2,16] w3, float[2] b3> {
+  [first] a = Conv<pads = [1,1,1,1]>(x, w1)
+  [first_relu] b = Relu(a)
+  [second] c = Conv<pads = [1,1,1,1], strides = [2,2]>(b, w2)
+  [second_relu] d = Relu(c)
+  [pool] e = GlobalAveragePool(d)
+  [flatten] f = Flatten(e)
+  [last] y = Gemm<transB = 1>(f, w3, b3)
+}"""
+"""Bytes as float32: a, b 2048; c, d 1024; e, f 64."""
+RESIDUAL = """<ir_version: 8, opset_import: ["" : 17]>
+g (float[N,4,8,8] x) => (float[N,4,8,8] y) <float[4,4,1,1] w> {
+  [stem] a = Relu(x)
+  [body] b = Conv(a, w)
+  [add] c = Add(a, b)
+  [end] y = Relu(c)
+}"""
+
+
+def device(name: str, tflops: float, gb_s: float) -> Device:
+    sources = {"bandwidth_gb_s": "made up", "peak_tflops.fp32": "made up"}
+    return Device(name=name, title=name, bandwidth_gb_s=gb_s, peak_tflops={"fp32": tflops}, sources=sources)
+
+
+SLOW, FAST = device("slow", 1e-4, 1), device("fast", 50, 900)
+THIN, THICK = Link(uplink_mbps=0.1, rtt_ms=1), Link(uplink_mbps=1e5, rtt_ms=0)
+CODEC = CodecSection(bits=4)
+
+
+def model_of(text: str) -> graph.Model:
+    """A text graph whose declared weights are zeros."""
+    proto = parser.parse_model(text)
+    for info in proto.graph.value_info:
+        dims = [dim.dim_value for dim in info.type.tensor_type.shape.dim]
+        proto.graph.initializer.add(name=info.name, data_type=1, dims=dims, raw_data=bytes(4 * math.prod(dims)))
+    del proto.graph.value_info[:]
+    return graph.model_from_ir(ir.from_proto(proto))
+
+
+def half_the_bytes(cut: graph.CandidateCut) -> float:
+    """A codec that packs float32 into 2 bits an element."""
+    return cut.wire_bytes / 16
+
+
+def search(places: Places, text: str = CHAIN, measure: Callable = half_the_bytes, **asked: object) -> Plan:
+    return plan.search(model_of(text), SplitSection.model_validate(asked), CODEC, places, measure)
+
+
+def places(edge: Device = SLOW, cloud: Device = FAST, link: Link = THICK) -> Places:
+    return Places(edge=edge, cloud=cloud, link=link)
+
+
+@pytest.mark.parametrize(
+    ("where", "asked", "chosen"),
+    [
+        pytest.param(places(SLOW, FAST, THICK), {}, "a", id="slow-edge-thick-link-cuts-early"),
+        pytest.param(places(FAST, SLOW, THICK), {}, "e", id="fast-edge-cuts-late"),
+        pytest.param(places(FAST, FAST, THIN), {}, "e", id="thin-link-cuts-where-least-crosses"),
+        pytest.param(places(SLOW, FAST, THICK), {"objective": "uplink"}, "e", id="uplink-takes-the-smallest"),
+        pytest.param(places(), {"pin_edge": ["second"]}, "c", id="pin-edge"),
+        pytest.param(places(), {"pin_edge": ["second*"]}, "d", id="pin-edge-glob"),
+        pytest.param(places(FAST, SLOW), {"pin_cloud": ["pool"]}, "d", id="pin-cloud"),
+        pytest.param(places(FAST, SLOW), {"pin_cloud": ["second"]}, "b", id="pin-cloud-earlier"),
+        pytest.param(places(), {"min_depth": 0.9}, "c", id="depth"),
+        pytest.param(places(), {"candidates": 1}, "a", id="one-candidate"),
+    ],
+)
+def test_the_chosen_cut(where: Places, asked: dict, chosen: str) -> None:
+    found = search(where, **asked)
+    objective = asked.get("objective", "latency")
+    prices = [one.payload_bytes if objective == "uplink" else one.latency.total_ms for one in found.points]
+    assert found.chosen.cut == (chosen,)
+    assert found.points[prices.index(min(prices))] == found.chosen
+    assert [one.head_flops for one in found.points] == sorted(one.head_flops for one in found.points)
+    assert all(one.is_measured for one in found.points)
+
+
+def test_every_cut_is_chosen_measured_or_rejected_once() -> None:
+    found = search(places(), candidates=3, pin_cloud=["flatten"])
+    listed = graph.enumerate_cuts(model_of(CHAIN))
+    every = {cut.names for cut in listed.candidates} | {cut.names for cut in listed.rejected}
+    rejected = [cut.names for cut in found.rejected]
+    assert len(found.points) == 3
+    assert sorted([found.chosen.cut, *rejected]) == sorted(every)
+    assert {point.cut for point in found.points} - {found.chosen.cut} <= set(rejected)
+
+
+def test_reasons_are_true() -> None:
+    found = search(places(), candidates=2, pin_cloud=["pool"], min_depth=0.2)
+    reasons = {cut.names[0]: cut.reason for cut in found.rejected}
+    model = model_of(CHAIN)
+    share = graph.price_cut(model, ["a"]).head_flops / model.flops
+    assert (found.chosen.cut, {one.cut for one in found.points}) == (("a",), {("a",), ("b",)})
+    assert share > 0.2
+    assert reasons.keys() == {"b", "c", "d", "e", "f", "y"}
+    assert reasons["b"] == f"measured bytes give {found.points[1].latency.total_ms:.2f} ms, a gives " + (
+        f"{found.chosen.latency.total_ms:.2f} ms"
+    )
+    assert reasons["c"].startswith("predicted ")
+    assert reasons["c"].endswith(" ms, not among the 2 best (split.candidates)")
+    assert reasons["e"] == reasons["f"] == "node 'pool' would be on the edge; pin_cloud keeps it in the cloud"
+    assert reasons["y"] == "it is the only output of the model, so the tail would be empty"
+
+
+def test_a_shallow_cut_says_how_shallow() -> None:
+    found = search(places(), min_depth=0.9)
+    model = model_of(CHAIN)
+    share = graph.price_cut(model, ["b"]).head_flops / model.flops
+    reasons = {cut.names[0]: cut.reason for cut in found.rejected}
+    assert reasons["b"] == f"{share:.1%} of the FLOPs on the edge, min_depth asks for 90.0%"
+
+
+def test_a_cut_at_the_depth_asked_for_is_deep_enough() -> None:
+    model = model_of(CHAIN)
+    share = graph.price_cut(model, ["c"]).head_flops / model.flops
+    assert search(places(), min_depth=share).chosen.cut == ("c",)
+
+
+def test_a_pinned_edge_names_the_node() -> None:
+    reasons = {cut.names[0]: cut.reason for cut in search(places(), pin_edge=["second"]).rejected}
+    assert reasons["a"] == reasons["b"] == "node 'second' would be in the cloud; pin_edge keeps it on the edge"
+
+
+def test_leaks_stay_among_the_rejected() -> None:
+    found = search(places(SLOW, FAST), RESIDUAL, max_tensors=1)
+    reasons = {cut.names: cut.reason for cut in found.rejected}
+    assert "value 'a' also crosses" in reasons[("b",)]
+
+
+def test_measured_bytes_decide_against_the_prediction() -> None:
+    """Predicted, f and e cost the same; the measurement makes one of the larger cuts tiny."""
+    found = search(places(FAST, FAST, THIN), measure=lambda cut: 1.0 if cut.names == ("c",) else 1000.0)
+    assert found.chosen.cut == ("c",)
+    assert found.chosen.payload_bytes == 1.0
+
+
+def test_only_the_best_are_measured() -> None:
+    asked = []
+    search(places(), measure=lambda cut: asked.append(cut.names) or 10.0, candidates=2)
+    assert len(asked) == 2
+
+
+@pytest.mark.parametrize("names", [("d",), ("b",)], ids=",".join)
+def test_a_cut_that_was_asked_for_is_priced_alone(names: tuple[str, ...]) -> None:
+    found = search(places(), at=list(names))
+    assert found.chosen.cut == names
+    assert (found.points, found.rejected) == ((found.chosen,), ())
+    assert len(found.baselines) == 2
+
+
+def test_two_tensors_can_be_asked_for() -> None:
+    found = search(places(), RESIDUAL, at=["b", "a"])
+    assert found.chosen.cut == ("b", "a")
+    assert found.chosen.feature_bytes == 2 * 4 * 4 * 8 * 8
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        pytest.param({"pin_edge": ["last"]}, "none of 6 cuts satisfies the pins and min_depth", id="nothing-left"),
+        pytest.param({"pin_edge": ["second"], "pin_cloud": ["first"]}, "none of 6 cuts", id="contradiction"),
+        pytest.param({"min_depth": 1.0}, "none of 6 cuts", id="all-on-the-edge"),
+        pytest.param({"at": ["x"]}, "so the head would be empty", id="input"),
+        pytest.param({"at": ["nope"]}, "no value is called 'nope'", id="unknown"),
+    ],
+)
+def test_what_cannot_be(asked: dict, words: str) -> None:
+    with pytest.raises(CutError, match=words):
+        search(places(), **asked)
+
+
+def test_the_price_is_the_sum_of_its_parts() -> None:
+    """Each stage by the cost model's own functions, at the byte counts written above."""
+    link = Link(uplink_mbps=8, rtt_ms=10)
+    point = search(places(SLOW, FAST, link), at=["c"]).chosen
+    model = model_of(CHAIN)
+    head = 2 * 64 * 8 * 36 + 64 * 8 + 2 * 16 * 16 * 72  # two convolutions without bias and one ReLU
+    assert (point.head_flops, point.tail_flops) == (head, model.flops - head)
+    assert (point.head_parameters, point.tail_parameters) == (8 * 36 + 16 * 72, 2 * 16 + 2)
+    assert (point.feature_bytes, point.payload_bytes) == (1024, 64.0)
+    times = point.latency
+    assert times.edge_ms == compute_ms(SLOW, head, 4 * point.head_parameters + 1024)
+    assert times.cloud_ms == compute_ms(FAST, point.tail_flops, 4 * point.tail_parameters + 1024)
+    assert times.encode_ms == times.decode_ms == codec_ms(256, 100.0)
+    assert times.wire_ms == pytest.approx(10 + 64 * 8 / 8e3, rel=1e-12)
+    parts = (times.edge_ms, times.encode_ms, times.wire_ms, times.decode_ms, times.cloud_ms)
+    assert times.total_ms == pytest.approx(sum(parts), rel=1e-12)
+
+
+def test_baselines() -> None:
+    link = Link(uplink_mbps=8, rtt_ms=10)
+    model = model_of(CHAIN)
+    edge, cloud = search(places(SLOW, FAST, link)).baselines
+    assert (edge.name, cloud.name) == ("edge only", "cloud only, 8-bit input uncompressed")
+    assert edge.latency.total_ms == compute_ms(SLOW, model.flops, 4 * model.parameters)
+    assert (edge.payload_bytes, cloud.payload_bytes) == (0.0, 4 * 8 * 8)
+    assert cloud.latency.wire_ms == pytest.approx(10 + 256 * 8 / 8e3, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("where", "faster"),
+    [
+        pytest.param(places(FAST, SLOW, THIN), ["edge only"], id="edge-only"),
+        pytest.param(places(SLOW, FAST, THICK), ["cloud only, 8-bit input uncompressed"], id="cloud-only"),
+    ],
+)
+def test_the_note_says_when_no_cut_is_faster(where: Places, faster: list[str]) -> None:
+    found = search(where)
+    truly = [one.name for one in found.baselines if one.latency.total_ms < found.chosen.latency.total_ms]
+    assert truly == faster
+    assert f"Predicted faster than this cut: {faster[0]} (" in found.note
+
+
+def test_the_note_is_silent_when_the_cut_is_fastest() -> None:
+    """A weak edge does half of the work, one byte crosses a link that the picture would take 205 ms on."""
+    where = places(device("weak", 1e-6, 1), FAST, Link(uplink_mbps=0.01, rtt_ms=0))
+    found = search(where, measure=lambda cut: 1.0, at=["a"])
+    assert found.chosen.latency.total_ms < min(one.latency.total_ms for one in found.baselines)
+    assert "Predicted for one sample alone" in found.note
+    assert "Predicted faster" not in found.note
+
+
+def test_json_is_flat_with_units() -> None:
+    document = search(places(), candidates=2).to_json()
+    assert document.keys() == {"chosen", "points", "baselines", "rejected", "note"}
+    times = {"edge_ms", "encode_ms", "wire_ms", "decode_ms", "cloud_ms", "total_ms"}
+    assert document["chosen"].keys() >= times | {"cut", "payload_bytes", "feature_bytes", "head_flops", "is_measured"}
+    assert document["chosen"] in document["points"]
+    assert all(one.keys() == times | {"name", "payload_bytes"} for one in document["baselines"])
+    assert all(one.keys() == {"names", "reason"} and one["reason"] for one in document["rejected"])
+    assert document["chosen"]["cut"] == ["a"]

@@ -1,0 +1,243 @@
+"""The page: every section is there, it is well-formed, it needs nothing from outside, and no name becomes markup."""
+
+from __future__ import annotations
+
+import base64
+import copy
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from splitc.errors import UsageError
+from splitc.report import page, summary, svg, write_page
+
+HOSTILE = "</td><script>alert('x')</script><img src=x onerror=\"y\">&amp;"
+VOID = {"meta", "img", "br"}
+"""Elements that HTML never closes; those of SVG close themselves."""
+
+
+def stage(name: str, top1: float | None) -> dict[str, Any]:
+    numbers = {"fidelity": 0.97, "kl": 0.01, "cosine": 0.999, "max_abs_diff": 0.5, "added_kl": 0.01}
+    return {"name": name, "top1": top1, "added_max_abs_diff": 0.1, **numbers}
+
+
+def point(cut: str) -> dict[str, Any]:
+    times = {"edge_ms": 1.0, "encode_ms": 0.1, "wire_ms": 20.0, "decode_ms": 0.1, "cloud_ms": 2.0, "total_ms": 23.2}
+    return {"cut": [cut], "payload_bytes": 500.0, **times}
+
+
+def numbers(name: str = "plain", top1: float | None = 0.5) -> dict[str, Any]:
+    """A report.json whose every text is ``name``."""
+    baseline = {key: value for key, value in point(name).items() if key != "cut"} | {"name": f"only {name}"}
+    engine = {
+        "side": name,
+        "target": name,
+        "backend": name,
+        "status": name,
+        "path": None,
+        "command": name,
+        "reason": name,
+    }
+    example = {"name": name, "jpeg_base64": base64.b64encode(b"jpeg").decode(), "before": name, "after": f"{name} 2"}
+    return {
+        "name": name,
+        "cut": [name],
+        "codec": {"quantizer": name, "bits": 4, "entropy": name},
+        "halves": {
+            side: {"device": name, "flops": 2e9, "parameters": 3_000_000, "model_bytes": 12_000_000}
+            for side in ("edge", "cloud")
+        },
+        "plan": {
+            "chosen": point(name),
+            "points": [point(name), point("another")],
+            "baselines": [baseline],
+            "rejected": [{"names": [name], "reason": f"because {name}"}],
+            "note": f"note {name}",
+        },
+        "verification": {
+            "samples": 25,
+            "reference": name,
+            "stages": [stage("full", top1), stage("coded", top1), stage(name, None)],
+            "skipped": [{"stage": name, "reason": name}],
+            "rate_bpe": 3.25,
+            "baseline_rate_bpe": 3.5,
+            "baseline": name,
+            "payload_bytes_mean": 6500.0,
+            "feature_bytes": 62720,
+        },
+        "gates": [
+            {"name": name, "value": 0.97, "limit": 0.99, "ok": False, "source": name},
+            {"name": "max_edge_bytes", "value": 1234567, "limit": 5_000_000, "ok": True, "source": name},
+        ],
+        "engines": [engine],
+        "examples": [example | {"before_share": 0.9, "after_share": 0.8, "payload_bytes": 6420}],
+        "model_sha256": "ab" * 32,
+        "versions": {name: name},
+    }
+
+
+class Page(HTMLParser):
+    """What a browser would make of a page: elements in order, attributes, text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[str] = []
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self.open == [], f"never closed: {self.open}"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert len(dict(attrs)) == len(attrs), f"an attribute twice: {attrs}"
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open, f"</{tag}> closes nothing"
+        assert self.open.pop() == tag, f"</{tag}> closes another element"
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(self.words)
+
+    def attributes(self) -> Iterator[tuple[str, str]]:
+        return ((key, value or "") for _, attrs in self.elements for key, value in attrs.items())
+
+
+SECTIONS = [
+    "Gates",
+    "Where the answer changes",
+    "Rate",
+    "Latency of the cuts",
+    "Pictures, before and after",
+    "Engines",
+    "cuts not taken, and why",
+    "model sha256",
+]
+
+
+def test_every_section_is_there() -> None:
+    text = Page(page(numbers())).text
+    assert [title for title in SECTIONS if title not in text] == []
+    assert sorted(SECTIONS, key=text.index) == SECTIONS
+
+
+@pytest.mark.parametrize(
+    ("empty", "title"),
+    [
+        (("gates",), "Gates"),
+        (("examples",), "Pictures, before and after"),
+        (("plan", "rejected"), "cuts not taken"),
+    ],
+    ids=["gates", "examples", "rejected"],
+)
+def test_a_section_without_contents_has_no_title(empty: tuple[str, ...], title: str) -> None:
+    document = numbers()
+    inner = document
+    for key in empty[:-1]:
+        inner = inner[key]
+    inner[empty[-1]] = []
+    assert title not in Page(page(document)).text
+
+
+def test_the_numbers_are_the_document_s() -> None:
+    text = Page(page(numbers())).text
+    for shown in ("62.7 kB", "6.5 kB", "9.6x less", "97.0 %", "3.25 bits an element", "3.500", "23.20 ms", "1,234,567"):
+        assert shown in text, shown
+    assert text.count("holds") == text.count("missed") == 1
+
+
+def test_without_labels_top1_is_blank() -> None:
+    rows = page(numbers(top1=None))
+    assert '<td class="n"></td>' in rows
+    assert "None" not in Page(rows).text
+
+
+def test_hostile_names_stay_text() -> None:
+    plain, hostile = Page(page(numbers())), Page(page(numbers(HOSTILE)))
+    assert [tag for tag, _ in hostile.elements] == [tag for tag, _ in plain.elements]
+    assert "script" not in {tag for tag, _ in hostile.elements}
+    assert not [key for key, _ in hostile.attributes() if key.startswith("on")]
+    assert hostile.text.count("alert('x')") >= 20
+
+
+ODD = ["blank", "long", "unicode", "control", "format"]
+
+
+@pytest.mark.parametrize("name", [" ", "a" * 5000, "snow ☃ and 日本", "back\\slash\n\tnewline", "{}%s{0}"], ids=ODD)
+def test_odd_names_keep_the_page_well_formed(name: str) -> None:
+    assert len(Page(page(numbers(name))).elements) == len(Page(page(numbers())).elements)
+
+
+def test_nothing_comes_from_outside() -> None:
+    text = page(numbers())
+    assert {tag for tag, _ in Page(text).elements}.isdisjoint({"script", "link", "iframe", "object", "base", "form"})
+    for key, value in Page(text).attributes():
+        assert key not in {"href", "action", "srcset"}
+        assert key != "src" or value.startswith("data:image/jpeg;base64,")
+    assert "url(" not in text
+    assert "@import" not in text
+    assert "://" not in text
+
+
+def test_numbers_of_zero_draw() -> None:
+    document = numbers()
+    for one in (*document["plan"]["points"], *document["plan"]["baselines"]):
+        one |= {key: 0.0 for key in one if key.endswith("_ms")}
+    document["verification"] |= {"rate_bpe": 0.0, "baseline_rate_bpe": 0.0}
+    Page(page(document))
+    Page(svg.bars([]) + svg.stacked_bars([], "ms") + svg.bars([("a", 0.0)]))
+
+
+def test_bars_are_in_proportion() -> None:
+    drawn = Page(svg.bars([("half", 1.0), ("whole", 2.0)]))
+    widths = [float(attrs["width"] or 0) for tag, attrs in drawn.elements if tag == "rect"]
+    assert widths == [svg.BAR_WIDTH / 2, svg.BAR_WIDTH]
+
+
+def test_the_page_is_a_function_of_the_numbers() -> None:
+    document = numbers()
+    before = copy.deepcopy(document)
+    assert page(document) == page(document)
+    assert document == before
+
+
+def test_the_summary_leaves_out_pictures() -> None:
+    document = numbers()
+    document["verification"] |= {"stages": [stage("full", 0.5), stage("coded", 0.4)]}
+    short = summary(document)
+    assert (short["baseline_top1"], short["split_top1"], short["fidelity"]) == (0.5, 0.4, 0.97)
+    assert (short["edge_weight_bytes"], short["cloud_weight_bytes"]) == (12_000_000, 12_000_000)
+    assert "jpeg_base64" not in short["examples"][0]
+    assert "jpeg_base64" in document["examples"][0]
+
+
+def test_write_page_replaces_an_earlier_one(tmp_path: Path) -> None:
+    for text in ("one", "two é"):
+        assert write_page(text, tmp_path / "page.html") == tmp_path / "page.html"
+    assert (tmp_path / "page.html").read_text("utf-8") == "two é"
+    assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
+
+
+@pytest.mark.parametrize(
+    ("out", "words"),
+    [("no/page.html", "No such file or directory"), (".", "is a folder"), ("file/page.html", "Not a directory")],
+    ids=["no-folder", "folder", "below-a-file"],
+)
+def test_where_no_page_can_be(out: str, words: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("kept")
+    with pytest.raises(UsageError, match=words):
+        write_page("text", tmp_path / out)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert (tmp_path / "file").read_text() == "kept"

@@ -1,0 +1,254 @@
+"""Files to feeds: which files a pattern names, how a picture becomes numbers, what does not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from splitc.errors import UsageError
+from splitc.runtime import Reader, find_files, is_picture, read_picture
+from splitc.runtime.sources import input_from_picture, region_boxes
+from splitc.types import Preprocess, TensorSpec
+
+NAMES = ("a.png", "B.JPG", "c.npy", "notes.txt", "sub/d.png", "x[1].png")
+
+
+def image_input(*shape: int | str) -> list[TensorSpec]:
+    return [TensorSpec(name="image", dtype="float32", shape=shape)]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in NAMES:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "folder.png").mkdir()
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("patterns", "found"),
+    [
+        pytest.param(["a.png"], ["a.png"], id="file"),
+        pytest.param(["*.png"], ["a.png", "x[1].png"], id="glob-without-folders"),
+        pytest.param(["."], ["B.JPG", "a.png", "c.npy", "x[1].png"], id="folder-not-below"),
+        pytest.param(["**/*.png"], ["a.png", "sub/d.png", "x[1].png"], id="recursive"),
+        pytest.param(["sub", "a.png"], ["sub/d.png", "a.png"], id="in-the-order-asked"),
+        pytest.param(["a.png", "*.png", "sub/../a.png"], ["a.png", "x[1].png"], id="each-once"),
+        pytest.param(["x[1].png"], ["x[1].png"], id="brackets-in-a-name"),
+        pytest.param(["[ab].*"], ["a.png"], id="brackets-as-a-class"),
+    ],
+)
+def test_find_files(patterns: list[str], found: list[str], folder: Path) -> None:
+    assert [path.relative_to(folder).as_posix() for path in find_files(patterns, folder)] == found
+
+
+def test_absolute_patterns_ignore_the_base(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    assert find_files([str(folder / "sub/*.png")], elsewhere) == [folder / "sub/d.png"]
+
+
+def test_package_patterns_look_inside_a_package(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = folder / "some_pictures"
+    (package / "data").mkdir(parents=True)
+    (package / "__init__.py").write_text("raise RuntimeError('looking for a file must not run the package')")
+    (package / "data/a.png").write_bytes(b"")
+    monkeypatch.syspath_prepend(str(folder))
+    assert find_files(["package:some_pictures/data/*.png"], Path("/nowhere")) == [package / "data/a.png"]
+
+
+@pytest.mark.parametrize(
+    ("patterns", "words"),
+    [
+        pytest.param(["no/*.png"], "no/*.png: no picture or array found", id="nothing"),
+        pytest.param(["a.png", "notes.txt"], "notes.txt: no picture or array found", id="one-of-two"),
+        pytest.param(["folder.png"], "folder.png: no picture or array found", id="empty-folder"),
+        pytest.param(["package:no_such_thing/a.png"], "package:no_such_thing: no such package", id="package"),
+        pytest.param(["package:../a.png"], "package:..: no such package", id="package-outside"),
+        pytest.param(["package:json.decoder/a.png"], "no such package", id="module-with-a-dot"),
+    ],
+)
+def test_find_nothing(patterns: list[str], words: str, folder: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        find_files(patterns, folder)
+    assert words in str(caught.value)
+
+
+def test_is_picture() -> None:
+    assert [name for name in NAMES if is_picture(Path(name))] == ["a.png", "B.JPG", "sub/d.png", "x[1].png"]
+
+
+PIXELS = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3) * 3
+
+
+@pytest.mark.parametrize(
+    ("how", "expected"),
+    [
+        pytest.param({}, PIXELS / 255, id="plain"),
+        pytest.param({"scale": 1.0}, PIXELS, id="scale"),
+        pytest.param({"scale": 1.0, "channels": "bgr"}, PIXELS[..., ::-1], id="bgr"),
+        pytest.param({"scale": 1.0, "crop": 2}, PIXELS[1:3, 2:4], id="crop-from-the-centre"),
+        pytest.param({"scale": 1.0, "crop": 3}, PIXELS[0:3, 2:5], id="odd-crop"),
+        pytest.param(
+            {"scale": 1.0, "mean": (1.0, 2.0, 3.0), "std": (2.0, 4.0, 8.0)},
+            (PIXELS - np.array([1.0, 2.0, 3.0])) / np.array([2.0, 4.0, 8.0]),
+            id="mean-and-std",
+        ),
+        pytest.param(
+            {"scale": 1.0, "mean": (1.0, 2.0, 3.0), "channels": "bgr"},
+            PIXELS[..., ::-1] - np.array([1.0, 2.0, 3.0]),
+            id="mean-in-the-network-s-order",
+        ),
+        pytest.param({"scale": 1.0, "resize": 2, "interpolation": "nearest"}, PIXELS[1::2, 1::2], id="resize-nearest"),
+        pytest.param(
+            {"scale": 1.0, "resize": 8, "interpolation": "nearest", "crop": 8},
+            PIXELS.repeat(2, 0).repeat(2, 1)[:, 2:10],
+            id="resize-then-crop",
+        ),
+    ],
+)
+def test_input_from_picture(how: dict, expected: np.ndarray) -> None:
+    got = input_from_picture(Image.fromarray(PIXELS), Preprocess.model_validate(how))
+    assert (got.dtype, got.flags.c_contiguous) == (np.float32, True)
+    # float32 arithmetic on numbers below 256: a few units in the last place
+    np.testing.assert_allclose(got, expected.transpose(2, 0, 1).astype(np.float32), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("size", "resize", "shape"),
+    [((40, 30), 30, (30, 40)), ((30, 40), 15, (20, 15)), ((33, 100), 10, (30, 10)), ((7, 7), 224, (224, 224))],
+    ids=["same", "portrait", "rounded", "larger"],
+)
+def test_the_shorter_side_is_resized(size: tuple[int, int], resize: int, shape: tuple[int, int]) -> None:
+    assert input_from_picture(Image.new("RGB", size), Preprocess(resize=resize)).shape == (3, *shape)
+
+
+def test_two_sides_are_resized_to_as_they_are() -> None:
+    """Detectors take a rectangle, aspect ratio lost: [height, width]."""
+    assert input_from_picture(Image.new("RGB", (40, 30)), Preprocess(resize=(24, 32))).shape == (3, 24, 32)
+
+
+def test_pictures_of_every_kind_become_rgb(tmp_path: Path) -> None:
+    kinds = {"RGB": (9, 8, 7), "RGBA": (9, 8, 7, 128), "L": 9, "P": 3, "1": 1, "CMYK": (1, 2, 3, 4)}
+    for mode, colour in kinds.items():
+        suffix = ".jpg" if mode == "CMYK" else ".png"
+        Image.new(mode, (5, 4), colour).save(tmp_path / f"{mode}{suffix}")
+        read = read_picture(tmp_path / f"{mode}{suffix}")
+        assert (read.mode, read.size) == ("RGB", (5, 4))
+
+
+@pytest.mark.parametrize(("name", "data"), [("gone.png", None), ("text.png", b"text"), ("empty.jpg", b"")], ids=str)
+def test_unreadable_pictures(name: str, data: bytes | None, tmp_path: Path) -> None:
+    if data is not None:
+        (tmp_path / name).write_bytes(data)
+    with pytest.raises(UsageError, match=f"{name}: (no such file|not a readable picture)"):
+        read_picture(tmp_path / name)
+
+
+@pytest.mark.parametrize("size", [(640, 480), (31, 200), (1, 1), (2, 5000)], ids=str)
+def test_regions(size: tuple[int, int]) -> None:
+    boxes = region_boxes(*size, 25)
+    assert boxes == region_boxes(*size, 25)
+    assert len(boxes) == 25
+    assert boxes[0] == (0, 0, *size)
+    for left, top, right, bottom in boxes[1:]:
+        assert 0 <= left < right <= size[0]
+        assert 0 <= top < bottom <= size[1]
+        assert right - left == bottom - top
+        assert max(1, min(size) // 2 - 1) <= right - left <= max(1, 0.75 * min(size))
+    if min(size) > 100:
+        assert len(set(boxes)) == 25
+    assert region_boxes(*size, 3) == boxes[:3]
+
+
+def write_picture(file: Path) -> Path:
+    Image.fromarray(PIXELS).save(file)
+    return file
+
+
+def read(files: Sequence[Path], shape: tuple[int | str, ...] = ("N", 3, 4, 6), **how: object) -> list:
+    return list(Reader(image_input(*shape), Preprocess.model_validate(how)).samples(files))
+
+
+def test_a_picture_is_a_sample(tmp_path: Path) -> None:
+    (sample,) = read([write_picture(tmp_path / "a.png")])
+    assert sample.name == "a.png"
+    assert sample.feeds["image"].shape == (1, 3, 4, 6)
+
+
+def test_regions_are_numbered_samples(tmp_path: Path) -> None:
+    reader = Reader(image_input("N", 3, 8, 8), Preprocess(resize=8, crop=8), regions=3)
+    samples = list(reader.samples([write_picture(tmp_path / "a.png")]))
+    assert [sample.name for sample in samples] == ["a.png#0", "a.png#1", "a.png#2"]
+    assert not np.array_equal(samples[0].feeds["image"], samples[1].feeds["image"])
+
+
+@pytest.mark.parametrize(
+    ("array", "count"),
+    [(np.zeros((5, 3, 4, 6), "f4"), 5), (np.zeros((3, 4, 6), "f4"), 1)],
+    ids=["batch", "one-without-a-batch-axis"],
+)
+def test_arrays_are_taken_as_they_are(array: np.ndarray, count: int, tmp_path: Path) -> None:
+    array += np.arange(array.size, dtype="f4").reshape(array.shape)
+    np.save(tmp_path / "a.npy", array)
+    samples = read([tmp_path / "a.npy"])
+    assert [sample.name for sample in samples] == [f"a.npy#{index}" for index in range(count)]
+    together = np.concatenate([sample.feeds["image"] for sample in samples])
+    np.testing.assert_array_equal(together, array.reshape(-1, 3, 4, 6))
+
+
+TWO = [
+    TensorSpec(name="ids", dtype="int64", shape=("N", 3)),
+    TensorSpec(name="scale", dtype="float32", shape=("N",)),
+]
+
+
+def save_two(file: Path, ids: object, scale: object) -> Path:
+    np.savez(file, ids=ids, scale=scale)
+    return file
+
+
+def test_archives_feed_several_inputs(tmp_path: Path) -> None:
+    file = save_two(tmp_path / "a.npz", np.arange(6).reshape(2, 3), np.ones(2, "f4"))
+    first, second = Reader(TWO, Preprocess()).samples([file])
+    assert second.feeds["ids"].tolist() == [[3, 4, 5]]
+    assert first.feeds["scale"].shape == (1,)
+
+
+@pytest.mark.parametrize(
+    ("ids", "scale", "words"),
+    [
+        pytest.param(np.zeros((2, 3), "i8"), np.ones(3, "f4"), "disagree on the number of samples", id="counts"),
+        pytest.param(
+            np.zeros((2, 3), "i4"), np.ones(2, "f4"), "gives int32 [1, 3], input 'ids' takes int64", id="dtype"
+        ),
+        pytest.param(np.zeros((2, 4), "i8"), np.ones(2, "f4"), "gives int64 [1, 4]", id="size"),
+        pytest.param(np.zeros((2, 3), "i8"), np.full(2, np.nan, "f4"), "'scale' holds NaN", id="nan"),
+        pytest.param(np.zeros((0, 3), "i8"), np.ones(0, "f4"), "holds no samples", id="empty"),
+    ],
+)
+def test_archives_that_do_not_fit(ids: np.ndarray, scale: np.ndarray, words: str, tmp_path: Path) -> None:
+    file = save_two(tmp_path / "a.npz", ids, scale)
+    with pytest.raises(UsageError) as caught:
+        list(Reader(TWO, Preprocess()).samples([file]))
+    assert str(caught.value).startswith(f"{file}: ")
+    assert words in str(caught.value)
+
+
+def test_a_picture_cannot_feed_two_inputs(tmp_path: Path) -> None:
+    file = write_picture(tmp_path / "a.png")
+    with pytest.raises(UsageError, match=r"has 2 inputs \(ids, scale\); give an .npz with those names"):
+        list(Reader(TWO, Preprocess()).samples([file]))
+
+
+@pytest.mark.parametrize("shape", [("N", 3, 4, 7), ("N", 1, 4, 6), ("N", 3, 4), ("N", 4, 6, 3)], ids=str)
+def test_a_picture_of_another_size_says_what_it_gave(shape: tuple[int | str, ...], tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        read([write_picture(tmp_path / "a.png")], shape)
+    assert f"gives float32 [1, 3, 4, 6], input 'image' takes float32 {list(shape)}; see data.preprocess" in str(
+        caught.value
+    )
