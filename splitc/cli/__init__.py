@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from splitc.cli import build, doctor, inspect, report, run, verify  # noqa: F401  # they register themselves
+from splitc.cli import build, decode, doctor, encode, inspect, report, run, verify  # noqa: F401  # they register themselves
 from splitc.cli.app import app, main
 
 __all__ = ["app", "main"]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from splitc.codec.codec import Codec, mean_packet_bytes
 from splitc.codec.entropy import ENTROPY_CODERS
-from splitc.codec.profiles import PROFILES
+from splitc.codec.profiles import PROFILES, spec_from_text
 from splitc.codec.quantized import Quantized
 from splitc.codec.quantizers import MAX_GRAPH_BITS, QUANTIZERS, Quantizer, QuantParams
 from splitc.codec.spec import CodecSpec, FittedTensor
 from splitc.codec.stream import Decoder, Encoder
+from splitc.codec.stream_file import StreamFile
 from splitc.codec.temporal import TEMPORALS, Temporal
 
 __all__ = [
@@ -25,6 +26,8 @@ __all__ = [
     "QuantParams",
     "Quantized",
     "Quantizer",
+    "StreamFile",
     "Temporal",
     "mean_packet_bytes",
+    "spec_from_text",
 ]

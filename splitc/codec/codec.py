@@ -33,6 +33,12 @@ class Codec:
         packet = codec.encode([x])          # bytes; x is float32 [1, 64, 14, 14]
         restored = codec.decode(packet)     # [float32 [1, 64, 14, 14]]
 
+    Frames of a clip are each predicted from the one before (``CodecSpec(temporal="dpcm")``):
+
+        encoder, decoder = codec.encoder(), codec.decoder()
+        for x in frames:
+            restored = decoder.decode(encoder.encode([x]))
+
     Attributes:
         spec: The names and numbers asked for.
         tensors: One a cut tensor, in wire order.

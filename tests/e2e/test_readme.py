@@ -56,6 +56,13 @@ def test_every_command_runs(tmp_path: Path) -> None:
         assert (tmp_path / "artifacts/engines/cloud/engines/l4/model.engine").is_file()
 
 
+def test_the_codec_by_itself_runs() -> None:
+    (block,) = blocks("python")
+    names: dict[str, object] = {}
+    exec(block, names)
+    assert getattr(names["restored"], "shape", None) == (1, 64, 14, 14)
+
+
 def test_the_least_recipe_loads(tmp_path: Path) -> None:
     (block,) = blocks("toml")
     (tmp_path / "mine.toml").write_text(block, "utf-8")

@@ -1,0 +1,103 @@
+"""Features in NumPy files, for ``splitc encode`` and ``decode``: read with checks, written whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from splitc.errors import UsageError
+from splitc.types import F32, Array, TensorSpec
+
+FEATURE = "feature"
+"""Name of the tensor in an ``.npy``."""
+
+
+def read_clip(file: Path, names: Sequence[str] | None = None) -> dict[str, F32]:
+    """The frames of one file: float32 ``[frames, C, ...]`` by tensor name.
+
+    Args:
+        file: An ``.npy``, or an ``.npz`` with one array a tensor.
+        names: The tensors wanted, in order; None takes the file's, sorted. A single one may come as an ``.npy``.
+
+    Raises:
+        UsageError: Not readable, other tensors, not float, no frames, or a different number of frames each.
+    """
+    arrays = _load(file, names[0] if names and len(names) == 1 else FEATURE)
+    wanted = sorted(arrays) if names is None else list(names)
+    if set(wanted) != set(arrays):
+        raise UsageError(f"{file}: holds {sorted(arrays)}, the codec is of {wanted}.")
+    for name, array in arrays.items():
+        if array.dtype.kind != "f" or array.ndim < 2 or array.size == 0:
+            raise UsageError(
+                f"{file}: {name!r} is {array.dtype} {list(array.shape)}, must be float [frames, channels, ...]."
+            )
+    if len({len(array) for array in arrays.values()}) != 1:
+        raise UsageError(f"{file}: the arrays disagree on the number of frames (axis 0).")
+    return {name: arrays[name].astype(np.float32) for name in wanted}
+
+
+def specs_of(clips: Sequence[tuple[Path, Mapping[str, F32]]]) -> list[TensorSpec]:
+    """What the tensors are, from files that agree.
+
+    Raises:
+        UsageError: A file whose tensors are not the first one's, in name or in size.
+    """
+    first_file, first = clips[0]
+    for file, clip in clips[1:]:
+        for name in first:
+            if name not in clip or clip[name].shape[1:] != first[name].shape[1:]:
+                raise UsageError(f"{file}: {name!r} is not there or not of the sizes it has in {first_file}.")
+    return [TensorSpec(name=name, dtype="float32", shape=("N", *x.shape[1:])) for name, x in first.items()]
+
+
+def write_features(out: Path, tensors: Mapping[str, F32]) -> None:
+    """One tensor as ``.npy``, several as ``.npz``.
+
+    Raises:
+        UsageError: The file's name ends otherwise, or it cannot be written.
+    """
+    if out.suffix == ".npz":
+        arrays: dict[str, Any] = dict(tensors)
+        write_aside(out, lambda file: np.savez(file, **arrays))
+        return
+    if len(tensors) != 1 or out.suffix != ".npy":
+        kind = "an .npy" if len(tensors) == 1 else f"an .npz, all {len(tensors)} tensors"
+        raise UsageError(f"{out}: the features go into {kind}; name the file so.")
+    write_aside(out, lambda file: np.save(file, next(iter(tensors.values()))))
+
+
+def write_aside(out: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Write beside ``out``, then rename.
+
+    Raises:
+        UsageError: The folder is missing or full, or ``out`` is a folder.
+    """
+    if out.is_dir():
+        raise UsageError(f"{out}: is a folder; name a file in it.")
+    aside = out.with_name(f".{out.name}.partial")
+    try:
+        with aside.open("wb") as file:
+            write(file)
+        aside.replace(out)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            aside.unlink()
+        if isinstance(error, OSError):
+            raise UsageError(f"{out}: cannot be written ({error.strerror or error}).") from error
+        raise
+
+
+def _load(file: Path, name: str) -> dict[str, Array]:
+    try:
+        loaded = np.load(file, allow_pickle=False)
+        return {name: loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
+    except FileNotFoundError:
+        raise UsageError(f"{file}: no such file.") from None
+    except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
+        raise UsageError(f"{file}: not a readable NumPy file ({error}).") from error

@@ -1,0 +1,252 @@
+"""``splitc encode`` and ``splitc decode``: features to a stream file and back, and every way to get it wrong."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from e2e_setting import CUT, Outcome, cli, listing
+from reference.packet import crc32c, read_varint, varint
+
+from splitc.codec import Codec, CodecSpec, StreamFile
+from splitc.errors import BitstreamError
+from splitc.types import F32, TensorSpec
+
+
+def clip(frames: int = 12, seed: int = 0, shape: tuple[int, ...] = (8, 6, 5)) -> F32:
+    rng = np.random.default_rng(seed)
+    return (rng.standard_normal(shape) + 0.05 * rng.standard_normal((frames, *shape))).astype(np.float32)
+
+
+@pytest.fixture
+def features(tmp_path: Path) -> Path:
+    np.save(tmp_path / "a.npy", clip())
+    return tmp_path / "a.npy"
+
+
+def encode(*arguments: object) -> Outcome:
+    return cli("encode", *arguments, "--json")
+
+
+def decode(*arguments: object) -> Outcome:
+    return cli("decode", *arguments, "--json")
+
+
+def done(outcome: Outcome) -> dict[str, object]:
+    assert outcome.code == 0, outcome.err
+    document: dict[str, object] = outcome.document
+    return document
+
+
+def refused(outcome: Outcome, message: str) -> None:
+    """Exit code 2 and one sentence."""
+    assert (outcome.code, message in outcome.err, outcome.err.count("\n")) == (2, True, 1), outcome.err
+
+
+# -- files that carry their codec ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "",
+        "fast,bits=8",
+        "temporal=dpcm,gop=5",
+        "entropy=range,bits=12",
+        "quantizer=clipped,levels=9,temporal=ifmdc,reconstruction=midpoint,entropy=nrle",
+    ],
+)
+def test_a_stream_file_describes_itself(spec: str, features: Path, tmp_path: Path) -> None:
+    said = done(encode(features, "--codec", spec, "--out", tmp_path / "a.scs"))
+    assert list(said) == ["bitstream", "packets", "elements", "bytes", "file_bytes", "rate_bpe", "seconds"]
+    assert (said["packets"], said["elements"]) == (12, 12 * 240)
+    assert said["rate_bpe"] == 8 * said["bytes"] / said["elements"]
+    assert said["file_bytes"] == (tmp_path / "a.scs").stat().st_size
+    heard = done(decode(tmp_path / "a.scs", "--out", tmp_path / "b.npy"))
+    told = {"output": str(tmp_path / "b.npy"), "shape": [12, 8, 6, 5], "dtype": "float32"}
+    assert {key: heard[key] for key in told} == told
+    restored = np.load(tmp_path / "b.npy")
+    assert restored.dtype == np.float32
+    assert np.sqrt(np.square(restored - clip()).mean()) < 0.3
+    assert listing(tmp_path) == {"a.npy", "a.scs", "b.npy"}
+
+
+def test_the_file_is_what_the_library_makes_of_it(features: Path, tmp_path: Path) -> None:
+    done(encode(features, "--codec", "temporal=difference", "--out", tmp_path / "a.scs"))
+    tensor = TensorSpec(name="feature", dtype="float32", shape=("N", 8, 6, 5))
+    codec = Codec.fit(CodecSpec(temporal="difference"), [tensor], [clip()])
+    stream, decoder = codec.encoder(), codec.decoder()
+    packets = tuple(stream.encode([x[None]]) for x in clip())
+    assert (tmp_path / "a.scs").read_bytes() == StreamFile(packets, codec=codec).to_bytes()
+    done(decode(tmp_path / "a.scs", "--out", tmp_path / "b.npy"))
+    assert np.array_equal(np.load(tmp_path / "b.npy"), np.concatenate([decoder.decode(p)[0] for p in packets]))
+
+
+def test_several_files_are_clips_and_calibration_may_be_other_files(features: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "c.npy", clip(7).astype(np.float64))
+    options = ("--calibration", features, "--codec", "temporal=dpcm", "--out", tmp_path / "x")
+    assert done(encode(features, tmp_path / "c.npy", *options))["packets"] == 19
+    assert done(decode(tmp_path / "x", "--out", tmp_path / "b.npy"))["shape"] == [19, 8, 6, 5]
+
+
+def test_several_tensors_a_frame(tmp_path: Path) -> None:
+    np.savez(tmp_path / "two.npz", left=clip(), right=clip(shape=(3, 4)))
+    assert done(encode(tmp_path / "two.npz", "--out", tmp_path / "x"))["elements"] == 12 * (240 + 12)
+    shapes = {"left": [12, 8, 6, 5], "right": [12, 3, 4]}
+    assert done(decode(tmp_path / "x", "--out", tmp_path / "y.npz"))["shape"] == shapes
+    assert {name: list(x.shape) for name, x in np.load(tmp_path / "y.npz").items()} == shapes
+    refused(decode(tmp_path / "x", "--out", tmp_path / "y.npy"), "go into an .npz, all 2 tensors; name the file so.")
+
+
+def test_people_get_a_line_each(features: Path, tmp_path: Path) -> None:
+    assert "12 packets, " in cli("encode", features, "--out", tmp_path / "x").out
+    assert "feature float32 [12, 8, 6, 5]" in cli("decode", tmp_path / "x", "--out", tmp_path / "y.npy").out
+
+
+# -- files of a bundle ---------------------------------------------------------------------------------------------
+
+
+def test_a_bundles_codec(bundle: Path, tmp_path: Path) -> None:
+    x = np.abs(clip(3, shape=(8, 16, 16)))
+    np.savez(tmp_path / "f.npz", **{CUT: x})
+    np.save(tmp_path / "f.npy", x)
+    done(encode(tmp_path / "f.npz", "--bundle", bundle, "--out", tmp_path / "x"))
+    done(encode(tmp_path / "f.npy", "--bundle", bundle, "--out", tmp_path / "y"))
+    assert (tmp_path / "x").read_bytes() == (tmp_path / "y").read_bytes()
+    assert (tmp_path / "x").stat().st_size < 3 * 2048, "no tables inside"
+    assert done(decode(tmp_path / "x", "--bundle", bundle, "--out", tmp_path / "z.npy"))["shape"] == [3, 8, 16, 16]
+    refused(decode(tmp_path / "x", "--out", tmp_path / "z.npy"), "was encoded with bundle")
+
+
+# -- refusals ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("fats", "unknown codec profile 'fats'. Did you mean 'fast'?"),
+        ("fast,bit=3", "codec: unknown key 'bit'. Did you mean 'bits'?"),
+        ("fast,bits", "codec: 'bits' is not key=value."),
+        ("bits=many", "codec: bits: Input should be a valid integer"),
+        ("bits=17,entropy=range", "entropy coder 'range' takes at most 16 bits, got 17."),
+        ("bits=12", "entropy coder 'rans' takes at most 8 bits, got 12."),
+        ("temporal=dcpm", "unknown temporal predictor 'dcpm'. Did you mean 'dpcm'?"),
+        ("temporal=ifmdc", "temporal 'ifmdc' needs reconstruction"),
+    ],
+)
+def test_bad_specs(spec: str, message: str, features: Path, tmp_path: Path) -> None:
+    refused(encode(features, "--codec", spec, "--out", tmp_path / "x"), message)
+    assert not (tmp_path / "x").exists()
+
+
+BAD_FEATURES = {
+    "integers": (np.zeros((2, 3), np.int32), "'feature' is int32 [2, 3], must be float [frames, channels, ...]."),
+    "vector": (np.zeros(3, np.float32), "'feature' is float32 [3], must be float"),
+    "empty": (np.zeros((0, 3), np.float32), "must be float [frames, channels, ...]."),
+    "nan": (np.full((2, 3), np.nan, np.float32), "feature holds NaN, which has no symbol"),
+    "infinite": (np.full((2, 3), np.inf, np.float32), "calibration features hold infinities"),
+}
+
+
+@pytest.mark.parametrize("name", list(BAD_FEATURES))
+def test_bad_features(name: str, tmp_path: Path) -> None:
+    array, message = BAD_FEATURES[name]
+    np.save(tmp_path / "f.npy", array)
+    refused(encode(tmp_path / "f.npy", "--out", tmp_path / "x"), message)
+    assert listing(tmp_path) == {"f.npy"}
+
+
+def test_bad_files(features: Path, bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "text.npy").write_text("no array")
+    np.save(tmp_path / "other.npy", clip(shape=(8, 6, 6)))
+    np.savez(tmp_path / "uneven.npz", left=clip(3), right=clip(4))
+    out = ("--out", tmp_path / "x")
+    for arguments, message in (
+        ([tmp_path / "none.npy", *out], "none.npy: no such file."),
+        ([tmp_path / "text.npy", *out], "text.npy: not a readable NumPy file"),
+        ([features, tmp_path / "other.npy", *out], "other.npy: 'feature' is not there or not of the sizes"),
+        ([tmp_path / "uneven.npz", *out], "uneven.npz: the arrays disagree on the number of frames (axis 0)."),
+        ([features, "--out", tmp_path], "is a folder; name a file in it."),
+        ([features, "--out", tmp_path / "no" / "x"], "cannot be written (No such file or directory)."),
+        ([features, "--bundle", bundle, "--codec", "fast", *out], "--bundle brings its own codec"),
+        ([features, "--bundle", bundle, *out], "a.npy: tensor 0: symbols have shape"),
+        ([features, "--bundle", tmp_path / "none", *out], "none"),
+    ):
+        refused(encode(*arguments), message)
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.fixture
+def stream(features: Path, tmp_path: Path) -> bytes:
+    done(encode(features, "--codec", "temporal=difference", "--out", tmp_path / "a.scs"))
+    return (tmp_path / "a.scs").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        pytest.param(lambda d: b"", "stream file: Magic needs 4 bytes at offset 0, 0 left (truncated).", id="empty"),
+        pytest.param(lambda d: b"RIFF" + d[4:], "Magic at offset 0 is not SCST: not a splitc stream file.", id="magic"),
+        pytest.param(lambda d: d[:4] + b"\2" + d[5:], "Version at offset 4 is 2, this splitc reads 1.", id="version"),
+        pytest.param(lambda d: d[:5] + b"\7" + d[6:], "Kind at offset 5 is 7, must be 0 or 1.", id="kind"),
+        pytest.param(lambda d: d[:20] + bytes([d[20] ^ 1]) + d[21:], "does not match (damaged or", id="codec-flip"),
+        pytest.param(lambda d: d[:40], "(truncated)", id="cut-codec"),
+        pytest.param(lambda d: d[:-3], "stream file: Packet needs", id="cut-packet"),
+        pytest.param(lambda d: d + b"!", "Packet at offset", id="extended"),
+        pytest.param(lambda d: d[:-1] + bytes([d[-1] ^ 1]), "packet 11: bitstream: Checksum", id="packet-flip"),
+    ],
+)
+def test_damaged_files(change: Callable[[bytes], bytes], message: str, stream: bytes, tmp_path: Path) -> None:
+    (tmp_path / "bad").write_bytes(change(stream))
+    refused(decode(tmp_path / "bad", "--out", tmp_path / "y.npy"), message)
+    assert not (tmp_path / "y.npy").exists()
+
+
+def resealed(stream: bytes, codec: bytes) -> bytes:
+    """The file with other codec bytes and a right checksum: an attacker computes checksums too."""
+    size, at = read_varint(stream, 6)
+    _, end = read_varint(stream, at + size)
+    head = stream[:6] + varint(len(codec)) + codec + stream[at + size : end]
+    return head + crc32c(head).to_bytes(4, "little") + stream[end + 4 :]
+
+
+def test_codecs_from_strangers_never_crash(stream: bytes) -> None:
+    size, at = read_varint(stream, 6)
+    text = zlib.decompress(stream[at : at + size])
+    rng = np.random.default_rng(3)
+    refusals = 0
+    for _ in range(200):
+        data = bytearray(text)
+        for place in rng.integers(0, len(data), rng.integers(1, 4)):
+            data[place] = rng.choice(list(b'0123456789"[]{},:ABCabc-.e'))
+        try:
+            file = StreamFile.from_bytes(resealed(stream, zlib.compress(bytes(data), 1)))
+            assert file.codec is not None
+            decoder = file.codec.decoder()
+            for packet in file.packets:
+                decoder.decode(packet)
+        except BitstreamError:
+            refusals += 1
+    assert refusals > 150
+
+
+def test_a_codec_that_inflates_without_end_is_refused(stream: bytes) -> None:
+    bomb = zlib.compress(bytes(65 << 20), 1)
+    with pytest.raises(BitstreamError, match="Codec at offset 6 is not one zlib stream of at most 67108864 bytes"):
+        StreamFile.from_bytes(resealed(stream, bomb))
+
+
+def test_files_that_cannot_be_decoded(bundle: Path, tmp_path: Path, stream: bytes) -> None:
+    out = ("--out", tmp_path / "y.npy")
+    refused(decode(tmp_path / "none", *out), "none: cannot be read (No such file or directory).")
+    refused(decode(tmp_path / "a.scs", "--bundle", bundle, *out), "carries its own codec; leave out --bundle.")
+    file = StreamFile.from_bytes(stream)
+    (tmp_path / "late").write_bytes(StreamFile(file.packets[1:], codec=file.codec).to_bytes())
+    refused(decode(tmp_path / "late", *out), "packet 1 is predicted from packet 0")
+    (tmp_path / "nothing").write_bytes(StreamFile((), codec=file.codec).to_bytes())
+    refused(decode(tmp_path / "nothing", *out), "holds no packets.")
+    (tmp_path / "foreign").write_bytes(StreamFile(file.packets, pair_id=bytes(32)).to_bytes())
+    refused(decode(tmp_path / "foreign", "--bundle", bundle, *out), "was encoded with bundle 000000000000...")
