@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from splitc.codec import Codec, CodecSpec, mean_packet_bytes
+from splitc.codec import Codec, CodecSpec, Quantized, mean_packet_bytes
 from splitc.errors import BitstreamError, BundleError, CodecError, UsageError
 from splitc.types import TensorSpec
 
@@ -53,6 +53,11 @@ def features(shape: tuple[int | None, ...], count: int = 8, seed: int = 0) -> np
     return np.maximum(values, 0).astype(np.float32)
 
 
+def nothing(symbols: np.ndarray) -> np.ndarray:
+    """Side values of symbols that have none."""
+    return np.empty((len(symbols), 0), np.float32)
+
+
 def fit(spec: CodecSpec, *shapes: tuple[int | None, ...]) -> Codec:
     tensors = [tensor(shape, f"feature{index}") for index, shape in enumerate(shapes)]
     return Codec.fit(spec, tensors, [features(shape) for shape in shapes])
@@ -67,9 +72,9 @@ def test_round_trip(shape: tuple[int | None, ...], spec: CodecSpec) -> None:
         symbols = codec.quantize([sample])
         packet = codec.encode([sample], sequence=seed)
         assert packet == codec.encode_symbols(symbols, sequence=seed)
-        (decoded,) = codec.decode_symbols(packet)
+        (decoded,) = codec.decode_symbols(packet).symbols
         assert (decoded.dtype, decoded.shape) == (np.uint8 if spec.bits <= 8 else np.uint16, sample.shape)
-        np.testing.assert_array_equal(decoded, symbols[0])
+        np.testing.assert_array_equal(decoded, symbols.symbols[0])
         (restored,) = codec.decode(packet)
         assert restored.dtype == np.float32
         np.testing.assert_array_equal(restored, codec.dequantize(symbols)[0])
@@ -108,9 +113,9 @@ def test_any_feature_survives(
         CodecSpec(quantizer=quantizer, bits=bits, entropy=entropy), [tensor((None, *sizes))], [calibration]
     )
     sample = ((random.standard_normal((1, *sizes)) * 3 + offset) * scale).astype(np.float32)
-    (decoded,) = codec.decode_symbols(codec.encode([sample]))
-    np.testing.assert_array_equal(decoded, codec.quantize([sample])[0])
-    restored = codec.dequantize([decoded])[0]
+    decoded = codec.decode_symbols(codec.encode([sample]))
+    np.testing.assert_array_equal(decoded.symbols[0], codec.quantize([sample]).symbols[0])
+    restored = codec.dequantize(decoded)[0]
     assert np.isfinite(restored).all()
 
 
@@ -144,7 +149,8 @@ def test_several_tensors_keep_their_order() -> None:
     shapes = [(None, 2, 3, 3), (None, 5), (None, 1, 4)]
     codec = fit(CodecSpec(bits=6), *shapes)
     samples = [features(shape, 1, 7) for shape in shapes]
-    for decoded, symbols in zip(codec.decode_symbols(codec.encode(samples)), codec.quantize(samples), strict=True):
+    pairs = zip(codec.decode_symbols(codec.encode(samples)).symbols, codec.quantize(samples).symbols, strict=True)
+    for decoded, symbols in pairs:
         np.testing.assert_array_equal(decoded, symbols)
 
 
@@ -153,7 +159,7 @@ def test_with_entropy_codes_the_same_symbols(name: str) -> None:
     codec = fit(CodecSpec(), (None, 3, 8, 8))
     other = codec.with_entropy(name)
     sample = features((None, 3, 8, 8), 1, 6)
-    np.testing.assert_array_equal(other.quantize([sample])[0], codec.quantize([sample])[0])
+    np.testing.assert_array_equal(other.quantize([sample]).symbols[0], codec.quantize([sample]).symbols[0])
     np.testing.assert_array_equal(other.decode(other.encode([sample]))[0], codec.decode(codec.encode([sample]))[0])
     assert (other.spec.entropy, codec.spec.entropy) == (name, "rans")
     with pytest.raises(BitstreamError):
@@ -208,12 +214,13 @@ def test_features_that_do_not_fit(sample: np.ndarray, words: str) -> None:
 @pytest.mark.parametrize("symbols", [[], [np.zeros((1, 3, 4, 4), "u1")] * 2], ids=["none", "two"])
 def test_another_number_of_tensors_is_refused(symbols: list[np.ndarray]) -> None:
     with pytest.raises(CodecError):
-        fit(CodecSpec(), (None, 3, 4, 4)).encode_symbols(symbols)
+        fit(CodecSpec(), (None, 3, 4, 4)).encode_symbols(Quantized(tuple(symbols), tuple(nothing(x) for x in symbols)))
 
 
 def test_symbols_above_the_top_are_refused() -> None:
+    symbols = np.full((1, 3, 4, 4), 16, "u1")
     with pytest.raises(CodecError, match="16"):
-        fit(CodecSpec(), (None, 3, 4, 4)).encode_symbols([np.full((1, 3, 4, 4), 16, "u1")])
+        fit(CodecSpec(), (None, 3, 4, 4)).encode_symbols(Quantized((symbols,), (nothing(symbols),)))
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,11 @@ def test_clips_in_arrays_are_streams_of_their_own(street: Path, tmp_path: Path) 
             ["codec.quantizer=clipped", "codec.levels=40"], "quantizer 'clipped': 40 levels need", id="levels"
         ),
         pytest.param(
-            ["codec.temporal=difference", 'data.calibration=["pictures/frame000.png"]'],
+            [
+                "codec.temporal=difference",
+                'data.calibration=["pictures/frame000.png"]',
+                'data.verification=["pictures/frame001.png"]',
+            ],
             "temporal 'difference' is fitted on consecutive frames, and no two samples are.",
             id="one-frame",
         ),
