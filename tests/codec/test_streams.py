@@ -7,9 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from reference.packet import Tensor, read
+from reference.streams import PAIR, smooth
+from reference.temporal import restore
 
-from splitc.codec import ENTROPY_CODERS, TEMPORALS, Codec, CodecSpec, Encoder
-from splitc.codec.bitstream import read_header
+from splitc.codec import ENTROPY_CODERS, TEMPORALS, Codec, CodecSpec, Encoder, StreamFile
+from splitc.codec.bitstream import StreamLayout, TensorLayout, read_header, read_packet, write_packet
 from splitc.errors import BitstreamError, CodecError, UsageError
 from splitc.types import F32, TensorSpec
 
@@ -201,6 +204,40 @@ def test_the_sequence_number_goes_round() -> None:
     assert (read_header(packet).sequence, is_keyframe(packet)) == (0, False)
     decoder.decode(packet)
     assert decoder.state_digest == encoder.state_digest
+
+
+# -- FORMAT.md against the code, and golden streams ----------------------------------------------------------------
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "v1"
+
+
+def layout_with(quantizer: bytes) -> StreamLayout:
+    coder = ENTROPY_CODERS.make("range", {}).open(4, 6, b"")
+    return StreamLayout((TensorLayout((None, 6, 5, 7), 4, coder, quantizer=quantizer),), PAIR)
+
+
+@pytest.mark.parametrize("name", PREDICTORS)
+def test_golden_streams_and_the_reference(name: str, update_golden: bool) -> None:
+    """A keyframe and a frame predicted from it, of an alphabet of 15, read by the code and by the slow reader."""
+    count, predictor = 15, SPECS[name].make_temporal()
+    first, second = (np.minimum(smooth((1, 6, 5, 7), 4, seed), count - 1) for seed in (1, 2))
+    if name == "ifmdc":  # whole residual levels away
+        second = predictor.restore(np.minimum(second, count - 1), first, count)
+    key, predicted = layout_with(b"q"), layout_with(bytes([ord("q"), predictor.wire_id]))
+    packets = [write_packet(key, [first], sequence=8)]
+    residual = predictor.residual(second, first, count)
+    packets.append(write_packet(predicted, [residual], sequence=9, is_keyframe=False, reference=packets[0]))
+    data, path = StreamFile(tuple(packets), pair_id=PAIR * 8).to_bytes(), GOLDEN / f"stream_{name}.scs"
+    if update_golden:
+        path.write_bytes(data)
+    assert data == path.read_bytes()
+    one, two = StreamFile.from_bytes(path.read_bytes()).packets
+    got = read_packet(predicted, two, reference=one).symbols[0]
+    assert np.array_equal(predictor.restore(got, first, count), second)
+    tensors = [Tensor((0, 6, 5, 7), 1, 4, 2, quantizer=layout.tensors[0].quantizer) for layout in (key, predicted)]
+    (before,), (residuals,) = read(tensors[:1], one), read(tensors[1:], two, one)
+    pairs = zip(before.ravel().tolist(), residuals.ravel().tolist(), strict=True)
+    assert [restore(predictor.wire_id, p, r, count) for p, r in pairs] == second.ravel().tolist()
 
 
 # -- fitting -------------------------------------------------------------------------------------------------------

@@ -76,8 +76,8 @@ def chunks_of(planes: int, height: int, width: int) -> list[tuple[int, int]]:
     return [(first, min(step, planes - first)) for first in range(0, planes, step)]
 
 
-def read(tensors: list[Tensor], data: bytes) -> list[np.ndarray]:
-    """Symbols of a packet; assertions stand for refusals."""
+def read(tensors: list[Tensor], data: bytes, before: bytes = b"") -> list[np.ndarray]:
+    """Symbols of a packet, ``before`` being the one it is predicted from; assertions stand for refusals."""
     magic, version, flags, _tag = struct.unpack_from("<2sBB4s", data)
     assert (magic, version) == (b"\x9dS", 1)
     _sequence, at = read_varint(data, 8)
@@ -94,7 +94,9 @@ def read(tensors: list[Tensor], data: bytes) -> list[np.ndarray]:
             shape.append(size)
         shapes.append(tuple(shape))
     at += sum(4 * t.side_count * shape[0] for t, shape in zip(tensors, shapes, strict=True))
-    seed = hashlib.sha256(tensor_table(tensors)).digest() + data[:at]
+    assert bool(before) == (flags & 1 == 0)
+    reference = struct.pack("<I", crc32c(before)) if before else b""
+    seed = hashlib.sha256(tensor_table(tensors)).digest() + reference + data[:at]
     return _read_chunks(tensors, shapes, data, at, seed)
 
 
