@@ -25,8 +25,8 @@ from splitc.codec.description import (
 )
 from splitc.codec.entropy import ENTROPY_CODERS, ChunkCoder
 from splitc.codec.entropy.base import hash_of_tables
-from splitc.codec.planes import PlaneView, as_planes, chunk_planes, tensor_of
-from splitc.errors import BitstreamError, CodecError
+from splitc.codec.planes import PlaneView, as_planes, tensor_of
+from splitc.errors import BitstreamError, CapabilityError, CodecError
 from splitc.native import _core
 from splitc.types import F32, Symbols
 
@@ -53,6 +53,7 @@ class TensorLayout:
         channel_axis: Axis of the channels; a tensor without that axis is one plane.
         quantizer: Quantizer and its parameters as the codec wrote them; only carried.
         side_count: float32 values beside the symbols, for each index of axis 0.
+        is_whole: The coder takes the tensor as one chunk.
     """
 
     shape: tuple[int | None, ...]
@@ -61,9 +62,14 @@ class TensorLayout:
     channel_axis: int = 1
     quantizer: bytes = b""
     side_count: int = 0
+    is_whole: bool = False
 
     def __post_init__(self) -> None:
         self.description.check()
+
+    def view(self, shape: Sequence[int]) -> PlaneView:
+        """A tensor of ``shape`` as planes and chunks."""
+        return PlaneView.of(shape, self.channel_axis, is_whole=self.is_whole)
 
     @cached_property
     def description(self) -> TensorDescription:
@@ -227,7 +233,7 @@ def _coded_chunks(
     """(Checksum, Payload) of every chunk of tensor ``index``."""
     tensor = layout.tensors[index]
     planes = as_planes(symbols[index], tensor.channel_axis)
-    step = chunk_planes(planes.shape)
+    step = tensor.view(symbols[index].shape).planes_per_chunk
     for number, first in enumerate(range(0, len(planes), step)):
         payload = tensor.coder.encode(planes[first : first + step], first)
         yield struct.pack("<I", _checksum(seed, index, number, payload)), payload
@@ -271,21 +277,33 @@ def layout_from_header(header: Header, tables: Mapping[bytes, bytes]) -> StreamL
 
 
 def _described_layout(tensor: TensorDescription, tables: Mapping[bytes, bytes]) -> TensorLayout:
-    by_id = {ENTROPY_CODERS.load(name).wire_id: name for name in ENTROPY_CODERS}
-    if tensor.entropy_id not in by_id:
-        raise BitstreamError(f"bitstream: Entropy_Id {tensor.entropy_id} is not one this splitc knows.")
-    name = by_id[tensor.entropy_id]
+    name = _coder_name(tensor.entropy_id)
     found = tables.get(tensor.tables_hash, b"") if any(tensor.tables_hash) else b""
     if hash_of_tables(found) != tensor.tables_hash:
         raise BitstreamError(
             f"bitstream: the packet needs {name} tables {tensor.tables_hash.hex()}, which are not here; "
             "use the bundle that wrote it."
         )
+    component = ENTROPY_CODERS.make(name, {})
     try:
-        coder = ENTROPY_CODERS.make(name, {}).open(tensor.bits, tensor.channels, found)
+        coder = component.open(tensor.bits, tensor.channels, found)
     except CodecError as error:
         raise BitstreamError(f"bitstream: the tensor table cannot be followed: {error}") from error
-    return TensorLayout(tensor.shape, tensor.bits, coder, tensor.channel_axis, tensor.quantizer, tensor.side_count)
+    axis, quantizer, side_count = tensor.channel_axis, tensor.quantizer, tensor.side_count
+    return TensorLayout(tensor.shape, tensor.bits, coder, axis, quantizer, side_count, component.is_whole)
+
+
+def _coder_name(entropy_id: int) -> str:
+    """Of the coder with that wire id; those whose extra is not installed are not looked at."""
+    missing = []
+    for name in ENTROPY_CODERS:
+        try:
+            if ENTROPY_CODERS.load(name).wire_id == entropy_id:
+                return name
+        except CapabilityError as error:
+            missing.append(str(error))
+    hint = f" Not looked at: {missing[0]}" if missing else ""
+    raise BitstreamError(f"bitstream: Entropy_Id {entropy_id} is not one this splitc knows.{hint}")
 
 
 def read_packet(
@@ -307,7 +325,7 @@ def read_packet(
     _check_same_layout(layout, header)
     shapes = [_read_shape(reader, index, tensor, max_elements) for index, tensor in enumerate(layout.tensors)]
     side = tuple(_read_side(reader, index, tensor, shapes[index]) for index, tensor in enumerate(layout.tensors))
-    views = [PlaneView.of(shape, tensor.channel_axis) for shape, tensor in zip(shapes, layout.tensors, strict=True)]
+    views = [tensor.view(shape) for shape, tensor in zip(shapes, layout.tensors, strict=True)]
     seed = _seed(layout, reference, reader.read_so_far())
     payloads = _read_payloads(reader, views, seed)
     symbols = tuple(

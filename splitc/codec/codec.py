@@ -219,6 +219,11 @@ class Codec:
         return codec
 
     @cached_property
+    def is_lossless(self) -> bool:
+        """Decoded symbols are the encoded ones."""
+        return self.spec.make_entropy().is_lossless
+
+    @cached_property
     def layout(self) -> StreamLayout:
         """What keyframe packets look like."""
         return self._layout_of([(tensor.tables, tensor.quantizer_field) for tensor in self.tensors])
@@ -239,6 +244,7 @@ class Codec:
                 coder=coder.open(self.spec.bits, tensor.channels, tables),
                 quantizer=quantizer,
                 side_count=tensor.quantizer.side_count,
+                is_whole=coder.is_whole,
             )
             for tensor, (tables, quantizer) in zip(self.tensors, parts, strict=True)
         )

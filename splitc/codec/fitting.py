@@ -29,7 +29,7 @@ def fit_tensor(spec: CodecSpec, tensor: TensorSpec, values: F32, sequence_length
     params = quantizer.fit(values)
     fitted = FittedTensor(tensor, quantizer, params, tables=b"")
     symbols = fitted.quantize(values)
-    fitted = replace(fitted, tables=coder.fit([as_planes(symbols[i : i + 1]) for i in range(len(symbols))], spec.bits))
+    fitted = replace(fitted, tables=coder.fit_tensor(symbols, spec.bits))
     if spec.make_temporal().period == 1 or not coder.is_trained:
         return fitted
     residuals = [as_planes(one) for one in _residuals(spec, fitted, values, sequence_lengths)]

@@ -23,20 +23,25 @@ class PlaneView:
     channels: int
     height: int
     width: int
+    is_whole: bool = False
 
     @classmethod
-    def of(cls, shape: Sequence[int], channel_axis: int) -> PlaneView:
-        """How a tensor of ``shape`` is seen; without such an axis it is one plane."""
+    def of(cls, shape: Sequence[int], channel_axis: int, *, is_whole: bool = False) -> PlaneView:
+        """How a tensor of ``shape`` is seen; without such an axis it is one plane. ``is_whole``: one chunk."""
         if channel_axis >= len(shape):
-            return cls(1, 1, math.prod(shape[:-1]), shape[-1])
+            return cls(1, 1, math.prod(shape[:-1]), shape[-1], is_whole)
         batch = 1 if channel_axis == 0 else shape[0]
         channels = shape[channel_axis]
         inner = [size for axis, size in enumerate(shape) if axis not in (0, channel_axis)] or [1]
-        return cls(batch * channels, channels, math.prod(inner[:-1]), inner[-1])
+        return cls(batch * channels, channels, math.prod(inner[:-1]), inner[-1], is_whole)
 
     @property
     def planes_per_chunk(self) -> int:
-        return chunk_planes((self.planes, self.height, self.width))
+        """Planes in every chunk but the last, so that chunks are alike in size."""
+        if self.is_whole:
+            return self.planes
+        wanted = -(-self.planes * self.height * self.width // CHUNK_ELEMENTS)
+        return -(-self.planes // min(self.planes, wanted))
 
     @property
     def chunks(self) -> int:
@@ -46,13 +51,6 @@ class PlaneView:
         """First plane of ``chunk`` and the one after its last."""
         first = chunk * self.planes_per_chunk
         return first, min(first + self.planes_per_chunk, self.planes)
-
-
-def chunk_planes(shape: tuple[int, ...]) -> int:
-    """Planes in every chunk but the last, so that chunks are alike in size."""
-    planes, height, width = shape
-    wanted = -(-planes * height * width // CHUNK_ELEMENTS)
-    return -(-planes // min(planes, wanted))
 
 
 def as_planes(symbols: Symbols, channel_axis: int = 1) -> Symbols:

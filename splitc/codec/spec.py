@@ -35,6 +35,8 @@ class CodecSpec(Frozen):
     reconstruction: str = "centroid"
     entropy: str = "rans"
     huffman_table: str = "packet"
+    tiling: str = "mosaic"
+    hevc_qp: int = 22
     levels: int | None = None
     percentile: float = 99.9
     temporal: str = "none"
@@ -51,7 +53,18 @@ class CodecSpec(Frozen):
         coder = self._make(ENTROPY_CODERS, self.entropy)
         if self.bits > coder.max_bits:
             raise UsageError(f"entropy coder {self.entropy!r} takes at most {coder.max_bits} bits, got {self.bits}.")
+        if not coder.is_lossless:
+            self._check_lossy()
         return coder
+
+    def _check_lossy(self) -> None:
+        """A coder that changes symbols must not be predicted from, and may give any symbol there is."""
+        if self.temporal != "none":
+            raise UsageError(
+                f'entropy coder {self.entropy!r} predicts between pictures itself; use temporal = "none" and gop.'
+            )
+        if self.make_quantizer().count != 1 << self.bits:
+            raise UsageError(f"entropy coder {self.entropy!r} needs a quantizer that uses all 2**bits symbols.")
 
     def make_temporal(self) -> Temporal:
         """Raises: UsageError: unknown name, a value out of range, or a quantizer that cannot be predicted so."""

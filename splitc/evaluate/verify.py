@@ -134,7 +134,8 @@ def _run_sample(paths: Paths, sample: Sample, tally: _Tally, baseline: Encoder) 
     tally.keep("quantized", paths.cloud.answer(symbols), names)
     packet = paths.edge.encode(symbols)
     decoded = paths.cloud.decode(packet)
-    _require_equal(sample, symbols, decoded)
+    if paths.edge.codec.is_lossless:
+        _require_equal(sample, symbols, decoded)
     tally.keep("coded", paths.cloud.answer(decoded), names)
     if paths.engine_edge and paths.engine_cloud:
         sent = paths.engine_edge.encode(paths.engine_edge.symbols(sample.feeds))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from reference.streams import PAIR, smooth, two_tensor_stream
+from reference.streams import LOSSLESS, PAIR, smooth, two_tensor_stream
 
 import splitc.codec
 from splitc.codec import bitstream, description, planes
@@ -100,7 +100,7 @@ def test_packet_describes_itself() -> None:
     assert second.shape == (3, 6)
 
 
-@pytest.mark.parametrize("name", list(ENTROPY_CODERS))
+@pytest.mark.parametrize("name", LOSSLESS)
 def test_self_describing_packet_decodes_with_the_tables_at_hand(name: str) -> None:
     layout, symbols, tables = two_tensor_stream(name)
     data = write_packet(layout, symbols, inline=True)
@@ -229,7 +229,7 @@ def golden_stream(name: str, header: str) -> tuple[StreamLayout, list[np.ndarray
     return layout, symbols, write_packet(layout, symbols, **HEADERS[header])
 
 
-@pytest.mark.parametrize("name", list(ENTROPY_CODERS))
+@pytest.mark.parametrize("name", LOSSLESS)
 @pytest.mark.parametrize("header", list(HEADERS))
 def test_golden_streams(name: str, header: str, update_golden: bool) -> None:
     """Bytes are a promise; zstd's are its library's affair, so only its golden stream's meaning is."""
@@ -274,12 +274,12 @@ def rates() -> str:
     """Payload bytes of each coder on fixed symbols, tables trained on others."""
     out = io.StringIO()
     table = csv.writer(out, lineterminator="\n")
-    table.writerow(["symbols", "bits", *ENTROPY_CODERS])
+    table.writerow(["symbols", "bits", *LOSSLESS])
     for shape in ((8, 14, 14), (32, 7, 7), (64, 1, 1)):
         for bits in (1, 2, 4, 6, 8):
             train, test = [smooth(shape, bits, seed) for seed in (1, 2, 3)], smooth(shape, bits, 4)
             row = []
-            for name in ENTROPY_CODERS:
+            for name in LOSSLESS:
                 coder = ENTROPY_CODERS.make(name, {})
                 row.append(len(coder.open(bits, shape[0], coder.fit(train, bits)).encode(test)))
             table.writerow(["x".join(map(str, shape)), bits, *row])
@@ -293,7 +293,7 @@ def test_rates_are_the_reviewed_ones(update_golden: bool) -> None:
     want, got = (list(csv.DictReader(io.StringIO(text))) for text in (path.read_text(encoding="utf-8"), rates()))
     assert len(got) == len(want)
     for measured, reviewed in zip(got, want, strict=True):
-        for name in ENTROPY_CODERS:
+        for name in LOSSLESS:
             # zstd's library may change, and training's logarithms differ in the last bit between machines
             slack = 0 if name in ("cohen", "huffman", "nrle", "range") else 0.02 * int(reviewed[name]) + 4
             assert abs(int(measured[name]) - int(reviewed[name])) <= slack, (measured, reviewed)
@@ -332,15 +332,18 @@ def test_format_fields_are_the_code_s() -> None:
 
 
 def test_format_limits_are_the_code_s() -> None:
+    pictures = pytest.importorskip("splitc.codec.entropy.picture_codec", reason="needs splitc[video]")
     limits = {name: int(row[0]) for name, row in rows("Limits").items() if row[0].isdigit()}
     assert limits == {
         "Max_Elements": bitstream.DEFAULT_MAX_ELEMENTS,
         "Format_Elements": description.MAX_ELEMENTS,
         "Max_Window": zstd.MAX_WINDOW_BYTES,
+        "Max_Side": pictures.MOST_SIDE,
     }
 
 
 def test_format_coders_are_the_registry_s() -> None:
+    pytest.importorskip("av", reason="needs splitc[video]")
     listed = {row[0].strip("`"): int(number) for number, row in rows("5. Entropy coders").items() if number.isdigit()}
     assert listed == {name: ENTROPY_CODERS.load(name).wire_id for name in ENTROPY_CODERS}
     tables = rows("rANS tables")

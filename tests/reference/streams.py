@@ -8,6 +8,8 @@ from splitc.codec.bitstream import StreamLayout, TensorLayout
 from splitc.codec.entropy import ENTROPY_CODERS
 from splitc.types import Symbols
 
+LOSSLESS = [name for name in ENTROPY_CODERS if name not in ("av1", "h264", "hevc")]
+"""Coders that give back what they took, and need no extra."""
 PAIR = bytes.fromhex("c0ffee42")
 
 

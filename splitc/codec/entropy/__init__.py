@@ -1,4 +1,7 @@
-"""Entropy coders: symbols <-> payload bytes. Integers only, the same bytes on every machine."""
+"""Entropy coders: symbols <-> payload bytes. Integers only, the same bytes on every machine.
+
+The picture codecs among them (extra ``video``) are lossy, and their bytes are their encoders' affair.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,17 @@ from splitc.registry import Registry
 ENTROPY_CODERS: Registry[EntropyCoder] = Registry(
     "entropy coder",
     {
+        "av1": "splitc.codec.entropy.av1:Av1",
         "cohen": "splitc.codec.entropy.cohen:Cohen",
+        "h264": "splitc.codec.entropy.h264:H264",
+        "hevc": "splitc.codec.entropy.hevc:Hevc",
         "huffman": "splitc.codec.entropy.huffman:Huffman",
         "nrle": "splitc.codec.entropy.nrle:Nrle",
         "range": "splitc.codec.entropy.range_coder:Range",
         "rans": "splitc.codec.entropy.rans:Rans",
         "zstd": "splitc.codec.entropy.zstd:Zstd",
     },
+    extras={"av1": "video", "h264": "video", "hevc": "video"},
 )
 
 __all__ = ["ENTROPY_CODERS", "ChunkCoder", "EntropyCoder"]

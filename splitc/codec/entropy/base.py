@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Sequence
 from typing import ClassVar, Protocol
 
+from splitc.codec.planes import as_planes
 from splitc.errors import CodecError
 from splitc.registry import Component
 from splitc.types import Symbols
@@ -66,6 +67,10 @@ class EntropyCoder(Component):
     """Most bits per symbol."""
     is_trained: ClassVar[bool] = False
     """Needs tables fitted on calibration symbols."""
+    is_lossless: ClassVar[bool] = True
+    """Decoding gives the symbols that were encoded; else symbols near them."""
+    is_whole: ClassVar[bool] = False
+    """A tensor is one chunk, however large (FORMAT.md section 4)."""
 
     def fit(self, samples: Sequence[Symbols], bits: int) -> bytes:
         """Learn tables from calibration symbols.
@@ -82,6 +87,10 @@ class EntropyCoder(Component):
         """
         check_bits(self, bits)
         return b""
+
+    def fit_tensor(self, symbols: Symbols, bits: int) -> bytes:
+        """As :meth:`fit`, from the symbols of all samples in the tensor's own shape, ``[n, C, ...]``."""
+        return self.fit([as_planes(symbols[i : i + 1]) for i in range(len(symbols))], bits)
 
     def open(self, bits: int, channels: int, tables: bytes) -> ChunkCoder:
         """Prepare for coding.

@@ -1,0 +1,103 @@
+"""Picture codecs as entropy coders: tile, encode; decode, untile. Lossy (FORMAT.md, "Picture payloads").
+
+Fitting runs the encoder once, for the parameter sets: they go into the tables, which travel in the bundle's contract,
+so a packet holds slices alone. A packet's pictures belong together: the first is intra, and so is every ``gop``-th.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, cast
+
+import numpy as np
+from pydantic import Field
+
+from splitc.codec.byte_fields import FieldReader, varint
+from splitc.codec.entropy.base import ChunkCoder, EntropyCoder, check_bits, hash_of_tables
+from splitc.codec.entropy.picture_codec import EncoderSettings, FrameDecoder, FrameEncoder, PictureCodec
+from splitc.codec.entropy.picture_tables import PictureTables
+from splitc.codec.tilings import TILINGS
+from splitc.errors import CodecError
+from splitc.types import Symbols
+
+
+class PictureCoder(EntropyCoder):
+    """Options of a picture codec. The decoder needs none of them but the tiling, which is in the tables."""
+
+    is_trained: ClassVar[bool] = True
+    is_lossless: ClassVar[bool] = False
+    is_whole: ClassVar[bool] = True
+    codec: ClassVar[PictureCodec]
+
+    tiling: str = Field("mosaic", description="how channels become pictures")
+    hevc_qp: int = Field(22, ge=0, le=51, description="quantization parameter of the picture codec")
+    gop: int = Field(1, ge=1, le=65_535, description="pictures of a packet from one intra picture to the next")
+    preset: str = Field("medium", description="speed of the encoder")
+
+    def fit_tensor(self, symbols: Symbols, bits: int) -> bytes:
+        check_bits(self, bits)
+        if symbols.ndim < 2 or len(symbols) == 0:
+            raise CodecError(f"{self.name}: calibration symbols of shape {list(symbols.shape)}, must be [n, C, ...].")
+        frames = TILINGS.make(self.tiling, {}).tile(symbols[:1])
+        encoder = FrameEncoder(self.codec, (frames.shape[1], frames.shape[2]), bits, self.settings)
+        encoder.encode(frames[0])
+        return PictureTables(self.tiling, symbols.shape[1:], encoder.parameter_sets).to_bytes()
+
+    def open(self, bits: int, channels: int, tables: bytes) -> ChunkCoder:
+        check_bits(self, bits)
+        known = PictureTables.from_bytes(tables)
+        if known.shape[0] != channels:
+            raise CodecError(f"{self.name}: tables are for {known.shape[0]} channels, the tensor has {channels}.")
+        return _PictureChunks(self, bits, known, hash_of_tables(tables))
+
+    @property
+    def settings(self) -> EncoderSettings:
+        """What the encoder is told."""
+        return EncoderSettings(self.hevc_qp, self.gop, self.preset)
+
+
+@dataclass(frozen=True)
+class _PictureChunks:
+    coder: PictureCoder
+    bits: int
+    known: PictureTables
+    tables_hash: bytes
+
+    @property
+    def wire_id(self) -> int:
+        return self.coder.wire_id
+
+    def encode(self, symbols: Symbols, first_plane: int = 0) -> bytes:
+        frames = self.known.arrangement.tile(symbols.reshape(self._tensor_shape(symbols.shape)))
+        encoder = FrameEncoder(self.coder.codec, (frames.shape[1], frames.shape[2]), self.bits, self.coder.settings)
+        packets = [encoder.encode(frame) for frame in frames]
+        if encoder.parameter_sets != self.known.parameter_sets:
+            raise CodecError(
+                f"{self.coder.name}: this machine's encoder writes other parameter sets than the one that the codec "
+                "was fitted with; fit it here, or use the same version of PyAV."
+            )
+        return b"".join(varint(len(packet)) + packet for packet in packets[:-1]) + packets[-1]
+
+    def decode(self, payload: bytes | memoryview, shape: tuple[int, int, int], first_plane: int = 0) -> Symbols:
+        tensor = self._tensor_shape(shape)
+        count, height, width = self.known.arrangement.frames_shape(tensor)
+        packets = self._packets(bytes(payload), count)
+        decoder = FrameDecoder(self.coder.codec, self.known.parameter_sets, (height, width), self.bits)
+        frames = cast(Symbols, np.stack([decoder.decode(packet) for packet in packets]))
+        return self.known.arrangement.untile(frames, tensor).reshape(shape)
+
+    def _tensor_shape(self, planes: tuple[int, ...]) -> tuple[int, ...]:
+        """``[n, C, ...]`` of the planes ``[n * C, H, W]``."""
+        channels, *inner = self.known.shape
+        if len(planes) != 3 or planes[0] % channels or planes[0] == 0 or planes[1] * planes[2] != np.prod(inner):
+            raise CodecError(
+                f"{self.coder.name}: planes of shape {list(planes)} are not samples of {list(self.known.shape)}, the "
+                "size that the codec was fitted on."
+            )
+        return planes[0] // channels, channels, *inner
+
+    def _packets(self, payload: bytes, count: int) -> list[memoryview]:
+        """One a picture; sizes are checked against the payload before anything is decoded."""
+        reader = FieldReader(payload, self.coder.name)
+        packets = [reader.take("Picture", reader.varint("Picture_Size", 1, reader.left)) for _ in range(count - 1)]
+        return [*packets, reader.take("Picture", reader.left)]
