@@ -417,10 +417,13 @@ def _predicts(recipe: Recipe) -> bool:
 
 
 def _check_codec(recipe: Recipe) -> None:
-    """Construct every component."""
+    """Construct every component; refuse options of a picture coder where there is none."""
     spec = codec_spec(recipe)
-    spec.make_entropy()
+    coder = spec.make_entropy()
     spec.make_temporal()
+    for key in ("tiling", "hevc_qp"):
+        if getattr(recipe.codec, key) is not None and key not in type(coder).model_fields:
+            raise RecipeError(f"codec.{key}: entropy = {spec.entropy!r} makes no pictures; leave it out.")
     if _predicts(recipe) and recipe.data.crops > 1:
         raise RecipeError("data.crops: crops are no consecutive frames, which codec.temporal predicts; leave it out.")
 

@@ -20,6 +20,7 @@ EXTRAS = {
 def doctor(json: Json = False) -> None:
     """What this machine can do, and how to get what is missing."""
     from splitc.backends import BACKENDS
+    from splitc.codec import PICTURE_CODERS
     from splitc.zoo import cache_folder
 
     checks = [
@@ -27,6 +28,7 @@ def doctor(json: Json = False) -> None:
         _check("cores", True, f"{os.cpu_count()}"),
         _native(),
         *(_backend(name) for name in BACKENDS),
+        *(_encoder(name) for name in PICTURE_CODERS),
         *(_extra(name, packages) for name, packages in EXTRAS.items()),
         _check("cache", os.access(_existing(cache_folder()), os.W_OK), str(cache_folder())),
     ]
@@ -61,6 +63,18 @@ def _backend(name: str) -> dict[str, str | bool | None]:
     except CapabilityError as error:
         return _check(f"backend {name}", False, str(error))
     return _check(f"backend {name}", found.ok, found.detail, found.how_to_get)
+
+
+def _encoder(name: str) -> dict[str, str | bool | None]:
+    from splitc.codec import ENTROPY_CODERS
+    from splitc.errors import CapabilityError
+
+    how_to_get = "pip install 'splitc[video]'; PyAV's wheels bring the encoders, other builds may not"
+    try:
+        formats = ENTROPY_CODERS.load(name).probe()
+    except CapabilityError as error:
+        return _check(f"encoder {name}", False, str(error), how_to_get)
+    return _check(f"encoder {name}", bool(formats), ", ".join(formats) or "codes no frame here", how_to_get)
 
 
 def _extra(name: str, packages: tuple[str, ...]) -> dict[str, str | bool | None]:

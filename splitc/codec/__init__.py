@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from splitc.codec.codec import Codec, mean_packet_bytes
-from splitc.codec.entropy import ENTROPY_CODERS
+from splitc.codec.entropy import ENTROPY_CODERS, PICTURE_CODERS
+from splitc.codec.papers import PAPERS
 from splitc.codec.profiles import PROFILES, spec_from_text
 from splitc.codec.quantized import Quantized
 from splitc.codec.quantizers import MAX_GRAPH_BITS, QUANTIZERS, Quantizer, QuantParams
@@ -11,13 +12,17 @@ from splitc.codec.spec import CodecSpec, FittedTensor
 from splitc.codec.stream import Decoder, Encoder
 from splitc.codec.stream_file import StreamFile
 from splitc.codec.temporal import TEMPORALS, Temporal
+from splitc.codec.tilings import TILINGS, Tiling
 
 __all__ = [
     "ENTROPY_CODERS",
     "MAX_GRAPH_BITS",
+    "PAPERS",
+    "PICTURE_CODERS",
     "PROFILES",
     "QUANTIZERS",
     "TEMPORALS",
+    "TILINGS",
     "Codec",
     "CodecSpec",
     "Decoder",
@@ -28,6 +33,7 @@ __all__ = [
     "Quantizer",
     "StreamFile",
     "Temporal",
+    "Tiling",
     "mean_packet_bytes",
     "spec_from_text",
 ]

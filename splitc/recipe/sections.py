@@ -184,9 +184,6 @@ class CodecSection(Section):
     temporal: Literal["none", "difference", "dpcm", "ifmdc"] = Field(
         "none", description="prediction from the previous frame; calibration then holds clips"
     )
-    gop: int | None = Field(
-        None, ge=1, le=65_535, description="frames from one keyframe to the next, with a temporal; absent: 15"
-    )
     temporal_rounding: float = Field(
         0.4, ge=0.1, le=0.5, description='rounding offset of temporal = "dpcm", in steps; 0.5 has no dead zone'
     )
@@ -194,19 +191,29 @@ class CodecSection(Section):
         "corrected", description='temporal = "ifmdc": equation 5 as it is meant, or as it is printed'
     )
     tiling: Literal["mosaic", "quilt", "channel_frames", "clip"] | None = Field(
-        None, description="how channels become pictures, for picture codecs"
+        None, description="how channels become pictures for hevc, h264 and av1; absent: mosaic"
     )
-    entropy: Text = Field("rans", description="rans, range, mix, nrle, huffman, cohen, zstd, hevc")
+    gop: int | None = Field(
+        None,
+        ge=1,
+        le=65_535,
+        description="frames from one keyframe to the next, with a temporal; with a tiling, pictures; absent: 15",
+    )
+    entropy: Text = Field("rans", description="rans, range, mix, nrle, huffman, cohen, zstd, hevc, h264, av1")
     huffman_table: Literal["packet", "calibration"] = Field(
         "packet", description='entropy = "huffman": each packet\'s own code, or one fixed by calibration'
     )
-    hevc_qp: int | None = Field(None, ge=0, le=51, description='quantization parameter of entropy = "hevc"')
+    hevc_qp: int | None = Field(
+        None, ge=0, le=51, description="quantization parameter of hevc, h264 and av1; absent: 22"
+    )
 
     @field_validator("gop")
     @classmethod
     def _has_prediction(cls, gop: int | None, others: ValidationInfo) -> int | None:
-        if gop is not None and others.data.get("temporal") == "none":
-            raise ValueError('must be left out where temporal is "none": every frame is a keyframe')
+        if gop is not None and others.data.get("temporal") == "none" and others.data.get("tiling") is None:
+            raise ValueError(
+                'must be left out where temporal is "none" and there is no tiling: every frame is a keyframe'
+            )
         return gop
 
 

@@ -28,8 +28,6 @@ UNBUILT = (
     Unbuilt("link.trace", (), "give link.uplink_mbps and link.rtt_ms"),
     Unbuilt("codec.profile", ("fast",), 'use "fast", or spell quantizer, bits and entropy'),
     Unbuilt("codec.transform", ("none",), 'use "none"'),
-    Unbuilt("codec.tiling", (), 'leave it out and use entropy = "rans"'),
-    Unbuilt("codec.hevc_qp", (), 'leave it out and use entropy = "rans"'),
     Unbuilt("weights.prune", (), _WEIGHTS),
     Unbuilt("weights.cluster", (), _WEIGHTS),
     Unbuilt("weights.precision", ("fp32",), 'use "fp32"'),
@@ -40,7 +38,7 @@ UNBUILT = (
 
 PLANNED = {
     "quantizer": ("uniform", "log", "binary"),
-    "entropy coder": ("rans", "range", "mix", "nrle", "huffman", "cohen", "zstd", "hevc"),
+    "entropy coder": ("rans", "range", "mix", "nrle", "huffman", "cohen", "zstd", "hevc", "h264", "av1"),
     "backend": ("onnxruntime", "tensorrt", "tensorrt_rtx", "null"),
     "device": (),
 }

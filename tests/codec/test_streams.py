@@ -11,7 +11,7 @@ from reference.packet import Tensor, read
 from reference.streams import LOSSLESS, PAIR, smooth
 from reference.temporal import restore
 
-from splitc.codec import TEMPORALS, Codec, CodecSpec, Encoder, StreamFile
+from splitc.codec import ENTROPY_CODERS, TEMPORALS, Codec, CodecSpec, Encoder, StreamFile
 from splitc.codec.bitstream import StreamLayout, TensorLayout, read_header, read_packet, write_packet
 from splitc.errors import BitstreamError, CodecError, UsageError
 from splitc.types import F32, TensorSpec

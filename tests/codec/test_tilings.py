@@ -45,7 +45,7 @@ def test_ri8_rc4_tilings_invert_exactly(name: str, shape: tuple[int, ...], dtype
     assert np.array_equal(back, x)
 
 
-@pytest.mark.parametrize("shape", [(1, 2048, 4, 8, 8), (3, 7, 2, 5, 3), (2, 5, 4, 3), (1, 1, 1, 1, 1)], ids=str)
+@pytest.mark.parametrize("shape", [(1, 2048, 4, 8, 8), (3, 7, 2, 5, 3), (2, 5, 4, 3, 1, 2), (1, 1, 1, 1, 1)], ids=str)
 def test_rx4_clips_invert_exactly(shape: tuple[int, ...]) -> None:
     tiling, x = TILINGS.make("clip", {}), numbered(shape)
     frames = tiling.tile(x)
@@ -113,9 +113,9 @@ def test_what_cannot_be_tiled_is_refused(name: str) -> None:
     with pytest.raises(CodecError, match=rf"{name}: symbols of shape \[3\]"):
         tiling.tile(numbered((3,)))
     with pytest.raises(CodecError, match=rf"{name}: frames have shape \[1, 2, 2\], must be \["):
-        tiling.untile(numbered((1, 2, 2)), (1, 8, 4, 4))
+        tiling.untile(numbered((1, 2, 2)), (1, 8, 3, 4, 4))
     with pytest.raises(CodecError, match=f"{name}: symbols of shape"):
-        tiling.frames_shape((1, 0, 4, 4))
+        tiling.frames_shape((1, 0, 2, 4, 4))
 
 
 def test_unknown_tiling_names_the_nearest() -> None:

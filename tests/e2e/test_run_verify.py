@@ -249,7 +249,17 @@ def test_doctor_json() -> None:
     checks = {one["name"]: one for one in outcome.document["checks"]}
     assert checks["native coders"]["ok"] is True
     assert checks["backend onnxruntime"]["ok"] is True
-    assert {"splitc", "cores", "backend tensorrt", "backend tensorrt_rtx", "extra zoo", "cache"} <= checks.keys()
+    formats = {"encoder hevc": "gray, gray10le, gray12le", "encoder h264": "gray, gray10le"}
+    assert all(not checks[name]["ok"] or checks[name]["detail"] == text for name, text in formats.items())
+    assert {
+        "splitc",
+        "cores",
+        "encoder av1",
+        "backend tensorrt",
+        "backend tensorrt_rtx",
+        "extra zoo",
+        "cache",
+    } <= checks.keys()
     missing = [one for one in checks.values() if not one["ok"]]
     assert all(one["how_to_get"] for one in missing), missing
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from splitc.codec.bitstream import StreamLayout, TensorLayout
-from splitc.codec.entropy import ENTROPY_CODERS
+from splitc.codec.entropy import ENTROPY_CODERS, PICTURE_CODERS
 from splitc.types import Symbols
 
-LOSSLESS = [name for name in ENTROPY_CODERS if name not in ("av1", "h264", "hevc")]
+LOSSLESS = [name for name in ENTROPY_CODERS if name not in PICTURE_CODERS]
 """Coders that give back what they took, and need no extra."""
 PAIR = bytes.fromhex("c0ffee42")
 

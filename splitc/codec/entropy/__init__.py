@@ -8,6 +8,8 @@ from __future__ import annotations
 from splitc.codec.entropy.base import ChunkCoder, EntropyCoder
 from splitc.registry import Registry
 
+PICTURE_CODERS = ("av1", "h264", "hevc")
+"""The lossy ones."""
 ENTROPY_CODERS: Registry[EntropyCoder] = Registry(
     "entropy coder",
     {
@@ -21,7 +23,7 @@ ENTROPY_CODERS: Registry[EntropyCoder] = Registry(
         "rans": "splitc.codec.entropy.rans:Rans",
         "zstd": "splitc.codec.entropy.zstd:Zstd",
     },
-    extras={"av1": "video", "h264": "video", "hevc": "video"},
+    extras=dict.fromkeys(PICTURE_CODERS, "video"),
 )
 
-__all__ = ["ENTROPY_CODERS", "ChunkCoder", "EntropyCoder"]
+__all__ = ["ENTROPY_CODERS", "PICTURE_CODERS", "ChunkCoder", "EntropyCoder"]

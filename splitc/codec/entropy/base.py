@@ -72,6 +72,11 @@ class EntropyCoder(Component):
     is_whole: ClassVar[bool] = False
     """A tensor is one chunk, however large (FORMAT.md section 4)."""
 
+    @classmethod
+    def probe(cls) -> list[str]:
+        """Pixel formats in which this machine really codes a small frame; none for coders that make no pictures."""
+        return []
+
     def fit(self, samples: Sequence[Symbols], bits: int) -> bytes:
         """Learn tables from calibration symbols.
 

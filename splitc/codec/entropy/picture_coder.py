@@ -34,6 +34,10 @@ class PictureCoder(EntropyCoder):
     gop: int = Field(1, ge=1, le=65_535, description="pictures of a packet from one intra picture to the next")
     preset: str = Field("medium", description="speed of the encoder")
 
+    @classmethod
+    def probe(cls) -> list[str]:
+        return cls.codec.probe()
+
     def fit_tensor(self, symbols: Symbols, bits: int) -> bytes:
         check_bits(self, bits)
         if symbols.ndim < 2 or len(symbols) == 0:

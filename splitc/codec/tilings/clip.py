@@ -38,7 +38,7 @@ class Clip(Tiling):
 
     def _times_first(self, shape: Sequence[int]) -> tuple[int, int, int, int]:
         """``(n * T, C, H, W)``."""
-        if len(shape) < 4:
+        if len(shape) < 5:
             raise CodecError(f"clip: symbols of shape {list(shape)} have no time, must be [n, C, T, H, W].")
         count, channels, times, *maps = shape
         return maps_shape(self.name, (count * times, channels, *maps))
