@@ -10,6 +10,7 @@ import numpy as np
 
 from splitc.codec.bitstream import StreamLayout, TensorLayout, write_packet
 from splitc.codec.fitting import fit_tensor
+from splitc.codec.planes import as_planes
 from splitc.codec.quantized import Quantized
 from splitc.codec.spec import CodecSpec, FittedTensor, JsonObject
 from splitc.codec.stream import Decoder, Encoder
@@ -168,11 +169,10 @@ class Codec:
         symbols = tuple(self.temporal.residual(q, before, t.count) for t, q, before in every)
         return Quantized(symbols, quantized.side)
 
-    def restore(self, residual: Quantized, previous: Sequence[Symbols]) -> Quantized:
-        """Invert :meth:`residual`."""
-        every = zip(self.tensors, residual.symbols, previous, strict=True)
-        symbols = tuple(self.temporal.restore(r, before, t.count) for t, r, before in every)
-        return Quantized(symbols, residual.side)
+    def restore(self, residual: Sequence[Symbols], previous: Sequence[Symbols]) -> tuple[Symbols, ...]:
+        """Residual symbols to symbols; invert :meth:`residual`."""
+        every = zip(self.tensors, residual, previous, strict=True)
+        return tuple(self.temporal.restore(r, before, t.count) for t, r, before in every)
 
     # -- graphs and contracts --------------------------------------------------------------------------------------
 
@@ -233,6 +233,20 @@ class Codec:
         """What predicted packets look like."""
         mark = bytes([self.temporal.wire_id])
         return self._layout_of([(tensor.predicted_tables, tensor.quantizer_field + mark) for tensor in self.tensors])
+
+    def layout_after(self, residual: Sequence[Symbols]) -> StreamLayout:
+        """:attr:`predicted_layout` with coders that know the frame before.
+
+        Args:
+            residual: Its residual symbols; zeros, if it is a keyframe.
+        """
+        entropy, known = self.spec.make_entropy(), self.predicted_layout
+        pairs = zip(known.tensors, residual, strict=True)
+        coders = [entropy.following(tensor.coder, as_planes(before)) for tensor, before in pairs]
+        if all(coder is tensor.coder for coder, tensor in zip(coders, known.tensors, strict=True)):
+            return known
+        tensors = (replace(tensor, coder=coder) for tensor, coder in zip(known.tensors, coders, strict=True))
+        return StreamLayout(tuple(tensors), self.pair_tag)
 
     def _layout_of(self, parts: Sequence[tuple[bytes, bytes]]) -> StreamLayout:
         """Layout from (tables, quantizer field) of every tensor."""

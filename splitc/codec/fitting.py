@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from splitc.codec.planes import as_planes
 from splitc.codec.spec import CodecSpec, FittedTensor
 from splitc.errors import CodecError
@@ -32,24 +34,30 @@ def fit_tensor(spec: CodecSpec, tensor: TensorSpec, values: F32, sequence_length
     fitted = replace(fitted, tables=coder.fit_tensor(symbols, spec.bits))
     if spec.make_temporal().period == 1 or not coder.is_trained:
         return fitted
-    residuals = [as_planes(one) for one in _residuals(spec, fitted, values, sequence_lengths)]
-    if not residuals:
+    pairs = [(as_planes(one), as_planes(two)) for one, two in _residuals(spec, fitted, values, sequence_lengths)]
+    if not pairs:
         raise CodecError(f"temporal {spec.temporal!r} is fitted on consecutive frames, and no two samples are.")
-    return replace(fitted, predicted_tables=coder.fit(residuals, spec.bits))
+    before, residuals = zip(*pairs, strict=True)
+    return replace(fitted, predicted_tables=coder.fit_predicted(residuals, before, spec.bits))
 
 
 def _residuals(
     spec: CodecSpec, fitted: FittedTensor, values: F32, sequence_lengths: Sequence[int]
-) -> Iterator[Symbols]:
-    """Residual symbols ``[1, C, ...]`` of every predicted frame, with a keyframe wherever a stream would have one."""
+) -> Iterator[tuple[Symbols, Symbols]]:
+    """Residual symbols ``[1, C, ...]`` of every predicted frame, after those of the frame before it.
+
+    Keyframes are where a stream would have them; their residual symbols are zeros.
+    """
     temporal, start = spec.make_temporal(), 0
     for length in sequence_lengths:
         for index in range(length):
             x = values[start + index : start + index + 1]
             if index % temporal.period == 0:
                 previous = fitted.quantize(x)
+                before = np.zeros_like(previous)
                 continue
             symbols = temporal.choose(x, previous, fitted)
-            yield temporal.residual(symbols, previous, fitted.count)
-            previous = symbols
+            residual = temporal.residual(symbols, previous, fitted.count)
+            yield before, residual
+            previous, before = symbols, residual
         start += length

@@ -12,6 +12,8 @@ import hashlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from splitc.codec.bitstream import MAX_SEQUENCE, read_header, read_packet, write_packet
 from splitc.codec.quantized import Quantized
 from splitc.codec.temporal.base import refuse_above
@@ -23,9 +25,10 @@ if TYPE_CHECKING:
 
 
 class Frame(NamedTuple):
-    """The last frame of a stream, the same at both ends."""
+    """The last frame of a stream, the same at both ends; ``residual`` are zeros after a keyframe."""
 
     symbols: tuple[Symbols, ...]
+    residual: tuple[Symbols, ...]
     sequence: int
     packet: bytes
 
@@ -79,14 +82,14 @@ class Encoder:
             CodecError: Shapes or values that do not fit the codec.
         """
         last = self._reference([symbols.shape for symbols in quantized.symbols])
-        packet = b"" if last is None else self._predicted(quantized, last)
-        if not packet or len(packet) >= self._keyframe_bytes:
-            keyframe = self._codec.encode_symbols(quantized, sequence=self._sequence)
-            if not packet or len(keyframe) <= len(packet):
-                packet, self._since_keyframe, self._keyframe_bytes = keyframe, 0, len(keyframe)
+        frame = None if last is None else self._predicted(quantized, last)
+        if frame is None or len(frame.packet) >= self._keyframe_bytes:
+            keyframe = self._keyframe(quantized)
+            if frame is None or len(keyframe.packet) <= len(frame.packet):
+                frame, self._since_keyframe, self._keyframe_bytes = keyframe, 0, len(keyframe.packet)
         self._since_keyframe += 1
-        self._last = Frame(quantized.symbols, self._sequence, packet)
-        return packet
+        self._last = frame
+        return frame.packet
 
     @property
     def state_digest(self) -> str:
@@ -104,16 +107,21 @@ class Encoder:
             return None
         return self._last if [s.shape for s in self._last.symbols] == list(shapes) else None
 
-    def _predicted(self, quantized: Quantized, last: Frame) -> bytes:
+    def _keyframe(self, quantized: Quantized) -> Frame:
+        packet = self._codec.encode_symbols(quantized, sequence=self._sequence)
+        return _first(quantized.symbols, self._sequence, packet)
+
+    def _predicted(self, quantized: Quantized, last: Frame) -> Frame:
         residual = self._codec.residual(quantized, last.symbols)
-        return write_packet(
-            self._codec.predicted_layout,
+        packet = write_packet(
+            self._codec.layout_after(last.residual),
             residual.symbols,
             residual.side,
             sequence=self._sequence,
             is_keyframe=False,
             reference=last.packet,
         )
+        return Frame(quantized.symbols, residual.symbols, self._sequence, packet)
 
 
 class Decoder:
@@ -143,9 +151,9 @@ class Decoder:
         """
         header = read_header(packet)
         last = None if header.is_keyframe else self._predecessor(header.sequence)
-        decoded = self._keyframe(packet) if last is None else self._predicted(packet, last)
-        self._last = Frame(decoded.symbols, header.sequence, packet)
-        return decoded
+        frame, side = self._keyframe(packet) if last is None else self._predicted(packet, last)
+        self._last = frame
+        return Quantized(frame.symbols, side)
 
     @property
     def state_digest(self) -> str:
@@ -162,24 +170,30 @@ class Decoder:
             )
         return self._last
 
-    def _keyframe(self, packet: bytes) -> Quantized:
+    def _keyframe(self, packet: bytes) -> tuple[Frame, tuple[F32, ...]]:
         read = read_packet(self._codec.layout, packet)
         self._check_alphabet(read.symbols)
-        return Quantized(read.symbols, read.side)
+        return _first(read.symbols, read.sequence, packet), read.side
 
-    def _predicted(self, packet: bytes, last: Frame) -> Quantized:
-        read = read_packet(self._codec.predicted_layout, packet, reference=last.packet)
+    def _predicted(self, packet: bytes, last: Frame) -> tuple[Frame, tuple[F32, ...]]:
+        read = read_packet(self._codec.layout_after(last.residual), packet, reference=last.packet)
         if [s.shape for s in read.symbols] != [s.shape for s in last.symbols]:
             raise BitstreamError(
                 "bitstream: the packet's sizes are not those of the frame it is predicted from; "
                 "ask the sender for a keyframe."
             )
         self._check_alphabet(read.symbols)
-        return self._codec.restore(Quantized(read.symbols, read.side), last.symbols)
+        symbols = self._codec.restore(read.symbols, last.symbols)
+        return Frame(symbols, read.symbols, read.sequence, packet), read.side
 
     def _check_alphabet(self, symbols: Sequence[Symbols]) -> None:
         for tensor, array in zip(self._codec.tensors, symbols, strict=True):
             refuse_above(array, tensor.count, "symbol")
+
+
+def _first(symbols: tuple[Symbols, ...], sequence: int, packet: bytes) -> Frame:
+    """The state after a keyframe."""
+    return Frame(symbols, tuple(np.zeros_like(array) for array in symbols), sequence, packet)
 
 
 def _digest(last: Frame | None) -> str:

@@ -97,6 +97,19 @@ class EntropyCoder(Component):
         """As :meth:`fit`, from the symbols of all samples in the tensor's own shape, ``[n, C, ...]``."""
         return self.fit([as_planes(symbols[i : i + 1]) for i in range(len(symbols))], bits)
 
+    def fit_predicted(self, samples: Sequence[Symbols], previous: Sequence[Symbols], bits: int) -> bytes:
+        """As :meth:`fit`, on residual symbols of predicted frames and on those of the frame before each."""
+        return self.fit(samples, bits)
+
+    def following(self, prepared: ChunkCoder, previous: Symbols) -> ChunkCoder:
+        """``prepared`` for the one frame that follows another; the same where that is no context.
+
+        Args:
+            prepared: Of :meth:`open`, with tables of :meth:`fit_predicted`.
+            previous: Residual symbols of the frame before, ``[planes, H, W]``; zeros, if that is a keyframe.
+        """
+        return prepared
+
     def open(self, bits: int, channels: int, tables: bytes) -> ChunkCoder:
         """Prepare for coding.
 
