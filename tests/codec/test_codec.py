@@ -72,9 +72,10 @@ def test_round_trip(shape: tuple[int | None, ...], spec: CodecSpec) -> None:
         symbols = codec.quantize([sample])
         packet = codec.encode([sample], sequence=seed)
         assert packet == codec.encode_symbols(symbols, sequence=seed)
-        (decoded,) = codec.decode_symbols(packet).symbols
+        (decoded,), (side,) = codec.decode_symbols(packet)
         assert (decoded.dtype, decoded.shape) == (np.uint8 if spec.bits <= 8 else np.uint16, sample.shape)
         np.testing.assert_array_equal(decoded, symbols.symbols[0])
+        np.testing.assert_array_equal(side, symbols.side[0], strict=True)
         (restored,) = codec.decode(packet)
         assert restored.dtype == np.float32
         np.testing.assert_array_equal(restored, codec.dequantize(symbols)[0])
@@ -213,7 +214,7 @@ def test_features_that_do_not_fit(sample: np.ndarray, words: str) -> None:
 
 @pytest.mark.parametrize("symbols", [[], [np.zeros((1, 3, 4, 4), "u1")] * 2], ids=["none", "two"])
 def test_another_number_of_tensors_is_refused(symbols: list[np.ndarray]) -> None:
-    with pytest.raises(CodecError):
+    with pytest.raises(CodecError, match=f"packet has {len(symbols)} tensors, the layout 1"):
         fit(CodecSpec(), (None, 3, 4, 4)).encode_symbols(Quantized(tuple(symbols), tuple(nothing(x) for x in symbols)))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from splitc.bundle import Contract
-from splitc.codec import Codec, CodecSpec
+from splitc.codec import Codec, CodecSpec, Decoder, Encoder, Quantized
 from splitc.errors import CapabilityError, CheckFailed, UsageError
 from splitc.evaluate import Paths, Verification, verify
 from splitc.runtime import Sample
@@ -52,33 +52,43 @@ def contract(task: str) -> Contract:
 
 @dataclass
 class Edge:
-    """Head and encoder in numpy."""
+    """Head and encoder in numpy; one stream."""
 
     task: str = "classification"
     codec: Codec = CODEC
     contract: Contract = field(init=False)
+    stream: Encoder = field(init=False)
 
     def __post_init__(self) -> None:
         self.contract = contract(self.task)
+        self.stream = self.codec.encoder()
 
-    def symbols(self, feeds: Any) -> list[np.ndarray]:
-        return self.codec.quantize([head(feeds)])
+    def symbols(self, feeds: Any) -> Quantized:
+        return self.stream.quantize([head(feeds)])
 
-    def encode(self, symbols: list[np.ndarray], sequence: int = 0) -> bytes:
-        return self.codec.encode_symbols(symbols, sequence=sequence)
+    def encode(self, symbols: Quantized) -> bytes:
+        return self.stream.encode_symbols(symbols)
+
+    def force_keyframe(self) -> None:
+        self.stream.force_keyframe()
 
 
 @dataclass
 class Cloud:
-    """Decoder and tail in numpy."""
+    """Decoder and tail in numpy; one stream."""
 
     codec: Codec = CODEC
-    spoil: Callable[[list[np.ndarray]], list[np.ndarray]] = lambda symbols: symbols
+    spoil: Callable[[np.ndarray], np.ndarray] = lambda symbols: symbols
+    stream: Decoder = field(init=False)
 
-    def decode(self, packet: bytes) -> list[np.ndarray]:
-        return self.spoil(self.codec.decode_symbols(packet))
+    def __post_init__(self) -> None:
+        self.stream = self.codec.decoder()
 
-    def answer(self, symbols: list[np.ndarray]) -> dict[str, np.ndarray]:
+    def decode(self, packet: bytes) -> Quantized:
+        decoded = self.stream.decode_symbols(packet)
+        return decoded._replace(symbols=tuple(self.spoil(one) for one in decoded.symbols))
+
+    def answer(self, symbols: Quantized) -> dict[str, np.ndarray]:
         return tail(self.codec.dequantize(symbols)[0])
 
 
@@ -124,12 +134,10 @@ def test_rates_are_those_of_the_packets() -> None:
 @pytest.mark.parametrize(
     "spoil",
     [
-        pytest.param(lambda symbols: [symbols[0] ^ 1], id="every-symbol"),
-        pytest.param(
-            lambda symbols: [np.where(np.arange(24).reshape(1, 4, 6) == 23, 63 - symbols[0], symbols[0])], id="one"
-        ),
-        pytest.param(lambda symbols: [symbols[0][:, :, ::-1]], id="order"),
-        pytest.param(lambda symbols: [symbols[0].reshape(1, 6, 4)], id="shape"),
+        pytest.param(lambda symbols: symbols ^ 1, id="every-symbol"),
+        pytest.param(lambda symbols: np.where(np.arange(24).reshape(1, 4, 6) == 23, 63 - symbols, symbols), id="one"),
+        pytest.param(lambda symbols: symbols[:, :, ::-1], id="order"),
+        pytest.param(lambda symbols: symbols.reshape(1, 6, 4), id="shape"),
     ],
 )
 def test_a_decoder_that_returns_other_symbols_is_never_excused(spoil: Callable) -> None:
