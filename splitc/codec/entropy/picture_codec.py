@@ -55,17 +55,24 @@ class CodedFrames:
         packets: One a frame, without parameter sets.
         shape: ``(height, width)`` of a frame, before padding.
         bits: Per symbol.
+        gop: Frames from one intra frame to the next.
     """
 
     parameter_sets: bytes
     packets: tuple[bytes, ...]
     shape: tuple[int, int]
     bits: int
+    gop: int
 
     @property
     def picture_bytes(self) -> int:
         """Of all packets: slices alone."""
         return sum(map(len, self.packets))
+
+    @property
+    def predicted_bytes(self) -> int:
+        """Of the predicted frames alone, as IFMDC counts."""
+        return sum(len(packet) for index, packet in enumerate(self.packets) if index % self.gop)
 
     @property
     def stream_bytes(self) -> int:
@@ -128,7 +135,7 @@ class PictureCodec:
             raise CodecError(f"{self.name}: frames of shape {list(frames.shape)}, must be [F, H, W] and not empty.")
         encoder = FrameEncoder(self, (frames.shape[1], frames.shape[2]), bits, EncoderSettings(qp, gop, preset))
         packets = tuple(encoder.encode(frame) for frame in frames)
-        return CodedFrames(encoder.parameter_sets, packets, encoder.shape, bits)
+        return CodedFrames(encoder.parameter_sets, packets, encoder.shape, bits, gop)
 
     def decode_frames(self, coded: CodedFrames) -> Symbols:
         """Symbols ``[F, H, W]`` of the decoded pictures: near the ones that were encoded.
