@@ -8,6 +8,7 @@ import numpy.typing as npt
 _U8: TypeAlias = npt.NDArray[np.uint8]
 _U16: TypeAlias = npt.NDArray[np.uint16]
 _F32: TypeAlias = npt.NDArray[np.float32]
+_Previous: TypeAlias = _U8 | _U16 | None
 _Bytes: TypeAlias = bytes | bytearray | memoryview | _U8
 
 def crc32c(data: _Bytes, crc: int = 0) -> int:
@@ -74,9 +75,37 @@ class RansModel:
     def bits(self) -> int: ...
     @property
     def channels(self) -> int: ...
-    def encode(self, symbols: npt.NDArray[np.unsignedinteger], first_plane: int) -> bytes: ...
-    def decode(self, payload: _Bytes, planes: int, height: int, width: int, first_plane: int) -> _U8: ...
+    @property
+    def has_previous_view(self) -> bool:
+        """The tables know contexts of a previous frame; without them ``previous`` changes nothing."""
 
+    def encode(self, symbols: _U8 | _U16, first_plane: int, previous: _Previous = None) -> bytes:
+        """One chunk ``[planes, H, W]``, uint8 up to 8 bits and uint16 above; ``previous`` is alike."""
+
+    def decode_u8(
+        self,
+        payload: _Bytes,
+        planes: int,
+        height: int,
+        width: int,
+        first_plane: int,
+        previous: _Previous = None,
+    ) -> _U8: ...
+    def decode_u16(
+        self,
+        payload: _Bytes,
+        planes: int,
+        height: int,
+        width: int,
+        first_plane: int,
+        previous: _Previous = None,
+    ) -> _U16: ...
+
+def rans_encode_alone(symbols: _U8 | _U16, bits: int) -> bytes:
+    """One chunk with the frequencies of its symbols before it: needs no tables."""
+
+def rans_decode_alone_u8(payload: _Bytes, bits: int, planes: int, height: int, width: int) -> _U8: ...
+def rans_decode_alone_u16(payload: _Bytes, bits: int, planes: int, height: int, width: int) -> _U16: ...
 def range_encode(symbols: _U8 | _U16, bits: int) -> bytes: ...
 def range_decode_u8(payload: _Bytes, bits: int, planes: int, height: int, width: int) -> _U8: ...
 def range_decode_u16(payload: _Bytes, bits: int, planes: int, height: int, width: int) -> _U16: ...

@@ -1,9 +1,11 @@
 // Python bindings: convert, release the GIL, map the one error type. No logic lives here.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,8 +15,8 @@
 #include "packing.hpp"
 #include "quantize.hpp"
 #include "range_coder.hpp"
-#include "rans.hpp"
 #include "rans_model.hpp"
+#include "rans_symbols.hpp"
 #include "simd.hpp"
 #include "span.hpp"
 
@@ -30,23 +32,67 @@ std::uint32_t crc32c(const Bytes& data, std::uint32_t crc) {
   return splitc::crc32c(span, crc);
 }
 
-nb::bytes rans_encode(const splitc::RansModel& model, const Chunk<std::uint8_t>& symbols, std::size_t first_plane) {
-  const auto shape = shape_of(symbols);
+template <typename T>
+using Previous = std::optional<Chunk<T>>;
+
+/// Refuses symbols of the wrong width for `bits`, and a previous frame of another shape.
+template <typename T>
+splitc::SymbolChunk<T> symbol_chunk(unsigned bits, const T* symbols, const splitc::ChunkShape& shape,
+                                    std::size_t first_plane, const Previous<T>& previous) {
   check_shape(shape);
+  if (bits > 16 || (bits > 8) != (sizeof(T) == 2))
+    splitc::refuse_argument("symbols of " + std::to_string(8 * sizeof(T)) + " bits given for a coder of " +
+                            std::to_string(bits) + ".");
+  if (!previous) return {symbols, nullptr, shape, first_plane};
+  const auto theirs = shape_of(*previous);
+  if (theirs.planes != shape.planes || theirs.height != shape.height || theirs.width != shape.width)
+    splitc::refuse_argument("the previous frame's chunk has another shape.");
+  splitc::check_symbols(span_of(*previous), bits);
+  return {symbols, previous->data(), shape, first_plane};
+}
+
+template <typename T>
+nb::bytes rans_encode(const splitc::RansModel& model, const Chunk<T>& symbols, std::size_t first_plane,
+                      const Previous<T>& previous) {
+  const auto chunk = symbol_chunk<T>(model.bits(), symbols.data(), shape_of(symbols), first_plane, previous);
   std::vector<std::uint8_t> payload;
   {
     nb::gil_scoped_release release;
-    payload = splitc::RansEncoder(model, span_of(symbols), shape, first_plane).encode();
+    payload = splitc::rans_encode(model, chunk);
   }
   return bytes_from(payload);
 }
 
-NewChunk<std::uint8_t> rans_decode(const splitc::RansModel& model, const Bytes& payload, std::size_t planes,
-                                   std::size_t height, std::size_t width, std::size_t first_plane) {
-  const splitc::ChunkShape shape{planes, height, width};
+template <typename T>
+NewChunk<T> rans_decode(const splitc::RansModel& model, const Bytes& payload, std::size_t planes, std::size_t height,
+                        std::size_t width, std::size_t first_plane, const Previous<T>& previous) {
+  const auto chunk = symbol_chunk<T>(model.bits(), nullptr, {planes, height, width}, first_plane, previous);
   const auto span = span_of(payload);
-  return new_chunk<std::uint8_t>(shape, [&](splitc::Span<std::uint8_t> symbols) {
-    splitc::RansDecoder(model, shape, first_plane).decode(span, symbols);
+  return new_chunk<T>(chunk.shape, [&](splitc::Span<T> symbols) {
+    splitc::rans_decode(model, chunk, span, symbols.data);
+  });
+}
+
+template <typename T>
+nb::bytes rans_encode_alone(const Chunk<T>& symbols, unsigned bits) {
+  check_bits<T>(bits);
+  const auto chunk = symbol_chunk<T>(bits, symbols.data(), shape_of(symbols), 0, std::nullopt);
+  std::vector<std::uint8_t> payload;
+  {
+    nb::gil_scoped_release release;
+    payload = splitc::rans_encode_alone(chunk, bits);
+  }
+  return bytes_from(payload);
+}
+
+template <typename T>
+NewChunk<T> rans_decode_alone(const Bytes& payload, unsigned bits, std::size_t planes, std::size_t height,
+                              std::size_t width) {
+  check_bits<T>(bits);
+  const auto chunk = symbol_chunk<T>(bits, nullptr, {planes, height, width}, 0, std::nullopt);
+  const auto span = span_of(payload);
+  return new_chunk<T>(chunk.shape, [&](splitc::Span<T> symbols) {
+    splitc::rans_decode_alone(chunk, bits, span, symbols.data);
   });
 }
 
@@ -189,10 +235,23 @@ NB_MODULE(_core, m) {
            "tables"_a)
       .def_prop_ro("bits", &splitc::RansModel::bits)
       .def_prop_ro("channels", &splitc::RansModel::channels)
-      .def("encode", &rans_encode, "symbols"_a.noconvert(), "first_plane"_a)
-      .def("decode", &rans_decode, "payload"_a, "planes"_a, "height"_a, "width"_a, "first_plane"_a);
+      .def_prop_ro("has_previous_view", &splitc::RansModel::has_previous_view)
+      .def("encode", &rans_encode<std::uint8_t>, "symbols"_a.noconvert(), "first_plane"_a,
+           "previous"_a.noconvert().none() = nb::none())
+      .def("encode", &rans_encode<std::uint16_t>, "symbols"_a.noconvert(), "first_plane"_a,
+           "previous"_a.noconvert().none() = nb::none())
+      .def("decode_u8", &rans_decode<std::uint8_t>, "payload"_a, "planes"_a, "height"_a, "width"_a, "first_plane"_a,
+           "previous"_a.noconvert().none() = nb::none())
+      .def("decode_u16", &rans_decode<std::uint16_t>, "payload"_a, "planes"_a, "height"_a, "width"_a,
+           "first_plane"_a, "previous"_a.noconvert().none() = nb::none());
 
   bind_baselines(m);
+  m.def("rans_encode_alone", &rans_encode_alone<std::uint8_t>, "symbols"_a.noconvert(), "bits"_a);
+  m.def("rans_encode_alone", &rans_encode_alone<std::uint16_t>, "symbols"_a.noconvert(), "bits"_a);
+  m.def("rans_decode_alone_u8", &rans_decode_alone<std::uint8_t>, "payload"_a, "bits"_a, "planes"_a, "height"_a,
+        "width"_a);
+  m.def("rans_decode_alone_u16", &rans_decode_alone<std::uint16_t>, "payload"_a, "bits"_a, "planes"_a, "height"_a,
+        "width"_a);
   m.def("range_encode", &range_encode<std::uint8_t>, "symbols"_a.noconvert(), "bits"_a);
   m.def("range_encode", &range_encode<std::uint16_t>, "symbols"_a.noconvert(), "bits"_a);
   m.def("range_decode_u8", &range_decode<std::uint8_t>, "payload"_a, "bits"_a, "planes"_a, "height"_a, "width"_a);

@@ -14,15 +14,24 @@
 
 #if defined(__x86_64__)
 #define SPLITC_X86 1
-#define SPLITC_AVX2 __attribute__((target("avx2,bmi,bmi2,popcnt,lzcnt")))
+#define SPLITC_AVX2_FEATURES "avx2,bmi,bmi2,popcnt"
+#define SPLITC_AVX512_FEATURES SPLITC_AVX2_FEATURES ",avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2"
+#define SPLITC_AVX2 __attribute__((target(SPLITC_AVX2_FEATURES)))
+#define SPLITC_PRAGMA(text) _Pragma(#text)
 #if defined(__clang__)
-#define SPLITC_WIDE
+#define SPLITC_AVX512 __attribute__((target(SPLITC_AVX512_FEATURES)))
+#define SPLITC_BEGIN_TARGET(features) \
+  SPLITC_PRAGMA(clang attribute push(__attribute__((target(features))), apply_to = function))
+#define SPLITC_END_TARGET SPLITC_PRAGMA(clang attribute pop)
 #else
-#define SPLITC_WIDE ",prefer-vector-width=512"
+#define SPLITC_AVX512 __attribute__((target(SPLITC_AVX512_FEATURES ",prefer-vector-width=512")))
+#define SPLITC_BEGIN_TARGET(features) SPLITC_PRAGMA(GCC push_options) SPLITC_PRAGMA(GCC target(features))
+#define SPLITC_END_TARGET SPLITC_PRAGMA(GCC pop_options)
 #endif
-#define SPLITC_AVX512 \
-  __attribute__((     \
-      target("avx2,bmi,bmi2,popcnt,lzcnt,avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2" SPLITC_WIDE)))
+/// Around a namespace of functions that use these instructions.
+#define SPLITC_BEGIN_AVX2 SPLITC_BEGIN_TARGET("avx2,bmi,bmi2,popcnt")
+#define SPLITC_BEGIN_AVX512 \
+  SPLITC_BEGIN_TARGET("avx2,bmi,bmi2,popcnt,avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2")
 #else
 #define SPLITC_X86 0
 #endif

@@ -79,14 +79,11 @@ def test_overhead_of_a_small_packet_is_at_most_16_bytes() -> None:
 def rans_tables_cost(tables: bytes, x: np.ndarray) -> float:
     """Bytes that ideal coding with these tables takes."""
     from reference import rans
-    from reference.neighbours import neighbours
 
-    readable, bits = rans.Tables.read(tables), 0.0
-    for index, plane in enumerate(x):
-        values = [int(v) for v in plane.ravel()]
-        for i, value in enumerate(values):
-            bits -= np.log2(readable.row(index, neighbours(values, i, x.shape[2]))[value] / 4096)
-    return bits / 8
+    planes_of_x = [[int(v) for v in plane.ravel()] for plane in x]
+    chunk = rans.chunk_of(rans.Tables.read(tables), planes_of_x, None, x.shape[2], 0)
+    shares = [chunk.row(p, i, north)[planes_of_x[p][i]] / 4096 for p, i, north in chunk.lanes(1)[0]]
+    return -float(np.log2(shares).sum()) / 8
 
 
 def test_packet_describes_itself() -> None:
@@ -351,7 +348,8 @@ def test_format_coders_are_the_registry_s() -> None:
     assert tables["Version"][1] == str(rans_tables.VERSION)
     assert tables["Bits"][1] == f"1..{rans_tables.MAX_BITS}"
     assert tables["Class_Count"][1] == f"1..{rans_tables.MAX_CLASSES}"
-    assert tables["Context_Count"][1] == f"{rans_tables.LEVELS}..{rans_tables.MAX_CONTEXTS}"
+    assert tables["View_Count"][1] == "1..2"
+    assert rows("rANS view")["Context_Count"][1] == f"{rans_tables.LEVELS}..{rans_tables.MAX_CONTEXTS}"
     assert tables["Channel_Count"][1] == f"1..{rans_tables.MAX_CHANNELS}"
     assert rows("Huffman tables")["Magic"][1] == f"`{huffman.MAGIC.decode()}`"
     assert rows("Huffman tables")["Version"][1] == str(huffman.VERSION)

@@ -10,8 +10,9 @@
 #include "nrle.hpp"
 #include "packing.hpp"
 #include "range_coder.hpp"
-#include "rans.hpp"
+#include "quantize.hpp"
 #include "rans_model.hpp"
+#include "rans_symbols.hpp"
 
 namespace {
 
@@ -31,14 +32,20 @@ void expect(bool holds, const char* what) {
   std::exit(1);
 }
 
-/// Flat tables for `bits` bits, 3 channels in 2 classes, 4 contexts: two of the busiest level.
+void put_u16(std::vector<std::uint8_t>& bytes, unsigned value) {
+  bytes.push_back(static_cast<std::uint8_t>(value));
+  bytes.push_back(static_cast<std::uint8_t>(value >> 8));
+}
+
+/// Flat tables for `bits` bits, 3 channels in 2 classes, two views of 4 contexts: two of the busiest level.
 std::vector<std::uint8_t> flat_tables(unsigned bits) {
-  std::vector<std::uint8_t> t = {'S', 'R', 'N', 'S', 1, static_cast<std::uint8_t>(bits), 2, 4, 3, 0, 0, 1, 0,
-                                 0, 0, 1, 0, 1, 1, 2, 1, 0};
-  const unsigned each = 4096u >> bits;
-  for (unsigned i = 0; i < 2u * 5u << bits; ++i) {
-    t.push_back(static_cast<std::uint8_t>(each));
-    t.push_back(static_cast<std::uint8_t>(each >> 8));
+  const unsigned token_bits = bits < 8 ? bits : 8, shift = (bits - token_bits) / 2;
+  std::vector<std::uint8_t> t = {'S', 'R', 'N', 'S', 1, static_cast<std::uint8_t>(bits), static_cast<std::uint8_t>(shift)};
+  put_u16(t, bits > 8 ? 1 : 0);
+  for (const unsigned byte : {2, 2, 3, 0, 0, 1, 0}) t.push_back(static_cast<std::uint8_t>(byte));
+  for (int view = 0; view < 2; ++view) {
+    for (const unsigned byte : {4, 0, 0, 1, 0, 1, 1, 2, 1, 0}) t.push_back(static_cast<std::uint8_t>(byte));
+    for (unsigned i = 0; i < 2u * 5u << token_bits; ++i) put_u16(t, 4096u >> token_bits);
   }
   const std::uint32_t crc = splitc::crc32c({t.data(), t.size()});
   for (int k = 0; k < 4; ++k) t.push_back(static_cast<std::uint8_t>(crc >> 8 * k));
@@ -75,13 +82,19 @@ void check(const std::vector<Symbol>& x, std::vector<std::uint8_t> payload, cons
   }
 }
 
+template <typename Symbol>
 void check_rans(const ChunkShape& shape, unsigned bits) {
   const auto tables = flat_tables(bits);
   const splitc::RansModel model({tables.data(), tables.size()});
-  const auto x = random_symbols<std::uint8_t>(shape, bits);
-  auto payload = splitc::RansEncoder(model, {x.data(), x.size()}, shape, 1).encode();
-  check(x, payload, [&](ByteSpan bytes, Span<std::uint8_t> out) {
-    splitc::RansDecoder(model, shape, 1).decode(bytes, out);
+  const auto x = random_symbols<Symbol>(shape, bits), past = random_symbols<Symbol>(shape, bits);
+  for (const Symbol* previous : {static_cast<const Symbol*>(nullptr), past.data()})
+    check(x, splitc::rans_encode(model, splitc::SymbolChunk<Symbol>{x.data(), previous, shape, 1}),
+          [&](ByteSpan bytes, Span<Symbol> out) {
+            splitc::rans_decode(model, splitc::SymbolChunk<Symbol>{nullptr, previous, shape, 1}, bytes, out.data);
+          });
+  const splitc::SymbolChunk<Symbol> alone{x.data(), nullptr, shape, 0};
+  check(x, splitc::rans_encode_alone(alone, bits), [&](ByteSpan bytes, Span<Symbol> out) {
+    splitc::rans_decode_alone(splitc::SymbolChunk<Symbol>{nullptr, nullptr, shape, 0}, bits, bytes, out.data);
   });
 }
 
@@ -137,22 +150,39 @@ void check_tables(unsigned bits) {
   }
 }
 
+void check_quantizers() {
+  for (std::size_t size : {1, 17, 64, 200}) {
+    const std::vector<float> x(6 * size, 1.25f), lo{0, -1}, scale{2, 3}, edges(2 * 255, 1.0f);
+    const splitc::RowShape shape{6, size, 2};
+    std::vector<std::uint8_t> symbols(x.size());
+    std::vector<float> restored(x.size());
+    splitc::quantize_linear(x.data(), shape, lo.data(), scale.data(), 255, symbols.data());
+    expect(symbols[0] == 2 && symbols[size] == 7, "linear");
+    for (std::size_t count : {0, 15, 32, 255}) {
+      splitc::quantize_thresholds(x.data(), shape, edges.data(), count, symbols.data());
+      expect(symbols.back() == count, "thresholds");
+    }
+    splitc::lookup_levels(symbols.data(), {6, size, 1}, edges.data(), 256, restored.data());
+    expect(restored.back() == 1.0f, "levels");
+  }
+}
+
 }  // namespace
 
 int main() {
-  const ChunkShape shapes[] = {{1, 1, 1},   {5, 1, 1},    {2, 9, 1},     {2, 1, 9},
-                               {7, 5, 6},   {33, 25, 24}, {16500, 1, 1}, {3, 80, 80}};
+  const ChunkShape shapes[] = {{1, 1, 1}, {5, 1, 1}, {2, 9, 1}, {2, 1, 9}, {7, 5, 6}, {33, 25, 24}, {16500, 1, 1}, {3, 80, 80}, {40, 33, 31}};
   int cases = 0;
   for (const auto& shape : shapes)
     for (unsigned bits = 1; bits <= 16; ++bits, ++cases) {
-      if (bits <= 8) check_rans(shape, bits);
+      bits <= 8 ? check_rans<std::uint8_t>(shape, bits) : check_rans<std::uint16_t>(shape, bits);
       if (bits <= 8) check_range_and_packing<std::uint8_t>(shape, bits);
       if (bits <= 8) check_huffman_and_cohen(shape, bits);
       if (bits <= 8) check_nrle<std::uint8_t>(shape, bits);
       check_nrle<std::uint16_t>(shape, bits);
       check_range_and_packing<std::uint16_t>(shape, bits);
     }
-  for (unsigned bits = 1; bits <= 8; ++bits) check_tables(bits);
+  for (unsigned bits = 1; bits <= 16; ++bits) check_tables(bits);
+  check_quantizers();
   std::printf("%d cases\n", cases);
   return 0;
 }

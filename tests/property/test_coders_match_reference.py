@@ -11,6 +11,7 @@ from reference.streams import LOSSLESS
 
 from splitc.codec.bitstream import StreamLayout, TensorLayout, read_packet, write_packet
 from splitc.codec.entropy import ENTROPY_CODERS
+from splitc.codec.entropy.rans import Rans
 from splitc.native import _core
 from splitc.types import Symbols
 
@@ -29,25 +30,70 @@ def lists(symbols: Symbols) -> list[list[int]]:
     return [[int(v) for v in plane.ravel()] for plane in symbols]
 
 
-def check_rans(shape: tuple[int, int, int], bits: int, seed: int, first: int) -> None:
-    x = draw_symbols(shape, bits, seed)
-    tables = ENTROPY_CODERS.make("rans", {}).fit([draw_symbols((5, 9, 9), bits, seed + 1)], bits)
-    model, readable = _core.RansModel(tables), rans.Tables.read(tables)
-    payload = model.encode(x, first)
-    assert payload == rans.encode(readable, lists(x), shape[2], first)
-    assert rans.decode(readable, payload, *shape, first) == lists(x)
-    assert np.array_equal(model.decode(payload, *shape, first), x)
+def lanes_of(payload: bytes, size: int) -> int:
+    """Lanes of a payload with tables of its own elsewhere; how many is the encoder's choice."""
+    return 1 << rans.Bits(payload).take(rans.lanes_field_bits(size))
+
+
+def check_rans(shape: tuple[int, int, int], bits: int, seed: int, first: int, is_temporal: bool = False) -> int:
+    """Same bytes, same symbols; returns the lanes."""
+    x, past = draw_symbols(shape, bits, seed), draw_symbols(shape, bits, seed + 2)
+    samples = [draw_symbols((5, 9, 9), bits, seed + k) for k in (1, 3)]
+    tables = Rans().fit(samples[:1], bits, samples[1:] if is_temporal else None)
+    coder, readable = Rans().open(bits, 5, tables), rans.Tables.read(tables)
+    previous = {"previous": past} if is_temporal else {}
+    listed = {"previous": lists(past)} if is_temporal else {}
+    payload = coder.encode(x, first, **previous)
+    lanes = lanes_of(payload, x.size)
+    assert payload == rans.encode(readable, lists(x), shape[2], first, lanes=lanes, **listed)
+    assert rans.decode(readable, payload, *shape, first, **listed) == lists(x)
+    assert np.array_equal(coder.decode(payload, shape, first, **previous), x)
+    return lanes
 
 
 @settings(max_examples=80, deadline=None)
-@given(shape=SHAPES, bits=st.integers(1, 8), seed=st.integers(0, 2**32), first=st.integers(0, 99))
-def test_rans_bits_are_identical(shape: tuple[int, int, int], bits: int, seed: int, first: int) -> None:
-    check_rans(shape, bits, seed, first)
+@given(
+    shape=SHAPES,
+    bits=st.sampled_from([1, 2, 3, 4, 5, 8, 9, 12, 16]),
+    seed=st.integers(0, 2**32),
+    first=st.integers(0, 99),
+    is_temporal=st.booleans(),
+)
+def test_rans_bits_are_identical(
+    shape: tuple[int, int, int], bits: int, seed: int, first: int, is_temporal: bool
+) -> None:
+    check_rans(shape, bits, seed, first, is_temporal)
 
 
-@pytest.mark.parametrize("shape", [(6, 52, 53), (33, 25, 24), (16500, 1, 1), (11, 1777, 1)], ids=str)
-def test_rans_bits_are_identical_with_many_lanes(shape: tuple[int, int, int]) -> None:
-    check_rans(shape, 3, 7, 2)
+@pytest.mark.parametrize("is_temporal", [False, True], ids=["alone", "previous"])
+@pytest.mark.parametrize(
+    ("shape", "bits"),
+    [((33, 25, 24), 3), ((16500, 1, 1), 4), ((11, 1777, 1), 3), ((40, 30, 30), 4), ((5, 70, 60), 8)],
+    ids=str,
+)
+def test_rans_bits_are_identical_with_many_lanes(shape: tuple[int, int, int], bits: int, is_temporal: bool) -> None:
+    assert check_rans(shape, bits, 7, 2, is_temporal) > 1
+
+
+def test_rans_previous_frame_changes_nothing_where_tables_do_not_know_it() -> None:
+    x = draw_symbols((4, 6, 7), 4, 1)
+    coder = Rans().open(4, 4, Rans().fit([x], 4))
+    assert coder.encode(x, 0, previous=x) == coder.encode(x)
+    assert np.array_equal(coder.decode(coder.encode(x), x.shape, 0, previous=x), x)
+
+
+@settings(max_examples=60, deadline=None)
+@given(shape=SHAPES, bits=st.sampled_from([1, 2, 4, 7, 8, 9, 12, 16]), seed=st.integers(0, 2**32))
+def test_rans_without_tables_is_identical(shape: tuple[int, int, int], bits: int, seed: int) -> None:
+    x = draw_symbols(shape, bits, seed)
+    coder = Rans().open(bits, shape[0], b"")
+    payload = coder.encode(x)
+    head = rans.Bits(payload)
+    tables = rans.read_alone(head, bits)
+    lanes = 1 << head.take(rans.lanes_field_bits(x.size))
+    assert payload == rans.encode(tables, lists(x), shape[2], lanes=lanes, alone=True)
+    assert rans.decode(bits, payload, *shape) == lists(x)
+    assert np.array_equal(coder.decode(payload, shape), x)
 
 
 @settings(max_examples=80, deadline=None)

@@ -137,7 +137,7 @@ def decode(t: Tensor, payload: bytes, count: int, height: int, width: int, first
         flat = decode_flat(t, payload, count * height * width)
         return [flat[p * height * width : (p + 1) * height * width] for p in range(count)]
     if t.entropy_id == 1:
-        return rans.decode(rans.Tables.read(t.tables), payload, count, height, width, first)
+        return rans.decode(rans.Tables.read(t.tables) if t.tables else t.bits, payload, count, height, width, first)
     if t.entropy_id == 2:
         return range_coder.decode(t.bits, payload, count, height, width)
     number = int.from_bytes(zstandard.ZstdDecompressor().decompress(payload), "little")

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from splitc.codec.entropy.base import ChunkCoder, EntropyCoder, check_samples, hash_of_tables
+from splitc.codec.entropy.base import ChunkCoder, EntropyCoder, check_bits, check_samples, hash_of_tables
 from splitc.codec.entropy.rans_tables import MAX_BITS, MAX_CHANNELS
 from splitc.codec.entropy.rans_training import train
 from splitc.errors import CodecError
@@ -18,20 +18,31 @@ from splitc.types import Symbols
 
 
 class Rans(EntropyCoder):
-    """Static tables trained on calibration symbols; fast, and small on data like the calibration set's."""
+    """Static tables trained on calibration symbols; fast, and small on data like the calibration set's.
+
+    Opened without tables, every chunk brings the frequencies of its own symbols: larger, but nothing to fit.
+    """
 
     name: ClassVar[str] = "rans"
     wire_id: ClassVar[int] = 1
     max_bits: ClassVar[int] = MAX_BITS
     is_trained: ClassVar[bool] = True
 
-    def fit(self, samples: Sequence[Symbols], bits: int) -> bytes:
+    def fit(self, samples: Sequence[Symbols], bits: int, previous: Sequence[Symbols] | None = None) -> bytes:
+        """Learn tables; ``previous``, the frame before each sample, adds a view for chunks coded with theirs."""
         check_samples(self, samples, bits)
         if samples[0].shape[0] > MAX_CHANNELS:
             raise CodecError(f"rans: {samples[0].shape[0]} channels, at most {MAX_CHANNELS} have tables.")
-        return train(samples, bits).to_bytes()
+        if previous is not None:
+            check_samples(self, previous, bits)
+            if [sample.shape for sample in previous] != [sample.shape for sample in samples]:
+                raise CodecError("rans: the frames before the samples differ from them in number or shape.")
+        return train(samples, bits, previous).to_bytes()
 
     def open(self, bits: int, channels: int, tables: bytes) -> ChunkCoder:
+        if not tables:
+            check_bits(self, bits)
+            return _UnfittedChunks(bits)
         model = _core.RansModel(tables)
         if (model.bits, model.channels) != (bits, channels):
             raise CodecError(
@@ -47,8 +58,39 @@ class _RansChunks:
     tables_hash: bytes
     wire_id: int = Rans.wire_id
 
-    def encode(self, symbols: Symbols, first_plane: int = 0) -> bytes:
-        return self.model.encode(symbols, first_plane)
+    def encode(self, symbols: Symbols, first_plane: int = 0, previous: Symbols | None = None) -> bytes:
+        return self.model.encode(symbols, first_plane, previous)
 
-    def decode(self, payload: bytes | memoryview, shape: tuple[int, int, int], first_plane: int = 0) -> Symbols:
-        return self.model.decode(payload, *shape, first_plane)
+    def decode(
+        self,
+        payload: bytes | memoryview,
+        shape: tuple[int, int, int],
+        first_plane: int = 0,
+        previous: Symbols | None = None,
+    ) -> Symbols:
+        if self.model.bits <= 8:
+            return self.model.decode_u8(payload, *shape, first_plane, previous)
+        return self.model.decode_u16(payload, *shape, first_plane, previous)
+
+
+@dataclass(frozen=True)
+class _UnfittedChunks:
+    """Every chunk by itself: the previous frame is not looked at."""
+
+    bits: int
+    wire_id: int = Rans.wire_id
+    tables_hash: bytes = hash_of_tables(b"")
+
+    def encode(self, symbols: Symbols, first_plane: int = 0, previous: Symbols | None = None) -> bytes:
+        return _core.rans_encode_alone(symbols, self.bits)
+
+    def decode(
+        self,
+        payload: bytes | memoryview,
+        shape: tuple[int, int, int],
+        first_plane: int = 0,
+        previous: Symbols | None = None,
+    ) -> Symbols:
+        if self.bits <= 8:
+            return _core.rans_decode_alone_u8(payload, self.bits, *shape)
+        return _core.rans_decode_alone_u16(payload, self.bits, *shape)

@@ -1,8 +1,9 @@
 """Learn the rANS coder's static tables from calibration symbols (FORMAT.md, "rANS tables").
 
-    samples ──► channel classes ──► contexts ─────────────► frequencies of 4096
-                (k-means in code     (3 levels of activity;   (counts, shrunk towards
-                 length)              W + N cut optimally)     the class's own average)
+    samples ──► tokens ──► channel classes ──► contexts ─────────────► frequencies of 4096
+                (wide       (k-means in code     (3 levels of activity;   (counts, shrunk towards
+                 symbols)    length)              expected sum cut         the class's own average)
+                                                  optimally)
 
 Deterministic: no random starts. Code lengths are in bits.
 """
@@ -15,64 +16,89 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from splitc.codec.entropy.rans_tables import LEVELS, MAX_CLASSES, MAX_CONTEXTS, PROBABILITY_ONE, RansTables
-from splitc.types import Symbols
+from splitc.codec.entropy.rans_contexts import ContextInputs, spatial_inputs, temporal_inputs
+from splitc.codec.entropy.rans_tables import (
+    ESCAPE,
+    LEVELS,
+    MAX_CLASSES,
+    MAX_TOKEN_BITS,
+    PROBABILITY_ONE,
+    RansTables,
+    RansView,
+    TokenRule,
+)
+from splitc.types import U8, Symbols
 
 F64 = npt.NDArray[np.float64]
-I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 
 _CLUSTER_BITS = 5  # channels are compared on symbols and neighbour sums of this many bits
+
 _SYMBOLS_PER_PARAMETER = 8  # calibration symbols wanted for every frequency to learn
 _LEARNING_COST = 1.0  # bits a learnt frequency must save on the calibration set to be worth its risk
 _LEVEL_SHARES = (0.3, 0.8)  # of positions at most as active as the lower and the upper level's bound
 _PRIOR_STRENGTH = 12.0  # how many symbols the class's average is worth in each of its tables
+_CONTEXTS = 32  # most contexts of a view
+_MOST_ESCAPES = 1 / 64  # of wide symbols; above it, more low bits stand beside the token
 
 
-def train(samples: Sequence[Symbols], bits: int) -> RansTables:
-    """Tables for ``bits``-bit symbols from samples ``[C, H, W]``, all of one C."""
+def train(samples: Sequence[Symbols], bits: int, previous: Sequence[Symbols] | None = None) -> RansTables:
+    """Tables for ``bits``-bit symbols.
+
+    Args:
+        samples: ``[C, H, W]``, all of one C.
+        bits: Bits per symbol, 1..16.
+        previous: The frame before each sample; makes a second view for chunks coded with theirs.
+    """
+    rule = token_rule(samples, bits)
+    tokens = [rule.tokens(sample) for sample in samples]
     size = sum(sample.size for sample in samples)
-    budget = max(1, size // (_SYMBOLS_PER_PARAMETER << bits))
-    classes = _classes(samples, bits, limit=min(MAX_CLASSES, max(1, budget // 4)))
-    activity = _activity_levels(samples)
-    counts = _class_counts(samples, bits, classes, activity)
-    limit = min(MAX_CONTEXTS, max(LEVELS, budget // counts.shape[0]))
+    budget = max(1, size // (_SYMBOLS_PER_PARAMETER << rule.token_bits))
+    classes = _classes(tokens, rule.token_bits, limit=min(MAX_CLASSES, max(1, budget // 4)))
+    inputs = [[spatial_inputs(sample) for sample in tokens]]
+    if previous is not None:
+        pairs = zip(tokens, previous, strict=True)
+        inputs.append([temporal_inputs(now, rule.tokens(before), rule.token_bits) for now, before in pairs])
+    views = tuple(_view(tokens, each, rule.token_bits, classes, budget) for each in inputs)
+    return RansTables(rule, classes, views)
+
+
+def token_rule(samples: Sequence[Symbols], bits: int) -> TokenRule:
+    """The finest tokens that hold all but a few of the symbols."""
+    if bits <= MAX_TOKEN_BITS:
+        return TokenRule(bits)
+    counts = np.sum([np.bincount(sample.ravel(), minlength=1 << bits) for sample in samples], axis=0)
+    for shift in range(bits - MAX_TOKEN_BITS):
+        inside = _windows(counts)
+        base = int(inside[: counts.size - ESCAPE].argmax())
+        if counts.sum() - inside[base] <= _MOST_ESCAPES * counts.sum():
+            return TokenRule(bits, shift, base)
+        counts = counts.reshape(-1, 2).sum(axis=1)
+    return TokenRule(bits, bits - MAX_TOKEN_BITS, 0)
+
+
+def _windows(counts: I64) -> I64:
+    """Sums of ``ESCAPE`` consecutive counts."""
+    total = np.concatenate([[0], np.cumsum(counts)])
+    return np.asarray(total[ESCAPE:] - total[:-ESCAPE])
+
+
+def _view(
+    tokens: Sequence[U8], inputs: Sequence[ContextInputs], bits: int, classes: npt.NDArray[np.uint8], budget: int
+) -> RansView:
+    activity = _activity_levels(inputs)
+    counts = _class_counts(tokens, inputs, bits, classes, activity)
+    limit = min(_CONTEXTS, max(LEVELS, budget // counts.shape[0]))
     thresholds = _partition(counts[:, :-1].reshape(len(counts), LEVELS, -1, counts.shape[2]), limit)
-    return RansTables(bits, classes, activity, thresholds, _frequencies(counts, thresholds))
+    return RansView(activity, thresholds, _frequencies(counts, thresholds))
 
 
 # -- counting ------------------------------------------------------------------------------------------------------
 
 
-def neighbour_sum(symbols: Symbols) -> I32:
-    """W + N of every position of ``[planes, H, W]``; -1 at each plane's first position, which has neither."""
-    west, north, _ = _neighbours(symbols)
-    total = west + north
-    total[:, 0, 0] = -1
-    return total
-
-
-def neighbour_activity(symbols: Symbols) -> I32:
-    """|W - NW| + |N - NW| of every position of ``[planes, H, W]``; 0 where one neighbour stands for all."""
-    west, north, north_west = _neighbours(symbols)
-    return np.asarray(np.abs(west - north_west) + np.abs(north - north_west))
-
-
-def _neighbours(symbols: Symbols) -> tuple[I32, I32, I32]:
-    """W, N and NW; FORMAT.md, "Neighbours"."""
-    s = symbols.astype(np.int32)
-    west, north, north_west = np.zeros_like(s), np.zeros_like(s), np.zeros_like(s)
-    west[:, :, 1:], north[:, 1:], north_west[:, 1:, 1:] = s[:, :, :-1], s[:, :-1], s[:, :-1, :-1]
-    for stands_in in (west, north_west):
-        stands_in[:, 1:, 0] = north[:, 1:, 0]
-    for stands_in in (north, north_west):
-        stands_in[:, 0] = west[:, 0]
-    return west, north, north_west
-
-
-def _activity_levels(samples: Sequence[Symbols]) -> tuple[int, int]:
+def _activity_levels(inputs: Sequence[ContextInputs]) -> tuple[int, int]:
     """Activities that split the positions with all three neighbours into calm, middling and busy ones."""
-    activity = np.concatenate([neighbour_activity(sample)[:, 1:, 1:].ravel() for sample in samples])
+    activity = np.concatenate([each.activity[:, 1:, 1:].ravel() for each in inputs])
     if activity.size == 0:
         return 0, 0
     counts = np.cumsum(np.bincount(activity)) / activity.size
@@ -81,17 +107,20 @@ def _activity_levels(samples: Sequence[Symbols]) -> tuple[int, int]:
 
 
 def _class_counts(
-    samples: Sequence[Symbols], bits: int, classes: npt.NDArray[np.uint8], activity: tuple[int, int]
+    tokens: Sequence[U8],
+    inputs: Sequence[ContextInputs],
+    bits: int,
+    classes: npt.NDArray[np.uint8],
+    activity: tuple[int, int],
 ) -> F64:
-    """Counts ``[class, level and W + N, symbol]``; the last of the middle axis is "no neighbour"."""
+    """Counts ``[class, level and expected sum, token]``; the last of the middle axis is "nothing to expect"."""
     sums, symbols = 2 * ((1 << bits) - 1) + 1, 1 << bits
     cells = LEVELS * sums + 1
     shape = (int(classes.max()) + 1, cells, symbols)
     counts = np.zeros(shape, np.int64)
-    for sample in samples:
-        total = neighbour_sum(sample)
-        level = np.searchsorted(activity, neighbour_activity(sample))
-        context = np.where(total < 0, cells - 1, level * sums + total)
+    for sample, each in zip(tokens, inputs, strict=True):
+        level = np.searchsorted(activity, each.activity)
+        context = np.where(each.expected < 0, cells - 1, level * sums + each.expected)
         cell = (classes.astype(np.int64)[:, None, None] * cells + context) * symbols + sample
         counts += np.bincount(cell.ravel(), minlength=counts.size).reshape(shape)
     return counts.astype(np.float64)
@@ -100,7 +129,7 @@ def _class_counts(
 # -- channel classes -----------------------------------------------------------------------------------------------
 
 
-def _classes(samples: Sequence[Symbols], bits: int, limit: int) -> npt.NDArray[np.uint8]:
+def _classes(samples: Sequence[U8], bits: int, limit: int) -> npt.NDArray[np.uint8]:
     """Class of every channel: channels that one set of tables codes well share a class."""
     channels = samples[0].shape[0]
     limit = min(limit, channels)
@@ -117,7 +146,7 @@ def _classes(samples: Sequence[Symbols], bits: int, limit: int) -> npt.NDArray[n
     return dense.astype(np.uint8)
 
 
-def _channel_counts(samples: Sequence[Symbols], bits: int) -> F64:
+def _channel_counts(samples: Sequence[U8], bits: int) -> F64:
     """Counts ``[channel, coarse W + N, coarse symbol]``."""
     shift = max(0, bits - _CLUSTER_BITS)
     symbols = 1 << (bits - shift)
@@ -126,7 +155,7 @@ def _channel_counts(samples: Sequence[Symbols], bits: int) -> F64:
     counts = np.zeros((channels, contexts + 1, symbols), np.int64)
     channel = np.arange(channels, dtype=np.int64)[:, None, None]
     for sample in samples:
-        total = neighbour_sum(sample)
+        total = spatial_inputs(sample).expected
         context = np.where(total < 0, contexts, total * contexts // (2 << bits))
         cell = (channel * (contexts + 1) + context) * symbols + (sample >> shift)
         counts += np.bincount(cell.ravel(), minlength=counts.size).reshape(counts.shape)
