@@ -91,7 +91,7 @@ g (float[N,3,32,32] image) => (int64[4,M] logits) {
         pytest.param("split.at=head.w", 2, ["'head.w' is an initializer"], id="weights"),
         pytest.param("split.at=['block/out', 'stem/out']", 2, ["'stem/out' is not needed"], id="superfluous"),
         pytest.param("split={at='auto', pin_cloud=['/stem/*']}", 2, ["none of ", "satisfies the pins"], id="pins"),
-        pytest.param("codec.bits=16", 2, ["'rans' takes at most 8 bits, got 16"], id="rans-bits"),
+        pytest.param("codec={bits=16, entropy='huffman'}", 2, ["'huffman' takes at most 8 bits, got 16"], id="bits"),
         pytest.param("codec.transform=klt", 3, ["codec.transform: 'klt' is not built", 'use "none"'], id="klt"),
         pytest.param("codec.quantizer=binary", 3, ["'binary' is not built in this version of splitc"], id="binary"),
         pytest.param("codec.transform=klt", 3, ["'klt' is not built in this version of splitc"], id="klt"),

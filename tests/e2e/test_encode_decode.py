@@ -132,7 +132,7 @@ def test_a_bundles_codec(bundle: Path, tmp_path: Path) -> None:
         ("fast,bits", "codec: 'bits' is not key=value."),
         ("bits=many", "codec: bits: Input should be a valid integer"),
         ("bits=17,entropy=range", "entropy coder 'range' takes at most 16 bits, got 17."),
-        ("bits=12", "entropy coder 'rans' takes at most 8 bits, got 12."),
+        ("bits=12,entropy=huffman", "entropy coder 'huffman' takes at most 8 bits, got 12."),
         ("temporal=dcpm", "unknown temporal predictor 'dcpm'. Did you mean 'dpcm'?"),
         ("temporal=ifmdc", "temporal 'ifmdc' needs reconstruction"),
     ],

@@ -1,0 +1,110 @@
+// Decodes stored chunks and codes them again: the same bytes with every build and instruction set, or exit status 1.
+//
+//     replay CHUNKS
+//
+// CHUNKS is a run of cases: nine 32-bit integers (kind, bits, planes, height, width, first plane, and the sizes of the
+// tables, the previous frame and the payload), then those three. Kinds: 1 rans, 2 range, 3 packed, 4 rans without tables.
+#include <cstdint>
+#include <cstdio>
+#include <fstream>
+#include <iterator>
+#include <string>
+#include <vector>
+
+#include "bytes.hpp"
+#include "crc32c.hpp"
+#include "packing.hpp"
+#include "range_coder.hpp"
+#include "rans_symbols.hpp"
+
+namespace {
+
+using splitc::ByteSpan;
+using Bytes = std::vector<std::uint8_t>;
+
+struct Case {
+  std::uint32_t kind, bits;
+  splitc::ChunkShape shape;
+  std::size_t first_plane;
+  ByteSpan tables, previous, payload;
+};
+
+Case read_case(splitc::FieldReader& in) {
+  Case c{};
+  c.kind = in.u32("kind");
+  c.bits = in.u32("bits");
+  for (std::size_t* side : {&c.shape.planes, &c.shape.height, &c.shape.width, &c.first_plane}) *side = in.u32("size");
+  const std::uint32_t tables = in.u32("tables"), previous = in.u32("previous"), payload = in.u32("payload");
+  c.tables = in.take("tables", tables);
+  c.previous = in.take("previous", previous);
+  c.payload = in.take("payload", payload);
+  return c;
+}
+
+template <typename Symbol>
+std::vector<Symbol> symbols_from(ByteSpan bytes) {
+  std::vector<Symbol> symbols(bytes.size / sizeof(Symbol));
+  for (std::size_t i = 0; i < symbols.size(); ++i)
+    symbols[i] = static_cast<Symbol>(sizeof(Symbol) == 1 ? bytes[i] : splitc::load_u16(bytes.data + 2 * i));
+  return symbols;
+}
+
+/// Decodes into `symbols`; returns the payload that they give.
+template <typename Symbol>
+Bytes again(const Case& c, std::vector<Symbol>& symbols) {
+  const splitc::Span<Symbol> out{symbols.data(), symbols.size()};
+  const splitc::Span<const Symbol> in{symbols.data(), symbols.size()};
+  const std::vector<Symbol> past = symbols_from<Symbol>(c.previous);
+  const splitc::SymbolChunk<Symbol> chunk{symbols.data(), past.empty() ? nullptr : past.data(), c.shape, c.first_plane};
+  if (c.kind == 1) {
+    const splitc::RansModel model(c.tables);
+    splitc::rans_decode(model, chunk, c.payload, symbols.data());
+    return splitc::rans_encode(model, chunk);
+  }
+  if (c.kind == 2) {
+    splitc::range_decode<Symbol>(c.payload, c.shape, c.bits, out);
+    return splitc::range_encode<Symbol>(in, c.shape, c.bits);
+  }
+  if (c.kind == 3) {
+    splitc::unpack_bits<Symbol>(c.payload, c.bits, out);
+    return splitc::pack_bits<Symbol>(in, c.bits);
+  }
+  splitc::rans_decode_alone(chunk, c.bits, c.payload, symbols.data());
+  return splitc::rans_encode_alone(chunk, c.bits);
+}
+
+/// Checksum of the symbols continued from `crc`.
+template <typename Symbol>
+std::uint32_t replay(const Case& c, std::uint32_t crc) {
+  std::vector<Symbol> symbols(c.shape.size());
+  const Bytes payload = again(c, symbols);
+  const bool is_same = payload.size() == c.payload.size && std::equal(payload.begin(), payload.end(), c.payload.data);
+  if (!is_same) throw std::runtime_error("the symbols of a chunk give other bytes");
+  for (const Symbol s : symbols) {
+    const std::uint8_t bytes[] = {static_cast<std::uint8_t>(s), static_cast<std::uint8_t>(s >> 8)};
+    crc = splitc::crc32c({bytes, 2}, crc);
+  }
+  return crc;
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+  if (count != 2) return 2;
+  std::ifstream file(arguments[1], std::ios::binary);
+  const Bytes bytes{std::istreambuf_iterator<char>(file), {}};
+  int cases = 0;
+  std::uint32_t crc = 0;
+  try {
+    splitc::FieldReader in({bytes.data(), bytes.size()}, arguments[1]);
+    for (; !in.done(); ++cases) {
+      const Case c = read_case(in);
+      crc = c.bits <= 8 ? replay<std::uint8_t>(c, crc) : replay<std::uint16_t>(c, crc);
+    }
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "case %d: %s\n", cases, error.what());
+    return 1;
+  }
+  std::printf("%d cases, symbols %08x\n", cases, crc);
+  return 0;
+}
