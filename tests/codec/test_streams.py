@@ -13,7 +13,7 @@ from reference.temporal import restore
 
 from splitc.codec import ENTROPY_CODERS, TEMPORALS, Codec, CodecSpec, Encoder, StreamFile
 from splitc.codec.bitstream import StreamLayout, TensorLayout, read_header, read_packet, write_packet
-from splitc.errors import BitstreamError, CodecError, UsageError
+from splitc.errors import BitstreamError, BundleError, CodecError, UsageError
 from splitc.types import F32, TensorSpec
 
 SHAPE = (4, 6, 5)
@@ -91,6 +91,32 @@ def test_a_codec_from_its_json_continues_streams_alike() -> None:
     ours, theirs = codec.encoder(), again.encoder()
     for frame in scene(10, seed=3):
         assert ours.encode([frame[None]]) == theirs.encode([frame[None]])
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("temporal", None),
+        ("temporal", "dcpm"),
+        ("temporal", "ifmdc"),
+        ("gop", 0),
+        ("gop", 2**70),
+        ("gop", "seven"),
+        ("temporal_rounding", -1),
+        ("temporal_rounding", float("nan")),
+    ],
+)
+def test_hostile_options_of_prediction_are_refused(key: str, value: object) -> None:
+    document = codec_of(SPECS["dpcm"]).to_json()
+    with pytest.raises(BundleError, match=r"^contract: "):
+        Codec.from_json(document | {"spec": document["spec"] | {key: value}})
+
+
+@pytest.mark.parametrize("tables", ["", "AAAA", "!!!", 4, None], ids=repr)
+def test_hostile_tables_of_predicted_frames_are_refused(tables: object) -> None:
+    document = codec_of(SPECS["dpcm"]).to_json()
+    with pytest.raises(BundleError, match=r"^contract: "):
+        Codec.from_json(document | {"tensors": [document["tensors"][0] | {"predicted_tables": tables}]})
 
 
 # -- keyframes -----------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import pytest
 
 from splitc.bundle import Contract
 from splitc.codec import Codec, CodecSpec, Decoder, Encoder, Quantized
+from splitc.codec.bitstream import read_header
 from splitc.errors import CapabilityError, CheckFailed, UsageError
 from splitc.evaluate import Paths, Verification, verify
 from splitc.runtime import Sample
@@ -215,3 +216,25 @@ def test_progress_is_called_once_a_sample() -> None:
     calls = []
     verify(paths(), SAMPLES, {}, lambda: calls.append(1))
     assert len(calls) == len(SAMPLES)
+
+
+@dataclass
+class Recording(Cloud):
+    """A cloud that notes which packets are keyframes."""
+
+    keyframes: list[bool] = field(default_factory=list)
+
+    def decode(self, packet: bytes) -> Quantized:
+        self.keyframes.append(read_header(packet).is_keyframe)
+        return super().decode(packet)
+
+
+def test_every_clip_starts_with_a_keyframe_and_the_rest_is_predicted() -> None:
+    """One still picture in two clips: prediction would pay across the clips too."""
+    still = SAMPLES[0].feeds["x"]
+    samples = [Sample(f"{index}.png", {"x": still}, clip="ab"[index // 4]) for index in range(8)]
+    codec = Codec.fit(CodecSpec(temporal="dpcm", gop=100), [CUT], [np.repeat(head(samples[0].feeds), 8, axis=0)])
+    cloud, engine = Recording(codec), Recording(codec)
+    where = paths(edge=Edge(codec=codec), cloud=cloud, engine_edge=Edge(codec=codec), engine_cloud=engine)
+    assert verify(where, samples, {}).ok
+    assert cloud.keyframes == engine.keyframes == [True, False, False, False] * 2
