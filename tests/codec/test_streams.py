@@ -112,11 +112,23 @@ def test_hostile_options_of_prediction_are_refused(key: str, value: object) -> N
         Codec.from_json(document | {"spec": document["spec"] | {key: value}})
 
 
-@pytest.mark.parametrize("tables", ["", "AAAA", "!!!", 4, None], ids=repr)
+@pytest.mark.parametrize("tables", ["AAAA", "!!!", 4, None], ids=repr)
 def test_hostile_tables_of_predicted_frames_are_refused(tables: object) -> None:
     document = codec_of(SPECS["dpcm"]).to_json()
     with pytest.raises(BundleError, match=r"^contract: "):
         Codec.from_json(document | {"tensors": [document["tensors"][0] | {"predicted_tables": tables}]})
+
+
+@pytest.mark.parametrize("key", ["entropy_tables", "predicted_tables"])
+def test_a_contract_without_tables_still_codes_streams(key: str) -> None:
+    """Chunks of rans then bring their own frequencies."""
+    document = codec_of(SPECS["dpcm"]).to_json()
+    codec = Codec.from_json(document | {"tensors": [document["tensors"][0] | {key: ""}]})
+    encoder, decoder = codec.encoder(), codec.decoder()
+    for frame in scene(10, seed=3):
+        symbols = encoder.quantize([frame[None]])
+        assert np.array_equal(decoder.decode_symbols(encoder.encode_symbols(symbols)).symbols[0], symbols.symbols[0])
+        assert decoder.state_digest == encoder.state_digest
 
 
 # -- keyframes -----------------------------------------------------------------------------------------------------
