@@ -288,6 +288,35 @@ def test_keyframes_and_predicted_frames_have_their_own_tables() -> None:
     assert not codec_of(SPECS["none"]).tensors[0].predicted_tables
 
 
+def test_the_frame_before_is_a_context() -> None:
+    """Where something moves, it moved before: residuals of the frame before save bits."""
+    rng = np.random.default_rng(4)
+    frames = np.repeat(rng.standard_normal((1, 4, 32, 32)), 60, axis=0)
+    frames[:, :, :, 8:14] += rng.standard_normal((60, 4, 32, 6))
+    x = frames.astype(np.float32)
+    codec, seen = codec_of(CodecSpec(temporal="difference"), x), []
+    encoder, decoder = codec.encoder(), codec.decoder()
+    for frame in x[:10]:
+        packet = encoder.encode([frame[None]])
+        decoder.decode(packet)
+        assert encoder._last is not None
+        alone = write_packet(codec.predicted_layout, encoder._last.residual, is_keyframe=False)
+        seen.append((len(packet), len(alone)))
+    assert sum(size for size, _ in seen[2:]) < 0.95 * sum(size for _, size in seen[2:])
+
+
+def test_other_sizes_than_the_frame_before_are_refused() -> None:
+    codec = codec_of(SPECS["difference"])
+    encoder, decoder, frames = codec.encoder(), codec.decoder(), scene(4)
+    decoder.decode(encoder.encode([frames[:1]]))
+    assert encoder._last is not None
+    wide = np.zeros((2, *SHAPE), np.uint8)
+    layout = codec.layout_after([wide])
+    packet = write_packet(layout, [wide], sequence=1, is_keyframe=False, reference=encoder._last.packet)
+    with pytest.raises(BitstreamError, match="sizes are not those of the frame it is predicted from"):
+        decoder.decode(packet)
+
+
 def test_sequences_are_fitted_apart() -> None:
     """The jump from one clip to the next teaches nothing."""
     x = np.concatenate([scene(10, seed=seed) for seed in range(4)])

@@ -12,7 +12,7 @@ from typing import ClassVar
 from splitc.codec.entropy.base import ChunkCoder, EntropyCoder, check_bits, check_samples, hash_of_tables
 from splitc.codec.entropy.rans_tables import MAX_BITS, MAX_CHANNELS
 from splitc.codec.entropy.rans_training import train
-from splitc.errors import CodecError
+from splitc.errors import BitstreamError, CodecError
 from splitc.native import _core
 from splitc.types import Symbols
 
@@ -38,6 +38,12 @@ class Rans(EntropyCoder):
             if [sample.shape for sample in previous] != [sample.shape for sample in samples]:
                 raise CodecError("rans: the frames before the samples differ from them in number or shape.")
         return train(samples, bits, previous).to_bytes()
+
+    def fit_predicted(self, samples: Sequence[Symbols], previous: Sequence[Symbols], bits: int) -> bytes:
+        return self.fit(samples, bits, previous)
+
+    def following(self, prepared: ChunkCoder, previous: Symbols) -> ChunkCoder:
+        return _ChunksAfter(prepared, previous) if isinstance(prepared, _RansChunks) else prepared
 
     def open(self, bits: int, channels: int, tables: bytes) -> ChunkCoder:
         if not tables:
@@ -71,6 +77,31 @@ class _RansChunks:
         if self.model.bits <= 8:
             return self.model.decode_u8(payload, *shape, first_plane, previous)
         return self.model.decode_u16(payload, *shape, first_plane, previous)
+
+
+@dataclass(frozen=True)
+class _ChunksAfter:
+    """Chunks of the frame that follows the residual planes ``previous``, ``[planes, H, W]``."""
+
+    chunks: _RansChunks
+    previous: Symbols
+    wire_id: int = Rans.wire_id
+
+    @property
+    def tables_hash(self) -> bytes:
+        return self.chunks.tables_hash
+
+    def encode(self, symbols: Symbols, first_plane: int = 0) -> bytes:
+        return self.chunks.encode(symbols, first_plane, self._before(symbols.shape, first_plane))
+
+    def decode(self, payload: bytes | memoryview, shape: tuple[int, int, int], first_plane: int = 0) -> Symbols:
+        before = self._before(shape, first_plane)
+        if before.shape != shape:
+            raise BitstreamError("the packet's sizes are not those of the frame it is predicted from.")
+        return self.chunks.decode(payload, shape, first_plane, before)
+
+    def _before(self, shape: tuple[int, ...], first_plane: int) -> Symbols:
+        return self.previous[first_plane : first_plane + shape[0]]
 
 
 @dataclass(frozen=True)
