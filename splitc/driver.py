@@ -17,21 +17,13 @@ import numpy as np
 
 from splitc import __version__, bundle, evaluate, graph, passes, plan, report, zoo
 from splitc.backends import BACKENDS, EngineRecord, Side, Target
-from splitc.codec import (
-    ENTROPY_CODERS,
-    MAX_GRAPH_BITS,
-    PROFILES,
-    QUANTIZERS,
-    Codec,
-    CodecSpec,
-    mean_packet_bytes,
-)
+from splitc.codec import ENTROPY_CODERS, PROFILES, QUANTIZERS, Codec, CodecSpec, mean_packet_bytes
 from splitc.device import Device, Link, device_names, load_device
 from splitc.errors import CapabilityError, CheckFailed, GraphError, RecipeError, UsageError
 from splitc.recipe import Recipe, TargetSection, hold_out, hold_out_end, lock_toml
 from splitc.recipe import load_recipe as read_recipe
 from splitc.runtime import Reader, Sample, find_files, read_classes, read_labels
-from splitc.types import F32, Preprocess, TensorSpec
+from splitc.types import F32, Preprocess
 
 PLAN_SAMPLES = 32
 """Calibration samples that measure a candidate cut: half fit the codec, half are coded."""
@@ -181,6 +173,7 @@ def find_inputs(recipe: Recipe, *, locked: bool = False) -> Inputs:
         RecipeError: No data to calibrate on, or a pin that does not hold.
         SplitcError: A file, package, device or backend is missing.
     """
+    recipe = with_defaults(recipe)
     target, data = recipe.target, recipe.data
     places = plan.Places(
         edge=_device(recipe, target.edge),
@@ -189,7 +182,7 @@ def find_inputs(recipe: Recipe, *, locked: bool = False) -> Inputs:
     )
     for side in (target.edge, target.cloud):
         BACKENDS.make(side.backend, {})
-    _check_codec(recipe)
+    _check_clips(recipe)
     calibration, verification = data_files(recipe)
     labels = read_labels(recipe.resolve(data.labels)) if data.labels else {}
     source = _load_source(recipe)
@@ -197,7 +190,7 @@ def find_inputs(recipe: Recipe, *, locked: bool = False) -> Inputs:
     reader = Reader(source.inputs, _preprocess(recipe), data.crops)
     digest = _files_sha256([*calibration, *verification])
     _check_pins(recipe, source.sha256, digest, locked=locked)
-    model = _prepare(source, in_graph=_in_graph(codec_spec(recipe)))
+    model = _prepare(source, in_graph=codec_spec(recipe).fits_graph)
     samples = list(reader.samples(calibration))
     return Inputs(recipe, source, model, reader, samples, verification, digest, labels, _classes(recipe), places)
 
@@ -284,9 +277,19 @@ def features(halves: graph.Halves, samples: Sequence[Sample], step: Callable[[],
 
 
 def codec_spec(recipe: Recipe) -> CodecSpec:
-    """The recipe's [codec] as the codec room takes it: keys have the same names."""
-    asked = {key: getattr(recipe.codec, key) for key in CodecSpec.model_fields}
-    return CodecSpec(**{key: value for key, value in asked.items() if value is not None})
+    """The recipe's [codec] as the codec room takes it."""
+    return CodecSpec(**recipe.codec.model_dump(include=set(CodecSpec.model_fields)))
+
+
+def with_defaults(recipe: Recipe) -> Recipe:
+    """The recipe with every option of its codec's components spelled, as the lock will hold it.
+
+    Raises:
+        UsageError: A value that they refuse, or an option that none of them has.
+    """
+    return recipe.model_copy(
+        update={"codec": recipe.codec.model_copy(update=codec_spec(recipe).resolved().model_dump())}
+    )
 
 
 def write_pair(folder: Path, inputs: Inputs, halves: graph.Halves, codec: Codec) -> Pair:
@@ -296,10 +299,10 @@ def write_pair(folder: Path, inputs: Inputs, halves: graph.Halves, codec: Codec)
         CapabilityError: The model's opset is too old for the codec's operators.
     """
     head, tail, wire, where = halves.head, halves.tail, halves.cut, "host"
-    if _in_graph(codec.spec):
+    if codec.spec.fits_graph:
         head = passes.InsertQuantizers(codec.tensors)(halves.head).model
         tail = passes.InsertDequantizers(codec.tensors)(halves.tail).model
-        wire = tuple(TensorSpec(name=passes.symbols_name(s.name), dtype="uint8", shape=s.shape) for s in halves.cut)
+        wire = passes.wire_specs(codec.tensors)
         where = "graph"
     for side, model in (("edge", head), ("cloud", tail)):
         (folder / side).mkdir()
@@ -407,23 +410,11 @@ def _fit(inputs: Inputs, halves: graph.Halves, step: Callable[[], None]) -> Code
     return Codec.fit(codec_spec(inputs.recipe), halves.cut, features(halves, samples, step), sequence_lengths(samples))
 
 
-def _in_graph(spec: CodecSpec) -> bool:
-    """Whether quantizers stand in the graphs: their symbols fit UINT8 and depend on no other frame."""
-    return spec.bits <= MAX_GRAPH_BITS and spec.make_temporal().is_open_loop
-
-
 def _predicts(recipe: Recipe) -> bool:
     return recipe.codec.temporal != "none"
 
 
-def _check_codec(recipe: Recipe) -> None:
-    """Construct every component; refuse options of a picture coder where there is none."""
-    spec = codec_spec(recipe)
-    coder = spec.make_entropy()
-    spec.make_temporal()
-    for key in ("tiling", "hevc_qp"):
-        if getattr(recipe.codec, key) is not None and key not in type(coder).model_fields:
-            raise RecipeError(f"codec.{key}: entropy = {spec.entropy!r} makes no pictures; leave it out.")
+def _check_clips(recipe: Recipe) -> None:
     if _predicts(recipe) and recipe.data.crops > 1:
         raise RecipeError("data.crops: crops are no consecutive frames, which codec.temporal predicts; leave it out.")
 

@@ -7,7 +7,7 @@ from splitc.codec.entropy import ENTROPY_CODERS, PICTURE_CODERS
 from splitc.codec.papers import PAPERS
 from splitc.codec.profiles import PROFILES, spec_from_text
 from splitc.codec.quantized import Quantized
-from splitc.codec.quantizers import MAX_GRAPH_BITS, QUANTIZERS, Quantizer, QuantParams
+from splitc.codec.quantizers import MAX_GRAPH_BITS, QUANTIZERS, Operators, Quantizer, QuantParams
 from splitc.codec.spec import CodecSpec, FittedTensor
 from splitc.codec.stream import Decoder, Encoder
 from splitc.codec.stream_file import StreamFile
@@ -28,6 +28,7 @@ __all__ = [
     "Decoder",
     "Encoder",
     "FittedTensor",
+    "Operators",
     "QuantParams",
     "Quantized",
     "Quantizer",

@@ -71,7 +71,7 @@ class Codec:
             CodecError: Features that cannot be fitted, a channel axis of unknown size, or no consecutive frames.
             UsageError: The spec asks for what no component gives.
         """
-        spec.make_temporal()
+        spec = spec.resolved()
         lengths = [len(features[0])] if sequence_lengths is None else list(sequence_lengths)
         if any(sum(lengths) != len(values) for values in features):
             raise CodecError(f"sequence_lengths sum to {sum(lengths)}, the features are {len(features[0])} samples.")
@@ -199,7 +199,8 @@ class Codec:
 
     def to_json(self) -> JsonObject:
         """All but the pair tag, which follows from the contract that this goes into."""
-        return {"spec": self.spec.model_dump(mode="json"), "tensors": [tensor.to_json() for tensor in self.tensors]}
+        spec = self.spec.model_dump(mode="json", exclude_none=True)
+        return {"spec": spec, "tensors": [tensor.to_json() for tensor in self.tensors]}
 
     @classmethod
     def from_json(cls, data: JsonObject, pair_tag: bytes = NO_PAIR) -> Codec:
@@ -254,8 +255,8 @@ class Codec:
         tensors = (
             TensorLayout(
                 shape=tuple(size if isinstance(size, int) else None for size in tensor.spec.shape),
-                bits=self.spec.bits,
-                coder=coder.open(self.spec.bits, tensor.channels, tables),
+                bits=tensor.params.bits,
+                coder=coder.open(tensor.params.bits, tensor.channels, tables),
                 quantizer=quantizer,
                 side_count=tensor.quantizer.side_count,
                 is_whole=coder.is_whole,

@@ -31,14 +31,14 @@ def fit_tensor(spec: CodecSpec, tensor: TensorSpec, values: F32, sequence_length
     params = quantizer.fit(values)
     fitted = FittedTensor(tensor, quantizer, params, tables=b"")
     symbols = fitted.quantize(values)
-    fitted = replace(fitted, tables=coder.fit_tensor(symbols, spec.bits))
+    fitted = replace(fitted, tables=coder.fit_tensor(symbols, params.bits))
     if spec.make_temporal().period == 1 or not coder.is_trained:
         return fitted
     pairs = [(as_planes(one), as_planes(two)) for one, two in _residuals(spec, fitted, values, sequence_lengths)]
     if not pairs:
         raise CodecError(f"temporal {spec.temporal!r} is fitted on consecutive frames, and no two samples are.")
     before, residuals = zip(*pairs, strict=True)
-    return replace(fitted, predicted_tables=coder.fit_predicted(residuals, before, spec.bits))
+    return replace(fitted, predicted_tables=coder.fit_predicted(residuals, before, params.bits))
 
 
 def _residuals(

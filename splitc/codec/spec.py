@@ -12,7 +12,7 @@ import numpy as np
 
 from splitc.codec.entropy import ENTROPY_CODERS
 from splitc.codec.entropy.base import EntropyCoder
-from splitc.codec.quantizers import QUANTIZERS, Quantizer, QuantParams
+from splitc.codec.quantizers import MAX_GRAPH_BITS, QUANTIZERS, Quantizer, QuantParams
 from splitc.codec.temporal import TEMPORALS, Temporal
 from splitc.errors import BundleError, UsageError
 from splitc.registry import Component, Registry
@@ -27,22 +27,42 @@ MAX_ROWS = 1 << 20
 
 
 class CodecSpec(Frozen):
-    """The names and numbers a recipe gives. A component's option has the name of a key here, and takes its value."""
+    """The names and numbers a recipe gives. A component's option has the name of a key here, and takes its value.
+
+    None stands for the component's own default.
+    """
 
     quantizer: str = "uniform"
-    bits: int = 4
-    scope: str = "channel"
-    reconstruction: str = "centroid"
-    entropy: str = "rans"
-    huffman_table: str = "packet"
-    tiling: str = "mosaic"
-    hevc_qp: int = 22
+    bits: int | None = None
+    scope: str | None = None
+    reconstruction: str | None = None
+    clip: str | None = None
+    percentile: float | None = None
+    step: float | None = None
+    maximum: float | None = None
     levels: int | None = None
-    percentile: float = 99.9
+    entropy: str = "rans"
+    huffman_table: str | None = None
+    tiling: str | None = None
+    hevc_qp: int | None = None
     temporal: str = "none"
-    gop: int = 15
-    temporal_rounding: float = 0.4
-    ifmdc_mode: str = "corrected"
+    gop: int | None = None
+    temporal_rounding: float | None = None
+    ifmdc_mode: str | None = None
+
+    def resolved(self) -> CodecSpec:
+        """The same with its components' defaults filled in; keys that no component has stay None.
+
+        Raises:
+            UsageError: A name, value or combination that the components refuse, or a key that none of them has.
+        """
+        components = (self.make_quantizer(), self.make_temporal(), self.make_entropy())
+        options = {key: value for component in components for key, value in component.model_dump().items()}
+        given = {key for key, value in self if value is not None} - {"quantizer", "temporal", "entropy"}
+        for key in sorted(given - options.keys()):
+            names = f"quantizer {self.quantizer!r}, temporal {self.temporal!r} nor entropy coder {self.entropy!r}"
+            raise UsageError(f"codec.{key}: neither {names} has such an option; leave it out.")
+        return self.model_copy(update={key: value for key, value in options.items() if key in type(self).model_fields})
 
     def make_quantizer(self) -> Quantizer:
         """Raises: UsageError: unknown name or a value out of range."""
@@ -50,20 +70,20 @@ class CodecSpec(Frozen):
 
     def make_entropy(self) -> EntropyCoder:
         """Raises: UsageError: unknown name, or more bits than the coder takes."""
-        coder = self._make(ENTROPY_CODERS, self.entropy)
-        if self.bits > coder.max_bits:
-            raise UsageError(f"entropy coder {self.entropy!r} takes at most {coder.max_bits} bits, got {self.bits}.")
+        coder, quantizer = self._make(ENTROPY_CODERS, self.entropy), self.make_quantizer()
+        if quantizer.bits > coder.max_bits:
+            raise UsageError(f"entropy coder {self.entropy!r} takes at most {coder.max_bits} bits, got {quantizer.bits}.")
         if not coder.is_lossless:
-            self._check_lossy()
+            self._check_lossy(quantizer)
         return coder
 
-    def _check_lossy(self) -> None:
+    def _check_lossy(self, quantizer: Quantizer) -> None:
         """A coder that changes symbols must not be predicted from, and may give any symbol there is."""
         if self.temporal != "none":
             raise UsageError(
                 f'entropy coder {self.entropy!r} predicts between pictures itself; use temporal = "none" and gop.'
             )
-        if self.make_quantizer().count != 1 << self.bits:
+        if quantizer.count != 1 << quantizer.bits:
             raise UsageError(f"entropy coder {self.entropy!r} needs a quantizer that uses all 2**bits symbols.")
 
     def make_temporal(self) -> Temporal:
@@ -72,10 +92,15 @@ class CodecSpec(Frozen):
         temporal.check(self.make_quantizer())
         return temporal
 
+    @property
+    def fits_graph(self) -> bool:
+        """Whether quantizers can stand in graphs: symbols fit a UINT8 wire and depend on no other frame."""
+        return self.make_quantizer().bits <= MAX_GRAPH_BITS and self.make_temporal().is_open_loop
+
     def _make(self, registry: Registry[C], name: str) -> C:
-        """The component ``name`` with those of its options that are keys here too."""
-        mine = type(self).model_fields
-        options = {key: getattr(self, key) for key in registry.load(name).model_fields if key in mine}
+        """The component ``name`` with those of its options that are given here."""
+        given = {key: value for key, value in self if value is not None}
+        options = {key: given[key] for key in registry.load(name).model_fields if key in given}
         return registry.make(name, options)
 
 
@@ -95,7 +120,7 @@ class FittedTensor:
     @property
     def count(self) -> int:
         """Number of symbols: 0 .. count - 1."""
-        return self.quantizer.count
+        return self.params.count
 
     def quantize(self, x: F32) -> Symbols:
         """Symbols of features ``[n, C, ...]`` by themselves.
@@ -128,10 +153,10 @@ class FittedTensor:
 
     def to_json(self) -> JsonObject:
         """Everything but the quantizer's options, which the codec holds once."""
-        arrays = {name: _pack(getattr(self.params, name)) for name in PARAMETERS}
+        arrays: JsonObject = {name: _pack(getattr(self.params, name)) for name in PARAMETERS}
         return {
             "tensor": self.spec.model_dump(mode="json"),
-            "quant_params": arrays,
+            "quant_params": {"count": self.params.count} | arrays,
             "entropy_tables": base64.b64encode(self.tables).decode(),
             "predicted_tables": base64.b64encode(self.predicted_tables).decode(),
         }
@@ -141,7 +166,8 @@ class FittedTensor:
         """Raises: BundleError: the data are not what :meth:`to_json` writes."""
         try:
             spec = TensorSpec(**data["tensor"])
-            params = QuantParams(**{name: _unpack(data["quant_params"][name]) for name in PARAMETERS})
+            stored = data["quant_params"]
+            params = QuantParams(int(stored["count"]), **{name: _unpack(stored[name]) for name in PARAMETERS})
             tables = [base64.b64decode(data[name], validate=True) for name in ("entropy_tables", "predicted_tables")]
             fitted = cls(spec, quantizer, params, *tables)
             fitted._check()
@@ -151,18 +177,11 @@ class FittedTensor:
 
     def _check(self) -> None:
         rows = len(self.params.lo)
-        count = self.quantizer.count if self.quantizer.bits <= 8 else 0
-        shapes = {"lo": (rows,), "scale": (rows,), "levels": (rows, count)}
-        for name, shape in shapes.items():
-            array: F32 = getattr(self.params, name)
-            if array.shape != shape or not np.isfinite(array).all():
-                raise ValueError(f"{name}: shape {array.shape} and finite values are expected to be {shape}")
-        if self.params.thresholds.shape not in {(rows, 0), (rows, count - 1)}:
-            raise ValueError(f"thresholds: shape {self.params.thresholds.shape}")
-        if self.rank > 1 and not isinstance(self.spec.shape[1], int):
-            raise ValueError(f"axis 1 of {list(self.spec.shape)} has no fixed size")
+        if not 2 <= self.params.count <= self.quantizer.count:
+            raise ValueError(f"count: {self.params.count}, must be 2..{self.quantizer.count}")
         if rows not in {1, self.channels}:
             raise ValueError(f"{rows} rows of parameters for {self.channels} channels")
+        self.quantizer.rule.check(self.params)
 
 
 def _pack(array: Array) -> JsonObject:

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from splitc.passes.base import Pass, PassResult
-from splitc.passes.insert_codec import InsertDequantizers, InsertQuantizers, symbols_name
+from splitc.passes.insert_codec import (
+    InsertDequantizers,
+    InsertQuantizers,
+    side_name,
+    symbols_name,
+    wire_specs,
+)
 from splitc.passes.raise_opset import RaiseOpset
 from splitc.passes.remove_codec import float_head, float_tail
 from splitc.passes.simplify import Simplify
@@ -17,5 +23,7 @@ __all__ = [
     "Simplify",
     "float_head",
     "float_tail",
+    "side_name",
     "symbols_name",
+    "wire_specs",
 ]

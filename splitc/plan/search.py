@@ -23,6 +23,8 @@ CLOUD_CODEC_MELS = 100.0
 """Assumed coding speed, million elements a second on one core of either place, until a profile says better."""
 EXPECTED_SHARE = 0.85
 """Expected packet over k-bit packing, for ranking before anything is measured."""
+USUAL_BITS = 4
+"""Bits a symbol where the codec chooses them itself."""
 FLOAT_BYTES = 4
 NOTE = (
     "Predicted for one sample alone: a roofline of each device's published peak and bandwidth, float32, and the link's "
@@ -115,7 +117,7 @@ def _candidate(model: Model, names: Sequence[str]) -> CandidateCut:
 
 def _predict(cut: CandidateCut, codec: CodecSection, places: Places) -> Point:
     elements = cut.wire_bytes // FLOAT_BYTES
-    payload = elements * codec.bits * EXPECTED_SHARE / 8
+    payload = elements * (codec.bits or USUAL_BITS) * EXPECTED_SHARE / 8
     latency = Latency(
         edge_ms=_half_ms(places.edge, cut.head_flops, cut.head_parameters, cut.wire_bytes),
         encode_ms=codec_ms(elements, EDGE_CODEC_MELS),

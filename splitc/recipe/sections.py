@@ -163,32 +163,47 @@ class LinkSection(Section):
 class CodecSection(Section):
     """[codec] How the feature becomes bytes.
 
-    ``profile = "fast"`` is the defaults below; a spelled part replaces the profile's. The default quantizer is
+    ``profile = "fast"`` is the defaults below; a spelled part replaces the profile's. An absent option is the
+    quantizer's own default; one that the quantizer does not have is refused. The default quantizer is
     "uniform" because it serves every kind of feature; "log" pays behind a ReLU.
     """
 
     profile: Literal["fast", "balanced", "max"] = Field("fast", description="named choice of the parts")
     transform: Literal["none", "klt"] = Field("none", description="across channels, before the quantizer")
-    quantizer: Text = Field("uniform", description="uniform, log, clipped ...")
-    bits: int = Field(4, ge=1, le=16, description="bits a symbol")
-    scope: Literal["tensor", "channel"] = Field("channel", description="one range for the tensor, or one a channel")
-    reconstruction: Literal["centroid", "midpoint"] = Field(
-        "centroid", description="decode to the calibrated mean of a bin, or to its middle"
+    quantizer: Text = Field("uniform", description="uniform, step, log, binary, lloyd_max, clipped")
+    bits: int | None = Field(None, ge=1, le=16, description="bits a symbol; absent: 4, binary 1, step at most 8")
+    scope: Literal["tensor", "channel", "sample"] | None = Field(
+        None,
+        description="what has a range of its own; absent: channel, step tensor. sample: log only, 8 bytes of side "
+        "information a sample",
     )
-    levels: int | None = Field(
-        None, ge=2, le=65_536, description='levels of quantizer = "clipped", at most 2**bits; absent: 2**bits - 1'
+    reconstruction: Literal["centroid", "midpoint"] | None = Field(
+        None, description="decode to the calibrated mean of a bin, or to its middle; absent: centroid"
     )
-    percentile: float = Field(
-        99.9, gt=50, le=100, description='upper end of the range of quantizer = "clipped"; the lower is its mirror'
+    clip: Literal["mse", "percentile", "kl", "minmax"] | None = Field(
+        None, description="how uniform chooses its range on the calibration features; absent: mse"
+    )
+    percentile: float | None = Field(
+        None, gt=50, le=100, description='of clip = "percentile" and of clipped; absent: 99.9'
+    )
+    levels: int | None = Field(None, ge=2, le=65_536, description="of clipped; absent: 2**bits - 1")
+    step: float | None = Field(
+        None, ge=1 / 1024, le=16, description="distance of step's levels, in standard deviations; absent: 0.5"
+    )
+    maximum: float | None = Field(
+        None, gt=0, description="largest value of log, fixed in advance with 0 as the least; absent: calibrated"
     )
     temporal: Literal["none", "difference", "dpcm", "ifmdc"] = Field(
         "none", description="prediction from the previous frame; calibration then holds clips"
     )
-    temporal_rounding: float = Field(
-        0.4, ge=0.1, le=0.5, description='rounding offset of temporal = "dpcm", in steps; 0.5 has no dead zone'
+    temporal_rounding: float | None = Field(
+        None,
+        ge=0.1,
+        le=0.5,
+        description='rounding offset of temporal = "dpcm", in steps; 0.5 has no dead zone; absent: 0.4',
     )
-    ifmdc_mode: Literal["corrected", "printed"] = Field(
-        "corrected", description='temporal = "ifmdc": equation 5 as it is meant, or as it is printed'
+    ifmdc_mode: Literal["corrected", "printed"] | None = Field(
+        None, description='temporal = "ifmdc": equation 5 as it is meant, or as it is printed; absent: corrected'
     )
     tiling: Literal["mosaic", "quilt", "channel_frames", "clip"] | None = Field(
         None, description="how channels become pictures for hevc, h264 and av1; absent: mosaic"
@@ -197,11 +212,11 @@ class CodecSection(Section):
         None,
         ge=1,
         le=65_535,
-        description="frames from one keyframe to the next, with a temporal; with a tiling, pictures; absent: 15",
+        description="frames from one keyframe to the next, with a temporal; absent: 15; with a tiling pictures, absent: 1",
     )
     entropy: Text = Field("rans", description="rans, range, mix, nrle, huffman, cohen, zstd, hevc, h264, av1")
-    huffman_table: Literal["packet", "calibration"] = Field(
-        "packet", description='entropy = "huffman": each packet\'s own code, or one fixed by calibration'
+    huffman_table: Literal["packet", "calibration"] | None = Field(
+        None, description='entropy = "huffman": each packet\'s own code, or one fixed by calibration; absent: packet'
     )
     hevc_qp: int | None = Field(
         None, ge=0, le=51, description="quantization parameter of hevc, h264 and av1; absent: 22"

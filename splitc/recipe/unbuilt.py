@@ -37,7 +37,7 @@ UNBUILT = (
 )
 
 PLANNED = {
-    "quantizer": ("uniform", "log", "binary"),
+    "quantizer": (),
     "entropy coder": ("rans", "range", "mix", "nrle", "huffman", "cohen", "zstd", "hevc", "h264", "av1"),
     "backend": ("onnxruntime", "tensorrt", "tensorrt_rtx", "null"),
     "device": (),

@@ -66,8 +66,8 @@ def quickstart_symbols() -> Features | None:
     evaluation, *_ = driver.features(halves, list(inputs.reader.samples(inputs.verification)))
     quantizer = driver.codec_spec(inputs.recipe).make_quantizer()
     params = quantizer.fit(calibration)
-    symbols = [quantizer.quantize(x, params) for x in (calibration, evaluation)]
-    return Features(f"quickstart, {halves.cut[0].name}", quantizer.bits, *symbols)
+    symbols = [quantizer.quantize(x, params, quantizer.side(x)) for x in (calibration, evaluation)]
+    return Features(f"quickstart, {halves.cut[0].name}", params.bits, *symbols)
 
 
 def synthetic_symbols() -> Features:

@@ -210,8 +210,8 @@ def test_wire_ids_are_unique() -> None:
 @pytest.mark.parametrize("name", [name for name in TEMPORALS if name != "none"])
 @pytest.mark.parametrize("bits", [1, 4, 8, 11])
 def test_every_prediction_inverts(name: str, bits: int) -> None:
-    levels = {"levels": (1 << bits) - 1} if name == "ifmdc" and bits > 1 else {}
-    spec = SPECS[name].model_copy(update={"bits": bits, "levels": None, "ifmdc_mode": "printed"} | levels)
+    levels = {"levels": (1 << bits) - 1 if bits > 1 else None, "ifmdc_mode": "printed"} if name == "ifmdc" else {}
+    spec = SPECS[name].model_copy(update={"bits": bits} | levels)
     predictor, tensor, x = spec.make_temporal(), fitted(spec), clip(2, seed=9)
     previous = tensor.quantize(x[:1])
     symbols = predictor.choose(x[1:], previous, tensor)

@@ -191,48 +191,60 @@ def test_auto_keeps_its_constraints(overrides: list[str], allowed: set[str], sou
 
 
 @pytest.mark.parametrize(
-    ("quantizer", "entropy", "bits", "scope", "reconstruction", "cosine"),
+    ("asked", "cosine"),
     [
-        pytest.param("uniform", "rans", 1, "tensor", "centroid", 0.7, id="uniform-rans-1"),
-        pytest.param("uniform", "rans", 8, "channel", "midpoint", 0.99999, id="uniform-rans-8"),
-        pytest.param("uniform", "range", 2, "channel", "centroid", 0.9, id="uniform-range-2"),
-        pytest.param("uniform", "range", 12, "tensor", "midpoint", 0.99999, id="uniform-range-12"),
-        pytest.param("uniform", "zstd", 4, "tensor", "centroid", 0.999, id="uniform-zstd-4"),
-        pytest.param("uniform", "zstd", 16, "channel", "midpoint", 0.99999, id="uniform-zstd-16"),
-        pytest.param("log", "rans", 3, "tensor", "midpoint", 0.9, id="log-rans-3"),
-        pytest.param("log", "rans", 8, "channel", "centroid", 0.99999, id="log-rans-8"),
-        pytest.param("log", "range", 5, "channel", "midpoint", 0.999, id="log-range-5"),
-        pytest.param("log", "zstd", 1, "channel", "centroid", 0.7, id="log-zstd-1"),
-        pytest.param("log", "zstd", 12, "channel", "centroid", 0.99999, id="log-zstd-12"),
-        pytest.param("uniform", "nrle", 3, "tensor", "midpoint", 0.98, id="uniform-nrle-3"),
-        pytest.param("uniform", "huffman", 8, "channel", "centroid", 0.99999, id="uniform-huffman-8"),
-        pytest.param("uniform", "cohen", 2, "tensor", "centroid", 0.9, id="uniform-cohen-2"),
+        ("uniform rans bits=1 scope=tensor reconstruction=centroid", 0.7),
+        ("uniform rans bits=8 scope=channel reconstruction=midpoint", 0.99999),
+        ("uniform range bits=2 scope=channel", 0.9),
+        ("uniform range bits=12 scope=tensor reconstruction=midpoint", 0.99999),
+        ("uniform zstd bits=4 scope=tensor clip=minmax", 0.999),
+        ("uniform zstd bits=16 scope=channel reconstruction=midpoint", 0.99999),
+        ("uniform rans bits=4 clip=percentile percentile=99.5", 0.99),
+        ("uniform rans bits=3 clip=kl", 0.9),
+        ("step rans", 0.999),
+        ("step rans step=0.1 scope=channel reconstruction=midpoint", 0.9999),
+        ("step range step=0.01 bits=16", 0.99999),
+        ("step zstd bits=3", 0.9),
+        ("log rans bits=3 scope=tensor reconstruction=midpoint", 0.9),
+        ("log rans bits=8 scope=channel reconstruction=centroid", 0.99999),
+        ("log range bits=5 scope=channel reconstruction=midpoint", 0.999),
+        ("log zstd bits=1 scope=channel", 0.7),
+        ("log zstd bits=12 scope=channel", 0.99999),
+        ("log rans bits=8 maximum=3.5 scope=tensor", 0.99),
+        ("log rans bits=8 scope=sample", 0.9999),
+        ("log range bits=16 scope=sample", 0.99999),
+        ("binary rans", 0.7),
+        ("binary range scope=tensor", 0.7),
+        ("lloyd_max rans bits=4", 0.999),
+        ("lloyd_max zstd bits=8 scope=tensor", 0.99999),
+        ("uniform nrle bits=3 scope=tensor reconstruction=midpoint", 0.98),
+        ("uniform huffman bits=8", 0.99999),
+        ("uniform huffman bits=8 huffman_table=calibration", 0.99999),
+        ("uniform cohen bits=2 scope=tensor", 0.9),
+        ("clipped rans levels=11 percentile=99.5", 0.99),
     ],
+    ids=lambda value: value.replace(" ", "-") if isinstance(value, str) else "",
 )
-def test_every_kind_of_codec(
-    quantizer: str,
-    entropy: str,
-    bits: int,
-    scope: str,
-    reconstruction: str,
-    cosine: float,
-    source: Path,
-    tmp_path: Path,
-) -> None:
+def test_every_kind_of_codec(asked: str, cosine: float, source: Path, tmp_path: Path) -> None:
     """The bound on the cosine is loose: it tells a codec that works from one that garbles, no more."""
-    asked = {"quantizer": quantizer, "entropy": entropy, "bits": bits, "scope": scope, "reconstruction": reconstruction}
-    outcome = build(source, tmp_path / "x", *setting(*(f"codec.{key}={value}" for key, value in asked.items())))
+    quantizer, entropy, *given = asked.split()
+    options = dict(one.split("=") for one in given)
+    options |= {"quantizer": quantizer, "entropy": entropy}
+    outcome = build(source, tmp_path / "x", *setting(*(f"codec.{key}={value}" for key, value in options.items())))
     assert outcome.code == 0, outcome.err
     opened = open_bundle(tmp_path / "x")
     contract, check = read_contract(opened), opened.read_json("verify.json")
-    assert contract.codec["spec"].items() >= asked.items()
-    assert contract.quantized_in == ("graph" if bits <= 8 else "host")
-    assert {spec.dtype for spec in contract.wire} == {"uint8" if bits <= 8 else "float32"}
+    spec = contract.codec["spec"]
+    assert {key: str(spec[key]) for key in options} == options
+    assert contract.quantized_in == ("graph" if spec["bits"] <= 8 else "host")
+    sides = [wire.name for wire in contract.wire if wire.dtype == "float32" and wire.name != CUT]
+    assert sides == ([f"{CUT}.side"] if spec["scope"] == "sample" and spec["bits"] <= 8 else [])
+    assert contract.wire[0].dtype == ("uint8" if spec["bits"] <= 8 else "float32")
     stages = {stage["name"]: stage for stage in check["stages"]}
     assert stages["coded"]["cosine"] > cosine
     assert stages["coded"]["added_max_abs_diff"] == 0.0  # entropy coding is lossless
     assert stages["split"]["max_abs_diff"] == 0.0  # the same operators in the same order
-    assert 0 < check["rate_bpe"] < bits + 1
+    assert 0 < check["rate_bpe"] < spec["bits"] + 1
 
 
 def test_huffman_is_refused_above_8_bits(source: Path, tmp_path: Path) -> None:

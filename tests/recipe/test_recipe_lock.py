@@ -57,15 +57,8 @@ rtt_ms = 15.0
 profile = "fast"
 transform = "none"
 quantizer = "uniform"
-bits = 4
-scope = "channel"
-reconstruction = "centroid"
-percentile = 99.9
 temporal = "none"
-temporal_rounding = 0.4
-ifmdc_mode = "corrected"
 entropy = "rans"
-huffman_table = "packet"
 
 [weights.edge]
 precision = "fp32"

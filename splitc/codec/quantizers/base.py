@@ -1,45 +1,31 @@
 """What a quantizer is, and the parameters it learns.
 
-The same quantizer lives here in NumPy and in ``splitc.passes.insert_codec`` as standard ONNX operators, and both give
-the same symbols. That is why everything that decides a symbol is a float32 value stored in :class:`QuantParams`, and
-every operation on it is one that IEEE 754 defines exactly (subtract, multiply, round half to even, compare); a
-logarithm only ever proposes a symbol, and stored thresholds decide.
+A quantizer is how parameters are learned (:class:`Quantizer`) and a rule by which they turn values into symbols and
+back (:class:`splitc.codec.quantizers.rules.Rule`). Every rule has a host form and a graph form, which give the same
+symbols: what decides a symbol are float32 values stored in :class:`QuantParams` and operations that IEEE 754 defines
+exactly.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
+from splitc.codec.quantizers.operators import Operators, T
+from splitc.codec.quantizers.params import MAX_GRAPH_BITS, QuantParams
+from splitc.codec.quantizers.rules import Rule, refuse_nan
 from splitc.errors import CodecError
 from splitc.registry import Component
-from splitc.types import F32, Array, Symbols
+from splitc.types import F32, Symbols
 
-MAX_GRAPH_BITS = 8
-"""A quantizer inside a graph has a UINT8 wire."""
+FixedScope = Literal["tensor", "channel"]
+"""Scopes whose parameters calibration fixes."""
 MIN_BIN_COUNT = 4
-"""A bin with fewer calibration values keeps its midpoint: their mean says little."""
-
-
-@dataclass(frozen=True)
-class QuantParams:
-    """What a quantizer learned. ``S`` is 1 (scope "tensor") or the number of channels (scope "channel").
-
-    Attributes:
-        lo: Lower end of the range, float32 ``[S]``.
-        scale: float32 ``[S]``. Uniform: symbols per unit, ``1 / step``. Log: symbols per bit of ``log2(x - lo + 1)``.
-        thresholds: float32 ``[S, 2**bits - 1]``, ascending: a value is symbol ``q`` when exactly ``q`` thresholds are
-            at or below it. ``[S, 0]`` where ``round((x - lo) * scale)`` itself decides.
-        levels: Reconstruction points, float32 ``[S, 2**bits]``; ``[S, 0]`` above 8 bits, where a formula gives them.
-    """
-
-    lo: F32
-    scale: F32
-    thresholds: F32
-    levels: F32
+"""A bin with fewer calibration values keeps its middle: their mean says little."""
+FIT_VALUES = 1 << 21
+"""Values that a search for parameters looks at, all rows together; more do not change what it finds."""
 
 
 class Quantizer(Component):
@@ -50,24 +36,24 @@ class Quantizer(Component):
 
     wire_id: ClassVar[int]
     """FORMAT.md, section "Quantizers"; never reused."""
-    curve: ClassVar[Literal["linear", "log"]]
-    """Of ``x - lo``: what ``scale`` multiplies to propose a symbol."""
 
     bits: int = Field(4, ge=1, le=16, description="bits a symbol")
-    scope: Literal["tensor", "channel"] = Field("channel", description="one range for the tensor, or one a channel")
-    reconstruction: Literal["centroid", "midpoint"] = Field(
-        "centroid", description="decode to the calibrated mean of a bin, or to its middle"
-    )
+    scope: str = Field("channel", description="what has parameters of its own")
 
     @property
     def count(self) -> int:
-        """Number of symbols, ``2**bits``."""
+        """Most symbols that fitting may choose; all quantizers but ``step`` choose exactly so many."""
         return 1 << self.bits
 
     @property
-    def symbol_dtype(self) -> type[np.uint8] | type[np.uint16]:
-        """uint8 up to 8 bits, uint16 above."""
-        return np.uint8 if self.bits <= MAX_GRAPH_BITS else np.uint16
+    def rule(self) -> Rule:
+        """How fitted parameters turn values into symbols and back."""
+        raise NotImplementedError
+
+    @property
+    def has_even_levels(self) -> bool:
+        """Symbols stand for the evenly spaced middles of their bins."""
+        return self.rule.is_linear and getattr(self, "reconstruction", None) == "midpoint"
 
     def fit(self, features: F32) -> QuantParams:
         """Learn the parameters.
@@ -78,18 +64,22 @@ class Quantizer(Component):
         Raises:
             CodecError: No finite values, or NaN among them.
         """
-        rows = self._rows(_checked(features))
-        params = self._fit_range(rows)
-        return self._with_levels(rows, params)
+        features = _checked(features)
+        by_tensor = self.scope != "channel" or features.ndim < 2
+        return self._fit(features.reshape(1, -1) if by_tensor else channel_rows(features))
 
     @property
     def side_count(self) -> int:
         """float32 values that each sample carries beside its symbols; 0 where calibration fixed everything."""
-        return 0
+        return self.rule.side_count
 
     def side(self, x: F32) -> F32:
-        """Side information of each sample, float32 ``[n, side_count]``."""
-        return np.empty((len(x), self.side_count), np.float32)
+        """Side information of each sample, float32 ``[n, side_count]``.
+
+        Raises:
+            CodecError: NaN or infinities decide it.
+        """
+        return self.rule.side(x)
 
     def quantize(self, x: F32, params: QuantParams, side: F32 | None = None) -> Symbols:
         """Features to symbols of the same shape (uint8 up to 8 bits, uint16 above).
@@ -102,36 +92,31 @@ class Quantizer(Component):
         Raises:
             CodecError: NaN in ``x``, or channels that do not fit ``params``.
         """
-        raise NotImplementedError
+        return self.rule.symbols(x, params, side)
 
     def dequantize(self, symbols: Symbols, params: QuantParams, side: F32 | None = None) -> F32:
-        """Symbols to reconstructed float32 features of the same shape."""
-        if params.levels.shape[1] == 0:
-            return self._dequantize_formula(symbols, params)
-        return _lookup(params.levels, symbols)
+        """Symbols to reconstructed float32 features of the same shape.
 
-    def _fit_range(self, rows: F32) -> QuantParams:
-        """Parameters without levels from ``[S, values]``."""
+        Raises:
+            CodecError: Channels that do not fit ``params``.
+        """
+        return self.rule.features(symbols, params, side)
+
+    def graph_side(self, ops: Operators[T], x: T) -> T:
+        """:meth:`side` in operators; only where ``side_count`` is not 0."""
+        return self.rule.graph_side(ops, x)
+
+    def graph_quantize(self, ops: Operators[T], x: T, params: QuantParams, side: T | None) -> T:
+        """:meth:`quantize` in operators: whole numbers as float32 or int32."""
+        return self.rule.graph_symbols(ops, x, params, side)
+
+    def graph_dequantize(self, ops: Operators[T], symbols: T, params: QuantParams, side: T | None) -> T:
+        """:meth:`dequantize` in operators, from int32 symbols."""
+        return self.rule.graph_features(ops, symbols, params, side)
+
+    def _fit(self, rows: F32) -> QuantParams:
+        """Parameters from ``[S, values]``."""
         raise NotImplementedError
-
-    def _dequantize_formula(self, symbols: Symbols, params: QuantParams) -> F32:
-        """Bin middles by formula; any number of bits."""
-        raise NotImplementedError
-
-    def _rows(self, features: F32) -> F32:
-        if self.scope == "tensor" or features.ndim < 2:
-            return features.reshape(1, -1)
-        return channel_rows(features)
-
-    def _with_levels(self, rows: F32, params: QuantParams) -> QuantParams:
-        if self.bits > MAX_GRAPH_BITS:
-            return params
-        every = np.tile(np.arange(self.count, dtype=np.uint8), (1, len(rows), 1))
-        levels = self._dequantize_formula(every, params)[0]
-        if self.reconstruction == "centroid":
-            symbols = self.quantize(rows[None], params, self.side(rows[None]))[0]
-            levels = _centroids(rows, symbols, levels)
-        return QuantParams(params.lo, params.scale, params.thresholds, levels)
 
 
 def channel_rows(features: F32) -> F32:
@@ -139,25 +124,31 @@ def channel_rows(features: F32) -> F32:
     return np.ascontiguousarray(np.moveaxis(features, 1, 0).reshape(features.shape[1], -1))
 
 
-def against_channels(row_values: F32, x: Array) -> F32:
-    """Reshape ``[S]`` so that it broadcasts over axis 1 of ``x``.
-
-    Raises:
-        CodecError: ``x`` has another number of channels.
-    """
-    if len(row_values) == 1:
-        return row_values.reshape(())
-    if x.ndim < 2 or x.shape[1] != len(row_values):
-        raise CodecError(
-            f"feature of shape {list(x.shape)}: the codec was fitted on {len(row_values)} channels (axis 1)."
-        )
-    return row_values.reshape(1, -1, *[1] * (x.ndim - 2))
+def some_values(rows: F32) -> F32:
+    """Evenly spaced values of every row, at most about :data:`FIT_VALUES` together."""
+    return rows[:, :: max(1, rows.size // FIT_VALUES)]
 
 
-def refuse_nan(x: F32) -> None:
-    """Raises: CodecError: ``x`` holds a NaN; it has no symbol."""
-    if np.isnan(np.min(x, initial=np.float32(np.inf))):
-        raise CodecError("feature holds NaN, which has no symbol; look at the head's input for NaN or overflow.")
+def with_middles(rule: Rule, params: QuantParams) -> QuantParams:
+    """``params`` with the rule's bin middles as levels; none above 8 bits, where a formula gives them."""
+    if params.bits > MAX_GRAPH_BITS:
+        return params
+    every = np.tile(np.arange(params.count, dtype=np.uint8), (1, len(params.lo), 1))
+    return params.with_levels(rule.features(every, params, None)[0])
+
+
+def with_centroids(rule: Rule, rows: F32, params: QuantParams) -> QuantParams:
+    """``params`` with each level at the mean of its bin's values in ``rows``, where there are enough of them."""
+    if params.bits > MAX_GRAPH_BITS:
+        return params
+    levels: F32 = params.levels.copy()
+    symbols = rule.symbols(rows[None], params, None)[0]
+    for row, (values, chosen) in enumerate(zip(rows, symbols, strict=True)):
+        counts = np.bincount(chosen, minlength=params.count)
+        sums = np.bincount(chosen, weights=values, minlength=params.count)
+        full = counts >= MIN_BIN_COUNT
+        levels[row, full] = (sums[full] / counts[full]).astype(np.float32)
+    return params.with_levels(levels)
 
 
 def _checked(features: F32) -> F32:
@@ -167,25 +158,3 @@ def _checked(features: F32) -> F32:
     if not np.isfinite(features).all():
         raise CodecError("calibration features hold infinities; look at the head's input for overflow.")
     return np.ascontiguousarray(features, dtype=np.float32)
-
-
-def _centroids(rows: F32, symbols: Symbols, middles: F32) -> F32:
-    """Mean of the values in each bin, ``[S, 2**bits]``; the middle where a bin is nearly empty."""
-    levels: F32 = middles.copy()
-    for row, (values, chosen) in enumerate(zip(rows, symbols, strict=True)):
-        counts = np.bincount(chosen, minlength=middles.shape[1])
-        sums = np.bincount(chosen, weights=values, minlength=middles.shape[1])
-        full = counts >= MIN_BIN_COUNT
-        levels[row, full] = (sums[full] / counts[full]).astype(np.float32)
-    return levels
-
-
-def _lookup(levels: F32, symbols: Symbols) -> F32:
-    if len(levels) == 1:
-        shared: F32 = np.take(levels[0], symbols)
-        return shared
-    if symbols.ndim < 2 or symbols.shape[1] != len(levels):
-        raise CodecError(f"symbols of shape {list(symbols.shape)}: the codec has {len(levels)} channels (axis 1).")
-    channel = np.arange(len(levels)).reshape(1, -1, *[1] * (symbols.ndim - 2))
-    restored: F32 = levels[channel, symbols]
-    return restored

@@ -2,49 +2,77 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
+from pydantic import Field, model_validator
 
-from splitc.codec.quantizers.base import MAX_GRAPH_BITS, Quantizer, QuantParams, against_channels, refuse_nan
-from splitc.types import F32, F64, Symbols
+from splitc.codec.quantizers.base import Quantizer, with_centroids, with_middles
+from splitc.codec.quantizers.params import MAX_GRAPH_BITS, QuantParams
+from splitc.codec.quantizers.rules import Log as LogRule
+from splitc.codec.quantizers.rules import LogThresholds, Rule, SampleLog
+from splitc.types import F32, F64
 
 
 class Log(Quantizer):
-    """``q = rint(log2(x - lo + 1) / log2(hi - lo + 1) * (2**bits - 1))`` with ``lo``, ``hi`` fixed by calibration.
+    """``q = round(log2(x - lo + 1) / log2(hi - lo + 1) * (2**bits - 1))``; values beyond ``lo`` and ``hi`` clip.
 
-    Source: Chen et al. 2019, eq. 5 and 6, with the extremes taken from calibration as Xing et al. 2020 do ("implicit in
-    encoder and decoder", no side information); values beyond them clip.
+    | scope | lo and hi | source |
+    |---|---|---|
+    | `tensor`, `channel` | extremes of the calibration features | ours |
+    | the same, with `maximum` | 0 and `maximum` | Xing et al. 2020: fixed in advance, no side information |
+    | `sample` | of each sample, sent with it as 8 bytes | Chen et al. 2019, eq. 5 and 6 |
 
-    Up to 8 bits stored float32 thresholds decide, because no two libraries agree on the last bit of a logarithm.
+    With fixed ends and up to 8 bits, stored float32 thresholds decide, because no two libraries agree on the last bit
+    of a logarithm. With ends of the sample's own there is nothing to store, and an exact logarithm decides
+    (:mod:`splitc.codec.quantizers.exact_log`); it decodes by eq. 6, so there are no centroids.
     """
 
     name: ClassVar[str] = "log"
     wire_id: ClassVar[int] = 2
-    curve: ClassVar[Literal["linear", "log"]] = "log"
 
-    def quantize(self, x: F32, params: QuantParams, side: F32 | None = None) -> Symbols:
-        refuse_nan(x)
-        if params.thresholds.shape[1]:
-            return _count_thresholds(x, params.thresholds)
-        lo, scale = (np.float64(against_channels(v, x)) for v in (params.lo, params.scale))
-        exact = np.log2(np.maximum(x - lo, 0) + 1) * scale
-        symbols: Symbols = np.clip(np.rint(exact), 0, self.count - 1).astype(np.uint16)
-        return symbols
+    scope: Literal["tensor", "channel", "sample"] = Field(
+        "channel", description="one range for the tensor, one a channel, or one a sample"
+    )
+    reconstruction: Literal["centroid", "midpoint"] = Field(
+        "centroid", description='decode to the calibrated mean of a bin, or to its middle; scope "sample": its middle'
+    )
+    maximum: float | None = Field(
+        None, gt=0, le=float(np.finfo(np.float32).max), description="largest value, fixed in advance; the least is 0"
+    )
 
-    def _fit_range(self, rows: F32) -> QuantParams:
-        lo, hi = rows.min(1).astype(np.float64), rows.max(1).astype(np.float64)
+    @model_validator(mode="before")
+    @classmethod
+    def _fill(cls, options: Any) -> Any:
+        if not isinstance(options, dict) or options.get("scope") != "sample":
+            return options
+        if options.get("maximum") is not None:
+            raise ValueError('scope "sample" takes each sample\'s own maximum; leave maximum out')
+        if options.get("reconstruction", "midpoint") != "midpoint":
+            raise ValueError('scope "sample" decodes by a formula; reconstruction must be "midpoint"')
+        return {**options, "reconstruction": "midpoint"}
+
+    @property
+    def rule(self) -> Rule:
+        if self.scope == "sample":
+            return SampleLog()
+        return LogThresholds() if self.bits <= MAX_GRAPH_BITS else LogRule()
+
+    def _fit(self, rows: F32) -> QuantParams:
+        if self.scope == "sample":
+            return QuantParams.of(self.count, np.zeros(1, np.float32), np.ones(1, np.float32))
+        lo, hi = self._range(rows)
         span = np.where(hi > lo, np.log2(hi - lo + 1), 1.0)
         scale = (self.count - 1) / np.maximum(span, 1e-30)
-        nothing = np.empty((len(rows), 0), np.float32)
-        thresholds = _thresholds(lo, scale, self.count) if self.bits <= MAX_GRAPH_BITS else nothing
-        return QuantParams(lo.astype(np.float32), scale.astype(np.float32), thresholds, nothing)
+        thresholds = _thresholds(lo, scale, self.count) if self.bits <= MAX_GRAPH_BITS else None
+        fitted = QuantParams.of(self.count, lo.astype(np.float32), scale.astype(np.float32), thresholds)
+        params = with_middles(self.rule, fitted)
+        return with_centroids(self.rule, rows, params) if self.reconstruction == "centroid" else params
 
-    def _dequantize_formula(self, symbols: Symbols, params: QuantParams) -> F32:
-        x = symbols.astype(np.float64)
-        lo, scale = (np.float64(against_channels(v, x)) for v in (params.lo, params.scale))
-        restored: F32 = (np.exp2(x / scale) - 1 + lo).astype(np.float32)
-        return restored
+    def _range(self, rows: F32) -> tuple[F64, F64]:
+        if self.maximum is not None:
+            return np.zeros(len(rows)), np.full(len(rows), self.maximum)
+        return rows.min(1).astype(np.float64), rows.max(1).astype(np.float64)
 
 
 def _thresholds(lo: F64, scale: F64, count: int) -> F32:
@@ -57,14 +85,5 @@ def _thresholds(lo: F64, scale: F64, count: int) -> F32:
     rounded = exact.astype(np.float32)
     above = np.nextafter(rounded, np.float32(np.inf))
     odd_tie = (rounded == exact) & (q % 2 == 1)
-    return np.where((rounded < exact) | odd_tie, above, rounded).astype(np.float32)
-
-
-def _count_thresholds(x: F32, thresholds: F32) -> Symbols:
-    if len(thresholds) == 1:
-        return np.searchsorted(thresholds[0], x, side="right").astype(np.uint8)
-    against_channels(thresholds[:, 0], x)
-    symbols = np.empty(x.shape, np.uint8)
-    for channel, edges in enumerate(thresholds):
-        symbols[:, channel] = np.searchsorted(edges, x[:, channel], side="right")
-    return symbols
+    least = np.where((rounded < exact) | odd_tie, above, rounded).astype(np.float32)
+    return np.asarray(np.maximum.accumulate(least, axis=1))  # far from zero neighbours round to one value

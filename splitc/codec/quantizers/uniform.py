@@ -2,74 +2,75 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
+from pydantic import Field, model_validator
 
-from splitc.codec.quantizers.base import Quantizer, QuantParams, against_channels, refuse_nan
-from splitc.types import F32, F64, Symbols
-
-SHARES = np.linspace(0.05, 1.0, 39)
-"""Shares of the full range tried as clip range. Up to 4 bits the choice matters; above, the widest usually wins."""
-FIT_VALUES = 1 << 21
-"""Values that the search looks at, all rows together; more do not change the choice."""
+from splitc.codec.quantizers.base import FixedScope, Quantizer, some_values, with_centroids, with_middles
+from splitc.codec.quantizers.clipping import (
+    Range,
+    least_divergence_range,
+    least_error_range,
+    percentile_range,
+    widest,
+)
+from splitc.codec.quantizers.params import QuantParams
+from splitc.codec.quantizers.rules import Linear
+from splitc.types import F32
 
 
 class Uniform(Quantizer):
-    """Clip to a range, then round to ``2**bits`` even levels: ``q = clip(rint((x - lo) * scale), 0, 2**bits - 1)``.
-
-    The range is the one of least squared error on the calibration features, among shrunken copies of their full range;
-    features that are never negative (after ReLU) keep their zero.
+    """Clip to a range, then round to ``2**bits`` even levels: ``q = clip(round((x - lo) * scale), 0, 2**bits - 1)``.
 
     Source: clip, then quantize, is Cohen, Choi & Bajic 2021; the search over ranges is ours.
     """
 
     name: ClassVar[str] = "uniform"
     wire_id: ClassVar[int] = 1
-    curve: ClassVar[Literal["linear", "log"]] = "linear"
 
-    def quantize(self, x: F32, params: QuantParams, side: F32 | None = None) -> Symbols:
-        refuse_nan(x)
-        scaled = (x - against_channels(params.lo, x)) * against_channels(params.scale, x)
-        symbols: Symbols = np.clip(np.rint(scaled), 0, self.count - 1).astype(self.symbol_dtype)
-        return symbols
+    scope: FixedScope = Field("channel", description="one range for the tensor, or one a channel")
+    reconstruction: Literal["centroid", "midpoint"] = Field(
+        "centroid", description="decode to the calibrated mean of a bin, or to its middle"
+    )
+    clip: Literal["mse", "percentile", "kl", "minmax"] = Field(
+        "mse", description="range by least squared error, percentile, least divergence of histograms, or the widest"
+    )
+    percentile: float | None = Field(None, gt=50, le=100, description='upper end of clip = "percentile"; absent: 99.9')
 
-    def _fit_range(self, rows: F32) -> QuantParams:
-        sample = rows[:, :: max(1, rows.size // FIT_VALUES)]
-        lo, hi = _best_range(sample, rows.min(1), rows.max(1), self.count)
-        step = np.maximum((hi - lo) / (self.count - 1), np.finfo(np.float32).tiny)
-        step[hi <= lo] = 1.0
-        nothing = np.empty((len(rows), 0), np.float32)
-        return QuantParams(lo.astype(np.float32), (1 / step).astype(np.float32), nothing, nothing)
+    @model_validator(mode="before")
+    @classmethod
+    def _fill(cls, options: Any) -> Any:
+        if not isinstance(options, dict):
+            return options
+        if options.get("clip") == "percentile":
+            return {"percentile": 99.9, **options}
+        if options.get("percentile") is not None:
+            raise ValueError('percentile goes with clip = "percentile"')
+        return options
 
-    def _dequantize_formula(self, symbols: Symbols, params: QuantParams) -> F32:
-        x = symbols.astype(np.float64)
-        lo, scale = (np.float64(against_channels(v, x)) for v in (params.lo, params.scale))
-        restored: F32 = (x / scale + lo).astype(np.float32)
-        return restored
+    @property
+    def rule(self) -> Linear:
+        return Linear()
 
+    def _fit(self, rows: F32) -> QuantParams:
+        return even_levels(rows, self._range(some_values(rows), rows), self.count, self.reconstruction)
 
-def _best_range(rows: F32, low: F32, high: F32, count: int) -> tuple[F64, F64]:
-    """Clip range of least squared error for each row; float64 ``[S]`` each."""
-    centre = np.where(low >= 0, np.minimum(low, 0), rows.mean(1, dtype=np.float64))
-    best = np.full(len(rows), np.inf)
-    best_lo, best_hi = low.astype(np.float64), high.astype(np.float64)
-    for share in SHARES:
-        lo, hi = centre + share * (low - centre), centre + share * (high - centre)
-        error = _squared_error(rows, lo, hi, count)
-        better = error < best
-        best, best_lo, best_hi = (
-            np.where(better, error, best),
-            np.where(better, lo, best_lo),
-            np.where(better, hi, best_hi),
-        )
-    return best_lo, best_hi
+    def _range(self, sample: F32, rows: F32) -> Range:
+        """Extremes are those of all rows; a search looks at a sample."""
+        if self.clip == "minmax":
+            return widest(rows)
+        if self.clip == "percentile":
+            assert self.percentile is not None, "filled in when options are read"
+            return percentile_range(sample, self.percentile)
+        search = least_error_range if self.clip == "mse" else least_divergence_range
+        return search(sample, self.count)
 
 
-def _squared_error(rows: F32, lo: F64, hi: F64, count: int) -> F64:
-    step = (np.maximum(hi - lo, 1e-30) / (count - 1)).astype(np.float32)[:, None]
-    base = lo.astype(np.float32)[:, None]
-    with np.errstate(over="ignore", invalid="ignore"):  # an error too large for float32 is never the least
-        rounded = np.clip(np.rint((rows - base) / step), 0, count - 1) * step + base
-        error: F64 = np.square(rounded - rows).mean(1, dtype=np.float64)
-    return error
+def even_levels(rows: F32, clip: Range, count: int, reconstruction: str) -> QuantParams:
+    """Parameters of ``count`` even levels in ``clip`` that decode as ``reconstruction`` says, for ``[S, values]``."""
+    lo, hi = clip
+    step = np.maximum((hi - lo) / (count - 1), np.finfo(np.float32).tiny)
+    step[hi <= lo] = 1.0
+    params = with_middles(Linear(), QuantParams.of(count, lo.astype(np.float32), (1 / step).astype(np.float32)))
+    return with_centroids(Linear(), rows, params) if reconstruction == "centroid" else params

@@ -43,7 +43,7 @@ class Dpcm(Difference):
     )
 
     def check(self, quantizer: Quantizer) -> None:
-        if quantizer.curve != "linear" or quantizer.side_count:
+        if not quantizer.rule.is_linear:
             raise UsageError(
                 f"temporal 'dpcm' needs even levels fixed by calibration, which quantizer {quantizer.name!r} has not; "
                 'use quantizer = "uniform", or temporal = "difference".'

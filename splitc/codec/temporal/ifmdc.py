@@ -41,12 +41,12 @@ class Ifmdc(Predictor):
     )
 
     def check(self, quantizer: Quantizer) -> None:
-        if quantizer.curve != "linear" or quantizer.side_count:
+        if not quantizer.rule.is_linear:
             raise UsageError(
                 f"temporal 'ifmdc' needs even levels in a clip range, which quantizer {quantizer.name!r} has not; "
                 'use quantizer = "clipped".'
             )
-        if quantizer.reconstruction != "midpoint":
+        if not quantizer.has_even_levels:
             raise UsageError("temporal 'ifmdc' needs reconstruction = \"midpoint\": its loop is closed on even levels.")
         if self.ifmdc_mode == "corrected" and quantizer.count % 2 == 0:
             raise UsageError(

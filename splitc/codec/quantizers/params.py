@@ -1,0 +1,58 @@
+"""What a quantizer learned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from splitc.types import F32, Array, Symbols
+
+MAX_GRAPH_BITS = 8
+"""A quantizer inside a graph has a UINT8 wire."""
+
+
+@dataclass(frozen=True)
+class QuantParams:
+    """What a quantizer learned. ``S`` is 1 (one for the tensor) or the number of channels.
+
+    Attributes:
+        count: Number of symbols, 2..65536.
+        lo: Lower end of the range, float32 ``[S]``.
+        scale: float32 ``[S]``, above 0. Linear: symbols per unit, ``1 / step``. Log: symbols per bit of
+            ``log2(x - lo + 1)``.
+        thresholds: float32 ``[S, count - 1]``, ascending: a value is symbol ``q`` when exactly ``q`` thresholds are
+            at or below it. ``[S, 0]`` where ``round((x - lo) * scale)`` itself decides.
+        levels: Reconstruction points, float32 ``[S, count]``; ``[S, 0]`` where a formula gives them.
+    """
+
+    count: int
+    lo: F32
+    scale: F32
+    thresholds: F32
+    levels: F32
+
+    @classmethod
+    def of(cls, count: int, lo: F32, scale: F32, thresholds: F32 | None = None) -> QuantParams:
+        """Without levels, and without thresholds unless given."""
+        nothing = np.empty((len(lo), 0), np.float32)
+        return cls(count, lo, scale, nothing if thresholds is None else thresholds, nothing)
+
+    @classmethod
+    def of_table(cls, thresholds: F32, levels: F32) -> QuantParams:
+        """Of a quantizer that is all table: thresholds ``[S, count - 1]`` and levels ``[S, 2**bits]``."""
+        rows, count = levels.shape
+        return cls(count, np.zeros(rows, np.float32), np.ones(rows, np.float32), thresholds, levels)
+
+    def with_levels(self, levels: F32) -> QuantParams:
+        """The same with other reconstruction points."""
+        return replace(self, levels=levels)
+
+    @property
+    def bits(self) -> int:
+        """Width of a symbol, 1..16."""
+        return max(1, (self.count - 1).bit_length())
+
+    def as_symbols(self, whole: Array) -> Symbols:
+        """Whole numbers below ``count`` as uint8 up to 8 bits, uint16 above."""
+        return whole.astype(np.uint8) if self.bits <= MAX_GRAPH_BITS else whole.astype(np.uint16)

@@ -1,0 +1,114 @@
+"""A step fixed against the feature's spread, and as many symbols as the values then need."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from splitc.codec.quantizers.base import FixedScope, Quantizer, some_values, with_centroids, with_middles
+from splitc.codec.quantizers.params import MAX_GRAPH_BITS, QuantParams
+from splitc.codec.quantizers.rules import Lattice
+from splitc.types import F32, F64, Array
+
+MARGIN = 1 / 8
+"""Symbols wanted beyond the calibrated range, as a share of it; a wider symbol is taken only for want of them."""
+
+
+class Step(Quantizer):
+    """Round to whole multiples of a step, never clipping what calibration saw while ``bits`` allow.
+
+    The step is ``step`` standard deviations of the feature (of the tensor, or of each channel), so one value of the
+    option means one coarseness whatever the feature's scale. Zero is a level of its own, and exact, wherever the range
+    holds it. The rest is the entropy coder's: rare symbols cost many bits and common ones few. Rounding is to the
+    nearest; a dead zone shrinks every feature towards zero, which the network feels more than the bits it saves.
+
+    The alphabet is the least ``2**b`` symbols, ``b <= bits``, that cover the calibration features and a margin. What
+    lies outside clips. Channels share the alphabet: each has zero (or, where its values are all on one side of zero,
+    its mean) at the same symbol.
+
+    Source: uniform reconstruction with unbounded alphabet is the high-rate optimum of Gish & Pierce 1968.
+    """
+
+    name: ClassVar[str] = "step"
+    wire_id: ClassVar[int] = 3
+
+    bits: int = Field(MAX_GRAPH_BITS, ge=1, le=16, description="most bits a symbol; fewer where fewer do")
+    scope: FixedScope = Field("tensor", description="one step for the tensor, or one a channel")
+    reconstruction: Literal["centroid", "midpoint"] = Field(
+        "centroid", description="decode to the calibrated mean of a bin, or to its middle; zero stays zero"
+    )
+    step: float = Field(0.5, ge=1 / 1024, le=16, description="distance of levels, in standard deviations")
+
+    @property
+    def rule(self) -> Lattice:
+        return Lattice()
+
+    def _fit(self, rows: F32) -> QuantParams:
+        step = _steps(rows, self.step)
+        centre = _centres(rows, step)
+        low, bits = _alphabet(rows, step, centre, self.bits)
+        lo = ((centre + low) * step).astype(np.float32)
+        params = with_middles(self.rule, QuantParams.of(1 << bits, lo, (1 / step).astype(np.float32)))
+        if self.reconstruction == "midpoint":
+            return params
+        return _with_zero(with_centroids(self.rule, rows, params), centre == 0, -low)
+
+
+def _steps(rows: F32, share: float) -> F64:
+    """Step of each row as float32 values, float64 ``[S]``; a constant row takes the tensor's, or its own size."""
+    spread = np.where(rows.max(1) > rows.min(1), rows.std(1, dtype=np.float64), 0.0)
+    everything = rows.std(dtype=np.float64) if rows.max() > rows.min() else 0.0
+    step = np.where(spread > 0, spread, everything) * share
+    step = np.where(step > 0, step, np.abs(rows[:, 0], dtype=np.float64))
+    step[step == 0] = 1.0
+    limits = np.finfo(np.float32)
+    return np.clip(step, limits.tiny, limits.max / 2).astype(np.float32).astype(np.float64)
+
+
+def _centres(rows: F32, step: F64) -> F64:
+    """Multiple of the step at which each row's symbols are counted from: zero, or near the mean far away from it."""
+    holds_zero = (rows.min(1) <= step / 2) & (rows.max(1) >= -step / 2)
+    return np.where(holds_zero, 0.0, np.rint(rows.mean(1, dtype=np.float64) / step))
+
+
+def _alphabet(rows: F32, step: F64, centre: F64, most_bits: int) -> tuple[int, int]:
+    """First symbol's number, counted from each row's centre, and the width of the alphabet.
+
+    Features that are never negative get no symbols below zero.
+    """
+    first = int((np.rint(rows.min(1) / step) - centre).min())
+    last = int((np.rint(rows.max(1) / step) - centre).max())
+    span = last - first + 1
+    wanted = span + int(np.ceil(span * MARGIN))
+    bits = min(most_bits, max(1, (wanted - 1).bit_length()))
+    spare = (1 << bits) - span
+    if spare < 0:
+        return _least_clipped(np.rint(some_values(rows) / step[:, None]) - centre[:, None], 1 << bits), bits
+    return (first if first == 0 and rows.min() >= 0 else first - spare // 2), bits
+
+
+def _least_clipped(numbers: F64, count: int) -> int:
+    """First of the ``count`` consecutive numbers that clip the others with the least squared error."""
+    values, counts = np.unique(numbers, return_counts=True)
+    starts = np.append(values[values < values[-1] - count + 1], values[-1] - count + 1)
+    below = _clip_error(values, counts, starts)
+    above = _clip_error(-values[::-1], counts[::-1], -(starts + count - 1)[::-1])[::-1]
+    return int(starts[np.argmin(below + above)])
+
+
+def _clip_error(values: F64, counts: Array, starts: F64) -> F64:
+    """Squared error of raising what is below each of the ascending ``starts`` to it, by prefix sums."""
+    sums = [np.concatenate([[0.0], np.cumsum(counts * values**power)]) for power in (0, 1, 2)]
+    n, total, squares = (each[np.searchsorted(values, starts)] for each in sums)
+    return np.asarray(starts**2 * n - 2 * starts * total + squares)
+
+
+def _with_zero(params: QuantParams, holds_zero: Array, zero: int) -> QuantParams:
+    """``params`` with an exact zero at symbol ``zero`` of the rows that have it there."""
+    if not 0 <= zero < params.levels.shape[1]:
+        return params
+    levels = params.levels.copy()
+    levels[holds_zero, zero] = 0.0
+    return params.with_levels(levels)

@@ -1,0 +1,98 @@
+"""A quantizer's operators as nodes of a graph."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import onnx_ir as ir
+
+from splitc.types import Array
+
+AXES_ARE_INPUTS = 18
+"""First opset in which ReduceMin and ReduceMax take their axes as an input."""
+_TYPES = {"float32": ir.DataType.FLOAT, "int32": ir.DataType.INT32, "uint8": ir.DataType.UINT8}
+
+
+class GraphOperators:
+    """:class:`splitc.codec.Operators` that make nodes and initializers, all named below one prefix.
+
+    Args:
+        prefix: Of every name.
+        rank: Of the feature.
+        opset: Of the graph that the nodes go into.
+    """
+
+    def __init__(self, prefix: str, rank: int, opset: int) -> None:
+        self.prefix, self.rank, self.opset = prefix, rank, opset
+        self.nodes: list[ir.Node] = []
+        self.constants: dict[str, ir.Value] = {}
+
+    def op(self, kind: str, *inputs: ir.Value) -> ir.Value:
+        return self._node(kind, *inputs)
+
+    def cast(self, x: ir.Value, to: Literal["float32", "int32", "uint8"], name: str | None = None) -> ir.Value:
+        return self.to_type(x, _TYPES[to], name)
+
+    def to_type(self, x: ir.Value, dtype: ir.DataType, name: str | None = None) -> ir.Value:
+        """``x`` in any element type; ``name`` names the result."""
+        value = self._node("Cast", x, to=int(dtype))
+        value.name = name or value.name
+        return value
+
+    def graph_output(self, x: ir.Value, name: str) -> ir.Value:
+        """``x`` under the name of a graph output."""
+        x.name = name
+        return x
+
+    def constant(self, label: str, value: Array | np.generic) -> ir.Value:
+        if label not in self.constants:
+            name = f"{self.prefix}/{label}"
+            tensor = ir.Tensor(np.asarray(value), name=name)
+            self.constants[label] = ir.Value(
+                name=name, shape=tensor.shape, type=ir.TensorType(tensor.dtype), const_value=tensor
+            )
+        return self.constants[label]
+
+    def per_channel(self, label: str, row: Array) -> ir.Value:
+        return self.constant(label, row.reshape(()) if len(row) == 1 else row.reshape(-1, *[1] * (self.rank - 2)))
+
+    def pick(self, label: str, rows: Array, index: ir.Value) -> ir.Value:
+        """A Gather on the flattened rows."""
+        if len(rows) > 1:
+            offsets = np.arange(len(rows), dtype=np.int32) * np.int32(rows.shape[1])
+            index = self.op("Add", index, self.per_channel(f"{label}_row", offsets))
+        return self._node("Gather", self.constant(label, rows.reshape(-1)), index, axis=0)
+
+    def of_sample(self, kind: Literal["ReduceMin", "ReduceMax"], x: ir.Value) -> ir.Value:
+        if self.rank == 1:
+            return self._node("Identity", x)
+        axes = list(range(1, self.rank))
+        if self.opset < AXES_ARE_INPUTS:
+            return self._node(kind, x, axes=axes, keepdims=1)
+        return self._node(kind, x, self.constant("axes", np.array(axes, np.int64)), keepdims=1)
+
+    def join_side(self, *values: ir.Value) -> ir.Value:
+        return self._node("Concat", *(self._node("Flatten", value, axis=1) for value in values), axis=1)
+
+    def side_value(self, side: ir.Value, column: int) -> ir.Value:
+        picked = self._node("Gather", side, self.constant(f"column_{column}", np.array([column], np.int64)), axis=1)
+        shape = np.array([-1] + [1] * (self.rank - 1), np.int64)
+        return self._node("Reshape", picked, self.constant("side_shape", shape))
+
+    def register(self, graph: ir.Graph) -> None:
+        """Add the initializers to ``graph``."""
+        for value in self.constants.values():
+            graph.register_initializer(value)
+
+    def add_to_end(self, graph: ir.Graph) -> None:
+        """Add initializers and nodes to ``graph``."""
+        self.register(graph)
+        graph.extend(self.nodes)
+
+    def _node(self, kind: str, *inputs: ir.Value, **attributes: int | list[int]) -> ir.Value:
+        label = f"{self.prefix}/{len(self.nodes)}_{kind}"
+        node = ir.node(kind, inputs, attributes=attributes, name=label)
+        node.outputs[0].name = f"{label}_out"
+        self.nodes.append(node)
+        return node.outputs[0]
