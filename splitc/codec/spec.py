@@ -167,7 +167,7 @@ class FittedTensor:
         try:
             spec = TensorSpec(**data["tensor"])
             stored = data["quant_params"]
-            params = QuantParams(int(stored["count"]), **{name: _unpack(stored[name]) for name in PARAMETERS})
+            params = QuantParams(_whole(stored["count"]), **{name: _unpack(stored[name]) for name in PARAMETERS})
             tables = [base64.b64decode(data[name], validate=True) for name in ("entropy_tables", "predicted_tables")]
             fitted = cls(spec, quantizer, params, *tables)
             fitted._check()
@@ -179,9 +179,17 @@ class FittedTensor:
         rows = len(self.params.lo)
         if not 2 <= self.params.count <= self.quantizer.count:
             raise ValueError(f"count: {self.params.count}, must be 2..{self.quantizer.count}")
+        if self.rank > 1 and not isinstance(self.spec.shape[1], int):
+            raise ValueError(f"axis 1 of {list(self.spec.shape)} has no fixed size")
         if rows not in {1, self.channels}:
             raise ValueError(f"{rows} rows of parameters for {self.channels} channels")
         self.quantizer.rule.check(self.params)
+
+
+def _whole(number: object) -> int:
+    if type(number) is not int:
+        raise ValueError(f"count: {number!r} is no whole number")
+    return number
 
 
 def _pack(array: Array) -> JsonObject:

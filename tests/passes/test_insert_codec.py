@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ import onnxruntime as ort
 import pytest
 
 from splitc import graph
+from splitc.backends import BACKENDS, Target
 from splitc.codec import QUANTIZERS, Codec, CodecSpec, FittedTensor, QuantParams
 from splitc.codec.quantizers.operators import NumpyOperators
 from splitc.errors import CapabilityError, GraphError
@@ -263,3 +266,38 @@ def test_an_old_opset_is_refused_with_the_way_out() -> None:
     halves = graph.split(model(MODEL.replace(": 17", ": 11")), ["feature"])
     with pytest.raises(CapabilityError, match=r"imports opset 11; the codec inside a graph needs 13 or newer"):
         InsertQuantizers([tensor])(halves.head)
+
+
+RTX_FORMS = [
+    pytest.param("uniform", {"scope": "channel"}, 17, id="uniform"),
+    pytest.param("step", {"scope": "tensor"}, 17, id="step"),
+    pytest.param("clipped", {}, 17, id="clipped"),
+    pytest.param("log", {"scope": "channel"}, 17, id="log"),
+    pytest.param("log", {"scope": "sample", "bits": 8}, 17, id="log-sample"),
+    pytest.param("log", {"scope": "sample", "bits": 8}, 18, id="log-sample-opset-18"),
+    pytest.param("binary", {}, 17, id="binary"),
+    pytest.param("lloyd_max", {"scope": "channel"}, 17, id="lloyd_max"),
+    pytest.param("lloyd_max", {"scope": "tensor", "bits": 8}, 17, id="lloyd_max-8"),
+]
+
+
+@pytest.mark.trt
+@pytest.mark.skipif(
+    importlib.util.find_spec("tensorrt_rtx_bindings") is None, reason="the trt-rtx extra is not installed"
+)
+@pytest.mark.parametrize(("name", "options", "opset"), RTX_FORMS)
+def test_tensorrt_rtx_compiles_every_form(name: str, options: dict[str, object], opset: int, tmp_path: Path) -> None:
+    x = np.abs(np.random.default_rng(0).normal(size=(4, 3, 5, 4))).astype(np.float32)
+    tensor = fitted(name, x, **options)
+    halves = graph.split(model(MODEL.replace(": 17", f": {opset}")), ["feature"])
+    parts = {
+        "edge": InsertQuantizers([tensor])(halves.head).model,
+        "cloud": InsertDequantizers([tensor])(halves.tail).model,
+    }
+    for side, part in parts.items():
+        path = tmp_path / side / "model.onnx"
+        path.parent.mkdir()
+        graph.save(part, path)
+        target = Target("l4", "cloud" if side == "cloud" else "edge", (89,), {"N": (1, 2, 8)})
+        record = BACKENDS.make("tensorrt_rtx", {}).build(path, target, tmp_path / side)
+        assert record.status == "built", record.reason

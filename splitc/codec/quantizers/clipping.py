@@ -72,8 +72,8 @@ def _best_share(rows: F32, cost: Callable[[F64, F64], F64]) -> Range:
 def _squared_error(rows: F32, lo: F64, hi: F64, count: int) -> F64:
     step = (np.maximum(hi - lo, 1e-30) / (count - 1)).astype(np.float32)[:, None]
     base = lo.astype(np.float32)[:, None]
-    rounded = np.clip(np.rint((rows - base) / step), 0, count - 1) * step + base
-    with np.errstate(over="ignore"):  # beyond 1e19; then the widest range stays
+    with np.errstate(over="ignore", invalid="ignore"):  # an error too large for float32 is never the least
+        rounded = np.clip(np.rint((rows - base) / step), 0, count - 1) * step + base
         error: F64 = np.square(rounded - rows).mean(1, dtype=np.float64)
     return error
 
