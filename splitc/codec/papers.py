@@ -7,8 +7,8 @@ from splitc.codec.spec import CodecSpec
 _PICTURES = CodecSpec(entropy="hevc", bits=8, scope="tensor", reconstruction="midpoint", gop=1)
 
 PAPERS = {
-    # Chen et al. 2019: log in 8 bits, a channel a frame, HEVC intra.
-    "chen2019": _PICTURES.model_copy(update={"quantizer": "log", "tiling": "channel_frames"}),
+    # Chen et al. 2019: log in 8 bits over each sample's own range, a channel a frame, HEVC intra.
+    "chen2019": _PICTURES.model_copy(update={"quantizer": "log", "scope": "sample", "tiling": "channel_frames"}),
     # Xing et al. 2020: log, features of clips as a video, HEVC inter. The paper's headline is 1 bit.
     "xing2020": _PICTURES.model_copy(update={"quantizer": "log", "bits": 1, "tiling": "clip", "gop": 15}),
     # Cohen et al. 2021: clip, few levels, truncated unary with adaptive bits.

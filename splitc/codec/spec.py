@@ -72,7 +72,9 @@ class CodecSpec(Frozen):
         """Raises: UsageError: unknown name, or more bits than the coder takes."""
         coder, quantizer = self._make(ENTROPY_CODERS, self.entropy), self.make_quantizer()
         if quantizer.bits > coder.max_bits:
-            raise UsageError(f"entropy coder {self.entropy!r} takes at most {coder.max_bits} bits, got {quantizer.bits}.")
+            raise UsageError(
+                f"entropy coder {self.entropy!r} takes at most {coder.max_bits} bits, got {quantizer.bits}."
+            )
         if not coder.is_lossless:
             self._check_lossy(quantizer)
         return coder
@@ -177,13 +179,11 @@ class FittedTensor:
 
     def _check(self) -> None:
         rows = len(self.params.lo)
-        if not 2 <= self.params.count <= self.quantizer.count:
-            raise ValueError(f"count: {self.params.count}, must be 2..{self.quantizer.count}")
         if self.rank > 1 and not isinstance(self.spec.shape[1], int):
             raise ValueError(f"axis 1 of {list(self.spec.shape)} has no fixed size")
         if rows not in {1, self.channels}:
             raise ValueError(f"{rows} rows of parameters for {self.channels} channels")
-        self.quantizer.rule.check(self.params)
+        self.quantizer.check(self.params)
 
 
 def _whole(number: object) -> int:

@@ -212,7 +212,8 @@ class CodecSection(Section):
         None,
         ge=1,
         le=65_535,
-        description="frames from one keyframe to the next, with a temporal; absent: 15; with a tiling pictures, absent: 1",
+        description="frames from one keyframe to the next, with a temporal; absent: 15. Pictures, with a tiling; "
+        "absent: 1",
     )
     entropy: Text = Field("rans", description="rans, range, mix, nrle, huffman, cohen, zstd, hevc, h264, av1")
     huffman_table: Literal["packet", "calibration"] | None = Field(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from splitc.codec import QUANTIZERS, Codec, CodecSpec, Quantizer, QuantParams
@@ -137,6 +137,7 @@ def test_rx1_log_is_xing_2020_with_ties_to_even(bits: int, symbols: list[int]) -
     assert calibrated.quantize(x, calibrated.fit(x))[0].tolist() == symbols
 
 
+@settings(deadline=None)  # other work on this machine must not fail it
 @given(st.floats(0.5, 1e4), st.lists(st.floats(0, 2e4, width=32), min_size=1, max_size=40))
 def test_rx2_one_bit_log_is_a_threshold(top: float, values: list[float]) -> None:
     largest = float(np.float32(top))
@@ -386,7 +387,7 @@ def test_edge_features_stay_finite_and_in_range(name: str, asked: dict[str, obje
     quantizer = QUANTIZERS.make(name, asked)
     for x in HARD:
         params = quantizer.fit(x)
-        quantizer.rule.check(params)
+        quantizer.check(params)
         symbols, back = round_trip(quantizer, params, x)
         assert symbols.dtype == (np.uint8 if params.bits <= 8 else np.uint16)
         assert (symbols.shape, back.shape, back.dtype) == (x.shape, x.shape, np.float32)

@@ -102,6 +102,20 @@ class Quantizer(Component):
         """
         return self.rule.features(symbols, params, side)
 
+    def check(self, params: QuantParams) -> None:
+        """Refuse parameters that :meth:`fit` cannot have found; they may come from a stranger.
+
+        Raises:
+            ValueError: A number of symbols, shape or value is wrong.
+        """
+        if not self.may_choose(params.count):
+            raise ValueError(f"count: {params.count}, the options give {self.count}")
+        self.rule.check(params)
+
+    def may_choose(self, count: int) -> bool:
+        """Whether fitting may give an alphabet of ``count`` symbols."""
+        return count == self.count
+
     def graph_side(self, ops: Operators[T], x: T) -> T:
         """:meth:`side` in operators; only where ``side_count`` is not 0."""
         return self.rule.graph_side(ops, x)

@@ -239,7 +239,8 @@ def _planes(x: Array, rows: Array) -> Array:
         CodecError: There are several rows, and ``x`` has another number of channels.
     """
     against_channels(rows[:, 0] if rows.ndim > 1 else rows, x)
-    return np.ascontiguousarray(x).reshape(x.shape[0] * len(rows) if len(rows) > 1 else 1, -1)
+    planes = x.shape[0] * len(rows) if len(rows) > 1 else 1
+    return np.ascontiguousarray(x).reshape(planes, x.size // max(planes, 1))
 
 
 def _sides(ops: Operators[T], side: T | None) -> tuple[T, T]:

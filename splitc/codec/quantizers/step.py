@@ -45,6 +45,9 @@ class Step(Quantizer):
     def rule(self) -> Lattice:
         return Lattice()
 
+    def may_choose(self, count: int) -> bool:
+        return count in (1 << bits for bits in range(1, self.bits + 1))
+
     def _fit(self, rows: F32) -> QuantParams:
         step = _steps(rows, self.step)
         centre = _centres(rows, step)
