@@ -131,7 +131,7 @@ def test_a_bundles_codec(bundle: Path, tmp_path: Path) -> None:
         ("fast,bit=3", "codec: unknown key 'bit'. Did you mean 'bits'?"),
         ("fast,bits", "codec: 'bits' is not key=value."),
         ("bits=many", "codec: bits: Input should be a valid integer"),
-        ("bits=17,entropy=range", "entropy coder 'range' takes at most 16 bits, got 17."),
+        ("bits=17,entropy=range", "quantizer 'uniform': bits: Input should be less than or equal to 16."),
         ("bits=12,entropy=huffman", "entropy coder 'huffman' takes at most 8 bits, got 12."),
         ("temporal=dcpm", "unknown temporal predictor 'dcpm'. Did you mean 'dpcm'?"),
         ("temporal=ifmdc", "temporal 'ifmdc' needs reconstruction"),
