@@ -18,14 +18,16 @@ from splitc import __version__, bundle, evaluate, graph, passes, plan, report, z
 from splitc.backends import BACKENDS, EngineRecord, Side, Target
 from splitc.codec import ENTROPY_CODERS, MAX_GRAPH_BITS, QUANTIZERS, Codec, CodecSpec, mean_packet_bytes
 from splitc.device import Device, Link, device_names, load_device
-from splitc.errors import CapabilityError, CheckFailed, GraphError, RecipeError, UsageError
+from splitc.errors import BundleError, CapabilityError, CheckFailed, GraphError, RecipeError, UsageError
 from splitc.recipe import Recipe, TargetSection, hold_out, lock_toml
 from splitc.recipe import load_recipe as read_recipe
-from splitc.runtime import Reader, Sample, find_files, read_classes, read_labels
+from splitc.registry import nearest
+from splitc.runtime import Reader, Sample, find_files, is_picture, read_classes, read_labels
 from splitc.types import F32, Preprocess, TensorSpec
 
 PLAN_SAMPLES = 32
 """Calibration samples that measure a candidate cut: half fit the codec, half are coded."""
+GPU_BACKENDS = ("tensorrt", "tensorrt_rtx")
 THIS_MACHINE = "cpu"
 """Device profile of a side for which the recipe names none."""
 DEFAULT_DIM = (1, 1, 8)
@@ -133,7 +135,8 @@ def build(recipe: Recipe, out: Path, watch: Watch | None = None, *, locked: bool
         locked: Refuse inputs that the recipe does not pin by hash.
 
     Raises:
-        CheckFailed: A gate is missed. What was built stands at ``out`` + ".rejected", and ``out`` is untouched.
+        CheckFailed: A gate is missed or an engine failed. What was built stands at ``out`` + ".rejected", and ``out``
+            is untouched.
         SplitcError: The recipe, an input or this machine is at fault; nothing is written.
     """
     stages = Stages(watch)
@@ -160,7 +163,7 @@ def build(recipe: Recipe, out: Path, watch: Watch | None = None, *, locked: bool
             write_reports(folder, document, verification)
             seal(folder, inputs)
         summary = report.summary(document) | {"bundle": str(out), "seconds": stages.seconds}
-        _require(verification, gates, folder, out, summary)
+        _require(verification, gates, engines, folder, out, summary)
     return Built(out, summary)
 
 
@@ -183,6 +186,7 @@ def find_inputs(recipe: Recipe, *, locked: bool = False) -> Inputs:
     labels = read_labels(recipe.resolve(data.labels)) if data.labels else {}
     source = _load_source(recipe)
     _check_task(recipe, source)
+    _refuse_idle_keys(recipe, source, calibration)
     reader = Reader(source.inputs, _preprocess(recipe), data.crops)
     digest = _files_sha256([*calibration, *verification])
     _check_pins(recipe, source.sha256, digest, locked=locked)
@@ -387,6 +391,28 @@ def _fit(inputs: Inputs, halves: graph.Halves, step: Callable[[], None]) -> Code
     return Codec.fit(codec_spec(inputs.recipe), halves.cut, features(halves, inputs.calibration, step))
 
 
+def _refuse_idle_keys(recipe: Recipe, source: graph.Model, calibration: Sequence[Path]) -> None:
+    """A key that changes nothing here is a misunderstanding, not a preference."""
+    dims = {str(dim) for spec in source.inputs for dim in spec.shape if isinstance(dim, str)}
+    idle = sorted(recipe.model.dims.keys() - dims)
+    if idle:
+        raise RecipeError(
+            f"model.dims.{idle[0]}: no input has a dimension of that name.{nearest(idle[0], sorted(dims))}"
+        )
+    if recipe.data.crops > 1 and not any(map(is_picture, calibration)):
+        raise RecipeError("data.crops: arrays are taken as they are, only pictures are cropped; leave it out.")
+    for side, target in (("edge", recipe.target.edge), ("cloud", recipe.target.cloud)):
+        if target.compute_capabilities and target.backend not in GPU_BACKENDS:
+            raise RecipeError(
+                f"target.{side}.compute_capabilities: backend {target.backend!r} builds for no GPU; leave it out."
+            )
+    classes, spec = _classes(recipe), source.outputs[0]
+    if recipe.data.classes and classes and spec.shape[-1:] != (len(classes),):
+        raise RecipeError(
+            f"data.classes: {len(classes)} names, output {spec.name!r} has shape {list(spec.shape)}; give one a class."
+        )
+
+
 def _device(recipe: Recipe, target: TargetSection) -> Device:
     name = target.device or THIS_MACHINE
     return load_device(str(recipe.resolve(name)) if name.endswith(".toml") else name)
@@ -471,19 +497,24 @@ def _model_bytes(side: Path) -> int:
 def _require(
     verification: evaluate.Verification,
     gates: Sequence[evaluate.Gate],
+    engines: Sequence[EngineRecord],
     folder: Path,
     out: Path,
     summary: dict[str, Any],
 ) -> None:
     """Keep what missed a gate aside, for looking at, and leave ``out`` alone."""
     missed = [f"{g.name} is {g.value:.4g}, the limit is {g.limit:.4g} ({g.source})" for g in gates if not g.ok]
+    missed += [f"the {e.side} engine failed: {e.reason}".rstrip(".") for e in engines if e.status == "failed"]
     if not verification.ok:
         missed.append("the split model's answers are not the full model's")
     if not missed:
         return
     named = out if out.name.strip(".") else out.resolve()  # "." and ".." have no name to add to
     rejected = named.with_name(f"{named.name}.rejected")
-    with bundle.staging(rejected) as aside:
-        shutil.copytree(folder, aside, dirs_exist_ok=True)
+    try:
+        with bundle.staging(rejected) as aside:
+            shutil.copytree(folder, aside, dirs_exist_ok=True)
+    except BundleError as error:
+        raise CheckFailed(f"{'; '.join(missed)}. {out} is untouched; nothing was kept ({error})", summary) from error
     message = f"{'; '.join(missed)}. {out} is untouched; what was built stands at {rejected}."
     raise CheckFailed(message, summary | {"bundle": str(rejected)})

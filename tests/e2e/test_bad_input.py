@@ -91,6 +91,12 @@ g (float[N,3,32,32] image) => (int64[4,M] logits) {
         pytest.param("split.at=head.w", 2, ["'head.w' is an initializer"], id="weights"),
         pytest.param("split.at=['block/out', 'stem/out']", 2, ["'stem/out' is not needed"], id="superfluous"),
         pytest.param("split={at='auto', pin_cloud=['/stem/*']}", 2, ["none of ", "satisfies the pins"], id="pins"),
+        pytest.param(
+            "split={at='block/out', min_depth=1}", 2, ["min_depth asks for 100.0%"], id="depth-of-a-named-cut"
+        ),
+        pytest.param("model.dims={Z=3}", 2, ["model.dims.Z: no input has a dimension of that name"], id="idle-dim"),
+        pytest.param("target.cloud.compute_capabilities=[80]", 2, ["builds for no GPU; leave it out"], id="idle-sm"),
+        pytest.param("data.classes=recipe.toml", 2, ["names, output 'logits' has shape ['N', 10]"], id="classes"),
         pytest.param("codec.bits=16", 2, ["'rans' takes at most 8 bits, got 16"], id="rans-bits"),
         pytest.param("codec.transform=klt", 3, ["codec.transform: 'klt' is not built", 'use "none"'], id="klt"),
         pytest.param("codec.quantizer=binary", 3, ["'binary' is not built in this version of splitc"], id="binary"),
