@@ -76,6 +76,7 @@ class Inputs:
     recipe: Recipe
     source: graph.Model
     model: graph.Model
+    notes: tuple[str, ...]
     reader: Reader
     calibration: list[Sample]
     verification: list[Path]
@@ -92,6 +93,7 @@ class Pair:
     halves: graph.Halves
     codec: Codec
     bundle: bundle.Bundle
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -190,9 +192,9 @@ def find_inputs(recipe: Recipe, *, locked: bool = False) -> Inputs:
     reader = Reader(source.inputs, _preprocess(recipe), data.crops)
     digest = _files_sha256([*calibration, *verification])
     _check_pins(recipe, source.sha256, digest, locked=locked)
-    model = _prepare(source, in_graph=recipe.codec.bits <= MAX_GRAPH_BITS)
+    model, notes = _prepare(source, in_graph=recipe.codec.bits <= MAX_GRAPH_BITS)
     samples = list(reader.samples(calibration))
-    return Inputs(recipe, source, model, reader, samples, verification, digest, labels, _classes(recipe), places)
+    return Inputs(recipe, source, model, notes, reader, samples, verification, digest, labels, _classes(recipe), places)
 
 
 def data_files(recipe: Recipe) -> tuple[list[Path], list[Path]]:
@@ -280,13 +282,15 @@ def write_pair(folder: Path, inputs: Inputs, halves: graph.Halves, codec: Codec)
     Raises:
         CapabilityError: The model's opset is too old for the codec's operators.
     """
-    head, tail, wire, where = halves.head, halves.tail, halves.cut, "host"
+    head, tail, wire, where, notes = halves.head, halves.tail, halves.cut, "host", inputs.notes
     if codec.spec.bits <= MAX_GRAPH_BITS:
-        head = passes.InsertQuantizers(codec.tensors)(halves.head).model
-        tail = passes.InsertDequantizers(codec.tensors)(halves.tail).model
+        ending = passes.InsertQuantizers(codec.tensors)(halves.head)
+        beginning = passes.InsertDequantizers(codec.tensors)(halves.tail)
+        head, tail, notes = ending.model, beginning.model, (*notes, *ending.notes, *beginning.notes)
         wire = tuple(TensorSpec(name=passes.symbols_name(s.name), dtype="uint8", shape=s.shape) for s in halves.cut)
         where = "graph"
     for side, model in (("edge", head), ("cloud", tail)):
+        graph.verify(model, f"the {side} half")
         (folder / side).mkdir()
         graph.save(model, folder / side / "model.onnx")
     contract = bundle.Contract(
@@ -304,7 +308,7 @@ def write_pair(folder: Path, inputs: Inputs, halves: graph.Halves, codec: Codec)
     (folder / "contract.json").write_bytes(contract.to_bytes())
     lock = lock_toml(inputs.recipe, inputs.source.sha256, inputs.data_sha256)
     (folder / "recipe.lock.toml").write_text(lock, "utf-8")
-    return Pair(halves, codec, seal(folder, inputs))
+    return Pair(halves, codec, seal(folder, inputs), notes)
 
 
 def seal(folder: Path, inputs: Inputs) -> bundle.Bundle:
@@ -376,6 +380,7 @@ def _facts(inputs: Inputs, chosen: plan.Plan, pair: Pair, folder: Path) -> dict[
         "codec": pair.codec.spec.model_dump(mode="json"),
         "halves": halves,
         "duplicated_bytes": pair.halves.duplicated_bytes,
+        "notes": list(pair.notes),
         "plan": chosen.to_json(),
         "model_sha256": inputs.source.sha256,
         "versions": {"splitc": __version__} | tool_versions(),
@@ -424,10 +429,13 @@ def _load_source(recipe: Recipe) -> graph.Model:
     return graph.load(path, recipe.model.shapes)
 
 
-def _prepare(source: graph.Model, *, in_graph: bool) -> graph.Model:
-    """What is cut: the source without what no engine needs, in an opset that the codec can join."""
-    simple = passes.Simplify()(source.ir_model).model
-    return graph.model_from_ir(passes.RaiseOpset()(simple).model if in_graph else simple)
+def _prepare(source: graph.Model, *, in_graph: bool) -> tuple[graph.Model, tuple[str, ...]]:
+    """What is cut, and what was done to it: the source without what no engine needs, in an opset the codec can join."""
+    done = [passes.Simplify()(source.ir_model)]
+    graph.verify(done[-1].model, "the simplified model")
+    if in_graph:
+        done.append(passes.RaiseOpset()(done[-1].model))
+    return graph.model_from_ir(done[-1].model), tuple(note for result in done for note in result.notes)
 
 
 def _files_sha256(files: Sequence[Path]) -> str:
