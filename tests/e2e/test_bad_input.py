@@ -266,7 +266,9 @@ def test_one_number_has_no_top1(tmp_path: Path) -> None:
     [
         pytest.param(["bild"], ["No such command 'bild'"], id="command"),
         pytest.param(["build"], ["Missing argument 'recipe'"], id="argument"),
-        pytest.param(["build", "r.toml", "--nonsense"], ["No such option: --nonsense"], id="option"),
+        pytest.param(
+            ["build", "r.toml", "--nonsense"], ["No such option: --nonsense. Try 'splitc --help'."], id="option"
+        ),
         pytest.param(["run", "b", "x", "--threads", "0"], ["'--threads'"], id="range"),
         pytest.param(["inspect", "no.onnx"], ["no.onnx: no such file"], id="no-model"),
         pytest.param(["inspect", "zoo:nope"], ["unknown network 'nope'"], id="no-network"),

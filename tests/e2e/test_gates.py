@@ -53,6 +53,13 @@ def test_without_json_a_missed_gate_prints_nothing_on_stdout(source: Path, tmp_p
     assert listing(tmp_path) == {"x.rejected"}
 
 
+def test_a_place_called_json_is_no_wish_for_json(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    outcome = cli("build", source / "recipe.toml", "--out", "--json", *setting("gate.max_rate_bpe=0.01"))
+    assert (outcome.code, outcome.out) == (1, "")
+    assert listing(tmp_path) == {"--json.rejected"}
+
+
 def test_a_missed_fidelity_names_value_and_limit(source: Path, tmp_path: Path) -> None:
     """One bit and one range for the tensor: the answers change."""
     coarse = ["codec.bits=1", "codec.scope=tensor", "codec.reconstruction=midpoint", "split.at=stem/conv"]
