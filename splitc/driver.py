@@ -462,18 +462,20 @@ def _check_pins(recipe: Recipe, model_sha256: str, data_sha256: str, *, locked: 
 
 
 def _check_task(recipe: Recipe, source: graph.Model) -> None:
-    """Raises: GraphError: no output can be compared. RecipeError: a single number has no top-1, and agrees with any."""
+    """Raises: GraphError: no output can be compared. RecipeError: the first is not one float score a class."""
     if not source.outputs:
         names = ", ".join(repr(value.name) for value in source.flow.outputs)
         raise GraphError(
             f"{recipe.model.source}: no output ({names}) is a tensor of known shape; export it with shapes."
         )
-    shape = source.outputs[0].shape
-    scores = [size for axis, size in enumerate(shape) if size != 1 and (axis or isinstance(size, int))]
-    if recipe.data.task == "classification" and not scores:
+    first = source.outputs[0]
+    scores = [size for size in first.shape[len(first.shape) > 1 :] if size != 1]  # behind the batch, without [C, 1, 1]
+    has_classes = len(scores) == 1 and isinstance(scores[0], int) and first.dtype.startswith(("float", "bfloat"))
+    if recipe.data.task == "classification" and not has_classes:
         raise RecipeError(
-            'data.task: "classification" compares the largest score of each answer, and the model gives no output with '
-            'a score a class; use "features" to compare outputs as they are.'
+            'data.task: "classification" compares the largest score of each answer, so the first output must hold one '
+            f"float score for each of a fixed number of classes; {first.name!r} is {first.dtype} {list(first.shape)}. "
+            'Use data.task = "features" to compare outputs as they are.'
         )
 
 

@@ -252,13 +252,38 @@ def test_a_model_that_gives_no_tensor(tmp_path: Path) -> None:
     assert_refused(outcome, 2, "no output ('listed') is a tensor of known shape")
 
 
-def test_one_number_has_no_top1(tmp_path: Path) -> None:
-    model = onnx.load_from_string(parser.parse_model(LABEL).SerializeToString())
-    model.graph.node.pop()
-    del model.graph.output[:]
-    model.graph.output.append(onnx.helper.make_tensor_value_info("label", onnx.TensorProto.INT64, ["N"]))
-    folder = write_setting(tmp_path / "source", model, RECIPE.replace("block/out", "flat"))
-    assert_refused(build(folder, tmp_path / "x"), 2, 'data.task: "classification" compares the largest score')
+@pytest.mark.parametrize(
+    ("nodes", "output"),
+    [
+        pytest.param("answer = ArgMax <axis = 1, keepdims = 0> (flat)", "int64[N] answer", id="an-index"),
+        pytest.param(
+            "one = ArgMax <axis = 1> (flat)  answer = Cast <to = 1> (one)", "float[N,1] answer", id="a-number"
+        ),
+        pytest.param("answer = Cast <to = 7> (flat)", "int64[N,3072] answer", id="whole-numbers"),
+        pytest.param("answer = Identity(lit)", "float[N,3,32,32] answer", id="a-map"),
+        pytest.param(
+            "t = Transpose <perm = [1, 0]> (flat)  answer = Relu(t)", "float[3072,N] answer", id="classes-unknown"
+        ),
+    ],
+)
+def test_what_is_no_classification(nodes: str, output: str, tmp_path: Path) -> None:
+    text = f"""
+<ir_version: 8, opset_import: ["" : 17]>
+tiny (float[N,3,32,32] image) => ({output}) {{ lit = Relu(image)  flat = Flatten(lit)  {nodes} }}
+"""
+    folder = write_setting(tmp_path / "source", parser.parse_model(text), RECIPE.replace("block/out", "lit"))
+    words = ["one float score for each of a fixed number of classes; 'answer' is ", 'data.task = "features"']
+    assert_refused(build(folder, tmp_path / "x"), 2, *words)
+
+
+def test_classes_on_a_one_by_one_map_are_classes(tmp_path: Path) -> None:
+    """As SqueezeNet ends."""
+    text = """
+<ir_version: 8, opset_import: ["" : 17]>
+tiny (float[N,3,32,32] image) => (float[N,3,1,1] answer) { lit = Relu(image)  answer = GlobalAveragePool(lit) }
+"""
+    folder = write_setting(tmp_path / "source", parser.parse_model(text), RECIPE.replace("block/out", "lit"))
+    assert build(folder, tmp_path / "x").code == 0
 
 
 @pytest.mark.parametrize(
