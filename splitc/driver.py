@@ -19,14 +19,16 @@ from splitc import __version__, bundle, evaluate, graph, passes, plan, report, z
 from splitc.backends import BACKENDS, EngineRecord, Side, Target
 from splitc.codec import ENTROPY_CODERS, PROFILES, QUANTIZERS, Codec, CodecSpec, mean_packet_bytes
 from splitc.device import Device, Link, device_names, load_device
-from splitc.errors import CapabilityError, CheckFailed, GraphError, RecipeError, UsageError
+from splitc.errors import BundleError, CapabilityError, CheckFailed, GraphError, RecipeError, UsageError
 from splitc.recipe import Recipe, TargetSection, hold_out, hold_out_end, lock_toml
 from splitc.recipe import load_recipe as read_recipe
-from splitc.runtime import Reader, Sample, find_files, read_classes, read_labels
+from splitc.registry import nearest
+from splitc.runtime import Reader, Sample, find_files, is_picture, read_classes, read_labels
 from splitc.types import F32, Preprocess
 
 PLAN_SAMPLES = 32
 """Calibration samples that measure a candidate cut: half fit the codec, half are coded."""
+GPU_BACKENDS = ("tensorrt", "tensorrt_rtx")
 THIS_MACHINE = "cpu"
 """Device profile of a side for which the recipe names none."""
 DEFAULT_DIM = (1, 1, 8)
@@ -75,6 +77,7 @@ class Inputs:
     recipe: Recipe
     source: graph.Model
     model: graph.Model
+    notes: tuple[str, ...]
     reader: Reader
     calibration: list[Sample]
     verification: list[Path]
@@ -91,6 +94,7 @@ class Pair:
     halves: graph.Halves
     codec: Codec
     bundle: bundle.Bundle
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -135,7 +139,8 @@ def build(recipe: Recipe, out: Path, watch: Watch | None = None, *, locked: bool
         locked: Refuse inputs that the recipe does not pin by hash.
 
     Raises:
-        CheckFailed: A gate is missed. What was built stands at ``out`` + ".rejected", and ``out`` is untouched.
+        CheckFailed: A gate is missed or an engine failed. What was built stands at ``out`` + ".rejected", and ``out``
+            is untouched.
         SplitcError: The recipe, an input or this machine is at fault; nothing is written.
     """
     stages = Stages(watch)
@@ -162,7 +167,7 @@ def build(recipe: Recipe, out: Path, watch: Watch | None = None, *, locked: bool
             write_reports(folder, document, verification)
             seal(folder, inputs)
         summary = report.summary(document) | {"bundle": str(out), "seconds": stages.seconds}
-        _require(verification, gates, folder, out, summary)
+        _require(verification, gates, engines, folder, out, summary)
     return Built(out, summary)
 
 
@@ -187,12 +192,13 @@ def find_inputs(recipe: Recipe, *, locked: bool = False) -> Inputs:
     labels = read_labels(recipe.resolve(data.labels)) if data.labels else {}
     source = _load_source(recipe)
     _check_task(recipe, source)
+    _refuse_idle_keys(recipe, source, calibration)
     reader = Reader(source.inputs, _preprocess(recipe), data.crops)
     digest = _files_sha256([*calibration, *verification])
     _check_pins(recipe, source.sha256, digest, locked=locked)
-    model = _prepare(source, in_graph=codec_spec(recipe).fits_graph)
+    model, notes = _prepare(source, in_graph=codec_spec(recipe).fits_graph)
     samples = list(reader.samples(calibration))
-    return Inputs(recipe, source, model, reader, samples, verification, digest, labels, _classes(recipe), places)
+    return Inputs(recipe, source, model, notes, reader, samples, verification, digest, labels, _classes(recipe), places)
 
 
 def data_files(recipe: Recipe) -> tuple[list[Path], list[Path]]:
@@ -298,13 +304,15 @@ def write_pair(folder: Path, inputs: Inputs, halves: graph.Halves, codec: Codec)
     Raises:
         CapabilityError: The model's opset is too old for the codec's operators.
     """
-    head, tail, wire, where = halves.head, halves.tail, halves.cut, "host"
+    head, tail, wire, where, notes = halves.head, halves.tail, halves.cut, "host", inputs.notes
     if codec.spec.fits_graph:
-        head = passes.InsertQuantizers(codec.tensors)(halves.head).model
-        tail = passes.InsertDequantizers(codec.tensors)(halves.tail).model
+        ending = passes.InsertQuantizers(codec.tensors)(halves.head)
+        beginning = passes.InsertDequantizers(codec.tensors)(halves.tail)
+        head, tail, notes = ending.model, beginning.model, (*notes, *ending.notes, *beginning.notes)
         wire = passes.wire_specs(codec.tensors)
         where = "graph"
     for side, model in (("edge", head), ("cloud", tail)):
+        graph.verify(model, f"the {side} half")
         (folder / side).mkdir()
         graph.save(model, folder / side / "model.onnx")
     contract = bundle.Contract(
@@ -322,7 +330,7 @@ def write_pair(folder: Path, inputs: Inputs, halves: graph.Halves, codec: Codec)
     (folder / "contract.json").write_bytes(contract.to_bytes())
     lock = lock_toml(inputs.recipe, inputs.source.sha256, inputs.data_sha256)
     (folder / "recipe.lock.toml").write_text(lock, "utf-8")
-    return Pair(halves, codec, seal(folder, inputs))
+    return Pair(halves, codec, seal(folder, inputs), notes)
 
 
 def seal(folder: Path, inputs: Inputs) -> bundle.Bundle:
@@ -394,6 +402,7 @@ def _facts(inputs: Inputs, chosen: plan.Plan, pair: Pair, folder: Path) -> dict[
         "codec": pair.codec.spec.model_dump(mode="json"),
         "halves": halves,
         "duplicated_bytes": pair.halves.duplicated_bytes,
+        "notes": list(pair.notes),
         "plan": chosen.to_json(),
         "model_sha256": inputs.source.sha256,
         "versions": {"splitc": __version__} | tool_versions(),
@@ -419,6 +428,28 @@ def _check_clips(recipe: Recipe) -> None:
         raise RecipeError("data.crops: crops are no consecutive frames, which codec.temporal predicts; leave it out.")
 
 
+def _refuse_idle_keys(recipe: Recipe, source: graph.Model, calibration: Sequence[Path]) -> None:
+    """A key that changes nothing here is a misunderstanding, not a preference."""
+    dims = {str(dim) for spec in source.inputs for dim in spec.shape if isinstance(dim, str)}
+    idle = sorted(recipe.model.dims.keys() - dims)
+    if idle:
+        raise RecipeError(
+            f"model.dims.{idle[0]}: no input has a dimension of that name.{nearest(idle[0], sorted(dims))}"
+        )
+    if recipe.data.crops > 1 and not any(map(is_picture, calibration)):
+        raise RecipeError("data.crops: arrays are taken as they are, only pictures are cropped; leave it out.")
+    for side, target in (("edge", recipe.target.edge), ("cloud", recipe.target.cloud)):
+        if target.compute_capabilities and target.backend not in GPU_BACKENDS:
+            raise RecipeError(
+                f"target.{side}.compute_capabilities: backend {target.backend!r} builds for no GPU; leave it out."
+            )
+    classes, spec = _classes(recipe), source.outputs[0]
+    if recipe.data.classes and classes and spec.shape[-1:] != (len(classes),):
+        raise RecipeError(
+            f"data.classes: {len(classes)} names, output {spec.name!r} has shape {list(spec.shape)}; give one a class."
+        )
+
+
 def _device(recipe: Recipe, target: TargetSection) -> Device:
     name = target.device or THIS_MACHINE
     return load_device(str(recipe.resolve(name)) if name.endswith(".toml") else name)
@@ -430,10 +461,13 @@ def _load_source(recipe: Recipe) -> graph.Model:
     return graph.load(path, recipe.model.shapes)
 
 
-def _prepare(source: graph.Model, *, in_graph: bool) -> graph.Model:
-    """What is cut: the source without what no engine needs, in an opset that the codec can join."""
-    simple = passes.Simplify()(source.ir_model).model
-    return graph.model_from_ir(passes.RaiseOpset()(simple).model if in_graph else simple)
+def _prepare(source: graph.Model, *, in_graph: bool) -> tuple[graph.Model, tuple[str, ...]]:
+    """What is cut, and what was done to it: the source without what no engine needs, in an opset the codec can join."""
+    done = [passes.Simplify()(source.ir_model)]
+    graph.verify(done[-1].model, "the simplified model")
+    if in_graph:
+        done.append(passes.RaiseOpset()(done[-1].model))
+    return graph.model_from_ir(done[-1].model), tuple(note for result in done for note in result.notes)
 
 
 def _files_sha256(files: Sequence[Path]) -> str:
@@ -460,18 +494,20 @@ def _check_pins(recipe: Recipe, model_sha256: str, data_sha256: str, *, locked: 
 
 
 def _check_task(recipe: Recipe, source: graph.Model) -> None:
-    """Raises: GraphError: no output can be compared. RecipeError: a single number has no top-1, and agrees with any."""
+    """Raises: GraphError: no output can be compared. RecipeError: the first is not one float score a class."""
     if not source.outputs:
         names = ", ".join(repr(value.name) for value in source.flow.outputs)
         raise GraphError(
             f"{recipe.model.source}: no output ({names}) is a tensor of known shape; export it with shapes."
         )
-    shape = source.outputs[0].shape
-    scores = [size for axis, size in enumerate(shape) if size != 1 and (axis or isinstance(size, int))]
-    if recipe.data.task == "classification" and not scores:
+    first = source.outputs[0]
+    scores = [size for size in first.shape[len(first.shape) > 1 :] if size != 1]  # behind the batch, without [C, 1, 1]
+    has_classes = len(scores) == 1 and isinstance(scores[0], int) and first.dtype.startswith(("float", "bfloat"))
+    if recipe.data.task == "classification" and not has_classes:
         raise RecipeError(
-            'data.task: "classification" compares the largest score of each answer, and the model gives no output with '
-            'a score a class; use "features" to compare outputs as they are.'
+            'data.task: "classification" compares the largest score of each answer, so the first output must hold one '
+            f"float score for each of a fixed number of classes; {first.name!r} is {first.dtype} {list(first.shape)}. "
+            'Use data.task = "features" to compare outputs as they are.'
         )
 
 
@@ -503,19 +539,24 @@ def _model_bytes(side: Path) -> int:
 def _require(
     verification: evaluate.Verification,
     gates: Sequence[evaluate.Gate],
+    engines: Sequence[EngineRecord],
     folder: Path,
     out: Path,
     summary: dict[str, Any],
 ) -> None:
     """Keep what missed a gate aside, for looking at, and leave ``out`` alone."""
     missed = [f"{g.name} is {g.value:.4g}, the limit is {g.limit:.4g} ({g.source})" for g in gates if not g.ok]
+    missed += [f"the {e.side} engine failed: {e.reason}".rstrip(".") for e in engines if e.status == "failed"]
     if not verification.ok:
         missed.append("the split model's answers are not the full model's")
     if not missed:
         return
     named = out if out.name.strip(".") else out.resolve()  # "." and ".." have no name to add to
     rejected = named.with_name(f"{named.name}.rejected")
-    with bundle.staging(rejected) as aside:
-        shutil.copytree(folder, aside, dirs_exist_ok=True)
+    try:
+        with bundle.staging(rejected) as aside:
+            shutil.copytree(folder, aside, dirs_exist_ok=True)
+    except BundleError as error:
+        raise CheckFailed(f"{'; '.join(missed)}. {out} is untouched; nothing was kept ({error})", summary) from error
     message = f"{'; '.join(missed)}. {out} is untouched; what was built stands at {rejected}."
     raise CheckFailed(message, summary | {"bundle": str(rejected)})

@@ -9,13 +9,13 @@ import numpy as np
 
 from splitc.backends.base import Availability, Backend, EngineRecord, Runner, Target, record_for
 from splitc.backends.feeds import bind_dims
-from splitc.backends.interface import Interface, read_interface
+from splitc.backends.interface import Interface, model_digests, read_interface
 from splitc.errors import BackendError
 from splitc.types import Array, Feeds, TensorSpec
 
 
 class Null(Backend):
-    """Builds no file and answers zeros of the right shapes."""
+    """Writes no file (the model is the engine) and answers zeros of the right shapes."""
 
     name: ClassVar[str] = "null"
     can_run: ClassVar[bool] = True
@@ -25,7 +25,16 @@ class Null(Backend):
 
     def build(self, model_path: Path, target: Target, out_dir: Path) -> EngineRecord:
         interface = read_interface(model_path)
-        return record_for(self, target, "built", inputs=interface.inputs, outputs=interface.outputs)
+        return record_for(
+            self,
+            target,
+            "built",
+            path=target.in_bundle(model_path.name),
+            sha256=model_digests(model_path, interface)[model_path.name],
+            engine_bytes=model_path.stat().st_size,
+            inputs=interface.inputs,
+            outputs=interface.outputs,
+        )
 
     def open(self, model_path: Path, *, threads: int = 1, optimize: bool = True) -> Runner:
         return NullRunner(read_interface(model_path))

@@ -7,19 +7,17 @@ from splitc.bundle.manifest import FileEntry, Manifest, pair_id
 from splitc.bundle.read import Bundle, open_bundle
 from splitc.bundle.staging import staging
 from splitc.bundle.strict_json import canonical_json, parse_json
-from splitc.bundle.write import add_files, write_bundle, write_manifest
+from splitc.bundle.write import write_manifest
 
 __all__ = [
     "Bundle",
     "Contract",
     "FileEntry",
     "Manifest",
-    "add_files",
     "canonical_json",
     "open_bundle",
     "pair_id",
     "parse_json",
     "staging",
-    "write_bundle",
     "write_manifest",
 ]

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
-from collections.abc import Mapping
-from typing import Annotated, Any, NoReturn
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout, suppress
+from typing import Annotated, Any, NoReturn, TextIO
 
 import typer
 
 from splitc import __version__
-from splitc.errors import CheckFailed, SplitcError
+from splitc.errors import SplitcError, UsageError
 
 app = typer.Typer(
     name="splitc",
@@ -21,32 +25,112 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-INTERRUPTED = 130
-"""Exit code after Ctrl-C, as shells have it."""
+INTERRUPTED, TERMINATED = 130, 143
+"""Exit codes after Ctrl-C and SIGTERM, as shells have them."""
+STOPPED = {INTERRUPTED: "interrupted", TERMINATED: "terminated"}
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else there.")]
+
+
+class _Answer:
+    """stdout, whose failures are told from those of any other file: a full disk, or ``>&-``."""
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._is_closed = stream is None
+        self._stream = stream or open(os.devnull, "w")  # noqa: SIM115  # until the process ends
+
+    def write(self, text: str) -> int:
+        if self._is_closed:
+            raise UsageError("the output cannot be written: stdout is closed.")
+        with self._refusing():
+            return self._stream.write(text)
+
+    def flush(self) -> None:
+        with self._refusing():
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    @contextmanager
+    def _refusing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            with suppress(OSError, ValueError):  # what is still buffered goes nowhere, or it would fail again at exit
+                os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+            if isinstance(error, BrokenPipeError):
+                raise
+            raise UsageError(f"the output cannot be written to stdout ({error.strerror}).") from error
+
+
+class _Terminated(BaseException):
+    """SIGTERM came. Like KeyboardInterrupt it passes every ``except Exception`` and runs every ``finally``."""
 
 
 def main() -> NoReturn:
     """Run a command; a refusal is one message on stderr and the exit code of its kind."""
+    with _terminable(), redirect_stdout(_Answer(sys.stdout)):
+        code = _run()
+        code = _flush() or code
+    sys.exit(code)
+
+
+def _run() -> int:
     try:
         result = app(standalone_mode=False)
     except SplitcError as error:
-        sys.exit(_refuse(error))
+        say(f"splitc: {error}")
+        return error.exit_code
     except typer.Exit as stop:
-        sys.exit(stop.exit_code)
+        return stop.exit_code
     except (typer.Abort, KeyboardInterrupt):
         result = INTERRUPTED
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(1)
+    except _Terminated:
+        result = TERMINATED
+    except BrokenPipeError:  # splitc ... | head
+        return 1
     except Exception as error:
         if not hasattr(error, "format_message"):  # typer's usage errors have it; anything else is our bug
             raise
-        print(f"splitc: {error.format_message()} Try 'splitc --help'.", file=sys.stderr)
-        sys.exit(2)
-    if result == INTERRUPTED:  # some versions of typer return it, others raise
-        print("splitc: interrupted; nothing half-written is left.", file=sys.stderr)
-    sys.exit(result if isinstance(result, int) else 0)
+        say(f"splitc: {_sentence(error.format_message())} Try 'splitc --help'.")
+        return 2
+    if result in STOPPED:  # some versions of typer return 130, others raise
+        say(f"splitc: {STOPPED[result]}; nothing half-written is left.")
+    return result if isinstance(result, int) else 0
+
+
+def _flush() -> int:
+    """Write what is buffered while a failure can still be said."""
+    try:
+        sys.stdout.flush()
+    except SplitcError as error:
+        say(f"splitc: {error}")
+        return error.exit_code
+    except BrokenPipeError:
+        return 1
+    return 0
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith((".", "?", "!")) else f"{text}."
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM clean up as Ctrl-C does. Only a main thread may say so; elsewhere nothing changes."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _terminate(number: int, frame: object) -> NoReturn:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not interrupt the cleaning up
+    raise _Terminated
 
 
 def print_json(document: Mapping[str, Any]) -> None:
@@ -57,13 +141,6 @@ def print_json(document: Mapping[str, Any]) -> None:
 def say(text: str = "") -> None:
     """A line for people."""
     print(text, file=sys.stderr)
-
-
-def _refuse(error: SplitcError) -> int:
-    if isinstance(error, CheckFailed) and error.document is not None and "--json" in sys.argv:
-        print_json(error.document)
-    print(f"splitc: {error}", file=sys.stderr)
-    return error.exit_code
 
 
 def _print_version(asked: bool) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from splitc.cli.app import Json, app, print_json, say
+from splitc.errors import CheckFailed
 
 if TYPE_CHECKING:
     from splitc.plan import Plan
@@ -41,7 +42,12 @@ def build(
         return
     place = out or Path("artifacts") / read.name
     say(f"splitc: building {read.name}")
-    built = driver.build(read, place, make_watch(), locked=locked)
+    try:
+        built = driver.build(read, place, make_watch(), locked=locked)
+    except CheckFailed as error:  # the numbers that did not hold are a document too
+        if json and error.document is not None:
+            print_json(error.document)
+        raise
     print_json(built.document) if json else show(built.document)
 
 

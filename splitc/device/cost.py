@@ -50,20 +50,6 @@ def codec_ms(elements: float, mels: float) -> float:
     return elements / (mels * 1e3)
 
 
-def energy_mj(device: Device, busy_ms: float, power_w: float | None = None) -> float | None:
-    """Predicted energy in millijoules; None when the device's power is not known.
-
-    An upper bound for a device that keeps to its budget: the whole budget is drawn while it works.
-
-    Args:
-        device: Where it runs; its ``power_w`` is used unless ``power_w`` is given.
-        busy_ms: Milliseconds of work.
-        power_w: Power in watts, measured or of another power mode.
-    """
-    watts = device.power_w if power_w is None else power_w
-    return None if watts is None else watts * busy_ms
-
-
 def _peak_tflops(device: Device, precision: Precision) -> float:
     peaks: dict[str, float] = device.peak_tflops.model_dump(exclude_none=True)
     if precision not in peaks:

@@ -10,7 +10,6 @@ from splitc.graph.flops import node_flops
 from splitc.graph.merge import fix_names, merge
 from splitc.graph.model import Model, load, model_from_ir, verify
 from splitc.graph.price import head_nodes, price_cut
-from splitc.graph.proof import is_same_computation
 from splitc.graph.strip import has_comments, strip
 
 __all__ = [
@@ -26,7 +25,6 @@ __all__ = [
     "fix_names",
     "has_comments",
     "head_nodes",
-    "is_same_computation",
     "load",
     "merge",
     "model_from_ir",

@@ -75,6 +75,8 @@ def uncodable_reason(value: ir.Value) -> str | None:
     """Why a codec cannot take a value, or None."""
     if value.dtype not in FLOAT_TYPES:
         return f"value {value.name!r} also crosses and is {dtype_name(value.dtype)}; a codec takes float tensors"
+    if dims_of(value) == ():
+        return f"value {value.name!r} also crosses and is a scalar; a codec takes tensors of one dimension or more"
     return None
 
 

@@ -58,16 +58,15 @@ def search(model: Model, asked: SplitSection, codec: CodecSection, places: Place
         CutError: The cut asked for is none, or no candidate satisfies the constraints.
     """
     baselines = _baselines(model, places)
+    _refuse_idle_pins(model, asked)
     if asked.at != "auto":
-        cut = _candidate(model, asked.at)
+        cut = _candidate(model, asked)
         point = _measured(_predict(cut, codec, places), cut, places, measure)
         return Plan(point, (point,), baselines, (), _note(point, baselines))
     listed = enumerate_cuts(model, asked.max_tensors)
     allowed, refused = _constrain(model, listed.candidates, asked)
     if not allowed:
-        raise CutError(
-            f"split.at = 'auto': none of {len(listed.candidates)} cuts satisfies the pins and min_depth; relax one."
-        )
+        raise CutError(f"split.at = 'auto': {_why_none(refused, listed.rejected)}")
     ranked = sorted(allowed, key=lambda cut: _cost(_predict(cut, codec, places), asked.objective))
     best, rest = ranked[: asked.candidates], ranked[asked.candidates :]
     points = [_measured(_predict(cut, codec, places), cut, places, measure) for cut in best]
@@ -84,12 +83,31 @@ def _constrain(
 ) -> tuple[list[CandidateCut], list[RejectedCut]]:
     allowed, refused = [], []
     for cut in cuts:
-        reason = _depth_reason(cut, asked.min_depth) or _pin_reason(model, cut, asked)
-        if reason:
+        if reason := _constraint_reason(model, cut, asked):
             refused.append(RejectedCut(cut.names, reason))
         else:
             allowed.append(cut)
     return allowed, refused
+
+
+def _constraint_reason(model: Model, cut: CandidateCut, asked: SplitSection) -> str | None:
+    return _depth_reason(cut, asked.min_depth) or _pin_reason(model, cut, asked)
+
+
+def _why_none(refused: Sequence[RejectedCut], rejected: Sequence[RejectedCut]) -> str:
+    if refused:
+        return f"none of {len(refused)} cuts satisfies the pins and min_depth; relax one ({refused[-1].reason})."
+    first = f": {', '.join(rejected[0].names)}: {rejected[0].reason}" if rejected else ""
+    return f"this model has no cut that a codec can take{first}."
+
+
+def _refuse_idle_pins(model: Model, asked: SplitSection) -> None:
+    """A glob that matches nothing is a misspelt constraint, not one that holds."""
+    names = [node.name or "" for node in model.flow.nodes]
+    for key, globs in (("pin_edge", asked.pin_edge), ("pin_cloud", asked.pin_cloud)):
+        for glob in globs:
+            if not any(fnmatchcase(name, glob) for name in names):
+                raise CutError(f"split.{key}: {glob!r} matches no node of the model (such as {names[0]!r}).")
 
 
 def _depth_reason(cut: CandidateCut, least: float) -> str | None:
@@ -110,9 +128,13 @@ def _pin_reason(model: Model, cut: CandidateCut, asked: SplitSection) -> str | N
     return None
 
 
-def _candidate(model: Model, names: Sequence[str]) -> CandidateCut:
-    check_codable(model, check_cut(model, names))
-    return price_cut(model, names)
+def _candidate(model: Model, asked: SplitSection) -> CandidateCut:
+    """The cut asked for by name, once it is proven and keeps the constraints."""
+    check_codable(model, check_cut(model, asked.at))
+    cut = price_cut(model, asked.at)
+    if reason := _constraint_reason(model, cut, asked):
+        raise CutError(f"split.at = {list(asked.at)}: {reason}.")
+    return cut
 
 
 def _predict(cut: CandidateCut, codec: CodecSection, places: Places) -> Point:

@@ -49,6 +49,7 @@ def page(report: Numbers) -> str:
         _latency(report["plan"]),
         _examples(report["examples"]),
         _engines(report["engines"]),
+        _notes(report["notes"]),
         _rejected(report["plan"]["rejected"]),
         _provenance(report),
     ]
@@ -176,6 +177,11 @@ def _engines(engines: Sequence[Numbers]) -> str:
         for engine in engines
     ]
     return "<h2>Engines</h2>" + _table(["side", "target", "backend", "status", "engine, or what finishes it"], rows)
+
+
+def _notes(notes: Sequence[str]) -> str:
+    items = "".join(f"<li>{escape(note)}</li>" for note in notes)
+    return f"<details><summary>What was done to the graphs</summary><ul>{items}</ul></details>" if notes else ""
 
 
 def _rejected(rejected: Sequence[Numbers]) -> str:

@@ -92,7 +92,7 @@ def _box(left: int, colour: str, box: Box) -> str:
 
 
 def _label(index: int, name: str, *, strong: bool) -> str:
-    shown = name if len(name) <= 34 else f"{name[:13]}…{name[-20:]}"
+    shown = name if len(name) <= 30 else f"{name[:11]}…{name[-18:]}"
     weight = " strong" if strong else ""
     return f'<text x="{LABEL_WIDTH - 8}" y="{ROW * index + 19}" class="end{weight}">{escape(shown)}</text>'
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 from pathlib import Path
 
@@ -46,8 +47,10 @@ def test_build_fills_the_record_and_stays_in_its_folder(name: str, write_model: 
     written = files_under(bundle) - {"edge/model.onnx"}
     assert all(path.startswith("edge/engines/l4/") for path in written)
     assert not any(path.endswith(".part") for path in written)
+    assert (record.path is None) == (record.status != "built")
     if record.path is not None:
-        assert (bundle / record.path).is_file()
+        engine = (bundle / record.path).read_bytes()
+        assert (record.sha256, record.engine_bytes) == (hashlib.sha256(engine).hexdigest(), len(engine))
 
 
 @EVERY

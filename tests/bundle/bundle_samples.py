@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from splitc.bundle import Bundle, write_bundle
+from splitc.bundle import Bundle, staging, write_manifest
 
 REQUIRED = ("contract.json", "recipe.lock.toml", "edge/model.onnx", "cloud/model.onnx")
 
@@ -17,4 +17,7 @@ def fill(folder: Path) -> None:
 
 def write(out: Path, fill=fill, **changes) -> Bundle:
     identity = {"name": "x", "splitc": "0.1.0", "tools": {"onnxruntime": "1.20.0"}, "inputs": {"model": "0" * 64}}
-    return write_bundle(out, fill, **{**identity, **changes})
+    with staging(out) as folder:
+        fill(folder)
+        manifest = write_manifest(folder, **{**identity, **changes})
+    return Bundle(Path(out), manifest)

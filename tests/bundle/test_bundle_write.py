@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import resource
 import shutil
@@ -18,7 +17,7 @@ import numpy as np
 import pytest
 from bundle_samples import REQUIRED, fill, write
 
-from splitc.bundle import add_files, open_bundle, staging, write_manifest
+from splitc.bundle import open_bundle, staging, write_manifest
 from splitc.errors import BundleError
 
 
@@ -341,40 +340,3 @@ def test_a_manifest_without_paths(tmp_path, changes, message):
     found = refusal(tmp_path / "x", **changes)
     assert found.startswith("the bundle's manifest cannot be written: ")
     assert found.endswith(message)
-
-
-def test_add_files(bundle):
-    added = add_files(bundle.path, {"verify.json": b'{"ok": true}', "edge/engines/orin/model.engine": b"E"})
-    opened = open_bundle(bundle.path)
-    assert opened.manifest == added.manifest
-    assert opened.read_json("verify.json") == {"ok": True}
-    assert opened.engines("edge") == {"orin": ("edge/engines/orin/model.engine",)}
-    assert (opened.pair_id, opened.name) == (bundle.pair_id, bundle.name)
-    again = add_files(bundle.path, {"verify.json": b"{}"})
-    assert again.read_json("verify.json") == {}
-    assert len(again.manifest.files) == 6
-    assert everything(bundle.path.parent) == ["x"]
-
-
-@pytest.mark.parametrize("name", ["contract.json", "edge/model.onnx", "edge/model.onnx.data", "../x", "manifest.json"])
-def test_files_that_cannot_be_added(bundle, name):
-    with pytest.raises(BundleError) as caught:
-        add_files(bundle.path, {name: b""})
-    assert str(caught.value) == (
-        f"{bundle.path}: {name!r} cannot be added: it is part of the pair, or not a plain file name."
-    )
-
-
-def test_damage_gets_no_new_hash(bundle):
-    bundle.edge_model.write_text("[]")
-    with pytest.raises(BundleError, match=r"edge/model\.onnx has sha256"):
-        add_files(bundle.path, {"verify.json": b"{}"})
-
-
-def test_add_files_where_hard_links_do_not_exist(bundle, monkeypatch):
-    def refuse(*arguments, **options):
-        raise OSError(errno.EPERM, "Operation not permitted")
-
-    monkeypatch.setattr(os, "link", refuse)
-    add_files(bundle.path, {"verify.json": b"{}"})
-    assert json.loads((open_bundle(bundle.path).path / "verify.json").read_text()) == {}

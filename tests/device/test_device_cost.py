@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from splitc.device import Device, Link, codec_ms, compute_ms, energy_mj, load_device
+from splitc.device import Device, Link, codec_ms, compute_ms
 from splitc.errors import UsageError
 
 TOY = Device.model_validate(
@@ -54,12 +54,6 @@ def test_efficiency_is_a_share(efficiency: float) -> None:
 
 def test_codec_time() -> None:
     assert codec_ms(elements=50_000, mels=25) == pytest.approx(2.0, rel=1e-12)  # a few float operations
-
-
-def test_energy_is_watts_times_milliseconds() -> None:
-    assert energy_mj(TOY, 10) == 50
-    assert energy_mj(TOY, 10, power_w=2) == 20
-    assert energy_mj(load_device("cpu"), 10) is None
 
 
 @pytest.mark.parametrize(

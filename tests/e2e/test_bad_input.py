@@ -92,6 +92,12 @@ g (float[N,3,32,32] image) => (int64[4,M] logits) {
         pytest.param("split.at=['block/out', 'stem/out']", 2, ["'stem/out' is not needed"], id="superfluous"),
         pytest.param("split={at='auto', pin_cloud=['/stem/*']}", 2, ["none of ", "satisfies the pins"], id="pins"),
         pytest.param("codec={bits=16, entropy='huffman'}", 2, ["'huffman' takes at most 8 bits, got 16"], id="bits"),
+        pytest.param(
+            "split={at='block/out', min_depth=1}", 2, ["min_depth asks for 100.0%"], id="depth-of-a-named-cut"
+        ),
+        pytest.param("model.dims={Z=3}", 2, ["model.dims.Z: no input has a dimension of that name"], id="idle-dim"),
+        pytest.param("target.cloud.compute_capabilities=[80]", 2, ["builds for no GPU; leave it out"], id="idle-sm"),
+        pytest.param("data.classes=recipe.toml", 2, ["names, output 'logits' has shape ['N', 10]"], id="classes"),
         pytest.param("codec.transform=klt", 3, ["codec.transform: 'klt' is not built", 'use "none"'], id="klt"),
         pytest.param("codec={quantizer='log', clip='kl'}", 2, ["codec.clip: neither quantizer 'log'"], id="option"),
         pytest.param("weights.precision=int8", 3, ["'int8' is not built in this version"], id="int8"),
@@ -245,13 +251,38 @@ def test_a_model_that_gives_no_tensor(tmp_path: Path) -> None:
     assert_refused(outcome, 2, "no output ('listed') is a tensor of known shape")
 
 
-def test_one_number_has_no_top1(tmp_path: Path) -> None:
-    model = onnx.load_from_string(parser.parse_model(LABEL).SerializeToString())
-    model.graph.node.pop()
-    del model.graph.output[:]
-    model.graph.output.append(onnx.helper.make_tensor_value_info("label", onnx.TensorProto.INT64, ["N"]))
-    folder = write_setting(tmp_path / "source", model, RECIPE.replace("block/out", "flat"))
-    assert_refused(build(folder, tmp_path / "x"), 2, 'data.task: "classification" compares the largest score')
+@pytest.mark.parametrize(
+    ("nodes", "output"),
+    [
+        pytest.param("answer = ArgMax <axis = 1, keepdims = 0> (flat)", "int64[N] answer", id="an-index"),
+        pytest.param(
+            "one = ArgMax <axis = 1> (flat)  answer = Cast <to = 1> (one)", "float[N,1] answer", id="a-number"
+        ),
+        pytest.param("answer = Cast <to = 7> (flat)", "int64[N,3072] answer", id="whole-numbers"),
+        pytest.param("answer = Identity(lit)", "float[N,3,32,32] answer", id="a-map"),
+        pytest.param(
+            "t = Transpose <perm = [1, 0]> (flat)  answer = Relu(t)", "float[3072,N] answer", id="classes-unknown"
+        ),
+    ],
+)
+def test_what_is_no_classification(nodes: str, output: str, tmp_path: Path) -> None:
+    text = f"""
+<ir_version: 8, opset_import: ["" : 17]>
+tiny (float[N,3,32,32] image) => ({output}) {{ lit = Relu(image)  flat = Flatten(lit)  {nodes} }}
+"""
+    folder = write_setting(tmp_path / "source", parser.parse_model(text), RECIPE.replace("block/out", "lit"))
+    words = ["one float score for each of a fixed number of classes; 'answer' is ", 'data.task = "features"']
+    assert_refused(build(folder, tmp_path / "x"), 2, *words)
+
+
+def test_classes_on_a_one_by_one_map_are_classes(tmp_path: Path) -> None:
+    """As SqueezeNet ends."""
+    text = """
+<ir_version: 8, opset_import: ["" : 17]>
+tiny (float[N,3,32,32] image) => (float[N,3,1,1] answer) { lit = Relu(image)  answer = GlobalAveragePool(lit) }
+"""
+    folder = write_setting(tmp_path / "source", parser.parse_model(text), RECIPE.replace("block/out", "lit"))
+    assert build(folder, tmp_path / "x").code == 0
 
 
 @pytest.mark.parametrize(
@@ -259,7 +290,9 @@ def test_one_number_has_no_top1(tmp_path: Path) -> None:
     [
         pytest.param(["bild"], ["No such command 'bild'"], id="command"),
         pytest.param(["build"], ["Missing argument 'recipe'"], id="argument"),
-        pytest.param(["build", "r.toml", "--nonsense"], ["No such option: --nonsense"], id="option"),
+        pytest.param(
+            ["build", "r.toml", "--nonsense"], ["No such option: --nonsense. Try 'splitc --help'."], id="option"
+        ),
         pytest.param(["run", "b", "x", "--threads", "0"], ["'--threads'"], id="range"),
         pytest.param(["inspect", "no.onnx"], ["no.onnx: no such file"], id="no-model"),
         pytest.param(["inspect", "zoo:nope"], ["unknown network 'nope'"], id="no-network"),

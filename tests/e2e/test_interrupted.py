@@ -58,8 +58,11 @@ def test_files_that_may_not_grow(limit: int, source: Path, bundle: Path, tmp_pat
     assert file_bytes(tmp_path / "x") == before
 
 
+@pytest.mark.parametrize(
+    ("sent", "code", "word"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
+)
 @pytest.mark.parametrize("after", ["load", "engines"])
-def test_ctrl_c(after: str, source: Path, tmp_path: Path) -> None:
+def test_ctrl_c_and_sigterm(sent: int, code: int, word: str, after: str, source: Path, tmp_path: Path) -> None:
     """The signal comes when a stage has been reported; 25 regions of each picture keep the next one busy for longer."""
     many = setting("data.crops=25", "split.at=auto", "split.candidates=64")
     command = [*SPLITC, "build", str(source / "recipe.toml"), "--out", str(tmp_path / "x"), "--json", *many]
@@ -67,11 +70,11 @@ def test_ctrl_c(after: str, source: Path, tmp_path: Path) -> None:
         assert process.stderr is not None
         for line in process.stderr:
             if line.split()[0] == after:
-                process.send_signal(signal.SIGINT)
+                process.send_signal(sent)
                 break
         out, err = process.communicate()
-    assert (process.returncode, out) == (130, ""), err
-    assert err.strip().splitlines()[-1] == "splitc: interrupted; nothing half-written is left."
+    assert (process.returncode, out) == (code, ""), err
+    assert err.strip().splitlines()[-1] == f"splitc: {word}; nothing half-written is left."
     assert "Traceback" not in err
     assert listing(tmp_path) == set()
 
@@ -98,3 +101,35 @@ def test_a_closed_pipe_is_no_traceback(source: Path, bundle: Path) -> None:
         done = subprocess.run(command, stdout=pipe, stderr=subprocess.PIPE, text=True)
     assert "Traceback" not in done.stderr
     assert done.returncode == 1
+
+
+COMMANDS = [
+    pytest.param(["run", "BUNDLE", "PICTURES"], id="run"),
+    pytest.param(["run", "BUNDLE", "PICTURES", "--json"], id="run-json"),
+    pytest.param(["report", "BUNDLE"], id="report"),
+    pytest.param(["doctor"], id="doctor"),
+    pytest.param(["--version"], id="version"),
+]
+
+
+def words(arguments: list[str], source: Path, bundle: Path) -> list[str]:
+    places = {"BUNDLE": str(bundle), "PICTURES": str(source / "pictures")}
+    return [*SPLITC, *(places.get(word, word) for word in arguments)]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="/dev/full is Linux's")
+@pytest.mark.parametrize("arguments", [*COMMANDS, pytest.param(["--help"], id="help")])
+def test_a_full_stdout_is_one_sentence(arguments: list[str], source: Path, bundle: Path) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(words(arguments, source, bundle), stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.stderr == "splitc: the output cannot be written to stdout (No space left on device).\n"
+    assert done.returncode == 2
+
+
+@pytest.mark.parametrize("arguments", COMMANDS)
+def test_a_closed_stdout_is_one_sentence(arguments: list[str], source: Path, bundle: Path) -> None:
+    """``splitc run ... >&-``"""
+    command = ["sh", "-c", '"$@" >&-', "sh", *words(arguments, source, bundle)]
+    done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
+    assert done.stderr == "splitc: the output cannot be written: stdout is closed.\n"
+    assert done.returncode == 2

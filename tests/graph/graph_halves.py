@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import random
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,9 @@ from splitc.types import Array, Feeds
 
 DATA = Path(os.environ.get("SPLITC_DATA", Path(__file__).parents[3] / "shared" / "data"))
 LIGHT = sorted(glob.glob(str(Path(onnx.__file__).parent / "backend/test/data/light/*.onnx")))
-_NUMPY = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(float16)": np.float16}
+PATIENCE = 1000
+"""Random cuts in a row that are all known before a model is taken to have no more."""
+MAX_BOUNDARIES = 5000
 
 
 def parse(text: str) -> Model:
@@ -92,12 +94,11 @@ def assert_cut_holds(
 
 
 def random_prefix_cut(model: Model, rng: random.Random) -> tuple[str, ...] | None:
-    """Values that cross a random boundary of a random topological order, without those no tail needs.
+    """Values that cross a random boundary, without those no tail needs.
 
     None when the boundary has only inputs before it or only outputs after it.
     """
-    prefix = _random_prefix(model, rng)
-    names = _crossing(model, prefix)
+    names = _crossing(model, rng.choice((_random_ancestors, _random_start))(model, rng))
     while names:
         try:
             return graph.check_cut(model, names).names
@@ -111,24 +112,80 @@ def random_prefix_cut(model: Model, rng: random.Random) -> tuple[str, ...] | Non
     return None
 
 
-def _random_prefix(model: Model, rng: random.Random) -> set[int]:
-    """Positions of a random ancestor-closed set of nodes that read data."""
-    flow = model.flow
-    wanted = [index for index, node in enumerate(flow.nodes) if any(value in flow.varying for value in node.outputs)]
+def wide_cuts(model: Model, count: int, seed: int = 1) -> list[tuple[str, ...]]:
+    """``count`` distinct random cuts of two or more tensors; fewer when ``PATIENCE`` draws in a row give no new one."""
+    rng, found, idle = random.Random(seed), dict[tuple[str, ...], None](), 0
+    while len(found) < count and idle < PATIENCE:
+        names = random_prefix_cut(model, rng)
+        is_new = names is not None and len(names) > 1 and names not in found
+        idle = 0 if is_new else idle + 1
+        if names is not None and is_new:
+            found[names] = None
+    return list(found)
+
+
+def every_wide_cut(model: Model) -> set[tuple[str, ...]]:
+    """All cuts of two or more tensors, by growing every boundary a node at a time; for graphs with few boundaries."""
+    needs = _needs(model)
+    seen, pending, found = {frozenset[int]()}, [frozenset[int]()], set()
+    while pending:
+        prefix = pending.pop()
+        names = tuple(_crossing(model, prefix)) if prefix else ()
+        if len(names) > 1:
+            found.add(graph.check_cut(model, names).names)
+        grown = {prefix | {index} for index in needs.keys() - prefix if needs[index] <= prefix} - seen
+        assert len(seen) < MAX_BOUNDARIES, "too many boundaries to list"
+        seen |= grown
+        pending += grown
+    return found
+
+
+def _random_ancestors(model: Model, rng: random.Random) -> set[int]:
+    """Positions of a few random nodes and of all that they depend on: boundaries with many branches half done."""
+    needs = _needs(model)
     prefix: set[int] = set()
-    for index in rng.sample(wanted, k=min(len(wanted), rng.randint(1, 6))):
+    for index in rng.sample(sorted(needs), k=min(len(needs), rng.randint(1, 6))):
         pending = [index]
         while pending:
             at = pending.pop()
-            if at in prefix:
-                continue
-            prefix.add(at)
-            producers = (value.producer() for value in flow.reads[at])
-            pending += [flow.position[node] for node in producers if node is not None]
+            if at not in prefix:
+                prefix.add(at)
+                pending += needs[at]
     return prefix
 
 
-def _crossing(model: Model, prefix: set[int]) -> list[str]:
+def _random_start(model: Model, rng: random.Random) -> set[int]:
+    """Positions of the first nodes of a random topological order: boundaries with branches at random depths."""
+    needs = _needs(model)
+    readers: dict[int, list[int]] = {index: [] for index in needs}
+    for index, before in needs.items():
+        for at in before:
+            readers[at].append(index)
+    missing = {index: len(before) for index, before in needs.items()}
+    ready = [index for index, count in missing.items() if not count]
+    prefix: set[int] = set()
+    for _ in range(rng.randint(1, len(needs))):
+        index = ready.pop(rng.randrange(len(ready)))
+        prefix.add(index)
+        for reader in readers[index]:
+            missing[reader] -= 1
+            if not missing[reader]:
+                ready.append(reader)
+    return prefix
+
+
+def _needs(model: Model) -> dict[int, set[int]]:
+    """Position of each node that reads data -> those of the nodes it reads such data from."""
+    flow = model.flow
+    wanted = {index for index, node in enumerate(flow.nodes) if any(value in flow.varying for value in node.outputs)}
+    producers = {index: (value.producer() for value in flow.reads[index]) for index in sorted(wanted)}
+    return {
+        index: {flow.position[node] for node in nodes if node is not None} & wanted
+        for index, nodes in producers.items()
+    }
+
+
+def _crossing(model: Model, prefix: Set[int]) -> list[str]:
     flow = model.flow
     made = {value for index in prefix for value in flow.nodes[index].outputs} | set(flow.inputs)
     later = {value for index, read in enumerate(flow.reads) if index not in prefix for value in read}

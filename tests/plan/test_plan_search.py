@@ -247,3 +247,41 @@ def test_json_is_flat_with_units() -> None:
     assert all(one.keys() == times | {"name", "payload_bytes"} for one in document["baselines"])
     assert all(one.keys() == {"names", "reason"} and one["reason"] for one in document["rejected"])
     assert document["chosen"]["cut"] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        pytest.param({"min_depth": 1.0}, "of the FLOPs on the edge, min_depth asks for 100.0%", id="depth"),
+        pytest.param({"pin_cloud": ["second"]}, "node 'second' would be on the edge", id="cloud"),
+        pytest.param({"pin_edge": ["last"]}, "node 'last' would be in the cloud", id="edge"),
+    ],
+)
+def test_a_named_cut_keeps_the_constraints_too(asked: dict, words: str) -> None:
+    with pytest.raises(CutError, match=words):
+        search(places(), at=["d"], **asked)
+
+
+@pytest.mark.parametrize("key", ["pin_edge", "pin_cloud"])
+@pytest.mark.parametrize("at", ["auto", ["d"]])
+def test_a_glob_that_matches_no_node_is_refused(key: str, at: object) -> None:
+    with pytest.raises(CutError, match=rf"split.{key}: 'secnod\*' matches no node of the model \(such as 'first'\)"):
+        search(places(), at=at, **{key: ["secnod*"]})
+
+
+def test_a_model_without_cuts_says_why() -> None:
+    text = '<ir_version: 8, opset_import: ["" : 17]> g (float[N,4] x) => (float[N,4] y) { y = Relu(x) }'
+    with pytest.raises(CutError, match=r"no cut that a codec can take: y: it is the only output of the model"):
+        search(places(), text)
+
+
+def test_a_scalar_is_no_cut_for_a_codec() -> None:
+    text = """<ir_version: 8, opset_import: ["" : 17]>
+    g (float[2,4] x) => (float[2,4] y) { a = Relu(x)  b = ReduceMax<keepdims = 0>(a)  c = Neg(b)  y = Expand(c, s) }
+    """.replace("(float[2,4] y) {", "(float[2,4] y) <int64[2] s = {2, 4}> {")
+    found = search(places(), text)
+    assert found.chosen.cut == ("a",)
+    reasons = {cut.names: cut.reason for cut in found.rejected}
+    assert "is a scalar" in reasons[("b",)]
+    with pytest.raises(CutError, match=r"cut \[b\]: value 'b' is a scalar; .* choose a"):
+        search(places(), text, at=["b"])

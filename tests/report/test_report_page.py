@@ -45,6 +45,7 @@ def numbers(name: str = "plain", top1: float | None = 0.5) -> dict[str, Any]:
     return {
         "name": name,
         "cut": [name],
+        "notes": [f"did {name}"],
         "codec": {"quantizer": name, "bits": 4, "entropy": name},
         "halves": {
             side: {"device": name, "flops": 2e9, "parameters": 3_000_000, "model_bytes": 12_000_000}
@@ -122,6 +123,7 @@ SECTIONS = [
     "Latency of the cuts",
     "Pictures, before and after",
     "Engines",
+    "What was done to the graphs",
     "cuts not taken, and why",
     "model sha256",
 ]
@@ -138,9 +140,10 @@ def test_every_section_is_there() -> None:
     [
         (("gates",), "Gates"),
         (("examples",), "Pictures, before and after"),
+        (("notes",), "What was done to the graphs"),
         (("plan", "rejected"), "cuts not taken"),
     ],
-    ids=["gates", "examples", "rejected"],
+    ids=["gates", "examples", "notes", "rejected"],
 )
 def test_a_section_without_contents_has_no_title(empty: tuple[str, ...], title: str) -> None:
     document = numbers()
