@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from splitc.codec.byte_fields import FieldReader, varint
+from splitc.codec.chunks import checksum, code_chunks, decode_chunks
 from splitc.codec.description import (
     MAX_DESCRIPTION_BYTES,
     TensorDescription,
@@ -185,7 +186,7 @@ def write_packet(
     header += _side_bytes(layout, symbols, side)
     seed = _seed(layout, reference, header)
     chunks = [chunk for index in range(len(symbols)) for chunk in _coded_chunks(layout, symbols, index, seed)]
-    sized = [varint(len(payload)) + checksum + payload for checksum, payload in chunks[:-1]]
+    sized = [varint(len(payload)) + check + payload for check, payload in chunks[:-1]]
     return b"".join([header, *sized, *chunks[-1]])
 
 
@@ -227,26 +228,17 @@ def _side_bytes(layout: StreamLayout, symbols: Sequence[Symbols], side: Sequence
     return b"".join(np.ascontiguousarray(value, "<f4").tobytes() for value in values)
 
 
-def _coded_chunks(
-    layout: StreamLayout, symbols: Sequence[Symbols], index: int, seed: int
-) -> Iterator[tuple[bytes, bytes]]:
+def _coded_chunks(layout: StreamLayout, symbols: Sequence[Symbols], index: int, seed: int) -> list[tuple[bytes, bytes]]:
     """(Checksum, Payload) of every chunk of tensor ``index``."""
     tensor = layout.tensors[index]
     planes = as_planes(symbols[index], tensor.channel_axis)
-    step = tensor.view(symbols[index].shape).planes_per_chunk
-    for number, first in enumerate(range(0, len(planes), step)):
-        payload = tensor.coder.encode(planes[first : first + step], first)
-        yield struct.pack("<I", _checksum(seed, index, number, payload)), payload
+    return code_chunks(tensor.coder, planes, tensor.view(symbols[index].shape), index, seed)
 
 
 def _seed(layout: StreamLayout, reference: bytes, header: bytes) -> int:
     """What every checksum of a packet starts from."""
     before = struct.pack("<I", _core.crc32c(reference)) if reference else b""
     return _core.crc32c(header, _core.crc32c(before, _core.crc32c(layout.digest)))
-
-
-def _checksum(seed: int, tensor: int, chunk: int, payload: bytes | memoryview) -> int:
-    return _core.crc32c(payload, _core.crc32c(struct.pack("<BI", tensor, chunk), seed))
 
 
 # -- reading -------------------------------------------------------------------------------------------------------
@@ -329,7 +321,7 @@ def read_packet(
     seed = _seed(layout, reference, reader.read_so_far())
     payloads = _read_payloads(reader, views, seed)
     symbols = tuple(
-        tensor_of(_decode_tensor(index, tensor, view, payloads[index]), shape, tensor.channel_axis)
+        tensor_of(decode_chunks(tensor.coder, payloads[index], view, index), shape, tensor.channel_axis)
         for index, (tensor, view, shape) in enumerate(zip(layout.tensors, views, shapes, strict=True))
     )
     return Packet(symbols, side, header.sequence, header.is_keyframe, header.pair_tag)
@@ -401,23 +393,8 @@ def _read_payloads(reader: FieldReader, views: Sequence[PlaneView], seed: int) -
         size = reader.left - CHECKSUM_BYTES if is_last else reader.varint("Payload_Size", 0, reader.left)
         start, stored = reader.offset, reader.u32("Checksum")
         payload = reader.take("Payload", size)
-        if stored != _checksum(seed, tensor, chunk, payload):
+        if stored != checksum(seed, tensor, chunk, payload):
             why = "damaged or truncated, or written with another layout or other tables"
             reader.refuse(f"Checksum of chunk {chunk} of tensor {tensor}", f"does not match ({why})", start)
         payloads[tensor].append(payload)
     return payloads
-
-
-def _decode_tensor(index: int, tensor: TensorLayout, view: PlaneView, payloads: Sequence[memoryview]) -> Symbols:
-    """All planes ``[planes, H, W]`` of one tensor."""
-    planes: Symbols = np.empty((view.planes, view.height, view.width), np.uint8 if tensor.bits <= 8 else np.uint16)
-    for chunk, payload in enumerate(payloads):
-        first, last = view.chunk_bounds(chunk)
-        try:
-            part = tensor.coder.decode(payload, (last - first, view.height, view.width), first)
-        except BitstreamError as error:
-            raise BitstreamError(f"bitstream: Payload of chunk {chunk} of tensor {index}: {error}") from error
-        if len(payloads) == 1:
-            return part
-        planes[first:last] = part
-    return planes

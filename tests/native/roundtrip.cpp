@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "cohen.hpp"
-#include "crc32c.hpp"
+#include "fuzz_tables.hpp"
 #include "huffman.hpp"
 #include "nrle.hpp"
 #include "packing.hpp"
@@ -32,25 +32,7 @@ void expect(bool holds, const char* what) {
   std::exit(1);
 }
 
-void put_u16(std::vector<std::uint8_t>& bytes, unsigned value) {
-  bytes.push_back(static_cast<std::uint8_t>(value));
-  bytes.push_back(static_cast<std::uint8_t>(value >> 8));
-}
-
-/// Flat tables for `bits` bits, 3 channels in 2 classes, two views of 4 contexts: two of the busiest level.
-std::vector<std::uint8_t> flat_tables(unsigned bits) {
-  const unsigned token_bits = bits < 8 ? bits : 8, shift = (bits - token_bits) / 2;
-  std::vector<std::uint8_t> t = {'S', 'R', 'N', 'S', 1, static_cast<std::uint8_t>(bits), static_cast<std::uint8_t>(shift)};
-  put_u16(t, bits > 8 ? 1 : 0);
-  for (const unsigned byte : {2, 2, 3, 0, 0, 1, 0}) t.push_back(static_cast<std::uint8_t>(byte));
-  for (int view = 0; view < 2; ++view) {
-    for (const unsigned byte : {4, 0, 0, 1, 0, 1, 1, 2, 1, 0}) t.push_back(static_cast<std::uint8_t>(byte));
-    for (unsigned i = 0; i < 2u * 5u << token_bits; ++i) put_u16(t, 4096u >> token_bits);
-  }
-  const std::uint32_t crc = splitc::crc32c({t.data(), t.size()});
-  for (int k = 0; k < 4; ++k) t.push_back(static_cast<std::uint8_t>(crc >> 8 * k));
-  return t;
-}
+using fuzz::flat_tables;
 
 template <typename Symbol>
 std::vector<Symbol> random_symbols(const ChunkShape& shape, unsigned bits) {

@@ -1,0 +1,49 @@
+"""Work in several threads: the results of one."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+import numpy as np
+import pytest
+
+from splitc.codec import workers
+from splitc.codec.bitstream import StreamLayout, TensorLayout, read_packet, write_packet
+from splitc.codec.entropy import ENTROPY_CODERS
+
+
+def test_results_come_in_order_and_one_item_stays_here() -> None:
+    assert workers.in_order(lambda x: x * x, range(100)) == [x * x for x in range(100)]
+    assert workers.in_order(lambda _: threading.current_thread(), [0]) == [threading.current_thread()]
+
+
+def test_the_first_refusal_is_raised() -> None:
+    def work(x: int) -> int:
+        if x % 3 == 2:
+            raise ValueError(str(x))
+        return x
+
+    with pytest.raises(ValueError, match=r"^2$"):
+        workers.in_order(work, range(10))
+
+
+@pytest.mark.parametrize("name", ["rans", "range", "zstd"])
+def test_packets_of_many_chunks_are_the_same_with_one_thread(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    x = np.random.default_rng(0).integers(0, 4, (1, 12, 160, 160)).astype(np.uint8)
+    coder = ENTROPY_CODERS.make(name, {})
+    layout = StreamLayout((TensorLayout((1, 12, 160, 160), 2, coder.open(2, 12, coder.fit([x[0]], 2))),))
+    packet = write_packet(layout, [x])
+    assert np.array_equal(read_packet(layout, packet).symbols[0], x)
+    monkeypatch.setattr(workers, "_threads", lambda: 1)
+    assert write_packet(layout, [x]) == packet
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_has_threads_of_its_own() -> None:
+    workers.in_order(abs, range(4))
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if workers.in_order(abs, range(4)) == [0, 1, 2, 3] else 1)
+    assert os.waitpid(child, 0)[1] == 0
