@@ -14,6 +14,10 @@
 #include "simd.hpp"
 #include "span.hpp"
 
+#if SPLITC_X86
+#include <immintrin.h>
+#endif
+
 namespace splitc {
 
 /// `planes` rows of `size` values; row p is of channel `p % channels`.
@@ -140,13 +144,41 @@ struct LookupRow {
   }
 };
 
+#if SPLITC_X86
+/// The whole vectors of a row of up to 16 levels, which stay in one register. Returns how many values it did.
+SPLITC_AVX512 inline std::size_t lookup_few(const std::uint8_t* symbols, std::size_t size, const float* levels,
+                                            std::size_t count, float* x) {
+  const __m512 table = _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << count) - 1), levels);
+  std::size_t i = 0;
+  for (; i + 16 <= size; i += 16) {
+    const __m512i index = _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(symbols + i)));
+    _mm512_storeu_ps(x + i, _mm512_permutexvar_ps(index, table));
+  }
+  return i;
+}
+#endif
+
+/// Values at the start of a row that need no table in memory.
+inline std::size_t looked_up_in_registers(const std::uint8_t* symbols, std::size_t size, const float* levels,
+                                          std::size_t count, float* x) {
+#if SPLITC_X86
+  if (count <= 16 && simd_level() == SimdLevel::kAvx512) return lookup_few(symbols, size, levels, count, x);
+#endif
+  (void)symbols, (void)size, (void)levels, (void)count, (void)x;
+  return 0;
+}
+inline std::size_t looked_up_in_registers(const std::uint16_t*, std::size_t, const float*, std::size_t, float*) {
+  return 0;
+}
+
 template <typename Symbol>
 struct LargestSymbol {
   Span<const Symbol> symbols;
 
   SPLITC_INLINE unsigned operator()() const {
+    const Symbol* const from = symbols.data;
     Symbol largest = 0;
-    for (std::size_t i = 0; i < symbols.size; ++i) largest = symbols[i] > largest ? symbols[i] : largest;
+    for (std::size_t i = 0, n = symbols.size; i < n; ++i) largest = from[i] > largest ? from[i] : largest;
     return largest;
   }
 };
@@ -202,8 +234,11 @@ void lookup_levels(const Symbol* symbols, const RowShape& shape, const float* le
   const unsigned largest = dispatch(LargestSymbol<Symbol>{{symbols, shape.planes * shape.size}});
   if (largest >= count)
     refuse_argument("symbol " + std::to_string(largest) + " has no level: there are " + std::to_string(count) + ".");
-  for (std::size_t p = 0; p < shape.planes; ++p, x += shape.size, symbols += shape.size)
-    dispatch(LookupRow<Symbol>{symbols, shape.size, levels + p % shape.channels * count, x});
+  for (std::size_t p = 0; p < shape.planes; ++p, x += shape.size, symbols += shape.size) {
+    const float* const its = levels + p % shape.channels * count;
+    const std::size_t done = looked_up_in_registers(symbols, shape.size, its, count, x);
+    dispatch(LookupRow<Symbol>{symbols + done, shape.size - done, its, x + done});
+  }
 }
 
 }  // namespace splitc

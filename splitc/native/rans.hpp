@@ -241,7 +241,7 @@ inline unsigned affordable_lanes(std::size_t bytes, const ChunkShape& shape, uns
   if (size < kFewLanesBelow) return size >= kOneLaneBelow && lane_bits <= 10 ? lanes_within(shape, 2) : 1;
   const std::size_t budget = bytes / 200;
   const std::size_t most = budget <= kPacketFieldBytes ? 0 : (budget - kPacketFieldBytes) * 8 / lane_bits;
-  return lanes_within(shape, static_cast<unsigned>(std::clamp<std::size_t>(most, 2, kMaxLanes)));
+  return lanes_within(shape, static_cast<unsigned>(std::clamp<std::size_t>(most, 1, kMaxLanes)));
 }
 
 /// Tokens to a payload behind `head`; where so many lanes prove too dear, starts again with fewer.

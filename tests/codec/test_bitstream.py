@@ -76,6 +76,18 @@ def test_overhead_of_a_small_packet_is_at_most_16_bytes() -> None:
     assert np.mean(overhead) <= 16
 
 
+@pytest.mark.parametrize("keep", [1.0, 0.1], ids=["dense", "sparse"])
+@pytest.mark.parametrize("shape", [(96, 14, 14), (30, 33, 35), (64, 28, 28)], ids=str)
+def test_overhead_of_a_large_packet_is_about_half_a_percent(shape: tuple[int, int, int], keep: float) -> None:
+    """A tenth of that more is allowed: the number of lanes is chosen before the size is known."""
+    rans, rng = ENTROPY_CODERS.make("rans", {}), np.random.default_rng(0)
+    samples = [np.where(rng.random(shape) < keep, smooth(shape, 4, seed), 0).astype(np.uint8) for seed in range(3)]
+    tables = rans.fit(samples[:2], 4)
+    layout = StreamLayout((TensorLayout((1, *shape), 4, rans.open(4, shape[0], tables)),), PAIR)
+    cost = rans_tables_cost(tables, samples[2])
+    assert len(write_packet(layout, [samples[2][None]])) - cost <= max(18.0, 0.0055 * cost)  # one lane: under 18 bytes
+
+
 def rans_tables_cost(tables: bytes, x: np.ndarray) -> float:
     """Bytes that ideal coding with these tables takes."""
     from reference import rans
