@@ -1,0 +1,27 @@
+"""The driver: recipe in, bundle out. ``pipeline.py`` is the sentence; the other modules are its steps.
+
+A room, not a module ``splitc/build.py``: that would take the name of the public function ``splitc.build``.
+"""
+
+from __future__ import annotations
+
+from splitc.driver.calibrate import choose, features, sequence_lengths
+from splitc.driver.inputs import Inputs, codec_spec, data_files, find_inputs, load_recipe, with_defaults
+from splitc.driver.pipeline import Built, build
+from splitc.driver.watch import Stages, Watch
+
+__all__ = [
+    "Built",
+    "Inputs",
+    "Stages",
+    "Watch",
+    "build",
+    "choose",
+    "codec_spec",
+    "data_files",
+    "features",
+    "find_inputs",
+    "load_recipe",
+    "sequence_lengths",
+    "with_defaults",
+]

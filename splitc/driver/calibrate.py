@@ -1,0 +1,81 @@
+"""Choose the cut and fit the codec, on calibration samples run through the float head."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import groupby
+
+import numpy as np
+
+from splitc import evaluate, graph, plan
+from splitc.codec import Codec, mean_packet_bytes
+from splitc.driver.inputs import Inputs, codec_spec, predicts
+from splitc.errors import CapabilityError
+from splitc.runtime import Sample
+from splitc.types import F32
+
+PLAN_SAMPLES = 32
+"""Calibration samples that measure a candidate cut: half fit the codec, half are coded."""
+
+
+def choose(inputs: Inputs, step: Callable[[], None] = lambda: None) -> plan.Plan:
+    """The cut asked for, or the best one; the best candidates are coded for real.
+
+    Raises:
+        CutError: What was asked for is no cut, or nothing satisfies the constraints.
+    """
+    fit_on, measure_on = _plan_samples(inputs)
+    spec = codec_spec(inputs.recipe)
+
+    def measure(cut: graph.CandidateCut) -> float:
+        halves = graph.split(inputs.model, cut.names)
+        fitted = Codec.fit(spec, halves.cut, features(halves, fit_on), sequence_lengths(fit_on))
+        step()
+        return mean_packet_bytes(fitted, features(halves, measure_on))
+
+    return plan.search(inputs.model, inputs.recipe.split, inputs.recipe.codec, inputs.places, measure)
+
+
+def _plan_samples(inputs: Inputs) -> tuple[list[Sample], list[Sample]]:
+    """Calibration samples that fit a candidate's codec, and others that are coded."""
+    every = inputs.calibration
+    if predicts(inputs.recipe):
+        some = every[:PLAN_SAMPLES]
+        half = max(2, len(some) // 2)
+        return some[:half], some[half:] or some
+    some = every[:: max(1, len(every) // PLAN_SAMPLES)][:PLAN_SAMPLES]
+    return some[::2], some[1::2] or some
+
+
+def sequence_lengths(samples: Sequence[Sample]) -> list[int]:
+    """How many samples in a row are consecutive frames, clip by clip."""
+    return [len(list(clip)) for _, clip in groupby(samples, key=lambda sample: sample.clip)]
+
+
+def features(halves: graph.Halves, samples: Sequence[Sample], step: Callable[[], None] = lambda: None) -> list[F32]:
+    """Run the float head: float32 ``[n, C, ...]`` of each cut tensor, ``n`` samples.
+
+    Raises:
+        CapabilityError: A cut tensor's size changes from sample to sample.
+    """
+    rows: list[list[F32]] = [[] for _ in halves.cut]
+    head = evaluate.open_graph(halves.head)
+    for sample in samples:
+        outputs = head.run(sample.feeds)
+        for row, spec in zip(rows, halves.cut, strict=True):
+            row.append(outputs[spec.name].astype(np.float32))
+        step()
+    for row, spec in zip(rows, halves.cut, strict=True):
+        shapes = sorted({array.shape[1:] for array in row})
+        if len(shapes) > 1:
+            raise CapabilityError(
+                f"cut value {spec.name!r} has sizes {list(shapes[0])} and {list(shapes[-1])} on different samples, and "
+                "this version fits one size; set data.preprocess.resize and crop, or give arrays of one size."
+            )
+    return [np.concatenate(row) for row in rows]
+
+
+def fit(inputs: Inputs, halves: graph.Halves, step: Callable[[], None]) -> Codec:
+    """The codec of the chosen cut, fitted on every calibration sample."""
+    samples = inputs.calibration
+    return Codec.fit(codec_spec(inputs.recipe), halves.cut, features(halves, samples, step), sequence_lengths(samples))

@@ -1,0 +1,241 @@
+"""Everything a recipe names, found, opened and checked before the first long step."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from splitc import graph, passes, plan, zoo
+from splitc.backends import BACKENDS
+from splitc.codec import ENTROPY_CODERS, PROFILES, QUANTIZERS, CodecSpec
+from splitc.device import Device, Link, device_names, load_device
+from splitc.errors import GraphError, RecipeError, UsageError
+from splitc.recipe import Recipe, TargetSection, hold_out, hold_out_end
+from splitc.recipe import load_recipe as read_recipe
+from splitc.registry import nearest
+from splitc.runtime import Reader, Sample, find_files, is_picture, read_classes, read_labels
+from splitc.types import Preprocess
+
+GPU_BACKENDS = ("tensorrt", "tensorrt_rtx")
+THIS_MACHINE = "cpu"
+"""Device profile of a side for which the recipe names none."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Everything a recipe names, found and opened before the first long step."""
+
+    recipe: Recipe
+    source: graph.Model
+    model: graph.Model
+    notes: tuple[str, ...]
+    reader: Reader
+    calibration: list[Sample]
+    verification: list[Path]
+    data_sha256: str
+    labels: Mapping[str, int]
+    classes: list[str] | None
+    places: plan.Places
+
+
+def load_recipe(path: str | Path, overrides: Sequence[str] = (), base: Path | None = None) -> Recipe:
+    """Read a recipe, knowing which components this version has.
+
+    Args:
+        path: The TOML file.
+        overrides: ``key=value`` texts.
+        base: Folder that relative paths refer to; by default the file's own.
+
+    Raises:
+        RecipeError: The file or its contents are wrong; one line a fault.
+        CapabilityError: Something in it is not built in this version.
+    """
+    return read_recipe(
+        path,
+        overrides,
+        base=base,
+        quantizers=list(QUANTIZERS),
+        entropy_coders=list(ENTROPY_CODERS),
+        backends=list(BACKENDS),
+        devices=device_names(),
+        profiles={name: spec.model_dump(exclude_defaults=True) for name, spec in PROFILES.items()},
+    )
+
+
+def find_inputs(recipe: Recipe, *, locked: bool = False) -> Inputs:
+    """Load device profiles, find the files, open the model: cheap faults first.
+
+    Raises:
+        RecipeError: No data to calibrate on, or a pin that does not hold.
+        SplitcError: A file, package, device or backend is missing.
+    """
+    recipe = with_defaults(recipe)
+    target, data = recipe.target, recipe.data
+    places = plan.Places(
+        edge=_device(recipe, target.edge),
+        cloud=_device(recipe, target.cloud),
+        link=Link(uplink_mbps=recipe.link.uplink_mbps, rtt_ms=recipe.link.rtt_ms),
+    )
+    for side in (target.edge, target.cloud):
+        BACKENDS.make(side.backend, {})
+    _check_clips(recipe)
+    calibration, verification = data_files(recipe)
+    labels = read_labels(recipe.resolve(data.labels)) if data.labels else {}
+    source = _load_source(recipe)
+    _check_task(recipe, source)
+    _refuse_idle_keys(recipe, source, calibration)
+    reader = Reader(source.inputs, _preprocess(recipe), data.crops)
+    digest = _files_sha256([*calibration, *verification])
+    _check_pins(recipe, source.sha256, digest, locked=locked)
+    model, notes = _prepare(source, in_graph=codec_spec(recipe).fits_graph)
+    samples = list(reader.samples(calibration))
+    return Inputs(recipe, source, model, notes, reader, samples, verification, digest, labels, _classes(recipe), places)
+
+
+def data_files(recipe: Recipe) -> tuple[list[Path], list[Path]]:
+    """Files to calibrate on and others to verify on; in order, where the codec predicts from frame to frame.
+
+    Raises:
+        RecipeError: None to calibrate on, none left to verify on, or a file in both.
+        UsageError: A pattern names nothing.
+    """
+    data = recipe.data
+    if not data.calibration:
+        raise RecipeError("data.calibration: names no files; a codec is fitted on real samples, never on random ones.")
+    calibration = find_files(data.calibration, recipe.base)
+    if not data.verification:
+        if len(calibration) < 2:
+            raise RecipeError(
+                "data.calibration: is one file, which cannot verify what it calibrated; name data.verification."
+            )
+        return hold_out_end(calibration) if predicts(recipe) else hold_out(calibration)
+    verification = find_files(data.verification, recipe.base)
+    both = {file.resolve() for file in calibration} & {file.resolve() for file in verification}
+    if both:
+        raise RecipeError(f"data.verification: {min(both).name} is among data.calibration too; verify on other files.")
+    return calibration, verification
+
+
+def codec_spec(recipe: Recipe) -> CodecSpec:
+    """The recipe's [codec] as the codec room takes it."""
+    return CodecSpec(**recipe.codec.model_dump(include=set(CodecSpec.model_fields)))
+
+
+def with_defaults(recipe: Recipe) -> Recipe:
+    """The recipe with every option of its codec's components spelled, as the lock will hold it.
+
+    Raises:
+        UsageError: A value that they refuse, or an option that none of them has.
+    """
+    return recipe.model_copy(
+        update={"codec": recipe.codec.model_copy(update=codec_spec(recipe).resolved().model_dump())}
+    )
+
+
+def predicts(recipe: Recipe) -> bool:
+    """Whether samples are consecutive frames to the codec."""
+    return recipe.codec.temporal != "none"
+
+
+def _check_clips(recipe: Recipe) -> None:
+    if predicts(recipe) and recipe.data.crops > 1:
+        raise RecipeError("data.crops: crops are no consecutive frames, which codec.temporal predicts; leave it out.")
+
+
+def _refuse_idle_keys(recipe: Recipe, source: graph.Model, calibration: Sequence[Path]) -> None:
+    """A key that changes nothing here is a misunderstanding, not a preference."""
+    dims = {str(dim) for spec in source.inputs for dim in spec.shape if isinstance(dim, str)}
+    idle = sorted(recipe.model.dims.keys() - dims)
+    if idle:
+        raise RecipeError(
+            f"model.dims.{idle[0]}: no input has a dimension of that name.{nearest(idle[0], sorted(dims))}"
+        )
+    if recipe.data.crops > 1 and not any(map(is_picture, calibration)):
+        raise RecipeError("data.crops: arrays are taken as they are, only pictures are cropped; leave it out.")
+    for side, target in (("edge", recipe.target.edge), ("cloud", recipe.target.cloud)):
+        if target.compute_capabilities and target.backend not in GPU_BACKENDS:
+            raise RecipeError(
+                f"target.{side}.compute_capabilities: backend {target.backend!r} builds for no GPU; leave it out."
+            )
+    classes, spec = _classes(recipe), source.outputs[0]
+    if recipe.data.classes and classes and spec.shape[-1:] != (len(classes),):
+        raise RecipeError(
+            f"data.classes: {len(classes)} names, output {spec.name!r} has shape {list(spec.shape)}; give one a class."
+        )
+
+
+def _device(recipe: Recipe, target: TargetSection) -> Device:
+    name = target.device or THIS_MACHINE
+    return load_device(str(recipe.resolve(name)) if name.endswith(".toml") else name)
+
+
+def _load_source(recipe: Recipe) -> graph.Model:
+    source = recipe.model.source
+    path = zoo.fetch(source) if zoo.is_zoo(source) else recipe.resolve(source)
+    return graph.load(path, recipe.model.shapes)
+
+
+def _prepare(source: graph.Model, *, in_graph: bool) -> tuple[graph.Model, tuple[str, ...]]:
+    """What is cut, and what was done to it: the source without what no engine needs, in an opset the codec can join."""
+    done = [passes.Simplify()(source.ir_model)]
+    graph.verify(done[-1].model, "the simplified model")
+    if in_graph:
+        done.append(passes.RaiseOpset()(done[-1].model))
+    return graph.model_from_ir(done[-1].model), tuple(note for result in done for note in result.notes)
+
+
+def _files_sha256(files: Sequence[Path]) -> str:
+    digest = hashlib.sha256()
+    for file in files:
+        try:
+            digest.update(hashlib.sha256(file.read_bytes()).digest())
+        except OSError as error:
+            raise UsageError(f"{file}: cannot be read ({error.strerror}).") from error
+    return digest.hexdigest()
+
+
+def _check_pins(recipe: Recipe, model_sha256: str, data_sha256: str, *, locked: bool) -> None:
+    found = {"model.sha256": (recipe.model.sha256, model_sha256), "data.sha256": (recipe.data.sha256, data_sha256)}
+    for key, (pinned, actual) in found.items():
+        if pinned is None and locked:
+            raise RecipeError(
+                f"{key}: --locked builds only what is pinned; a bundle's recipe.lock.toml pins everything."
+            )
+        if pinned not in (None, actual):
+            raise RecipeError(
+                f"{key}: pinned as {pinned[:12]}..., found {actual[:12]}...; restore the file or the pin."
+            )
+
+
+def _check_task(recipe: Recipe, source: graph.Model) -> None:
+    """Raises: GraphError: no output can be compared. RecipeError: the first is not one float score a class."""
+    if not source.outputs:
+        names = ", ".join(repr(value.name) for value in source.flow.outputs)
+        raise GraphError(
+            f"{recipe.model.source}: no output ({names}) is a tensor of known shape; export it with shapes."
+        )
+    first = source.outputs[0]
+    scores = [size for size in first.shape[len(first.shape) > 1 :] if size != 1]  # behind the batch, without [C, 1, 1]
+    has_classes = len(scores) == 1 and isinstance(scores[0], int) and first.dtype.startswith(("float", "bfloat"))
+    if recipe.data.task == "classification" and not has_classes:
+        raise RecipeError(
+            'data.task: "classification" compares the largest score of each answer, so the first output must hold one '
+            f"float score for each of a fixed number of classes; {first.name!r} is {first.dtype} {list(first.shape)}. "
+            'Use data.task = "features" to compare outputs as they are.'
+        )
+
+
+def _preprocess(recipe: Recipe) -> Preprocess:
+    if recipe.data.preprocess is not None:
+        return recipe.data.preprocess
+    source = recipe.model.source
+    return zoo.preprocess(source) if zoo.is_zoo(source) else Preprocess()
+
+
+def _classes(recipe: Recipe) -> list[str] | None:
+    if recipe.data.classes is not None:
+        return read_classes(recipe.resolve(recipe.data.classes))
+    source = recipe.model.source
+    return zoo.class_names(source) if zoo.is_zoo(source) else None

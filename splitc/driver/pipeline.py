@@ -1,0 +1,108 @@
+"""Recipe in, bundle out. Reads as a table of contents; every step lives in its own room."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from splitc import bundle, evaluate, graph, plan, report
+from splitc.backends import EngineRecord
+from splitc.driver.calibrate import choose, fit
+from splitc.driver.inputs import find_inputs
+from splitc.driver.watch import Stages, Watch
+from splitc.driver.write import build_engines, describe, model_bytes, seal, write_pair, write_reports
+from splitc.errors import BundleError, CheckFailed
+from splitc.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Built:
+    """A finished build: where it stands, and what ``build --json`` prints."""
+
+    path: Path
+    document: dict[str, Any]
+
+
+def build(recipe: Recipe, out: Path, watch: Watch | None = None, *, locked: bool = False) -> Built:
+    """Everything: plan, split, fit, insert, compile, verify, report, seal.
+
+    Args:
+        recipe: What to build.
+        out: Folder of the bundle; an earlier bundle there is replaced when all gates hold.
+        watch: Shows progress.
+        locked: Refuse inputs that the recipe does not pin by hash.
+
+    Raises:
+        CheckFailed: A gate is missed or an engine failed. What was built stands at ``out`` + ".rejected", and ``out``
+            is untouched.
+        SplitcError: The recipe, an input or this machine is at fault; nothing is written.
+    """
+    stages = Stages(watch)
+    with bundle.staging(out) as folder:
+        with stages("load"):
+            inputs = find_inputs(recipe, locked=locked)
+        with stages("plan") as step:
+            chosen = choose(inputs, step)
+        with stages("calibrate", len(inputs.calibration)) as step:
+            halves = graph.split(inputs.model, chosen.chosen.cut)
+            codec = fit(inputs, halves, step)
+        with stages("write"):
+            pair = write_pair(folder, inputs, halves, codec)
+        with stages("engines", 2) as step:
+            engines = build_engines(folder, inputs, step)
+        with stages("verify", len(inputs.verification) * inputs.reader.regions) as step:
+            whole = inputs.source.ir_model
+            paths = evaluate.make_paths("the unsplit model", whole, halves.head, halves.tail, pair.bundle, engines)
+            verification = evaluate.verify(paths, inputs.reader.samples(inputs.verification), inputs.labels, step)
+        with stages("report"):
+            gates = check_gates(recipe, folder, chosen, verification)
+            examples = evaluate.examples(paths, inputs.reader, inputs.verification)
+            document = describe(inputs, chosen, pair, folder) | report.outcome(verification, gates, engines, examples)
+            write_reports(folder, document, verification)
+            seal(folder, inputs)
+        summary = report.summary(document) | {"bundle": str(out), "seconds": stages.seconds}
+        _require(verification, gates, engines, folder, out, summary)
+    return Built(out, summary)
+
+
+def check_gates(
+    recipe: Recipe, folder: Path, chosen: plan.Plan, verification: evaluate.Verification
+) -> list[evaluate.Gate]:
+    """The recipe's limits; one that is absent makes no gate."""
+    gate, coded = recipe.gate, verification.stage("coded")
+    edge_bytes = model_bytes(folder / "edge")
+    return [
+        *evaluate.at_least("min_fidelity", coded.fidelity, gate.min_fidelity, "verification"),
+        *evaluate.at_most("max_rate_bpe", verification.rate_bpe, gate.max_rate_bpe, "verification"),
+        *evaluate.at_most("max_edge_bytes", edge_bytes, gate.max_edge_bytes, "size of edge/model.onnx"),
+        *evaluate.at_most("max_edge_ms", chosen.chosen.latency.edge_ms, gate.max_edge_ms, "cost model, not measured"),
+    ]
+
+
+def _require(
+    verification: evaluate.Verification,
+    gates: Sequence[evaluate.Gate],
+    engines: Sequence[EngineRecord],
+    folder: Path,
+    out: Path,
+    summary: dict[str, Any],
+) -> None:
+    """Keep what missed a gate aside, for looking at, and leave ``out`` alone."""
+    missed = [f"{g.name} is {g.value:.4g}, the limit is {g.limit:.4g} ({g.source})" for g in gates if not g.ok]
+    missed += [f"the {e.side} engine failed: {e.reason}".rstrip(".") for e in engines if e.status == "failed"]
+    if not verification.ok:
+        missed.append("the split model's answers are not the full model's")
+    if not missed:
+        return
+    named = out if out.name.strip(".") else out.resolve()  # "." and ".." have no name to add to
+    rejected = named.with_name(f"{named.name}.rejected")
+    try:
+        with bundle.staging(rejected) as aside:
+            shutil.copytree(folder, aside, dirs_exist_ok=True)
+    except BundleError as error:
+        raise CheckFailed(f"{'; '.join(missed)}. {out} is untouched; nothing was kept ({error})", summary) from error
+    message = f"{'; '.join(missed)}. {out} is untouched; what was built stands at {rejected}."
+    raise CheckFailed(message, summary | {"bundle": str(rejected)})

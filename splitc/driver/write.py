@@ -1,0 +1,143 @@
+"""Put graphs, contract, engines and reports into a bundle that is being filled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from splitc import __version__, bundle, evaluate, graph, passes, plan, report
+from splitc.backends import BACKENDS, EngineRecord, Side, Target
+from splitc.codec import Codec
+from splitc.device import Device
+from splitc.driver.inputs import Inputs
+from splitc.recipe import TargetSection, lock_toml
+
+DEFAULT_DIM = (1, 1, 8)
+"""Least, usual and largest size of a dynamic dimension that the recipe says nothing of."""
+TOOLS = ("numpy", "onnx", "onnx-ir", "onnxruntime", "pillow", "zstandard")
+"""Packages whose version can change a bundle's bytes."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The two graphs as they stand in the bundle, and what they agreed on."""
+
+    halves: graph.Halves
+    codec: Codec
+    bundle: bundle.Bundle
+    notes: tuple[str, ...]
+
+
+def write_pair(folder: Path, inputs: Inputs, halves: graph.Halves, codec: Codec) -> Pair:
+    """Insert the quantizers, write both graphs, the contract and the locked recipe.
+
+    Raises:
+        CapabilityError: The model's opset is too old for the codec's operators.
+    """
+    head, tail, wire, where, notes = halves.head, halves.tail, halves.cut, "host", inputs.notes
+    if codec.spec.fits_graph:
+        ending = passes.InsertQuantizers(codec.tensors)(halves.head)
+        beginning = passes.InsertDequantizers(codec.tensors)(halves.tail)
+        head, tail, notes = ending.model, beginning.model, (*notes, *ending.notes, *beginning.notes)
+        wire = passes.wire_specs(codec.tensors)
+        where = "graph"
+    for side, model in (("edge", head), ("cloud", tail)):
+        graph.verify(model, f"the {side} half")
+        (folder / side).mkdir()
+        graph.save(model, folder / side / "model.onnx")
+    contract = bundle.Contract(
+        name=inputs.recipe.name,
+        task=inputs.recipe.data.task,
+        inputs=list(inputs.model.inputs),
+        outputs=list(inputs.model.outputs),
+        cut=list(halves.cut),
+        wire=list(wire),
+        quantized_in=where,
+        codec=codec.to_json(),
+        preprocess=inputs.reader.preprocess,
+        classes=inputs.classes,
+    )
+    (folder / "contract.json").write_bytes(contract.to_bytes())
+    lock = lock_toml(inputs.recipe, inputs.source.sha256, inputs.data_sha256)
+    (folder / "recipe.lock.toml").write_text(lock, "utf-8")
+    return Pair(halves, codec, seal(folder, inputs), notes)
+
+
+def seal(folder: Path, inputs: Inputs) -> bundle.Bundle:
+    """Write the manifest over everything that stands in ``folder``; again after files were added."""
+    manifest = bundle.write_manifest(
+        folder,
+        name=inputs.recipe.name,
+        splitc=__version__,
+        tools=tool_versions(),
+        inputs={"model": inputs.source.sha256, "data": inputs.data_sha256},
+    )
+    return bundle.Bundle(folder, manifest)
+
+
+def build_engines(folder: Path, inputs: Inputs, step: Callable[[], None]) -> list[EngineRecord]:
+    """Compile both halves for their targets; what cannot be built here is deferred with the command that does it."""
+    records = []
+    sides: tuple[tuple[Side, TargetSection, Device], ...] = (
+        ("edge", inputs.recipe.target.edge, inputs.places.edge),
+        ("cloud", inputs.recipe.target.cloud, inputs.places.cloud),
+    )
+    for side, asked, device in sides:
+        backend = BACKENDS.make(asked.backend, {})
+        target = Target(
+            device=device.name,
+            side=side,
+            compute_capabilities=asked.compute_capabilities or device.compute_capabilities,
+            dims=_dims(inputs),
+            tensorrt=device.tensorrt[0] if device.tensorrt else None,
+        )
+        records.append(backend.build(folder / side / "model.onnx", target, folder / side))
+        step()
+    return records
+
+
+def write_reports(folder: Path, document: Mapping[str, Any], verification: evaluate.Verification) -> None:
+    """verify.json, report.json and report.html; no clock in any of them."""
+    (folder / "verify.json").write_bytes(bundle.canonical_json(verification.model_dump(mode="json")))
+    (folder / "report.json").write_bytes(bundle.canonical_json(document))
+    (folder / "report.html").write_text(report.page(document), "utf-8")
+
+
+def describe(inputs: Inputs, chosen: plan.Plan, pair: Pair, folder: Path) -> dict[str, Any]:
+    """What was built from what, for report.json."""
+    point, places = chosen.chosen, inputs.places
+    halves = {
+        "edge": report.half(places.edge.name, point.head_flops, point.head_parameters, model_bytes(folder / "edge")),
+        "cloud": report.half(places.cloud.name, point.tail_flops, point.tail_parameters, model_bytes(folder / "cloud")),
+    }
+    return {
+        "name": inputs.recipe.name,
+        "cut": list(point.cut),
+        "codec": pair.codec.spec.model_dump(mode="json"),
+        "halves": halves,
+        "duplicated_bytes": pair.halves.duplicated_bytes,
+        "notes": list(pair.notes),
+        "plan": chosen.to_json(),
+        "model_sha256": inputs.source.sha256,
+        "versions": {"splitc": __version__} | tool_versions(),
+    }
+
+
+def tool_versions() -> dict[str, str]:
+    """Installed versions of what can change a bundle's bytes."""
+    return {name: version(name) for name in TOOLS}
+
+
+def _dims(inputs: Inputs) -> dict[str, tuple[int, int, int]]:
+    """Sizes of every dynamic dimension: the recipe's, else the default for the batch."""
+    asked = {name: (dim.min, dim.opt, dim.max) for name, dim in inputs.recipe.model.dims.items()}
+    batches = {str(spec.shape[0]) for spec in inputs.model.inputs if spec.shape and isinstance(spec.shape[0], str)}
+    return dict.fromkeys(batches, DEFAULT_DIM) | asked
+
+
+def model_bytes(side: Path) -> int:
+    """Bytes of a half's graph, external weights included."""
+    return sum(file.stat().st_size for file in side.glob("model.onnx*"))
