@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import hashlib
 import importlib.util
 import os
 import zipfile
@@ -32,10 +33,11 @@ RESAMPLING = {
 
 @dataclass(frozen=True)
 class Sample:
-    """One inference: a printable name and the arrays to feed, batch 1."""
+    """One inference: a printable name, the arrays to feed, batch 1, and the file they come from."""
 
     name: str
     feeds: dict[str, Array]
+    file: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ class Reader:
             batch = input_from_picture(region, self.preprocess)[None]
             _check_fits(file, batch, self.inputs[0])
             name = file.name if self.regions == 1 else f"{file.name}#{index}"
-            yield Sample(name, {self.inputs[0].name: batch})
+            yield Sample(name, {self.inputs[0].name: batch}, file)
 
     def _arrays(self, file: Path) -> Iterator[Sample]:
         arrays = _load_arrays(file, self.inputs)
@@ -83,7 +85,8 @@ class Reader:
         if count == {0}:
             raise UsageError(f"{file}: holds no samples (axis 0 has size 0).")
         for index in range(count.pop()):
-            yield Sample(f"{file.name}#{index}", {name: array[index : index + 1] for name, array in arrays.items()})
+            feeds = {name: array[index : index + 1] for name, array in arrays.items()}
+            yield Sample(f"{file.name}#{index}", feeds, file)
 
 
 def find_files(patterns: Sequence[str], base: Path) -> list[Path]:
@@ -102,6 +105,21 @@ def find_files(patterns: Sequence[str], base: Path) -> list[Path]:
         for match in matches:
             found.setdefault(os.path.abspath(match), match)
     return list(found.values())
+
+
+def files_sha256(files: Sequence[Path]) -> str:
+    """Hash of the hashes of files, in their order; names play no part.
+
+    Raises:
+        UsageError: A file cannot be read.
+    """
+    digest = hashlib.sha256()
+    for file in files:
+        try:
+            digest.update(hashlib.sha256(file.read_bytes()).digest())
+        except OSError as error:
+            raise UsageError(f"{file}: cannot be read ({error.strerror}).") from error
+    return digest.hexdigest()
 
 
 def is_picture(file: Path) -> bool:
