@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from splitc import __version__
 from splitc.cli.app import Json, app, print_json, say
-from splitc.errors import CheckFailed
+from splitc.errors import CheckFailed, SplitcError
 
 if TYPE_CHECKING:
-    from splitc.evaluate import Verification
+    from splitc.bundle import Bundle
+    from splitc.evaluate import Gate, Verification
+    from splitc.graph import Model
+    from splitc.recipe import Recipe
 
 
 @app.command()
@@ -21,11 +26,13 @@ def verify(
         list[str] | None, typer.Option("--data", help="Files, folders or globs; else the recipe's verification files.")
     ] = None,
     base: Annotated[Path, typer.Option("--base", help="Folder that the recipe's relative paths refer to.")] = Path(),
-    model: Annotated[
-        Path | None, typer.Option("--model", help="The unsplit model; else the halves are joined.")
-    ] = None,
+    model: Annotated[Path | None, typer.Option("--model", help="The unsplit model; else the recipe's.")] = None,
     labels: Annotated[
-        Path | None, typer.Option("--labels", help="CSV of picture name and class index; else the recipe's.")
+        Path | None,
+        typer.Option("--labels", help="CSV of picture and class index; else the recipe's, for the recipe's files."),
+    ] = None,
+    crops: Annotated[
+        int | None, typer.Option("--crops", min=1, max=25, help="Regions taken of each picture; else the recipe's.")
     ] = None,
     json: Json = False,
 ) -> None:
@@ -37,27 +44,79 @@ def verify(
 
     opened = open_bundle(bundle)
     contract, recipe = read_contract(opened), driver.load_recipe(opened.recipe_path, base=base)
-    files = find_files(data, Path()) if data else driver.data_files(recipe)[1]
-    reader = Reader(contract.inputs, contract.preprocess, 1 if data else recipe.data.crops)
+    calibration, files = ([], find_files(data, Path())) if data else driver.data_files(recipe)
+    notes = [] if data else _changed_data(recipe, [*calibration, *files])
+    if labels is None and recipe.data.labels and not data:
+        labels = recipe.resolve(recipe.data.labels)
+    known = read_labels(labels) if labels else {}
+    reader = Reader(contract.inputs, contract.preprocess, crops or recipe.data.crops)
     stages = driver.Stages(make_watch())
     with stages("verify", len(files) * reader.regions) as step:
-        paths = evaluate.paths_of_bundle(opened, model)
-        if labels is None and recipe.data.labels and not data:
-            labels = recipe.resolve(recipe.data.labels)
-        known = read_labels(labels) if labels else {}
+        whole, why = _find_model(opened, recipe, model)
+        same_tools = opened.manifest.splitc == __version__ and opened.manifest.tools == driver.tool_versions()
+        paths = evaluate.paths_of_bundle(opened, whole, why, same_tools=same_tools)
         result = evaluate.verify(paths, reader.samples(files), known, step)
-    print_json(result.model_dump(mode="json")) if json else show(result)
-    if not result.ok:
-        raise CheckFailed("the split model's answers are not the full model's; rebuild the bundle.")
+    if whole is None:
+        notes.append(f"compared with {result.reference}, which cannot notice a changed half: {why}.")
+    elif not same_tools:
+        notes.append("built with other versions of splitc or its tools; the split is compared within rounding.")
+    gates = evaluate.measured_gates(result, recipe.gate)
+    kept = [gate.model_dump(mode="json") for gate in gates]
+    print_json(result.model_dump(mode="json") | {"gates": kept, "notes": notes}) if json else show(result, gates)
+    for note in notes:
+        say(f"note: {note}")
+    _require(result, gates)
 
 
-def show(result: Verification) -> None:
-    """One line a stage."""
-    print(f"{'stage':<10} {'fidelity':>8} {'KL':>10} {'cosine':>9} {'max diff':>10} {'KL added':>10}")
+def show(result: Verification, gates: Sequence[Gate] = ()) -> None:
+    """One line a stage, then what was left out, the rate and the limits."""
+    has_labels = any(stage.top1 is not None for stage in result.stages)
+    top1 = f" {'top-1':>7}" if has_labels else ""
+    print(f"{'stage':<10} {'fidelity':>8} {'KL':>10} {'cosine':>9} {'max diff':>10} {'KL added':>10}{top1}")
     for stage in result.stages:
         numbers = f"{stage.kl:10.2e} {stage.cosine:9.6f} {stage.max_abs_diff:10.2e} {stage.added_kl:10.2e}"
-        print(f"{stage.name:<10} {stage.fidelity:8.4f} {numbers}")
+        top1 = f" {stage.top1:7.4f}" if stage.top1 is not None else ""
+        print(f"{stage.name:<10} {stage.fidelity:8.4f} {numbers}{top1}")
     for skipped in result.skipped:
         print(f"{skipped['stage']:<10} skipped: {skipped['reason']}")
     print(f"{result.rate_bpe:.3f} bits an element ({result.baseline}: {result.baseline_rate_bpe:.3f})")
+    for gate in gates:
+        print(f"gate {gate.name}: {gate.value:.4g} against {gate.limit:.4g}: {'holds' if gate.ok else 'missed'}")
     say(f"against {result.reference}, on {result.samples} samples")
+
+
+def _changed_data(recipe: Recipe, files: Sequence[Path]) -> list[str]:
+    """A note when the recipe's files are not those of the build."""
+    from splitc.runtime import files_sha256
+
+    found, pinned = files_sha256(files), recipe.data.sha256
+    if pinned in (None, found):
+        return []
+    return [f"the recipe's files are not those of the build (sha256 {found[:12]}..., then {str(pinned)[:12]}...)."]
+
+
+def _find_model(bundle: Bundle, recipe: Recipe, asked: Path | None) -> tuple[Model | None, str]:
+    """The model that is asked for, or the recipe's; None, and why, where that is not the bundle's or not here."""
+    from splitc import graph, zoo
+
+    if asked is not None:
+        return graph.load(asked, recipe.model.shapes), ""
+    source = recipe.model.source
+    try:
+        path = zoo.fetch(source) if zoo.is_zoo(source) else recipe.resolve(source)
+        if not path.is_file():
+            return None, f"{source} is not in the folder of --base; name it with --model"
+        found = graph.load(path, recipe.model.shapes)
+    except SplitcError as error:
+        return None, str(error).rstrip(".")
+    if found.sha256 != bundle.manifest.inputs.get("model"):
+        return None, f"{source} has changed since the build (sha256 {found.sha256[:12]}...)"
+    return found, ""
+
+
+def _require(result: Verification, gates: Sequence[Gate]) -> None:
+    missed = [f"{gate.name} is {gate.value:.4g}, the limit is {gate.limit:.4g}" for gate in gates if not gate.ok]
+    if not result.ok:
+        missed.append("the split model's answers are not the full model's; rebuild the bundle")
+    if missed:
+        raise CheckFailed(f"{'; '.join(missed)}.")

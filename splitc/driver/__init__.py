@@ -9,6 +9,7 @@ from splitc.driver.calibrate import choose, features, sequence_lengths
 from splitc.driver.inputs import Inputs, codec_spec, data_files, find_inputs, load_recipe, with_defaults
 from splitc.driver.pipeline import Built, build
 from splitc.driver.watch import Stages, Watch
+from splitc.driver.write import tool_versions
 
 __all__ = [
     "Built",
@@ -23,5 +24,6 @@ __all__ = [
     "find_inputs",
     "load_recipe",
     "sequence_lengths",
+    "tool_versions",
     "with_defaults",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from splitc.evaluate.examples import examples
-from splitc.evaluate.gates import Gate, at_least, at_most
+from splitc.evaluate.gates import Gate, at_least, at_most, measured_gates
 from splitc.evaluate.metrics import Agreement, compare
 from splitc.evaluate.paths import Paths, make_paths, open_graph, paths_of_bundle
 from splitc.evaluate.verify import Stage, Verification, verify
@@ -19,6 +19,7 @@ __all__ = [
     "compare",
     "examples",
     "make_paths",
+    "measured_gates",
     "open_graph",
     "paths_of_bundle",
     "verify",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from splitc.evaluate.verify import Verification
+from splitc.recipe import GateSection
 from splitc.types import Frozen
 
 
@@ -23,3 +25,12 @@ def at_least(name: str, value: float, limit: float | None, source: str) -> list[
 def at_most(name: str, value: float, limit: float | None, source: str) -> list[Gate]:
     """An upper limit; nothing when there is none."""
     return [] if limit is None else [Gate(name=name, value=value, limit=limit, ok=value <= limit, source=source)]
+
+
+def measured_gates(verification: Verification, gate: GateSection) -> list[Gate]:
+    """Those of a recipe's limits that a verification can measure."""
+    fidelity = verification.stage("coded").fidelity
+    return [
+        *at_least("min_fidelity", fidelity, gate.min_fidelity, "verification"),
+        *at_most("max_rate_bpe", verification.rate_bpe, gate.max_rate_bpe, "verification"),
+    ]

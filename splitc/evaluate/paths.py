@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -18,6 +18,7 @@ from splitc.types import Array, Feeds
 
 Model = Callable[[Feeds], Mapping[str, Array]]
 """Feeds to outputs by name."""
+JOINED = "the halves joined without codec"
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,10 @@ class Paths:
 
     Attributes:
         reference: What ``full`` is, in words.
-        full: The unsplit model.
-        split: Float head, then float tail; no codec.
+        full: The unsplit model, or the halves joined where that is not at hand.
+        split: Float head, then float tail; no codec. None where there is no unsplit model to compare it with.
+        prepared: The model as it was cut, which ``split`` must equal bit for bit; None where it is not known.
+        why_no_model: Where ``split`` is None, why.
         edge, cloud: The halves as they stand in the bundle, computed node by node.
         engine_edge, engine_cloud: The halves as their backends run them; None where they cannot run here.
         why_no_engine: Then, why.
@@ -35,16 +38,25 @@ class Paths:
 
     reference: str
     full: Model
-    split: Model
+    split: Model | None
     edge: EdgeHalf
     cloud: CloudHalf
+    prepared: Model | None = None
+    why_no_model: str = ""
     engine_edge: EdgeHalf | None = None
     engine_cloud: CloudHalf | None = None
     why_no_engine: str = ""
 
 
 def make_paths(
-    reference: str, full: ir.Model, head: ir.Model, tail: ir.Model, bundle: Bundle, engines: Sequence[EngineRecord]
+    reference: str,
+    full: ir.Model,
+    head: ir.Model,
+    tail: ir.Model,
+    bundle: Bundle,
+    engines: Sequence[EngineRecord],
+    *,
+    is_exact: bool = True,
 ) -> Paths:
     """Open every path.
 
@@ -54,30 +66,37 @@ def make_paths(
         head, tail: Its halves without the codec.
         bundle: The halves with the codec.
         engines: What the bundle was compiled to; ONNX Runtime is the only engine that runs here.
+        is_exact: Whether ``full``, prepared here as a build prepares it, is what ``head`` and ``tail`` were cut from.
     """
     away = [one for one in engines if one.backend != RUNNER]
     why = "; ".join(
         f"the {one.side} engine ({one.backend}, {one.status}) runs on {one.target}, not here" for one in away
     )
     head_runner, tail_runner = open_graph(head), open_graph(tail)
+    edge = EdgeHalf(bundle, optimize=False)
     return Paths(
         reference=reference,
         full=open_graph(full).run,
         split=lambda feeds: tail_runner.run(head_runner.run(feeds)),
-        edge=EdgeHalf(bundle, optimize=False),
+        edge=edge,
         cloud=CloudHalf(bundle, optimize=False),
+        prepared=open_graph(_prepared(full, edge.contract.quantized_in == "graph")).run if is_exact else None,
         engine_edge=None if away else EdgeHalf(bundle),
         engine_cloud=None if away else CloudHalf(bundle),
         why_no_engine=why,
     )
 
 
-def paths_of_bundle(bundle: Bundle, model: Path | None = None) -> Paths:
+def paths_of_bundle(bundle: Bundle, model: graph.Model | None, why: str = "", *, same_tools: bool = True) -> Paths:
     """Open the paths of a finished bundle.
 
     Args:
         bundle: Checked by ``open_bundle``.
-        model: The unsplit model; None joins the halves without their codec, which makes the same graph.
+        model: The unsplit model. Without it the halves are joined without their codec, and nothing that follows can
+            notice that a half is not the model's.
+        why: Then, why there is none.
+        same_tools: Whether what prepares a model for the cut is here what it was for the build; else the split is
+            compared with the model itself, within rounding.
 
     Raises:
         UsageError: ``model`` is not the one that the bundle was built from.
@@ -87,11 +106,19 @@ def paths_of_bundle(bundle: Bundle, model: Path | None = None) -> Paths:
     tail = passes.float_tail(graph.load(bundle.cloud_model).ir_model, cut)
     engines = [EngineRecord.model_validate(one) for one in bundle.read_json("report.json")["engines"]]
     if model is None:
-        return make_paths("the halves joined without codec", graph.merge(head, tail), head, tail, bundle, engines)
-    whole = graph.load(model)
-    if whole.sha256 != bundle.manifest.inputs.get("model"):
-        raise UsageError(f"{model}: is not the model that this bundle was built from (sha256 {whole.sha256[:12]}...).")
-    return make_paths("the unsplit model", whole.ir_model, head, tail, bundle, engines)
+        joined = make_paths(JOINED, graph.merge(head, tail), head, tail, bundle, engines, is_exact=False)
+        return replace(joined, split=None, why_no_model=why)
+    if model.sha256 != bundle.manifest.inputs.get("model"):
+        raise UsageError(
+            f"{model.path}: is not the model that this bundle was built from (sha256 {model.sha256[:12]}...)."
+        )
+    return make_paths("the unsplit model", model.ir_model, head, tail, bundle, engines, is_exact=same_tools)
+
+
+def _prepared(full: ir.Model, in_graph: bool) -> ir.Model:
+    """What a build cuts: the model without what no engine needs, in an opset that the codec can join."""
+    simple = passes.Simplify()(full).model
+    return passes.RaiseOpset()(simple).model if in_graph else simple
 
 
 def open_graph(model: ir.Model) -> Runner:

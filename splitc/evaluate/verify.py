@@ -17,9 +17,11 @@ from splitc.codec import Encoder, Quantized
 from splitc.errors import CapabilityError, CheckFailed, UsageError
 from splitc.evaluate.metrics import Agreement, compare
 from splitc.evaluate.paths import Paths
-from splitc.runtime import EdgeHalf, Sample
+from splitc.runtime import EdgeHalf, Labels, Sample
 from splitc.types import F32, Array, Frozen
 
+FULL, PREPARED, SPLIT = "full", "prepared", "split"
+"""The answers to compare with, those of the model as it was cut (no stage of its own), and those of its halves."""
 BASELINE = "zstd"
 """General-purpose coder that every rate stands beside."""
 
@@ -38,7 +40,11 @@ class Stage(Frozen):
 
 
 class Verification(Frozen):
-    """The outcome. Rates are bits per feature element, from real packets with their headers."""
+    """The outcome. Rates are bits per feature element, from real packets with their headers.
+
+    ``reference`` is what every stage is compared with; where it is not the unsplit model, ``full`` and ``split`` are
+    skipped, and ``ok`` cannot notice a half that is not the model's.
+    """
 
     ok: bool
     samples: int
@@ -70,7 +76,7 @@ class _Tally:
     def keep(self, stage: str, outputs: Mapping[str, Array], names: Sequence[str]) -> None:
         flat = np.concatenate([np.asarray(outputs[name], np.float32).ravel() for name in names])
         kept = self.answers.setdefault(stage, [])
-        first = self.answers["full"][0] if self.answers["full"] else flat
+        first = self.answers[FULL][0] if self.answers[FULL] else flat
         if len(flat) != len(first):
             raise CapabilityError(
                 f"the network's answers have {len(first)} and {len(flat)} elements; answers whose size depends on the "
@@ -92,31 +98,35 @@ def verify(
     Args:
         paths: The stages.
         samples: Inputs.
-        labels: File name -> class index, where known.
+        labels: Path of a file, or the end of it -> class index, where known.
         progress: Called once a sample.
 
     Raises:
         CapabilityError: Answers differ in size from sample to sample.
         CheckFailed: Decoded symbols are not the encoded ones, which nothing may excuse; or an answer is not finite.
-        UsageError: No samples.
+        UsageError: No samples; labels that fit none, more than one, or no class.
     """
-    tally, clip = _Tally(), None
+    tally, finder, clip = _Tally(), Labels(labels), None
     baseline = paths.edge.codec.with_entropy(BASELINE).encoder()
     for sample in samples:
         if sample.clip != clip:
             _start_clip(paths, baseline)
         clip = sample.clip
         _run_sample(paths, sample, tally, baseline)
-        tally.labels.append(_label(sample, labels))
+        tally.labels.append(_label(paths, sample, finder, tally))
         progress()
     if not tally.sizes:
         raise UsageError("nothing to verify on: no samples; see data.verification or --data.")
+    finder.require_match()
     return _verification(paths, tally)
 
 
-def _label(sample: Sample, labels: Mapping[str, int]) -> int | None:
-    """The label of a file, or of the file that a numbered sample comes from."""
-    return labels.get(sample.name, labels.get(sample.name.rpartition("#")[0]))
+def _label(paths: Paths, sample: Sample, finder: Labels, tally: _Tally) -> int | None:
+    """The sample's label, which must be a class of the network."""
+    label, classes = finder.find(sample), len(tally.answers[FULL][0])
+    if label is not None and label >= classes and paths.edge.contract.task == "classification":
+        raise UsageError(f"{sample.name}: is labelled {label}, and the network has classes 0 to {classes - 1}.")
+    return label
 
 
 def _start_clip(paths: Paths, baseline: Encoder) -> None:
@@ -128,14 +138,16 @@ def _start_clip(paths: Paths, baseline: Encoder) -> None:
 
 def _run_sample(paths: Paths, sample: Sample, tally: _Tally, baseline: Encoder) -> None:
     names = _answer_names(paths.edge)
-    tally.keep("full", paths.full(sample.feeds), names)
-    tally.keep("split", paths.split(sample.feeds), names)
+    tally.keep(FULL, paths.full(sample.feeds), names)
+    if paths.prepared:
+        tally.keep(PREPARED, paths.prepared(sample.feeds), names)
+    if paths.split:
+        tally.keep(SPLIT, paths.split(sample.feeds), names)
     symbols = paths.edge.symbols(sample.feeds)
     tally.keep("quantized", paths.cloud.answer(symbols), names)
     packet = paths.edge.encode(symbols)
     decoded = paths.cloud.decode(packet)
-    if paths.edge.codec.is_lossless:
-        _require_equal(sample, symbols, decoded)
+    (_require_equal if paths.edge.codec.is_lossless else _require_alike)(sample, symbols, decoded)
     tally.keep("coded", paths.cloud.answer(decoded), names)
     if paths.engine_edge and paths.engine_cloud:
         sent = paths.engine_edge.encode(paths.engine_edge.symbols(sample.feeds))
@@ -151,6 +163,15 @@ def _answer_names(edge: EdgeHalf) -> list[str]:
     return names[:1] if edge.contract.task == "classification" else names
 
 
+def _require_alike(sample: Sample, sent: Quantized, got: Quantized) -> None:
+    """What a lossy coder owes: side values as sent, symbols of the shapes and types sent."""
+    kinds = [[(array.shape, array.dtype) for array in one.symbols] for one in (sent, got)]
+    if kinds[0] != kinds[1] or not all(np.array_equal(a, b) for a, b in zip(sent.side, got.side, strict=True)):
+        raise CheckFailed(
+            f"{sample.name}: the decoded symbols have other shapes than the encoded ones; a bug of splitc."
+        )
+
+
 def _require_equal(sample: Sample, sent: Quantized, got: Quantized) -> None:
     pairs = zip((*sent.symbols, *sent.side), (*got.symbols, *got.side), strict=True)
     if not all(np.array_equal(a, b) for a, b in pairs):
@@ -159,14 +180,16 @@ def _require_equal(sample: Sample, sent: Quantized, got: Quantized) -> None:
 
 def _verification(paths: Paths, tally: _Tally) -> Verification:
     count = len(tally.sizes)
-    stages = _stages(tally, paths.edge.contract.task)
-    skipped = () if "engine" in tally.answers else ({"stage": "engine", "reason": paths.why_no_engine},)
+    stages = _stages(paths, tally)
+    skipped = [] if paths.split else [{"stage": name, "reason": paths.why_no_model} for name in (FULL, SPLIT)]
+    if "engine" not in tally.answers:
+        skipped.append({"stage": "engine", "reason": paths.why_no_engine})
     return Verification(
-        ok=_split_is_close(tally),
+        ok=_split_is_sound(tally),
         samples=count,
         reference=paths.reference,
         stages=tuple(stages),
-        skipped=skipped,
+        skipped=tuple(skipped),
         rate_bpe=8 * sum(tally.sizes) / tally.elements,
         baseline_rate_bpe=8 * sum(tally.baseline_sizes) / tally.elements,
         baseline="zstd-19 on the same symbols, packed, same packet header",
@@ -176,10 +199,12 @@ def _verification(paths: Paths, tally: _Tally) -> Verification:
     )
 
 
-def _stages(tally: _Tally, task: str) -> list[Stage]:
-    stages, before = [], "full"
+def _stages(paths: Paths, tally: _Tally) -> list[Stage]:
+    stages, before, task = [], FULL, paths.edge.contract.task
     for name, answers in tally.answers.items():
-        agreement = compare(tally.answers["full"], answers, tally.labels)
+        if name == PREPARED or (name == FULL and not paths.split):
+            continue
+        agreement = compare(tally.answers[FULL], answers, tally.labels)
         added = compare(tally.answers[before], answers, tally.labels)
         stages.append(
             Stage(name=name, added_kl=added.kl, added_max_abs_diff=added.max_abs_diff, **_numbers(agreement, task))
@@ -194,8 +219,15 @@ def _numbers(agreement: Agreement, task: str) -> dict[str, float | None]:
     return numbers if task == "classification" else numbers | {"fidelity": max(agreement.cosine, 0.0), "top1": None}
 
 
-def _split_is_close(tally: _Tally) -> bool:
-    """Splitting changes nothing but the order in which an engine may fuse: within 1e-3 of the answers' spread."""
-    full, split = (np.stack(tally.answers[name]) for name in ("full", "split"))
+def _split_is_sound(tally: _Tally) -> bool:
+    """Splitting changes no bit; preparing the model for it may round otherwise: within 1e-3 of the answers' spread.
+
+    Where the prepared model is not known, the split stands for it. Where the full one is not, nothing is compared.
+    """
+    if SPLIT not in tally.answers:
+        return True
+    full, split = (np.stack(tally.answers[name]) for name in (FULL, SPLIT))
+    prepared = np.stack(tally.answers.get(PREPARED, tally.answers[SPLIT]))
     spread = float(np.max(np.abs(full))) or 1.0
-    return bool(np.max(np.abs(full - split)) <= 1e-3 * spread)
+    is_close = bool(np.max(np.abs(full - prepared)) <= 1e-3 * spread)
+    return is_close and bool(np.array_equal(prepared, split))

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from splitc.runtime.answer import describe
-from splitc.runtime.labels import read_classes, read_labels
+from splitc.runtime.labels import Labels, read_classes, read_labels
 from splitc.runtime.pair import RUNNER, Answer, CloudHalf, EdgeHalf, read_contract, run_pair
-from splitc.runtime.sources import Reader, Sample, find_files, is_picture, read_picture
+from splitc.runtime.sources import Reader, Sample, files_sha256, find_files, is_picture, read_picture
 
 __all__ = [
     "RUNNER",
     "Answer",
     "CloudHalf",
     "EdgeHalf",
+    "Labels",
     "Reader",
     "Sample",
     "describe",
+    "files_sha256",
     "find_files",
     "is_picture",
     "read_classes",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import hashlib
 import importlib.util
 import os
 import zipfile
@@ -39,11 +40,13 @@ class Sample:
         feeds: Arrays by input name, batch 1.
         clip: Samples in a row with equal clips are consecutive frames: those of one array file, and the pictures of
             one folder in the order of their names.
+        file: Where it comes from; None where it was made in memory.
     """
 
     name: str
     feeds: dict[str, Array]
     clip: str = ""
+    file: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,7 @@ class Reader:
             batch = input_from_picture(region, self.preprocess)[None]
             _check_fits(file, batch, self.inputs[0])
             name = file.name if self.regions == 1 else f"{file.name}#{index}"
-            yield Sample(name, {self.inputs[0].name: batch}, str(file.parent))
+            yield Sample(name, {self.inputs[0].name: batch}, str(file.parent), file)
 
     def _arrays(self, file: Path) -> Iterator[Sample]:
         arrays = _load_arrays(file, self.inputs)
@@ -92,7 +95,7 @@ class Reader:
             raise UsageError(f"{file}: holds no samples (axis 0 has size 0).")
         for index in range(count.pop()):
             feeds = {name: array[index : index + 1] for name, array in arrays.items()}
-            yield Sample(f"{file.name}#{index}", feeds, str(file))
+            yield Sample(f"{file.name}#{index}", feeds, str(file), file)
 
 
 def find_files(patterns: Sequence[str], base: Path) -> list[Path]:
@@ -111,6 +114,21 @@ def find_files(patterns: Sequence[str], base: Path) -> list[Path]:
         for match in matches:
             found.setdefault(os.path.abspath(match), match)
     return list(found.values())
+
+
+def files_sha256(files: Sequence[Path]) -> str:
+    """Hash of the hashes of files, in their order; names play no part.
+
+    Raises:
+        UsageError: A file cannot be read.
+    """
+    digest = hashlib.sha256()
+    for file in files:
+        try:
+            digest.update(hashlib.sha256(file.read_bytes()).digest())
+        except OSError as error:
+            raise UsageError(f"{file}: cannot be read ({error.strerror}).") from error
+    return digest.hexdigest()
 
 
 def is_picture(file: Path) -> bool:

@@ -159,6 +159,52 @@ def test_a_split_that_is_not_the_model_fails(split: Callable, ok: bool) -> None:
     assert check(paths(split=split)).ok is ok
 
 
+@pytest.mark.parametrize(
+    ("change", "ok"),
+    [
+        pytest.param(lambda x: x, True, id="equal"),
+        pytest.param(lambda x: np.nextafter(x, np.float32(np.inf)), False, id="last-bits"),
+    ],
+)
+def test_a_split_equals_the_model_as_it_was_cut_bit_for_bit(change: Callable, ok: bool) -> None:
+    """Preparing the model may round otherwise; splitting it may not."""
+
+    def prepared(feeds: Any) -> dict[str, np.ndarray]:
+        return tail(head(feeds) * np.float32(1 + 1e-6))
+
+    def split(feeds: Any) -> dict[str, np.ndarray]:
+        return {name: change(array) for name, array in prepared(feeds).items()}
+
+    assert check(paths(prepared=prepared, split=split)).ok is ok
+    assert check(paths(split=split)).ok
+
+
+def test_a_prepared_model_that_is_another_fails() -> None:
+    def prepared(feeds: Any) -> dict[str, np.ndarray]:
+        return tail(head(feeds) * np.float32(1.01))
+
+    assert not check(paths(prepared=prepared, split=prepared)).ok
+
+
+def test_without_the_model_full_and_split_are_skipped() -> None:
+    found = check(paths(split=None, why_no_model="it is not here", reference="the halves joined"))
+    assert [stage.name for stage in found.stages] == ["quantized", "coded", "engine"]
+    assert found.skipped == tuple({"stage": name, "reason": "it is not here"} for name in ("full", "split"))
+    assert (found.ok, found.reference) == (True, "the halves joined")
+    assert found.stages[0].added_max_abs_diff == found.stages[0].max_abs_diff > 0
+
+
+def test_a_label_is_a_class_of_the_network() -> None:
+    with pytest.raises(UsageError, match=r"3\.png: is labelled 5, and the network has classes 0 to 4"):
+        check(paths(), {"2.png": 4, "3.png": 5})
+    assert check(paths("features"), {"3.png": 5}).ok
+
+
+def test_labels_of_other_pictures() -> None:
+    with pytest.raises(UsageError, match=r"none of the 1 names, such as 'cat\.png'"):
+        check(paths(), {"cat.png": 1})
+
+
 def test_labels_are_found_by_picture_name() -> None:
     answers = {sample.name: int(tail(head(sample.feeds))["scores"].argmax()) for sample in SAMPLES}
     found = check(paths(), answers)

@@ -9,7 +9,7 @@ import pytest
 
 from splitc.bundle import Contract
 from splitc.errors import UsageError
-from splitc.runtime import describe, read_classes, read_labels
+from splitc.runtime import Labels, Sample, describe, read_classes, read_labels
 from splitc.types import Preprocess, TensorSpec
 
 
@@ -19,10 +19,12 @@ from splitc.types import Preprocess, TensorSpec
         pytest.param("a.png,3\nb.png,0\n", {"a.png": 3, "b.png": 0}, id="plain"),
         pytest.param("picture,class\na.png,3\n", {"a.png": 3}, id="heading"),
         pytest.param("file,wnid,class_index,name\na.jpg,n01,7,cat\n", {"a.jpg": 7}, id="first-whole-number"),
-        pytest.param("folder/a.png, 3 \n\n", {"a.png": 3}, id="folder-blanks-empty-lines"),
+        pytest.param("folder/a.png, 3 \n\n", {"folder/a.png": 3}, id="folder-blanks-empty-lines"),
+        pytest.param("cat/0.png,1\ndog/0.png,2\n", {"cat/0.png": 1, "dog/0.png": 2}, id="one-name-in-two-folders"),
+        pytest.param("./a.png,1\nb\\c.png,2\n", {"a.png": 1, "b/c.png": 2}, id="other-ways-to-write-a-path"),
         pytest.param('"a, b.png",3\n', {"a, b.png": 3}, id="quoted"),
         pytest.param("a.png,3", {"a.png": 3}, id="no-last-newline"),
-        pytest.param("a.png,1\na.png,2\n", {"a.png": 2}, id="the-last-counts"),
+        pytest.param("a.png,1\na.png,1\n", {"a.png": 1}, id="twice-the-same"),
     ],
 )
 def test_labels(text: str, labels: dict[str, int], tmp_path: Path) -> None:
@@ -38,6 +40,8 @@ def test_labels(text: str, labels: dict[str, int], tmp_path: Path) -> None:
         pytest.param(b"a.png,3\nb.png,cat\n", "labels.csv:2: no class index", id="word"),
         pytest.param(b"a.png,3\nb.png,-1\n", "labels.csv:2: no class index", id="negative"),
         pytest.param(b"a.png,3\nb.png\n", "labels.csv:2: no class index", id="no-index"),
+        pytest.param(b"a.png,1\n./a.png,2\n", "labels.csv:2: 'a.png' is 2 here and 1 above", id="two-classes"),
+        pytest.param(b"a.png,3\nb.png," + b"1" * 5000, "labels.csv:2: no class index", id="no-number-of-a-class"),
         pytest.param(b"a.png,3\nb\xff.png,1\n", "is not UTF-8 text", id="latin-1"),
         pytest.param(None, "cannot be read (No such file or directory)", id="missing"),
     ],
@@ -48,6 +52,40 @@ def test_labels_that_are_none(data: bytes | None, words: str, tmp_path: Path) ->
     with pytest.raises(UsageError) as caught:
         read_labels(tmp_path / "labels.csv")
     assert words in str(caught.value)
+
+
+def sample(path: str, name: str = "") -> Sample:
+    return Sample(name or Path(path).name, {}, file=Path(path))
+
+
+def test_a_label_is_for_the_file_whose_path_ends_in_it() -> None:
+    labels = Labels({"cat/0.png": 1, "dog/0.png": 2, "1.png": 3, "many.npz#1": 4, "cat/2.png": 5})
+    assert [labels.find(sample(f"data/{name}")) for name in ("cat/0.png", "dog/0.png", "cow/0.png")] == [1, 2, None]
+    assert [labels.find(sample("/data/cat/1.png", f"1.png#{region}")) for region in (0, 1)] == [3, 3]
+    assert [labels.find(sample("/data/many.npz", f"many.npz#{row}")) for row in (0, 1)] == [None, 4]
+    assert labels.find(sample("/data/concat/2.png")) is None
+    labels.require_match()
+
+
+def test_a_name_that_two_files_have_is_refused() -> None:
+    labels = Labels({"0.png": 1})
+    assert labels.find(sample("/data/cat/0.png")) == 1
+    with pytest.raises(UsageError, match=r"'0.png' names both /data/cat/0.png and /data/dog/0.png; write more"):
+        labels.find(sample("/data/dog/0.png"))
+
+
+def test_two_labels_of_one_file_are_refused() -> None:
+    labels = Labels({"0.png": 1, "cat/0.png": 2})
+    with pytest.raises(UsageError, match=r"'0.png' is 1 and 'cat/0.png' is 2, and both name /data/cat/0.png; keep one"):
+        labels.find(sample("/data/cat/0.png"))
+
+
+def test_labels_of_other_files_are_refused() -> None:
+    labels = Labels({"horse/1.png": 1})
+    assert labels.find(sample("/data/cat/0.png")) is None
+    with pytest.raises(UsageError, match=r"none of the 1 names, such as 'horse/1.png', .* such as /data/cat/0.png;"):
+        labels.require_match()
+    Labels({}).require_match()
 
 
 def test_classes_keep_their_index(tmp_path: Path) -> None:
