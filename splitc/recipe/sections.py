@@ -163,8 +163,8 @@ class LinkSection(Section):
 class CodecSection(Section):
     """[codec] How the feature becomes bytes.
 
-    ``profile = "fast"`` is the defaults below; a spelled part replaces the profile's. An absent option is the
-    quantizer's own default; one that the quantizer does not have is refused. The default quantizer is
+    ``profile = "fast"`` is the defaults below, "balanced" has quantizer "step"; a spelled part wins. An absent option
+    is the quantizer's own default; one that the quantizer does not have is refused. The default quantizer is
     "uniform" because it serves every kind of feature; "log" pays behind a ReLU.
     """
 

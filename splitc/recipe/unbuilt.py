@@ -26,7 +26,7 @@ UNBUILT = (
     Unbuilt("data.task", ("classification", "features"), 'use "features" to compare outputs as they are'),
     Unbuilt("split.objective", ("latency", "uplink"), 'use "latency" or "uplink"'),
     Unbuilt("link.trace", (), "give link.uplink_mbps and link.rtt_ms"),
-    Unbuilt("codec.profile", ("fast",), 'use "fast", or spell quantizer, bits and entropy'),
+    Unbuilt("codec.profile", ("fast", "balanced"), 'use "balanced", or spell quantizer, bits and entropy'),
     Unbuilt("codec.transform", ("none",), 'use "none"'),
     Unbuilt("weights.prune", (), _WEIGHTS),
     Unbuilt("weights.cluster", (), _WEIGHTS),

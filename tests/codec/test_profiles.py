@@ -46,6 +46,12 @@ def test_a_spelled_part_replaces_the_profile_s(tmp_path: Path) -> None:
     assert (table.bits, table.entropy, table.scope) == (3, "range", "tensor")
 
 
+def test_a_spelled_quantizer_replaces_balanced_s(tmp_path: Path) -> None:
+    path = recipe_file(tmp_path, 'profile = "balanced"\nquantizer = "log"\nbits = 3')
+    spec = codec_spec(load_recipe(path)).resolved()
+    assert (spec.quantizer, spec.bits, spec.step) == ("log", 3, None)
+
+
 def test_a_lock_spells_the_profile_s_parts(tmp_path: Path) -> None:
     path = recipe_file(tmp_path, 'profile = "fast"')
     lock = lock_toml(read_recipe(path, profiles={"fast": {"bits": 6}}))

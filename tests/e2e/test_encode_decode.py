@@ -54,6 +54,7 @@ def refused(outcome: Outcome, message: str) -> None:
     [
         "",
         "fast,bits=8",
+        "balanced,temporal=difference",
         "temporal=dpcm,gop=5",
         "entropy=range,bits=12",
         "quantizer=clipped,levels=9,temporal=ifmdc,reconstruction=midpoint,entropy=nrle",
@@ -133,6 +134,7 @@ def test_a_bundles_codec(bundle: Path, tmp_path: Path) -> None:
         ("bits=many", "codec: bits: Input should be a valid integer"),
         ("bits=17,entropy=range", "quantizer 'uniform': bits: Input should be less than or equal to 16."),
         ("bits=12,entropy=huffman", "entropy coder 'huffman' takes at most 8 bits, got 12."),
+        ("step=0.3", "codec.step: neither"),
         ("temporal=dcpm", "unknown temporal predictor 'dcpm'. Did you mean 'dpcm'?"),
         ("temporal=ifmdc", "temporal 'ifmdc' needs reconstruction"),
     ],
