@@ -1,4 +1,5 @@
 // Decodes stored chunks and codes them again: the same bytes with every build and instruction set, or exit status 1.
+// Prints how many, and a checksum of their symbols and of quantized fixed values.
 //
 //     replay CHUNKS
 //
@@ -8,12 +9,14 @@
 #include <cstdio>
 #include <fstream>
 #include <iterator>
+#include <limits>
 #include <string>
 #include <vector>
 
 #include "bytes.hpp"
 #include "crc32c.hpp"
 #include "packing.hpp"
+#include "quantize.hpp"
 #include "range_coder.hpp"
 #include "rans_symbols.hpp"
 
@@ -87,6 +90,40 @@ std::uint32_t replay(const Case& c, std::uint32_t crc) {
   return crc;
 }
 
+template <typename T>
+std::uint32_t checksum_of(const std::vector<T>& values, std::uint32_t crc) {
+  return splitc::crc32c({reinterpret_cast<const std::uint8_t*>(values.data()), values.size() * sizeof(T)}, crc);
+}
+
+/// Checksum of what the quantizers make of fixed values, ties and infinities among them.
+std::uint32_t quantized(std::uint32_t crc) {
+  const splitc::RowShape shape{6, 333, 3};
+  std::vector<float> x(shape.planes * shape.size), edges(3 * 255), restored(x.size());
+  std::uint32_t random = 1;
+  for (float& value : x) {
+    random = random * 1664525u + 1013904223u;
+    value = static_cast<float>(static_cast<std::int32_t>(random) >> 8) / ((random & 1u) != 0 ? 1048576.0f : 3e5f);
+  }
+  x[5] = std::numeric_limits<float>::infinity();
+  for (std::size_t i = 0; i < edges.size(); ++i) edges[i] = static_cast<float>(i % 255) / 7.0f - 18.0f;
+  const std::vector<float> lo{-3.1f, 0.0f, 0.3f}, scale{2.5f, 7.77f, 0.1f};
+  std::vector<std::uint8_t> narrow(x.size());
+  std::vector<std::uint16_t> wide(x.size());
+  for (const unsigned top : {1u, 15u, 255u}) {
+    splitc::quantize_linear(x.data(), shape, lo.data(), scale.data(), top, narrow.data());
+    crc = checksum_of(narrow, crc);
+    splitc::lookup_levels(narrow.data(), {6, 333, 1}, edges.data(), top + 1, restored.data());
+    crc = checksum_of(restored, crc);
+  }
+  splitc::quantize_linear(x.data(), shape, lo.data(), scale.data(), 4095, wide.data());
+  crc = checksum_of(wide, crc);
+  for (const std::size_t count : {15, 255}) {
+    splitc::quantize_thresholds(x.data(), {6, 333, 1}, edges.data(), count, narrow.data());
+    crc = checksum_of(narrow, crc);
+  }
+  return crc;
+}
+
 }  // namespace
 
 int main(int count, char** arguments) {
@@ -105,6 +142,6 @@ int main(int count, char** arguments) {
     std::fprintf(stderr, "case %d: %s\n", cases, error.what());
     return 1;
   }
-  std::printf("%d cases, symbols %08x\n", cases, crc);
+  std::printf("%d cases, symbols %08x\n", cases, quantized(crc));
   return 0;
 }
