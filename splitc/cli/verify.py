@@ -59,7 +59,9 @@ def verify(
     if whole is None:
         notes.append(f"compared with {result.reference}, which cannot notice a changed half: {why}.")
     elif not same_tools:
-        notes.append("built with other versions of splitc or its tools; the split is compared with the model within rounding.")
+        notes.append(
+            "built with other versions of splitc or its tools; the split is compared with the model within rounding."
+        )
     gates = evaluate.measured_gates(result, recipe.gate)
     kept = [gate.model_dump(mode="json") for gate in gates]
     print_json(result.model_dump(mode="json") | {"gates": kept, "notes": notes}) if json else show(result, gates)

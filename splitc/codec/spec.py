@@ -100,13 +100,26 @@ class FittedTensor:
         for name, shape in shapes.items():
             array: F32 = getattr(self.params, name)
             if array.shape != shape or not np.isfinite(array).all():
-                raise ValueError(f"{name}: shape {array.shape} and finite values are expected to be {shape}")
-        if self.params.thresholds.shape not in {(rows, 0), (rows, count - 1)}:
-            raise ValueError(f"thresholds: shape {self.params.thresholds.shape}")
+                raise ValueError(
+                    f"quant_params.{name} has shape {list(array.shape)}; it must have {list(shape)} and finite numbers"
+                )
+        if not (self.params.scale > 0).all():
+            raise ValueError("quant_params.scale must be above 0")
+        self._check_thresholds(rows, count)
         if self.rank > 1 and not isinstance(self.spec.shape[1], int):
             raise ValueError(f"axis 1 of {list(self.spec.shape)} has no fixed size")
         if rows not in {1, self.channels}:
             raise ValueError(f"{rows} rows of parameters for {self.channels} channels")
+
+    def _check_thresholds(self, rows: int, count: int) -> None:
+        thresholds = self.params.thresholds
+        expected = (rows, count - 1) if self.quantizer.curve == "log" and count else (rows, 0)
+        if thresholds.shape != expected:
+            raise ValueError(
+                f"quant_params.thresholds has shape {list(thresholds.shape)}; it must have {list(expected)}"
+            )
+        if np.isnan(thresholds).any() or not (thresholds[:, 1:] >= thresholds[:, :-1]).all():
+            raise ValueError("quant_params.thresholds must ascend")
 
 
 def _pack(array: Array) -> JsonObject:
