@@ -255,10 +255,10 @@ def test_labels_give_top1(wrong: int, top1: float, source: Path, bundle: Path, t
 
 
 def test_labels_of_the_recipe_verify_too(source: Path, tmp_path: Path) -> None:
-    """Regions of a picture whose name holds a #; the label is one that no answer has, so top-1 is 0 and not unknown."""
+    """Regions of a picture whose name holds a #; the label is one that none of them gets: top-1 is 0, not unknown."""
     copy = shutil.copytree(source, tmp_path / "copy")
     (copy / "pictures/picture11.png").rename(copy / "pictures/picture#11.png")
-    (copy / "labels.csv").write_text(f"picture#11.png,{CLASSES}\n")
+    (copy / "labels.csv").write_text("picture#11.png,3\n")
     overrides = ["data.labels=labels.csv", "data.crops=2", "data.verification=['pictures/picture#*.png']"]
     calibration = "data.calibration=['pictures/picture0*.png']"
     assert build(copy, tmp_path / "x", *setting(*overrides, calibration)).document["baseline_top1"] == 0.0
