@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Literal
 
+import numpy as np
 from pydantic import Field, ValidationError
 
 from splitc.codec import Codec
@@ -50,14 +51,54 @@ class Contract(Frozen):
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Contract:
-        """Raises: BundleError: not a contract of this version."""
+        """Raises: BundleError: not a contract of this version, or one that contradicts itself."""
         if len(data) > MAX_BYTES:
             raise BundleError(f"contract.json: {len(data)} bytes; at most {MAX_BYTES} are read.")
         try:
-            return cls.model_validate_json(data)
+            contract = cls.model_validate_json(data)
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"]) or "document"
             raise BundleError(
                 f"contract.json: {where}: {first['msg']}; rebuild the bundle with this version."
             ) from error
+        contract.check()
+        return contract
+
+    def check(self) -> None:
+        """Compare the fields with each other; whoever wrote them is not trusted.
+
+        Raises:
+            BundleError: Two fields contradict each other, or a number cannot be computed with.
+        """
+        codec, in_graph = Codec.from_json(self.codec), self.quantized_in == "graph"
+        tensors = [tensor.spec for tensor in codec.tensors]
+        for name in ("inputs", "outputs", "cut", "wire"):
+            names = [spec.name for spec in getattr(self, name)]
+            _require(len(set(names)) == len(names), name, "names a tensor twice")
+        _require(all(_is_numpy(spec.dtype) for spec in self.inputs), "inputs", "has an element type that NumPy lacks")
+        _require(tensors == self.cut, "codec", "its tensors are not those of the cut")
+        _require(in_graph == codec.spec.fits_graph, "quantized_in", f"is {self.quantized_in!r}, and the codec differs")
+        wanted = [("uint8" if in_graph else spec.dtype, spec.shape) for spec in self.cut]
+        sides = [tensor for tensor in codec.tensors if in_graph and tensor.quantizer.side_count]
+        wanted += [("float32", (tensor.spec.shape[0], tensor.quantizer.side_count)) for tensor in sides]
+        carried = [(spec.dtype, spec.shape) for spec in self.wire]
+        _require(carried == wanted, "wire", f"carries {carried}, and the cut needs {wanted}")
+        numbers = np.array([self.preprocess.scale, *self.preprocess.mean, *self.preprocess.std], np.float64)
+        with np.errstate(over="ignore", under="ignore"):
+            numbers = numbers.astype(np.float32)  # as pictures are computed with
+        usable = bool(np.isfinite(numbers).all() and numbers[0] > 0 and numbers[4:].all())
+        _require(usable, "preprocess", "holds numbers that no picture can be computed with")
+
+
+def _require(holds: bool, field: str, fault: str) -> None:
+    if not holds:
+        raise BundleError(f"contract.json: {field}: {fault}; the bundle is not one that splitc built.")
+
+
+def _is_numpy(dtype: str) -> bool:
+    try:
+        np.dtype(dtype)
+    except TypeError:
+        return False
+    return True

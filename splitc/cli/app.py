@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout, suppress
 from typing import Annotated, Any, NoReturn, TextIO
@@ -69,7 +71,10 @@ class _Terminated(BaseException):
 
 def main() -> NoReturn:
     """Run a command; a refusal is one message on stderr and the exit code of its kind."""
-    with _terminable(), redirect_stdout(_Answer(sys.stdout)):
+    logging.getLogger("onnx_ir").addHandler(logging.NullHandler())  # what matters in a graph is said by us
+    with _terminable(), redirect_stdout(_Answer(sys.stdout)), warnings.catch_warnings():
+        if not sys.warnoptions:  # python -W asks for them
+            warnings.simplefilter("ignore")
         code = _run()
         code = _flush() or code
     sys.exit(code)

@@ -31,6 +31,8 @@ def inspect(
     from splitc import graph, zoo
 
     path = zoo.fetch(model) if zoo.is_zoo(model) else Path(model)
+    if path.is_dir():
+        raise UsageError(f"{model}: is a folder; name the .onnx file in it.")
     loaded = graph.load(path, _shapes(shape or []))
     listed = graph.enumerate_cuts(loaded, max_tensors)
     print_json(_document(loaded, listed)) if json else _show(model, loaded, listed, every=cuts)

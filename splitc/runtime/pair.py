@@ -9,17 +9,17 @@ packet is mended by ``EdgeHalf.force_keyframe``.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from splitc.backends import BACKENDS, Runner
+from splitc.backends import BACKENDS, Runner, read_interface
 from splitc.bundle import Bundle, Contract
 from splitc.codec import Quantized
 from splitc.errors import BundleError
 from splitc.runtime.sources import Sample
-from splitc.types import Array, Feeds
+from splitc.types import Array, Feeds, TensorSpec
 
 RUNNER = "onnxruntime"
 """Runs both halves of a bundle on any machine; an engine built for another device cannot run here."""
@@ -115,11 +115,43 @@ def run_pair(edge: EdgeHalf, cloud: CloudHalf, samples: Iterable[Sample]) -> Ite
 
 
 def read_contract(bundle: Bundle) -> Contract:
-    """Raises: BundleError: unreadable, or not a contract."""
+    """The contract, compared with the two graphs that it speaks of.
+
+    Raises:
+        BundleError: Unreadable, not a contract, or not one of these graphs.
+        BackendError: A graph cannot be read.
+    """
     try:
-        return Contract.from_bytes(bundle.contract_path.read_bytes())
+        contract = Contract.from_bytes(bundle.contract_path.read_bytes())
     except OSError as error:
         raise BundleError(f"{bundle.contract_path}: cannot be read ({error.strerror}).") from error
+    edge, cloud = read_interface(bundle.edge_model), read_interface(bundle.cloud_model)
+    answers = [spec for spec in cloud.outputs if spec.name in {one.name for one in contract.outputs}]
+    _require_same("inputs", contract.inputs, "edge model takes", edge.inputs)
+    _require_same("wire", contract.wire, "edge model gives", edge.outputs)
+    _require_same("wire", contract.wire, "cloud model takes", cloud.inputs)
+    _require_same("outputs", contract.outputs, "cloud model gives", answers)
+    return contract
+
+
+def _require_same(field: str, agreed: Sequence[TensorSpec], who: str, found: Sequence[TensorSpec]) -> None:
+    """The same names and element types; sizes equal wherever both are numbers."""
+    by_name = {spec.name: spec for spec in found}
+    same = by_name.keys() == {spec.name for spec in agreed} and all(_fits(spec, by_name[spec.name]) for spec in agreed)
+    if not same:
+        said, given = (
+            ", ".join(f"{one.name!r} {one.dtype} {list(one.shape)}" for one in specs) or "nothing"
+            for specs in (agreed, found)
+        )
+        raise BundleError(
+            f"contract.json: {field}: says {said}, and the {who} {given}; the bundle is not one that splitc built."
+        )
+
+
+def _fits(agreed: TensorSpec, found: TensorSpec) -> bool:
+    sizes = zip(agreed.shape, found.shape, strict=False)
+    same_sizes = all(one == other or isinstance(one, str) or isinstance(other, str) for one, other in sizes)
+    return agreed.dtype == found.dtype and len(agreed.shape) == len(found.shape) and same_sizes
 
 
 def _open(bundle: Bundle, side: str, threads: int, optimize: bool) -> Runner:

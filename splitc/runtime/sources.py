@@ -210,8 +210,8 @@ def _load_arrays(file: Path, inputs: Sequence[TensorSpec]) -> dict[str, Array]:
         raise UsageError(f"{file}: holds {sorted(arrays)}, the network's inputs are {sorted(wanted)}.")
     for spec in inputs:
         arrays[spec.name] = _as_batch(file, arrays[spec.name], spec)
-        if arrays[spec.name].dtype.kind == "f" and np.isnan(arrays[spec.name]).any():
-            raise UsageError(f"{file}: {spec.name!r} holds NaN.")
+        if arrays[spec.name].dtype.kind == "f" and not np.isfinite(arrays[spec.name]).all():
+            raise UsageError(f"{file}: {spec.name!r} holds NaN or infinities.")
     return arrays
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import Any
 
@@ -34,6 +35,9 @@ def contract(**changes: Any) -> Contract:
     return Contract(**fields | changes)
 
 
+FINE = Codec.fit(CodecSpec(bits=12, entropy="range"), [FEATURE], [SAMPLES])
+ON_THE_HOST = {"quantized_in": "host", "wire": [FEATURE], "codec": FINE.to_json()}
+LOG = Codec.fit(CodecSpec(quantizer="log"), [FEATURE], [SAMPLES]).to_json()
 TABLE = json.loads(contract().to_bytes())
 
 
@@ -41,9 +45,9 @@ TABLE = json.loads(contract().to_bytes())
     "changes",
     [
         pytest.param({}, id="full"),
-        pytest.param({"classes": None, "task": "features", "quantized_in": "host"}, id="features-on-the-host"),
+        pytest.param({"classes": None, "task": "features", **ON_THE_HOST}, id="features-on-the-host"),
         pytest.param({"name": 'a"b\\c\n</script>'}, id="hostile-name"),
-        pytest.param({"preprocess": Preprocess(scale=1e-300, std=(1e300, 0.1 + 0.2, 1.0))}, id="numbers"),
+        pytest.param({"preprocess": Preprocess(scale=1e-30, std=(1e30, 0.1 + 0.2, 1.0))}, id="numbers"),
     ],
 )
 def test_round_trip(changes: dict[str, Any]) -> None:
@@ -95,6 +99,68 @@ def test_fields_that_are_wrong(changes: dict[str, Any], words: str) -> None:
         Contract.from_bytes(json.dumps(TABLE | changes).encode())
     assert str(caught.value).startswith(f"contract.json: {words}")
     assert str(caught.value).endswith("rebuild the bundle with this version.")
+
+
+def packed(*values: float) -> dict[str, Any]:
+    array = np.array(values, "<f4")
+    return {"shape": [len(array)], "float32": base64.b64encode(array.tobytes()).decode()}
+
+
+def with_param(name: str, value: dict[str, Any], codec: dict[str, Any]) -> dict[str, Any]:
+    (tensor,) = codec["tensors"]
+    return codec | {"tensors": [tensor | {"quant_params": tensor["quant_params"] | {name: value}}]}
+
+
+SYMBOLS = TABLE["wire"][0]
+THREE = TABLE["codec"]["tensors"][0]["quant_params"]
+FALLING = {"shape": [3, 15], "float32": base64.b64encode(np.tile(np.arange(15, 0, -1, "<f4"), 3).tobytes()).decode()}
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        pytest.param({"wire": [SYMBOLS | {"dtype": "float32"}]}, "wire: carries", id="float-wire"),
+        pytest.param({"wire": [SYMBOLS | {"shape": ["N", 3, 5]}]}, "wire: carries", id="wire-of-another-shape"),
+        pytest.param({"wire": [SYMBOLS, SYMBOLS]}, "wire: names a tensor twice", id="wire-twice"),
+        pytest.param({"inputs": TABLE["inputs"] * 2}, "inputs: names a tensor twice", id="input-twice"),
+        pytest.param({"inputs": [TABLE["inputs"][0] | {"dtype": "rgb"}]}, "inputs: has an element type", id="dtype"),
+        pytest.param({"cut": [TABLE["cut"][0] | {"name": "x"}]}, "codec: its tensors are not", id="another-cut"),
+        pytest.param({"quantized_in": "host"}, "quantized_in: is 'host', and", id="host-with-4-bits"),
+        pytest.param({"codec": FINE.to_json()}, "quantized_in: is 'graph', and", id="graph-with-12-bits"),
+        pytest.param({"preprocess": {"std": [1, 0, 1]}}, "preprocess: holds numbers", id="std-0"),
+        pytest.param({"preprocess": {"std": [1, 1e-60, 1]}}, "preprocess: holds numbers", id="std-0-in-float32"),
+        pytest.param({"preprocess": {"scale": 1e300}}, "preprocess: holds numbers", id="infinite-in-float32"),
+        pytest.param({"codec": {}}, "codec is not one of this version", id="no-codec"),
+        pytest.param({"codec": {"spec": [], "tensors": []}}, "codec is not one", id="spec-list"),
+        pytest.param({"codec": TABLE["codec"] | {"tensors": 7}}, "codec is not one", id="tensors-number"),
+        pytest.param({"codec": TABLE["codec"] | {"tensors": ["x"]}}, "not well-formed", id="tensors-text"),
+        pytest.param({"codec": TABLE["codec"] | {"spec": {"bits": 10**30}}}, "codec is not one", id="bits"),
+        pytest.param(
+            {"codec": with_param("scale", packed(1, 0, 1), TABLE["codec"])}, "scale: must be above 0", id="scale-0"
+        ),
+        pytest.param(
+            {"codec": with_param("lo", packed(0, np.nan, 0), TABLE["codec"])},
+            "lo: shape (3,), must be (3,) and finite",
+            id="lo-nan",
+        ),
+        pytest.param(
+            {"codec": with_param("levels", packed(1), TABLE["codec"])},
+            "levels: shape (1,), must be (3, 16) and finite",
+            id="levels-of-another-shape",
+        ),
+        pytest.param(
+            {"codec": with_param("thresholds", FALLING, TABLE["codec"])}, "must be (3, 0)", id="uniform-thresholds"
+        ),
+        pytest.param(
+            {"codec": with_param("thresholds", THREE["thresholds"], LOG)}, "must be (3, 15)", id="log-without"
+        ),
+        pytest.param({"codec": with_param("thresholds", FALLING, LOG)}, "thresholds: must ascend", id="falling"),
+    ],
+)
+def test_a_contract_that_contradicts_itself(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(BundleError) as caught:
+        Contract.from_bytes(json.dumps(TABLE | changes).encode())
+    assert words in str(caught.value)
 
 
 @pytest.mark.parametrize("key", ["name", "inputs", "outputs", "cut", "wire", "codec", "preprocess"])

@@ -13,7 +13,7 @@ from e2e_setting import SIDE, build, cli, listing, setting
 from PIL import Image
 from refusals import assert_refused, unchanged
 
-from splitc.bundle import open_bundle
+from splitc.bundle import open_bundle, write_manifest
 from splitc.errors import BitstreamError
 from splitc.runtime import CloudHalf, EdgeHalf
 
@@ -110,6 +110,39 @@ def test_halves_of_two_builds_are_refused(copy: Path, other: Path, source: Path)
     assert_refused(outcome, 2, "the halves were mixed from different builds")
 
 
+def crafted(root: Path, field: str, key: str, value: object) -> None:
+    """Change one tensor of the contract, and seal the bundle again as if it were sound."""
+    table = json.loads((root / "contract.json").read_text())
+    table[field][0][key] = value
+    if field == "cut":
+        table["codec"]["tensors"][0]["tensor"][key] = value
+        table["wire"][0][key] = table["wire"][0][key] if key == "name" else value
+    (root / "contract.json").write_text(json.dumps(table))
+    manifest = json.loads((root / "manifest.json").read_text())
+    (root / "manifest.json").unlink()
+    write_manifest(root, **{key: manifest[key] for key in ("name", "splitc", "tools", "inputs")})
+
+
+@pytest.mark.parametrize(
+    ("field", "key", "value", "words"),
+    [
+        pytest.param("inputs", "name", "picture", "inputs: says 'picture' float32", id="input-name"),
+        pytest.param("inputs", "dtype", "uint8", "and the edge model takes 'image' float32", id="input-type"),
+        pytest.param("inputs", "shape", ["N", 3, 16, 16], "inputs: says", id="input-size"),
+        pytest.param("wire", "name", "x", "wire: says 'x' uint8", id="wire-name"),
+        pytest.param("cut", "shape", ["N", 8, 16, 8], "wire: says", id="cut-size"),
+        pytest.param("outputs", "name", "scores", "and the cloud model gives nothing", id="output-name"),
+        pytest.param("outputs", "shape", ["N", 5], "outputs: says 'logits'", id="output-size"),
+    ],
+)
+def test_a_contract_of_other_graphs_is_refused(
+    field: str, key: str, value: object, words: str, copy: Path, source: Path
+) -> None:
+    crafted(copy, field, key, value)
+    for command in (["run", copy, source / "pictures"], ["verify", copy, "--base", source]):
+        assert_refused(cli(*command, "--json"), 2, f"contract.json: {field if field != 'cut' else 'wire'}: ", words)
+
+
 def test_a_bitstream_of_another_pair_is_refused(bundle: Path, other: Path) -> None:
     ours, theirs = open_bundle(bundle), open_bundle(other)
     edge, cloud = EdgeHalf(ours), CloudHalf(theirs)
@@ -140,6 +173,7 @@ IMAGE = (1, 3, SIDE, SIDE)
         pytest.param("x.npy", np.float32(1), ["gives float32 []"], id="scalar"),
         pytest.param("x.npy", np.zeros((0, *IMAGE[1:]), "f4"), ["holds no samples"], id="no-samples"),
         pytest.param("x.npy", np.full(IMAGE, np.nan, "f4"), ["'image' holds NaN"], id="nan"),
+        pytest.param("x.npy", np.full(IMAGE, np.inf, "f4"), ["'image' holds NaN or infinities"], id="infinite"),
         pytest.param("x.npz", {"picture": np.zeros(IMAGE, "f4")}, ["holds ['picture']", "are ['image']"], id="name"),
         pytest.param("x.npz", {}, ["holds []"], id="empty"),
         pytest.param("x.npy", b"no array", ["not a readable NumPy file"], id="no-array"),

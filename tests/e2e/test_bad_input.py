@@ -295,6 +295,7 @@ tiny (float[N,3,32,32] image) => (float[N,3,1,1] answer) { lit = Relu(image)  an
         ),
         pytest.param(["run", "b", "x", "--threads", "0"], ["'--threads'"], id="range"),
         pytest.param(["inspect", "no.onnx"], ["no.onnx: no such file"], id="no-model"),
+        pytest.param(["inspect", "."], [".: is a folder; name the .onnx file in it"], id="folder"),
         pytest.param(["inspect", "zoo:nope"], ["unknown network 'nope'"], id="no-network"),
         pytest.param(["run", "nowhere", "x.png"], ["nowhere: is not a bundle: no such folder"], id="no-bundle"),
         pytest.param(["verify", "nowhere", "--json"], ["nowhere: is not a bundle: no such folder"], id="verify"),

@@ -103,6 +103,28 @@ def test_a_closed_pipe_is_no_traceback(source: Path, bundle: Path) -> None:
     assert done.returncode == 1
 
 
+NOISY = """
+import logging, warnings
+from splitc import graph
+from splitc.cli import main
+load = graph.load
+def noisy(*arguments):
+    warnings.warn("overflow encountered", RuntimeWarning)
+    logging.getLogger("onnx_ir.serde").warning("a name is not as usual")
+    return load(*arguments)
+graph.load = noisy
+main()
+"""
+
+
+def test_warnings_of_libraries_stay_off_stderr(source: Path) -> None:
+    command = [sys.executable, "-c", NOISY, "inspect", str(source / "tiny.onnx"), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    asked = subprocess.run([command[0], "-W", "default", *command[1:]], capture_output=True, text=True)
+    assert "overflow encountered" in asked.stderr
+
+
 COMMANDS = [
     pytest.param(["run", "BUNDLE", "PICTURES"], id="run"),
     pytest.param(["run", "BUNDLE", "PICTURES", "--json"], id="run-json"),

@@ -33,7 +33,10 @@ def commands() -> list[str]:
 def test_set_up_is_two_commands_and_ci_follows_them() -> None:
     lines = [line for line in blocks("sh")[0].splitlines() if line]
     assert len(lines) == 2
-    assert "pip install --quiet --disable-pip-version-check -e '.[zoo,trt-rtx,video,dev]'" in (ROOT / ".ci/run").read_text()
+    assert (
+        "pip install --quiet --disable-pip-version-check -e '.[zoo,trt-rtx,video,dev]'"
+        in (ROOT / ".ci/run").read_text()
+    )
     assert lines[1] == "pip install -e '.[zoo,trt-rtx,video,dev]'"
 
 
