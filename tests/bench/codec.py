@@ -1,211 +1,83 @@
-"""Size and speed of the entropy coders beside their peers, on the same symbols, one packet's payload per picture.
+"""What the feature codec is worth beside its peers: size at equal fidelity, size on the same symbols, and speed.
 
-    python tests/bench/codec.py [--json FILE] [--features FILE.npz]
+    python tests/bench/codec.py [--json FILE] [--quick] [--only stills|symbols|video|floor]
 
-``FILE.npz`` holds uint8 symbols ``calibration [n, C, H, W]`` and ``evaluation [m, C, H, W]`` of other pictures, and
-``bits`` if they are not 4. Tables are trained on the first and measured on the second. One thread; CPU time; the median
-of a few repeats. Speeds count elements (Mel/s) and the float32 bytes they stand for (MB/s).
+Three networks (MobileNetV2 and ResNet-18 from the shared data, the quickstart's from the zoo), each cut early, in the
+middle and late. Quantizers and tables are calibrated on other pictures than the measured ones. Rates at equal KL are
+interpolated in ln KL over at least five operating points. One thread; CPU time; medians. Our rates at equal KL count
+whole packets, x265's only slices. Speeds are of symbols to bytes, and count elements (x 4: bytes of float32).
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import platform
-import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
-import zstandard
+from codec_bench import floor, networks, stills, symbols, tables, video
+from codec_bench.networks import Amount, Cut
+from codec_bench.summary import Row, summary
 
-from splitc import driver, graph
-from splitc.codec import ENTROPY_CODERS
-from splitc.errors import CapabilityError
-from splitc.types import Symbols
-
-REPEATS = 7
-QUICKSTART = Path(__file__).parents[2] / "recipes" / "quickstart.toml"
+SECTIONS = ("symbols", "stills", "video", "floor")
 
 
 @dataclass(frozen=True)
-class Features:
-    """Symbols to measure on: ``[n, C, H, W]`` each, and where they come from."""
+class Extent:
+    """How much is measured."""
 
-    source: str
-    bits: int
-    calibration: Symbols
-    evaluation: Symbols
-
-
-@dataclass(frozen=True)
-class Row:
-    """One coder's result."""
-
-    coder: str
-    version: str
-    rate_bpe: float
-    encode_mels: float
-    decode_mels: float
-    encode_mb_s: float
-    decode_mb_s: float
+    places: tuple[str, ...]
+    pictures: Amount
+    clip_networks: tuple[str, ...]
+    frames: Amount
 
 
-def quickstart_symbols() -> Features | None:
-    """Symbols of the quickstart's network at the cut it chooses, or None where the zoo extra is not installed."""
-    try:
-        inputs = driver.find_inputs(driver.load_recipe(QUICKSTART))
-    except CapabilityError as error:
-        print(error, file=sys.stderr)
-        return None
-    halves = graph.split(inputs.model, driver.choose(inputs).chosen.cut)
-    calibration, *_ = driver.features(halves, inputs.calibration)
-    evaluation, *_ = driver.features(halves, list(inputs.reader.samples(inputs.verification)))
-    quantizer = driver.codec_spec(inputs.recipe).make_quantizer()
-    params = quantizer.fit(calibration)
-    symbols = [quantizer.quantize(x, params, quantizer.side(x)) for x in (calibration, evaluation)]
-    return Features(f"quickstart, {halves.cut[0].name}", params.bits, *symbols)
+FULL = Extent(("early", "middle", "late"), Amount(100, 64), ("MobileNetV2", "EfficientNet-Lite0"), Amount(90, 90))
+QUICK = Extent(("middle",), Amount(16, 6), ("MobileNetV2",), Amount(20, 20))
 
 
-def synthetic_symbols() -> Features:
-    """Smooth noise, clipped: shaped like a feature and nothing more."""
-    rng = np.random.default_rng(0)
-    noise = rng.standard_normal((24, 96, 14, 14))
-    smooth = noise + np.roll(noise, 1, 2) + np.roll(noise, 1, 3) + rng.standard_normal((1, 96, 1, 1))
-    symbols = np.clip(np.rint(8 + 1.8 * smooth), 0, 15).astype(np.uint8)
-    return Features("SYNTHETIC smooth noise, not a network's features", 4, symbols[:12], symbols[12:])
+def measure(extent: Extent, sections: Sequence[str]) -> Iterator[Row]:
+    """Rows of every section asked for, as they come."""
+    if "floor" in sections:
+        yield from floor.floor_rows()
+    for network, path in networks.available():
+        if {"symbols", "stills"} & set(sections):
+            for cut in networks.picture_cuts(network, path, extent.places, extent.pictures):
+                yield from _picture_rows(cut, sections)
+        if "video" in sections and network.name in extent.clip_networks and networks.has_clip():
+            for cut in networks.clip_cuts(network, path, "middle", extent.frames):
+                yield from video.video_rows(cut)
 
 
-def stored_symbols(path: Path) -> Features:
-    """Symbols from an ``.npz`` file."""
-    with np.load(path) as data:
-        bits = int(data["bits"]) if "bits" in data else 4
-        return Features(path.stem, bits, data["calibration"], data["evaluation"])
+def _picture_rows(cut: Cut, sections: Sequence[str]) -> Iterator[Row]:
+    if "symbols" in sections:
+        yield from symbols.symbol_rows(cut)
+    if "stills" in sections:
+        yield from stills.still_rows(cut)
 
 
-def measure(features: Features) -> list[Row]:
-    """Every coder on the same symbols."""
-    rows = [
-        _ours(features, "rans", {}),
-        _ours(features, "range", {}),
-        *(_ours(features, "zstd", {"level": level}) for level in (1, 3, 19)),
-    ]
-    peer = _constriction(features)
-    return [*rows, peer] if peer else rows
-
-
-def _ours(features: Features, name: str, options: dict[str, object]) -> Row:
-    coder = ENTROPY_CODERS.make(name, options)
-    channels = features.calibration.shape[1]
-    prepared = coder.open(features.bits, channels, coder.fit(list(features.calibration), features.bits))
-    label = "-".join([name, *map(str, options.values())])
-    version = f"zstandard {zstandard.__version__}, {features.bits}-bit packed" if name == "zstd" else "splitc"
-    shape = features.evaluation.shape[1:]
-    return _timed(label, version, features, prepared.encode, lambda payload: prepared.decode(payload, shape))
-
-
-def _constriction(features: Features) -> Row | None:
-    """Constriction's ANS coder with one trained table for all symbols."""
-    try:
-        import constriction  # type: ignore[import-untyped]
-    except ImportError:
-        return None
-    counts = np.bincount(features.calibration.ravel(), minlength=1 << features.bits) + 0.5
-    model = constriction.stream.model.Categorical((counts / counts.sum()).astype(np.float32), perfect=False)
-    shape = features.evaluation.shape[1:]
-
-    def encode(symbols: Symbols) -> bytes:
-        stack = constriction.stream.stack.AnsCoder()
-        stack.encode_reverse(symbols.ravel().astype(np.int32), model)
-        return bytes(stack.get_compressed().tobytes())
-
-    def decode(payload: bytes) -> Symbols:
-        stack = constriction.stream.stack.AnsCoder(np.frombuffer(payload, np.uint32))
-        symbols: Symbols = stack.decode(model, int(np.prod(shape))).astype(np.uint8).reshape(shape)
-        return symbols
-
-    return _timed("constriction ANS order-0", f"constriction {_version('constriction')}", features, encode, decode)
-
-
-def _version(package: str) -> str:
-    from importlib.metadata import version
-
-    return version(package)
-
-
-def _timed(
-    label: str,
-    version: str,
-    features: Features,
-    encode: Callable[[Symbols], bytes],
-    decode: Callable[[bytes], Symbols],
-) -> Row:
-    samples = list(features.evaluation)
-    payloads = [encode(sample) for sample in samples]
-    assert all(np.array_equal(decode(p), x) for p, x in zip(payloads, samples, strict=True)), f"{label}: not lossless"
-    elements = features.evaluation.size
-    encode_mels = elements / _median_seconds(lambda: [encode(sample) for sample in samples]) / 1e6
-    decode_mels = elements / _median_seconds(lambda: [decode(payload) for payload in payloads]) / 1e6
-    rate_bpe = 8 * sum(map(len, payloads)) / elements
-    return Row(label, version, rate_bpe, encode_mels, decode_mels, 4 * encode_mels, 4 * decode_mels)
-
-
-def _median_seconds(work: Callable[[], object]) -> float:
-    seconds = []
-    for _ in range(REPEATS):
-        start = time.thread_time()
-        work()
-        seconds.append(time.thread_time() - start)
-    return statistics.median(seconds)
-
-
-def markdown(features: Features, rows: list[Row]) -> str:
-    """The table that people read."""
-    shape = "x".join(map(str, features.evaluation.shape[1:]))
-    lines = [
-        f"Symbols: {features.source}; {shape}, {features.bits} bits; tables from {len(features.calibration)} pictures, "
-        f"measured on {len(features.evaluation)} others.",
-        "",
-        "| coder | bits/element | encode Mel/s | decode Mel/s | encode MB/s f32 | decode MB/s f32 | version |",
-        "|---|---:|---:|---:|---:|---:|---|",
-    ]
-    for row in rows:
-        lines.append(
-            f"| {row.coder} | {row.rate_bpe:.3f} | {row.encode_mels:.0f} | {row.decode_mels:.0f} "
-            f"| {row.encode_mb_s:.0f} | {row.decode_mb_s:.0f} | {row.version} |"
-        )
-    return "\n".join(lines)
-
-
-def summary(features: Features, rows: list[Row]) -> dict[str, object]:
-    """What was measured where, and our sizes over the peers'."""
-    rate = {row.coder: row.rate_bpe for row in rows}
-    ours, peers = ("rans", "range"), [name for name in rate if name not in ("rans", "range")]
-    return {
-        "symbols": features.source,
-        "is_synthetic": features.source.startswith("SYNTHETIC"),
-        "bits": features.bits,
-        "elements_per_packet": int(np.prod(features.evaluation.shape[1:])),
-        "size_ratio": {f"{name} / {peer}": rate[name] / rate[peer] for name in ours for peer in peers},
-        "machine": platform.machine(),
-        "versions": {"python": platform.python_version(), "numpy": np.__version__, "zstandard": zstandard.__version__},
-    }
+def document(rows: Sequence[Row]) -> dict[str, object]:
+    """What ``--json`` writes."""
+    return {"rows": [asdict(row) for row in rows], "summary": summary(rows)}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Size and speed of the entropy coders.")
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", type=Path, help="write {rows, summary} here")
-    parser.add_argument("--features", type=Path, help=".npz of calibration and evaluation symbols")
+    parser.add_argument("--quick", action="store_true", help="few pictures and cuts, to see that it runs")
+    parser.add_argument("--only", choices=SECTIONS, help="one section")
     args = parser.parse_args()
-    features = stored_symbols(args.features) if args.features else quickstart_symbols() or synthetic_symbols()
-    rows = measure(features)
-    print(markdown(features, rows))
+    sections = (args.only,) if args.only else SECTIONS
+    start, rows = time.perf_counter(), []
+    for row in measure(QUICK if args.quick else FULL, sections):
+        rows.append(row)
+        print(f"{time.perf_counter() - start:6.0f} s  {row.section}: {tables.title(row)}", file=sys.stderr)
+    print("\n\n".join(tables.all_tables(rows, summary(rows))))
     if args.json:
-        document = {"rows": [asdict(row) for row in rows], "summary": summary(features, rows)}
-        args.json.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+        args.json.write_text(json.dumps(document(rows), indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,113 @@
+"""Ratios over the cuts: geometric means, each beside the peer that it names."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
+
+import numpy as np
+import zstandard
+
+from codec_bench import x265
+from codec_bench.floor import IN_CACHE, FloorRow
+from codec_bench.stills import CHEN, KBIT_MEANS_ZSTD19, KBIT_ZSTD19, X265_TILED, StillRow
+from codec_bench.symbols import SymbolRow
+from codec_bench.video import DPCM, IFMDC, MIDDLE_KL, TARGETS_KL, X265_INTER, VideoRow
+from splitc.codec import PROFILES
+
+Row = StillRow | SymbolRow | VideoRow | FloorRow
+R = TypeVar("R")
+STILL_PEERS = {
+    "x265_tile": X265_TILED,
+    "kbit_zstd19": KBIT_ZSTD19,
+    "kbit_means_zstd19": KBIT_MEANS_ZSTD19,
+    "chen2019": CHEN,
+}
+ZSTD19 = f"zstd-19 (zstandard {zstandard.__version__}), k-bit packed"
+
+
+def summary(rows: Sequence[Row]) -> dict[str, object]:
+    """Everything the acceptance looks at; None where its section did not run or no cut has both sides."""
+    stills, symbols, video, floor = (_of(rows, kind) for kind in (StillRow, SymbolRow, VideoRow, FloorRow))
+    return {
+        **_symbol_ratios(symbols, stills),
+        **_still_ratios(stills),
+        **_video_ratios(video),
+        "quantize_vs_numpy": _quantize_ratio(floor),
+        "peers": _peers(),
+        "machine": platform.machine(),
+        "python": platform.python_version(),
+    }
+
+
+def _of(rows: Sequence[Row], kind: type[R]) -> list[R]:
+    return [row for row in rows if isinstance(row, kind)]
+
+
+def _symbol_ratios(symbols: Sequence[SymbolRow], stills: Sequence[StillRow]) -> dict[str, float | None]:
+    rate, encode, decode = (
+        {(row.cut, row.coder): float(getattr(row, name)) for row in symbols}
+        for name in ("rate_bpe", "encode_mels", "decode_mels")
+    )
+    cuts = list(dict.fromkeys(row.cut for row in symbols))
+    x265_encode = {row.cut: row.encode_mels for row in stills if row.method == X265_TILED}
+    fast = "rans"
+    return {
+        "fast_bytes_vs_zstd19": _mean(rate[cut, fast] / rate[cut, "zstd-19"] for cut in cuts),
+        "fast_bytes_vs_zstd1": _mean(rate[cut, fast] / rate[cut, "zstd-1"] for cut in cuts),
+        "fast_encode_mels": _mean(encode[cut, fast] for cut in cuts),
+        "fast_decode_mels": _mean(decode[cut, fast] for cut in cuts),
+        "fast_encode_vs_x265": _mean(encode[cut, fast] / x265_encode[cut] for cut in cuts if cut in x265_encode),
+    }
+
+
+def _still_ratios(stills: Sequence[StillRow]) -> dict[str, object]:
+    rate = {(row.cut, row.method): row.rate_bpe for row in stills}
+    cuts = list(dict.fromkeys(row.cut for row in stills))
+    ratios: dict[str, object] = {}
+    for profile in PROFILES:
+        for key, peer in STILL_PEERS.items():
+            both = [(rate.get((cut, profile)), rate.get((cut, peer))) for cut in cuts]
+            found = [ours / theirs for ours, theirs in both if ours and theirs]
+            ratios[f"{profile}_bpe_vs_{key}"] = _mean(found)
+            ratios[f"{profile}_bpe_vs_{key}_worst_cut"] = max(found, default=None)
+            ratios[f"{profile}_bpe_vs_{key}_cuts"] = len(found)
+    return ratios
+
+
+def _video_ratios(video: Sequence[VideoRow]) -> dict[str, float | None]:
+    at = TARGETS_KL.index(MIDDLE_KL)
+    ratios: dict[str, float | None] = {}
+    for key, peer in (("x265_inter", X265_INTER), ("ifmdc", IFMDC)):
+        for suffix, name in (("", "rates_bpe"), ("_predicted_frames", "predicted_rates_bpe")):
+            rate = {(row.cut, row.method): getattr(row, name)[at] for row in video}
+            both = [(rate[row.cut, DPCM], rate.get((row.cut, peer))) for row in video if row.method == DPCM]
+            ratios[f"static_video_vs_{key}{suffix}"] = _mean(ours / theirs for ours, theirs in both if ours and theirs)
+    return ratios
+
+
+def _quantize_ratio(floor: Sequence[FloorRow]) -> float | None:
+    mels = {row.version: row.mels for row in floor if row.operation == "quantize" and row.elements == IN_CACHE}
+    return mels["splitc native"] / mels[f"numpy {np.__version__}"] if mels else None
+
+
+def _mean(ratios: Iterable[float]) -> float | None:
+    """Geometric."""
+    values = list(ratios)
+    return float(np.exp(np.mean(np.log(values)))) if values else None
+
+
+def _peers() -> dict[str, str]:
+    tiled = "uniform, clipped, 8 bits, a mosaic of the channels, slices only"
+    return {
+        "fast_bytes_vs_zstd19": ZSTD19,
+        "fast_encode_vs_x265": f"{x265.version()}, intra, {tiled}, nearest point to KL 0.01",
+        "fast_bpe_vs_x265_tile": f"{x265.version()}, intra, {tiled}",
+        "fast_bpe_vs_kbit_zstd19": f"uniform, clipped, 1 to 8 bits + {ZSTD19}",
+        "fast_bpe_vs_kbit_means_zstd19": f"the same, decoded to calibrated bin means + {ZSTD19}",
+        "fast_bpe_vs_chen2019": f"log 8 bits, each picture's range, a frame a channel, {x265.version()}, intra, slices",
+        "static_video_vs_x265_inter": f"{x265.version()}, GOP 15, no B frames, CTU 16, {tiled}, KL {MIDDLE_KL}",
+        "static_video_vs_ifmdc": f"IFMDC with N-run-length (this package), GOP 15, KL {MIDDLE_KL}",
+        "quantize_vs_numpy": f"numpy {np.__version__}, {IN_CACHE} values",
+    }
