@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +10,11 @@ from splitc import graph, passes, plan, zoo
 from splitc.backends import BACKENDS
 from splitc.codec import ENTROPY_CODERS, PROFILES, QUANTIZERS, CodecSpec
 from splitc.device import Device, Link, device_names, load_device
-from splitc.errors import GraphError, RecipeError, UsageError
+from splitc.errors import GraphError, RecipeError
 from splitc.recipe import Recipe, TargetSection, hold_out, hold_out_end
 from splitc.recipe import load_recipe as read_recipe
 from splitc.registry import nearest
-from splitc.runtime import Reader, Sample, find_files, is_picture, read_classes, read_labels
+from splitc.runtime import Reader, Sample, files_sha256, find_files, is_picture, read_classes, read_labels
 from splitc.types import Preprocess
 
 GPU_BACKENDS = ("tensorrt", "tensorrt_rtx")
@@ -87,11 +86,14 @@ def find_inputs(recipe: Recipe, *, locked: bool = False) -> Inputs:
     _check_task(recipe, source)
     _refuse_idle_keys(recipe, source, calibration)
     reader = Reader(source.inputs, _preprocess(recipe), data.crops)
-    digest = _files_sha256([*calibration, *verification])
+    digest = files_sha256([*calibration, *verification])
     _check_pins(recipe, source.sha256, digest, locked=locked)
-    model, notes = _prepare(source, in_graph=codec_spec(recipe).fits_graph)
+    prepared = passes.prepare(source.ir_model, in_graph=codec_spec(recipe).fits_graph)
+    model = graph.model_from_ir(prepared.model)
     samples = list(reader.samples(calibration))
-    return Inputs(recipe, source, model, notes, reader, samples, verification, digest, labels, _classes(recipe), places)
+    return Inputs(
+        recipe, source, model, prepared.notes, reader, samples, verification, digest, labels, _classes(recipe), places
+    )
 
 
 def data_files(recipe: Recipe) -> tuple[list[Path], list[Path]]:
@@ -175,25 +177,6 @@ def _load_source(recipe: Recipe) -> graph.Model:
     source = recipe.model.source
     path = zoo.fetch(source) if zoo.is_zoo(source) else recipe.resolve(source)
     return graph.load(path, recipe.model.shapes)
-
-
-def _prepare(source: graph.Model, *, in_graph: bool) -> tuple[graph.Model, tuple[str, ...]]:
-    """What is cut, and what was done to it: the source without what no engine needs, in an opset the codec can join."""
-    done = [passes.Simplify()(source.ir_model)]
-    graph.verify(done[-1].model, "the simplified model")
-    if in_graph:
-        done.append(passes.RaiseOpset()(done[-1].model))
-    return graph.model_from_ir(done[-1].model), tuple(note for result in done for note in result.notes)
-
-
-def _files_sha256(files: Sequence[Path]) -> str:
-    digest = hashlib.sha256()
-    for file in files:
-        try:
-            digest.update(hashlib.sha256(file.read_bytes()).digest())
-        except OSError as error:
-            raise UsageError(f"{file}: cannot be read ({error.strerror}).") from error
-    return digest.hexdigest()
 
 
 def _check_pins(recipe: Recipe, model_sha256: str, data_sha256: str, *, locked: bool) -> None:

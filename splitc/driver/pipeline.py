@@ -72,11 +72,9 @@ def check_gates(
     recipe: Recipe, folder: Path, chosen: plan.Plan, verification: evaluate.Verification
 ) -> list[evaluate.Gate]:
     """The recipe's limits; one that is absent makes no gate."""
-    gate, coded = recipe.gate, verification.stage("coded")
-    edge_bytes = model_bytes(folder / "edge")
+    gate, edge_bytes = recipe.gate, model_bytes(folder / "edge")
     return [
-        *evaluate.at_least("min_fidelity", coded.fidelity, gate.min_fidelity, "verification"),
-        *evaluate.at_most("max_rate_bpe", verification.rate_bpe, gate.max_rate_bpe, "verification"),
+        *evaluate.measured_gates(verification, gate),
         *evaluate.at_most("max_edge_bytes", edge_bytes, gate.max_edge_bytes, "size of edge/model.onnx"),
         *evaluate.at_most("max_edge_ms", chosen.chosen.latency.edge_ms, gate.max_edge_ms, "cost model, not measured"),
     ]

@@ -74,13 +74,14 @@ def make_paths(
     )
     head_runner, tail_runner = open_graph(head), open_graph(tail)
     edge = EdgeHalf(bundle, optimize=False)
+    in_graph = edge.contract.quantized_in == "graph"
     return Paths(
         reference=reference,
         full=open_graph(full).run,
         split=lambda feeds: tail_runner.run(head_runner.run(feeds)),
         edge=edge,
         cloud=CloudHalf(bundle, optimize=False),
-        prepared=open_graph(_prepared(full, edge.contract.quantized_in == "graph")).run if is_exact else None,
+        prepared=open_graph(passes.prepare(full, in_graph=in_graph).model).run if is_exact else None,
         engine_edge=None if away else EdgeHalf(bundle),
         engine_cloud=None if away else CloudHalf(bundle),
         why_no_engine=why,
@@ -113,12 +114,6 @@ def paths_of_bundle(bundle: Bundle, model: graph.Model | None, why: str = "", *,
             f"{model.path}: is not the model that this bundle was built from (sha256 {model.sha256[:12]}...)."
         )
     return make_paths("the unsplit model", model.ir_model, head, tail, bundle, engines, is_exact=same_tools)
-
-
-def _prepared(full: ir.Model, in_graph: bool) -> ir.Model:
-    """What a build cuts: the model without what no engine needs, in an opset that the codec can join."""
-    simple = passes.Simplify()(full).model
-    return passes.RaiseOpset()(simple).model if in_graph else simple
 
 
 def open_graph(model: ir.Model) -> Runner:

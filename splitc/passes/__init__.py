@@ -10,6 +10,7 @@ from splitc.passes.insert_codec import (
     symbols_name,
     wire_specs,
 )
+from splitc.passes.prepare import prepare
 from splitc.passes.raise_opset import RaiseOpset
 from splitc.passes.remove_codec import float_head, float_tail
 from splitc.passes.simplify import Simplify
@@ -23,6 +24,7 @@ __all__ = [
     "Simplify",
     "float_head",
     "float_tail",
+    "prepare",
     "side_name",
     "symbols_name",
     "wire_specs",
