@@ -25,8 +25,11 @@ def still_table(rows: Sequence[StillRow]) -> str:
 
 def symbol_table(rows: Sequence[SymbolRow]) -> str:
     """Every coder on the same symbols."""
-    body = [[row.cut, row.coder, _number(row.rate_bpe, 3), *_speeds(row), row.version] for row in rows]
-    return _table("cut | coder | bits/element | encode Mel/s | decode Mel/s | version", 2, body)
+    body = [
+        [row.cut, row.coder, _number(row.rate_bpe, 3), *_speeds(row), *_megabytes(row), row.version] for row in rows
+    ]
+    head = "cut | coder | bits/element | encode Mel/s | decode Mel/s | encode MB/s | decode MB/s | version"
+    return _table(head, 2, body)
 
 
 def video_table(rows: Sequence[VideoRow]) -> str:
@@ -57,6 +60,11 @@ def summary_table(summary: dict[str, object]) -> str:
 
 def _speeds(row: StillRow | SymbolRow | VideoRow) -> list[str]:
     return [_number(row.encode_mels, 1), _number(row.decode_mels, 1)]
+
+
+def _megabytes(row: SymbolRow) -> list[str]:
+    """Speeds in 10**6 bytes of float32 features a second."""
+    return [_number(4 * mels, 1) for mels in (row.encode_mels, row.decode_mels)]
 
 
 def _triple(values: Iterable[float | None]) -> str:
