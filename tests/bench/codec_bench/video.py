@@ -12,8 +12,7 @@ from codec_bench import x265
 from codec_bench.clock import Speed, timed
 from codec_bench.fidelity import Point, around, at_kl
 from codec_bench.networks import Cut
-from codec_bench.stills import at_step
-from splitc.codec import PROFILES, QUANTIZERS, Codec, CodecSpec
+from splitc.codec import QUANTIZERS, Codec, CodecSpec
 from splitc.codec.bitstream import read_header
 from splitc.codec.tilings import TILINGS
 from splitc.types import F32
@@ -69,16 +68,18 @@ def video_rows(cut: Cut) -> Iterator[VideoRow]:
     """Every method; the evaluation features are consecutive frames."""
     yield _x265_row(cut, "x265 intra", x265.INTRA)
     yield _x265_row(cut, X265_INTER, x265.INTER)
-    yield _ladder_row(cut, "fast, no prediction", _steps({}), STEPS.index(0.5))
+    yield _ladder_row(cut, "step, no prediction", _steps({}), STEPS.index(0.5))
     for method, temporal in (("difference", "difference"), (DPCM, "dpcm")):
         yield _ladder_row(cut, method, _steps({"temporal": temporal, "gop": GOP}), STEPS.index(0.5))
     yield _ladder_row(cut, IFMDC, [_ifmdc(levels) for levels in LEVELS], LEVELS.index(63))
 
 
 def _steps(options: dict[str, Any]) -> list[dict[str, Any]]:
-    """Profile ``fast`` at every step, with ``options``."""
-    profiles = [at_step(PROFILES["fast"], step).model_dump(exclude_none=True) for step in STEPS]
-    return [profile | options for profile in profiles]
+    """Even steps decoded to the middles of their bins, rANS, and ``options``.
+
+    Means of bins shrink a feature, which the network feels: up to 10 % more bits at equal KL.
+    """
+    return [{"quantizer": "step", "reconstruction": "midpoint", "step": step} | options for step in STEPS]
 
 
 def _ifmdc(levels: int) -> dict[str, Any]:
