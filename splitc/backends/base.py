@@ -131,7 +131,8 @@ class Runner(Protocol):
 class Backend(Component, ABC):
     """One toolkit. Its fields are the recipe's options; it holds no state."""
 
-    can_build: ClassVar[bool] = True
+    is_for_gpu: ClassVar[bool] = False
+    """Builds for the CUDA compute capabilities of its target."""
     can_run: ClassVar[bool] = False
 
     @abstractmethod

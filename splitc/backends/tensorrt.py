@@ -23,6 +23,7 @@ class TensorRT(Backend):
     """Writes build.sh; this version of splitc does not build or run TensorRT engines itself."""
 
     name: ClassVar[str] = "tensorrt"
+    is_for_gpu: ClassVar[bool] = True
 
     def probe(self) -> Availability:
         found = importlib.util.find_spec("tensorrt") is not None

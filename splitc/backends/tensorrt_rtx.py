@@ -52,6 +52,7 @@ class TensorRTRTX(Backend):
     """Builds plans in a fresh process each, so equal inputs give equal bytes."""
 
     name: ClassVar[str] = "tensorrt_rtx"
+    is_for_gpu: ClassVar[bool] = True
 
     timeout_s: int = Field(
         default=600, ge=1, le=86400, description="a build that takes longer is stopped and has failed"

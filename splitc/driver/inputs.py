@@ -17,7 +17,6 @@ from splitc.registry import nearest
 from splitc.runtime import Reader, Sample, files_sha256, find_files, is_picture, read_classes, read_labels
 from splitc.types import Preprocess
 
-GPU_BACKENDS = ("tensorrt", "tensorrt_rtx")
 THIS_MACHINE = "cpu"
 """Device profile of a side for which the recipe names none."""
 
@@ -84,16 +83,15 @@ def find_inputs(recipe: Recipe, *, locked: bool = False) -> Inputs:
     labels = read_labels(recipe.resolve(data.labels)) if data.labels else {}
     source = _load_source(recipe)
     _check_task(recipe, source)
-    _refuse_idle_keys(recipe, source, calibration)
+    classes = _classes(recipe)
+    _refuse_idle_keys(recipe, source, calibration, classes)
     reader = Reader(source.inputs, _preprocess(recipe), data.crops)
     digest = files_sha256([*calibration, *verification])
     _check_pins(recipe, source.sha256, digest, locked=locked)
     prepared = passes.prepare(source.ir_model, in_graph=codec_spec(recipe).fits_graph)
     model = graph.model_from_ir(prepared.model)
     samples = list(reader.samples(calibration))
-    return Inputs(
-        recipe, source, model, prepared.notes, reader, samples, verification, digest, labels, _classes(recipe), places
-    )
+    return Inputs(recipe, source, model, prepared.notes, reader, samples, verification, digest, labels, classes, places)
 
 
 def data_files(recipe: Recipe) -> tuple[list[Path], list[Path]]:
@@ -146,7 +144,9 @@ def _check_clips(recipe: Recipe) -> None:
         raise RecipeError("data.crops: crops are no consecutive frames, which codec.temporal predicts; leave it out.")
 
 
-def _refuse_idle_keys(recipe: Recipe, source: graph.Model, calibration: Sequence[Path]) -> None:
+def _refuse_idle_keys(
+    recipe: Recipe, source: graph.Model, calibration: Sequence[Path], classes: Sequence[str] | None
+) -> None:
     """A key that changes nothing here is a misunderstanding, not a preference."""
     dims = {str(dim) for spec in source.inputs for dim in spec.shape if isinstance(dim, str)}
     idle = sorted(recipe.model.dims.keys() - dims)
@@ -157,11 +157,11 @@ def _refuse_idle_keys(recipe: Recipe, source: graph.Model, calibration: Sequence
     if recipe.data.crops > 1 and not any(map(is_picture, calibration)):
         raise RecipeError("data.crops: arrays are taken as they are, only pictures are cropped; leave it out.")
     for side, target in (("edge", recipe.target.edge), ("cloud", recipe.target.cloud)):
-        if target.compute_capabilities and target.backend not in GPU_BACKENDS:
+        if target.compute_capabilities and not BACKENDS.load(target.backend).is_for_gpu:
             raise RecipeError(
                 f"target.{side}.compute_capabilities: backend {target.backend!r} builds for no GPU; leave it out."
             )
-    classes, spec = _classes(recipe), source.outputs[0]
+    spec = source.outputs[0]
     if recipe.data.classes and classes and spec.shape[-1:] != (len(classes),):
         raise RecipeError(
             f"data.classes: {len(classes)} names, output {spec.name!r} has shape {list(spec.shape)}; give one a class."

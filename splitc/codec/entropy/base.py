@@ -7,6 +7,7 @@ canonical bytes that travel in the bundle's contract and never on the wire. ``op
 from __future__ import annotations
 
 import hashlib
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar, Protocol
 
@@ -110,13 +111,13 @@ class EntropyCoder(Component):
         """
         return prepared
 
+    @abstractmethod
     def open(self, bits: int, channels: int, tables: bytes) -> ChunkCoder:
         """Prepare for coding.
 
         Raises:
             CodecError: ``bits`` above ``max_bits``, or ``tables`` are not this coder's (they may come from a stranger).
         """
-        raise NotImplementedError
 
 
 def check_samples(coder: EntropyCoder, samples: Sequence[Symbols], bits: int) -> None:

@@ -8,6 +8,7 @@ exactly.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -46,9 +47,9 @@ class Quantizer(Component):
         return 1 << self.bits
 
     @property
+    @abstractmethod
     def rule(self) -> Rule:
         """How fitted parameters turn values into symbols and back."""
-        raise NotImplementedError
 
     @property
     def has_even_levels(self) -> bool:
@@ -128,9 +129,9 @@ class Quantizer(Component):
         """:meth:`dequantize` in operators, from int32 symbols."""
         return self.rule.graph_features(ops, symbols, params, side)
 
+    @abstractmethod
     def _fit(self, rows: F32) -> QuantParams:
         """Parameters from ``[S, values]``."""
-        raise NotImplementedError
 
 
 def channel_rows(features: F32) -> F32:

@@ -8,6 +8,7 @@ SampleLog    the same with each sample's own range log, scope "sample"
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import ClassVar
 
 import numpy as np
@@ -22,7 +23,7 @@ from splitc.types import F32, F64, Array, Symbols
 LIMIT = float(np.finfo(np.float32).max)
 
 
-class Rule:
+class Rule(ABC):
     """One rule. It holds no state: everything fitted is in :class:`QuantParams`."""
 
     side_count: ClassVar[int] = 0
@@ -37,13 +38,13 @@ class Rule:
         """float32 ``[n, side_count]``."""
         return np.empty((len(x), self.side_count), np.float32)
 
+    @abstractmethod
     def symbols(self, x: F32, params: QuantParams, side: F32 | None) -> Symbols:
         """Symbols of ``x``.
 
         Raises:
             CodecError: NaN in ``x``, or channels that do not fit ``params``.
         """
-        raise NotImplementedError
 
     def features(self, symbols: Symbols, params: QuantParams, side: F32 | None) -> F32:
         """The symbols' levels where they are stored, else the middles of their bins by formula."""
@@ -57,7 +58,7 @@ class Rule:
 
     def graph_symbols(self, ops: Operators[T], x: T, params: QuantParams, side: T | None) -> T:
         """:meth:`symbols` in operators: whole numbers as float32 or int32."""
-        raise NotImplementedError
+        raise NotImplementedError  # a rule of the host alone; CodecSpec.fits_graph keeps it out of graphs
 
     def graph_features(self, ops: Operators[T], symbols: T, params: QuantParams, side: T | None) -> T:
         """:meth:`features` in operators, from int32 symbols."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -22,22 +23,23 @@ class Tiling(Component):
     wire_id: ClassVar[int]
     """FORMAT.md, section "Tilings"; never reused."""
 
+    @abstractmethod
     def frames_shape(self, shape: Sequence[int]) -> tuple[int, int, int]:
         """``(frames, height, width)`` that :meth:`tile` makes of an array of ``shape``.
 
         Raises:
             CodecError: Too few dimensions, or an empty one.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def tile(self, symbols: Symbols) -> Symbols:
         """Symbols ``[n, C, ...]`` as pictures ``[frames, height, width]``.
 
         Raises:
             CodecError: Too few dimensions, or an empty one.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def untile(self, frames: Symbols, shape: Sequence[int]) -> Symbols:
         """Invert :meth:`tile`.
 
@@ -48,7 +50,6 @@ class Tiling(Component):
         Raises:
             CodecError: ``frames`` are not of the shape that ``shape`` asks for.
         """
-        raise NotImplementedError
 
     def check_frames(self, frames: Symbols, shape: Sequence[int]) -> None:
         """Raises: CodecError: ``frames`` are not what symbols of ``shape`` become."""
