@@ -32,7 +32,8 @@ MAY_IMPORT = {
     "runtime": BASE | ENGINES | {"codec"},
     "evaluate": BASE | LOW | ENGINES | {"plan", "passes", "runtime"},
     "report": BASE | LOW | ENGINES | {"plan", "passes", "runtime", "evaluate"},
-    "driver": BASE | LOW | ENGINES | {"zoo", "plan", "passes", "runtime", "evaluate", "report"},
+    "profile": BASE | ENGINES | {"graph", "device"},
+    "driver": BASE | LOW | ENGINES | {"zoo", "plan", "passes", "runtime", "evaluate", "report", "profile"},
 }
 """A room may always import itself. ``cli`` may import everything and nothing imports it."""
 OUTSIDE = {"onnx", "onnx_ir", "torch", "onnxruntime", "PIL", "rich", "typer"}
@@ -42,6 +43,7 @@ MAY_USE = {
     "passes": {"onnx_ir", "onnx"},
     "evaluate": {"onnx_ir"},
     "backends": {"onnxruntime"},
+    "profile": {"onnxruntime"},
     "zoo": {"torch", "onnxruntime"},
     "runtime": {"PIL"},
     "cli": {"rich", "typer"},

@@ -1,0 +1,17 @@
+"""Measured profiles: what a model took on a device, layer by layer; and device figures fitted to such records."""
+
+from __future__ import annotations
+
+from splitc.profile.onnxruntime import Effort, profile_onnxruntime
+from splitc.profile.record import Layer, Percentiles, Record, layer_ms, read_record, write_record
+
+__all__ = [
+    "Effort",
+    "Layer",
+    "Percentiles",
+    "Record",
+    "layer_ms",
+    "profile_onnxruntime",
+    "read_record",
+    "write_record",
+]

@@ -1,0 +1,162 @@
+"""Profile a model on ONNX Runtime's CPU provider: whole runs without instruments, then layers with them.
+
+The layers come from ONNX Runtime's own profile (JSON of Chrome's trace format). Each node is first given the name of
+its first output, so that a layer of the optimized graph, which keeps a node's name or adds to it, can be traced back.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import onnxruntime as ort
+
+from splitc import graph
+from splitc.errors import BackendError
+from splitc.profile.record import Layer, Percentiles, Record
+from splitc.types import Feeds
+
+_SUFFIX = "_kernel_time"
+_ERRORS_ONLY = 3
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How a profile is taken; each number is of inferences."""
+
+    threads: int = 1
+    warmup: int = 5
+    samples: int = 30
+
+
+def profile_onnxruntime(
+    path: Path, feeds: Sequence[Feeds], effort: Effort | None = None, step: Callable[[], None] = lambda: None
+) -> Record:
+    """Time a model here.
+
+    Args:
+        path: The ONNX model.
+        feeds: Inputs to take turns with, at least one.
+        effort: Threads and numbers of runs.
+        step: Called after each run.
+
+    Raises:
+        GraphError: The model cannot be read.
+        BackendError: ONNX Runtime refuses the model or the feeds.
+    """
+    effort = effort or Effort()
+    model = graph.load(path)
+    with TemporaryDirectory() as folder:
+        named = _save_named(model, Path(folder))
+        times = _whole(named, feeds, effort, step)
+        events = _events(named, feeds, effort, Path(folder), step)
+    return Record(
+        device="cpu",
+        backend="onnxruntime",
+        backend_version=ort.__version__,
+        model_sha256=model.sha256,
+        side="whole",
+        threads=effort.threads,
+        warmup=effort.warmup,
+        samples=effort.samples,
+        latency_ms=Percentiles.of(times),
+        layers=tuple(_layers(events, effort, set(model.flow.values))),
+    )
+
+
+def session(path: Path, threads: int, **options: Any) -> ort.InferenceSession:
+    """A session as engines run: one node after the other, every optimization on.
+
+    Raises:
+        BackendError: ONNX Runtime refuses the model.
+    """
+    wanted = ort.SessionOptions()
+    wanted.intra_op_num_threads, wanted.inter_op_num_threads = threads, 1
+    wanted.log_severity_level = _ERRORS_ONLY
+    for name, value in options.items():
+        setattr(wanted, name, value)
+    try:
+        return ort.InferenceSession(str(path), wanted, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ORT's exceptions share no base but Exception
+        raise BackendError(f"{path.name}: onnxruntime refuses the model: {error}") from error
+
+
+def _save_named(model: graph.Model, folder: Path) -> Path:
+    for node in model.flow.nodes:
+        node.name = node.outputs[0].name
+    path = folder / "named.onnx"
+    graph.save(model.ir_model, path)
+    return path
+
+
+def _whole(path: Path, feeds: Sequence[Feeds], effort: Effort, step: Callable[[], None]) -> list[float]:
+    run = _runner(session(path, effort.threads))
+    times = []
+    for index in range(effort.warmup + effort.samples):
+        start = time.perf_counter_ns()
+        run(feeds[index % len(feeds)])
+        times.append((time.perf_counter_ns() - start) / 1e6)
+        step()
+    return times[effort.warmup :]
+
+
+def _events(
+    path: Path, feeds: Sequence[Feeds], effort: Effort, folder: Path, step: Callable[[], None]
+) -> list[dict[str, Any]]:
+    opened = session(path, effort.threads, enable_profiling=True, profile_file_prefix=str(folder / "trace"))
+    run = _runner(opened)
+    for index in range(effort.warmup + effort.samples):
+        run(feeds[index % len(feeds)])
+        step()
+    events: list[dict[str, Any]] = json.loads(Path(opened.end_profiling()).read_text("utf-8"))
+    return [event for event in events if event.get("cat") == "Node" and event["name"].endswith(_SUFFIX)]
+
+
+def _runner(opened: ort.InferenceSession) -> Callable[[Feeds], object]:
+    def run(feeds: Feeds) -> object:
+        try:
+            return opened.run(None, dict(feeds))
+        except Exception as error:  # ORT's exceptions share no base but Exception
+            raise BackendError(f"onnxruntime failed while running: {error}") from error
+
+    return run
+
+
+def _layers(events: Sequence[Mapping[str, Any]], effort: Effort, values: set[str]) -> list[Layer]:
+    """Median over the runs after the warm-up, in the order of execution. A layer may run several times in a run."""
+    durations: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for event in events:
+        key = event["name"].removesuffix(_SUFFIX), event.get("args", {}).get("op_name", "")
+        durations[key].append(event["dur"] / 1e3)
+    runs = effort.warmup + effort.samples
+    return [
+        Layer(
+            name=name or "?", operator=operator, median_ms=_median_ms(times, runs, effort), values=_traced(name, values)
+        )
+        for (name, operator), times in durations.items()
+    ]
+
+
+def _median_ms(times: Sequence[float], runs: int, effort: Effort) -> float:
+    each = max(1, len(times) // runs)
+    per_run = [sum(times[start : start + each]) for start in range(0, len(times), each)]
+    return statistics.median(per_run[effort.warmup :] or per_run)
+
+
+def _traced(name: str, values: set[str]) -> tuple[str, ...]:
+    """The value that a layer computes: the longest one whose name begins the layer's.
+
+    Optimizers add behind a name ("_nchwc", "/MatMulAddFusion/") and, for fused activations, "fused " before it.
+    """
+    name = name.removeprefix("fused ")
+    for end in range(len(name), 0, -1):
+        if name[:end] in values:
+            return (name[:end],)
+    return ()
