@@ -27,13 +27,14 @@ MAY_IMPORT = {
     "zoo": BASE,
     "plan": BASE | LOW,
     "passes": BASE | {"graph", "codec", "plan"},
+    "lint": BASE | {"device"},
     "backends": BASE | {"codec"},
     "bundle": BASE | {"codec"},
     "runtime": BASE | ENGINES | {"codec"},
     "evaluate": BASE | LOW | ENGINES | {"plan", "passes", "runtime"},
     "report": BASE | LOW | ENGINES | {"plan", "passes", "runtime", "evaluate"},
     "profile": BASE | ENGINES | {"graph", "device"},
-    "driver": BASE | LOW | ENGINES | {"zoo", "plan", "passes", "runtime", "evaluate", "report", "profile"},
+    "driver": BASE | LOW | ENGINES | {"zoo", "plan", "passes", "runtime", "evaluate", "report", "profile", "lint"},
 }
 """A room may always import itself. ``cli`` may import everything and nothing imports it."""
 OUTSIDE = {"onnx", "onnx_ir", "torch", "onnxruntime", "PIL", "rich", "typer"}
@@ -41,6 +42,7 @@ OUTSIDE = {"onnx", "onnx_ir", "torch", "onnxruntime", "PIL", "rich", "typer"}
 MAY_USE = {
     "graph": {"onnx_ir", "onnx"},
     "passes": {"onnx_ir", "onnx"},
+    "lint": {"onnx_ir"},
     "evaluate": {"onnx_ir"},
     "backends": {"onnxruntime"},
     "profile": {"onnxruntime"},

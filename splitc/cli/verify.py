@@ -10,7 +10,8 @@ import typer
 
 from splitc import __version__
 from splitc.cli.app import Json, app, print_json, say
-from splitc.errors import CheckFailed, SplitcError
+from splitc.cli.lint import print_lint
+from splitc.errors import CheckFailed, SplitcError, UsageError
 
 if TYPE_CHECKING:
     from splitc.bundle import Bundle
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 @app.command()
 def verify(
-    bundle: Annotated[Path, typer.Argument(help="A bundle.")],
+    bundle: Annotated[Path, typer.Argument(help="A bundle; with --lint also an ONNX model.")],
     data: Annotated[
         list[str] | None, typer.Option("--data", help="Files, folders or globs; else the recipe's verification files.")
     ] = None,
@@ -34,9 +35,21 @@ def verify(
     crops: Annotated[
         int | None, typer.Option("--crops", min=1, max=25, help="Regions taken of each picture; else the recipe's.")
     ] = None,
+    lint: Annotated[
+        bool, typer.Option("--lint", help="Run nothing: name each node that a target would refuse, and the fix.")
+    ] = False,
+    target: Annotated[
+        list[str] | None, typer.Option("--target", help="With --lint: a device or tensorrt-10.3, ...; may be repeated.")
+    ] = None,
+    dla: Annotated[bool, typer.Option("--dla", help="With --lint: what the deep learning accelerator leaves.")] = False,
     json: Json = False,
 ) -> None:
     """Full model vs split vs quantized vs coded vs engine, on real inputs."""
+    if lint:
+        print_lint(bundle, base, target or [], dla, json)
+        return
+    if target or dla:
+        raise UsageError("--target and --dla choose what --lint looks for; add --lint.")
     from splitc import driver, evaluate
     from splitc.bundle import open_bundle
     from splitc.cli.progress import make_watch

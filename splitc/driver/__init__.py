@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from splitc.driver.calibrate import choose, features, sequence_lengths
 from splitc.driver.inputs import Inputs, codec_spec, data_files, find_inputs, load_recipe, with_defaults
+from splitc.driver.linting import lint_bundle, lint_model
 from splitc.driver.pipeline import Built, build
 from splitc.driver.watch import Stages, Watch
 from splitc.driver.write import tool_versions
@@ -22,6 +23,8 @@ __all__ = [
     "data_files",
     "features",
     "find_inputs",
+    "lint_bundle",
+    "lint_model",
     "load_recipe",
     "sequence_lengths",
     "tool_versions",

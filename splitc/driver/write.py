@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -13,7 +13,8 @@ from splitc.backends import BACKENDS, EngineRecord, Side, Target
 from splitc.codec import Codec
 from splitc.device import Device
 from splitc.driver.inputs import Inputs
-from splitc.recipe import TargetSection, lock_toml
+from splitc.recipe import Recipe, TargetSection, lock_toml
+from splitc.types import TensorSpec
 
 DEFAULT_DIM = (1, 1, 8)
 """Least, usual and largest size of a dynamic dimension that the recipe says nothing of."""
@@ -91,7 +92,7 @@ def build_engines(folder: Path, inputs: Inputs, step: Callable[[], None]) -> lis
             device=device.name,
             side=side,
             compute_capabilities=asked.compute_capabilities or device.compute_capabilities,
-            dims=_dims(inputs),
+            dims=dynamic_dims(inputs.recipe, inputs.model.inputs),
             tensorrt=device.tensorrt[0] if device.tensorrt else None,
         )
         records.append(backend.build(folder / side / "model.onnx", target, folder / side))
@@ -131,10 +132,10 @@ def tool_versions() -> dict[str, str]:
     return {name: version(name) for name in TOOLS}
 
 
-def _dims(inputs: Inputs) -> dict[str, tuple[int, int, int]]:
+def dynamic_dims(recipe: Recipe, inputs: Sequence[TensorSpec]) -> dict[str, tuple[int, int, int]]:
     """Sizes of every dynamic dimension: the recipe's, else the default for the batch."""
-    asked = {name: (dim.min, dim.opt, dim.max) for name, dim in inputs.recipe.model.dims.items()}
-    batches = {str(spec.shape[0]) for spec in inputs.model.inputs if spec.shape and isinstance(spec.shape[0], str)}
+    asked = {name: (dim.min, dim.opt, dim.max) for name, dim in recipe.model.dims.items()}
+    batches = {str(spec.shape[0]) for spec in inputs if spec.shape and isinstance(spec.shape[0], str)}
     return dict.fromkeys(batches, DEFAULT_DIM) | asked
 
 

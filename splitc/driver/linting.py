@@ -1,0 +1,65 @@
+"""What to lint where: a model for the targets that are named, a bundle's halves for those of its recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+from splitc import graph
+from splitc.backends import BACKENDS
+from splitc.bundle import Bundle
+from splitc.device import load_device
+from splitc.driver.inputs import THIS_MACHINE, load_recipe
+from splitc.driver.write import dynamic_dims
+from splitc.lint import RULES, TOOLKITS, Finding, Place, Toolkit, lint, place_named, places_of, with_dla
+from splitc.recipe import Recipe, TargetSection
+from splitc.runtime import read_contract
+
+DEFAULT_TARGETS = tuple(place for name, place in TOOLKITS.items() if name != "tensorrt-8.6")
+"""Where a half must compile when its recipe names no TensorRT: every line that is still built for."""
+
+
+def lint_model(path: Path, targets: Sequence[str], *, dla: bool = False) -> tuple[Finding, ...]:
+    """What the targets would refuse in a model; by default every TensorRT line.
+
+    Raises:
+        GraphError: The model cannot be read.
+        UsageError: An unknown target.
+    """
+    places = _asked(targets) or DEFAULT_TARGETS
+    return lint(graph.load(path).ir_model, path.name, with_dla(places) if dla else places, RULES)
+
+
+def lint_bundle(bundle: Bundle, base: Path, targets: Sequence[str], *, dla: bool = False) -> tuple[Finding, ...]:
+    """What the targets would refuse in the two halves; by default each half's own target.
+
+    Raises:
+        GraphError: A half cannot be read.
+        RecipeError: The locked recipe cannot be read.
+        UsageError: An unknown target or device.
+    """
+    recipe = load_recipe(bundle.recipe_path, base=base)
+    dims = dynamic_dims(recipe, read_contract(bundle).inputs)
+    found: list[Finding] = []
+    for side, path, section in (
+        ("edge", bundle.edge_model, recipe.target.edge),
+        ("cloud", bundle.cloud_model, recipe.target.cloud),
+    ):
+        places = _asked(targets) or _recipe_places(recipe, section)
+        places = tuple(replace(place, dims=dims) for place in places)
+        found += lint(graph.load(path).ir_model, side, with_dla(places) if dla else places, RULES)
+    return tuple(found)
+
+
+def _asked(names: Sequence[str]) -> tuple[Place, ...]:
+    return tuple(place for name in names for place in place_named(name))
+
+
+def _recipe_places(recipe: Recipe, section: TargetSection) -> tuple[Place, ...]:
+    if not BACKENDS.load(section.backend).is_for_gpu:
+        return DEFAULT_TARGETS
+    name = section.device or THIS_MACHINE
+    device = load_device(str(recipe.resolve(name)) if name.endswith(".toml") else name)
+    return places_of(device, cast("Toolkit", section.backend), section.compute_capabilities or ())

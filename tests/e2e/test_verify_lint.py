@@ -1,0 +1,55 @@
+"""``splitc verify --lint`` on a model and on a bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx
+import pytest
+from e2e_setting import build, cli, setting, tiny_net, write_setting
+from onnx import parser
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = write_setting(tmp_path_factory.mktemp("lint"))
+    outcome = build(
+        folder, folder / "out", *setting("target.edge.backend=tensorrt", "target.edge.device=jetson-orin-nx")
+    )
+    assert outcome.code == 0, outcome.err
+    return folder / "out"
+
+
+def test_a_bundle_is_clean_for_its_own_targets(bundle: Path) -> None:
+    outcome = cli("verify", bundle, "--lint", "--json")
+    assert outcome.code == 0, outcome.err
+    assert outcome.document == {"ok": True, "findings": []}
+    assert "nothing that a target would refuse" in outcome.err
+
+
+def test_the_accelerator_leaves_the_quantizer_to_the_gpu(bundle: Path) -> None:
+    found = cli("verify", bundle, "--lint", "--dla", "--target", "jetson-agx-orin", "--json").document["findings"]
+    assert {"dla-operator", "dla-dynamic", "dla-precision"} <= {one["rule"] for one in found if one["graph"] == "edge"}
+    rounding = next(one for one in found if "(Round)" in one["node"])
+    assert rounding["verdict"] == "falls_back"
+
+
+def test_a_model_that_would_be_refused(tmp_path: Path) -> None:
+    text = '<ir_version: 8, opset_import: ["" : 17]> g (float[2, 3] x) => (int64[2, K] y) { y = NonZero(x) }'
+    path = tmp_path / "m.onnx"
+    onnx.save_model(parser.parse_model(text), path)
+    outcome = cli("verify", path, "--lint")
+    assert outcome.code == 1
+    assert "m.onnx: node 'y' (NonZero): refused by tensorrt_rtx-1.7" in outcome.out
+    assert "m.onnx: 1 findings; the first: " in outcome.err
+    assert cli("verify", path, "--lint", "--target", "tensorrt-10.3").code == 0
+
+
+def test_what_cannot_be_linted(tmp_path: Path) -> None:
+    assert cli("verify", tmp_path / "none.onnx", "--lint").code == 2
+    path = tmp_path / "m.onnx"
+    path.write_bytes(tiny_net().SerializeToString())
+    unknown = cli("verify", path, "--lint", "--target", "jetson-orin-nanno")
+    assert unknown.code == 2
+    assert "Did you mean 'jetson-orin-nano'" in unknown.err
+    assert "add --lint" in cli("verify", path, "--dla").err

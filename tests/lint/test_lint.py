@@ -1,0 +1,161 @@
+"""Each planted fault is found where it is, and clean graphs stay clean; what was measured is measured again."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import onnx
+import onnx_ir as ir
+import pytest
+from onnx import parser
+from planted import CLEAN, HEADER, PLANTED, PLANTED_DLA, RTX, Planted
+
+from splitc import graph
+from splitc.backends import BACKENDS, Target
+from splitc.errors import UsageError
+from splitc.lint import RULES, TOOLKITS, Place, lint, place_named, with_dla
+
+DATA = Path(os.environ.get("SPLITC_DATA", Path(__file__).parents[3] / "shared" / "data"))
+MODELS = sorted((DATA / "models").glob("*.onnx"))
+EVERYWHERE = tuple(TOOLKITS.values())
+
+
+def proto(text: str) -> onnx.ModelProto:
+    opsets = HEADER.replace('"" : 21', '"" : 21, "my.own" : 1') if "my.own" in text else HEADER
+    model = parser.parse_model(opsets + text)
+    for node in model.graph.node:
+        node.name = node.output[0]
+    return model
+
+
+def load(text: str) -> ir.Model:
+    return graph.model_from_ir(ir.from_proto(proto(text))).ir_model
+
+
+def ids(planted: Planted) -> str:
+    return f"{planted.rule}-at-{planted.node.split(chr(39))[1] if chr(39) in planted.node else 'graph'}"
+
+
+@pytest.mark.parametrize("planted", PLANTED, ids=ids)
+def test_a_planted_fault_is_found(planted: Planted) -> None:
+    found = lint(load(planted.text), "edge", place_named(planted.target), RULES)
+    assert (planted.rule, planted.node) in {(one.rule, one.node) for one in found}
+    one = next(one for one in found if (one.rule, one.node) == (planted.rule, planted.node))
+    assert one.targets
+    sentence = one.sentence()
+    assert all(part in sentence for part in ("edge", planted.node, one.targets[0], one.why, one.fix))
+    assert "\n" not in sentence
+
+
+@pytest.mark.parametrize("planted", PLANTED_DLA, ids=ids)
+def test_a_fault_on_the_accelerator_is_found_only_when_it_is_asked_for(planted: Planted) -> None:
+    model, places = load(planted.text), place_named(planted.target)
+    found = lint(model, "edge", with_dla(places), RULES)
+    assert (planted.rule, planted.node) in {(one.rule, one.node) for one in found}
+    assert not lint(model, "edge", places, RULES)
+
+
+def test_every_rule_has_a_planted_fault() -> None:
+    planted = {one.rule for one in (*PLANTED, *PLANTED_DLA)} | {"turing-fp32", "int4"}
+    assert planted == {rule.name for rule in RULES}
+    assert len({rule.name for rule in RULES}) == len(RULES) >= 15
+
+
+@pytest.mark.parametrize("planted", PLANTED, ids=ids)
+def test_only_the_planted_fault_is_found(planted: Planted) -> None:
+    found = lint(load(planted.text), "edge", place_named(planted.target), RULES)
+    assert {one.rule for one in found} == {planted.rule}
+
+
+@pytest.mark.parametrize("name", CLEAN)
+def test_a_clean_graph_has_no_findings(name: str) -> None:
+    assert lint(load(CLEAN[name]), "edge", EVERYWHERE, RULES) == ()
+
+
+@pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
+def test_real_networks_have_no_findings(path: Path) -> None:
+    assert lint(graph.load(path).ir_model, path.name, EVERYWHERE, RULES) == ()
+
+
+def test_fp32_products_are_refused_on_turing() -> None:
+    model = load("g (float[2, 3] x) => (float[2, 2] y) <float[3, 2] w = {1, 2, 3, 4, 5, 6}> { y = MatMul(x, w) }")
+    turing = Place("t4", "tensorrt_rtx", (1, 7), (75, 80))
+    assert [one.rule for one in lint(model, "m", (turing,), RULES)] == ["turing-fp32"]
+    assert lint(model, "m", (replace(turing, capabilities=(80,)),), RULES) == ()
+
+
+def test_int4_came_with_10() -> None:
+    model = load(CLEAN["a tail"])
+    packed = ir.Value(name="w4", type=ir.TensorType(ir.DataType.INT4), shape=ir.Shape([2]))
+    packed.const_value = ir.tensor([1, 2], dtype=ir.DataType.INT4, name="w4")
+    model.graph.register_initializer(packed)
+    assert [one.rule for one in lint(model, "m", (TOOLKITS["tensorrt-8.6"],), RULES)] == ["int4"]
+    assert lint(model, "m", (TOOLKITS["tensorrt-10.3"],), RULES) == ()
+
+
+def test_bounds_cover_a_dimension() -> None:
+    model = load("g (float[N, 3, H] x) => (float[N, 3, H] y) { y = Relu(x) }")
+    place = replace(TOOLKITS[RTX], dims={"N": (1, 1, 8)})
+    assert [one.detail for one in lint(model, "m", (place,), RULES)] == ["axis 2 is dynamic, and 'H' has no bounds"]
+    assert lint(model, "m", (replace(place, dims={"N": (1, 1, 8), "H": (4, 4, 8)}),), RULES) == ()
+
+
+def test_a_fixed_range_satisfies_the_accelerator() -> None:
+    model = load("g (float16[N, 4] x) => (float16[N, 4] y) { y = Relu(x) }")
+    (place, *_) = with_dla(place_named("jetson-agx-orin"))
+    assert [one.rule for one in lint(model, "m", (place,), RULES)] == ["dla-dynamic"]
+    assert lint(model, "m", (replace(place, dims={"N": (1, 1, 1)}),), RULES) == ()
+
+
+@pytest.mark.parametrize(
+    ("line", "has_dla"), [((8, 6), True), ((10, 7), True), ((10, 8), False), ((11, 1), False), ((11, 4), True)]
+)
+def test_the_lines_that_have_the_accelerator(line: tuple[int, int], has_dla: bool) -> None:
+    place = Place("orin", "tensorrt", line, (87,), uses_dla=True, dla_cores=2)
+    model = load("g (float16[1, 4] x) => (float16[1, 4] y) { y = Relu(x) }")
+    assert (lint(model, "m", (place,), RULES) == ()) is has_dla
+
+
+def test_targets_that_share_a_finding_are_listed_once() -> None:
+    (found,) = lint(load("g (double[2] x) => (float[2] y) { y = Cast<to = 1>(x) }"), "m", EVERYWHERE, RULES)
+    assert found.targets == tuple(TOOLKITS)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        pytest.param("tensorrt-10.4", "unknown target 'tensorrt-10.4'. Did you mean 'tensorrt-10", id="toolkit"),
+        pytest.param("cpu", "cpu: has no NVIDIA GPU", id="no-gpu"),
+    ],
+)
+def test_targets_that_are_not_known(name: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        place_named(name)
+
+
+@pytest.mark.slow
+@pytest.mark.trt
+@pytest.mark.parametrize("planted", [one for one in PLANTED if one.is_seen_here], ids=ids)
+def test_tensorrt_rtx_refuses_or_changes_it_too(planted: Planted, tmp_path: Path) -> None:
+    if importlib.util.find_spec("tensorrt_rtx_bindings") is None:
+        pytest.skip("the trt-rtx extra is not installed")
+    path = tmp_path / "model.onnx"
+    onnx.save_model(proto(planted.text), path)
+    record = BACKENDS.make("tensorrt_rtx", {}).build(path, Target("l4", "edge", (80, 86, 89, 120)), tmp_path)
+    assert record.status == "failed", "TensorRT-RTX builds it: the rule is wrong"
+
+
+@pytest.mark.slow
+@pytest.mark.trt
+@pytest.mark.parametrize("name", CLEAN)
+def test_tensorrt_rtx_builds_the_clean_graphs(name: str, tmp_path: Path) -> None:
+    if importlib.util.find_spec("tensorrt_rtx_bindings") is None:
+        pytest.skip("the trt-rtx extra is not installed")
+    path = tmp_path / "model.onnx"
+    onnx.save_model(proto(CLEAN[name]), path)
+    target = Target("l4", "edge", (80, 86, 89, 120), {"N": (1, 1, 8)})
+    record = BACKENDS.make("tensorrt_rtx", {}).build(path, target, tmp_path)
+    assert record.status == "built", record.reason
