@@ -31,10 +31,11 @@ from splitc.errors import BitstreamError, CapabilityError, CodecError
 from splitc.native import _core
 from splitc.types import F32, Symbols
 
-MAGIC = b"\x9dS"
+MAGIC = b"\x9d"
 VERSION = 1
-KEYFRAME = 0x01
-INLINE = 0x02
+VERSION_MASK = 0x0F
+KEYFRAME = 0x10
+INLINE = 0x20
 TAG_BYTES = 4
 NO_PAIR = bytes(TAG_BYTES)
 CHECKSUM_BYTES = 4
@@ -211,7 +212,7 @@ def _shape_text(shape: Sequence[int | None]) -> str:
 
 
 def _header_bytes(layout: StreamLayout, symbols: Sequence[Symbols], sequence: int, flags: int) -> bytes:
-    header = struct.pack("<2sBB4s", MAGIC, VERSION, flags, layout.tag) + varint(sequence)
+    header = struct.pack("<sB4s", MAGIC, VERSION | flags, layout.tag) + varint(sequence)
     if flags & INLINE:
         header += varint(len(layout.description)) + layout.description
     for tensor, array in zip(layout.tensors, symbols, strict=True):
@@ -330,12 +331,11 @@ def read_packet(
 def _read_header(reader: FieldReader) -> Header:
     if reader.take("Magic", len(MAGIC)) != MAGIC:
         reader.refuse("Magic", f"is not {MAGIC.hex()}: not a splitc packet")
-    version = reader.u8("Version")
-    if version != VERSION:
-        reader.refuse("Version", f"is {version}, this splitc reads {VERSION}")
-    flags = reader.u8("Flags")
-    if flags & ~(KEYFRAME | INLINE):
-        reader.refuse("Flags", f"is 0x{flags:02x}; bits 2 to 7 must be zero")
+    flags = reader.u8("Version_Flags")
+    if flags & VERSION_MASK != VERSION:
+        reader.refuse("Version_Flags", f"is of version {flags & VERSION_MASK}, this splitc reads {VERSION}")
+    if flags & ~(VERSION_MASK | KEYFRAME | INLINE):
+        reader.refuse("Version_Flags", f"is 0x{flags:02x}; bits 6 and 7 must be zero")
     tag = bytes(reader.take("Pair_Tag", TAG_BYTES))
     sequence = reader.varint("Sequence", 0, MAX_SEQUENCE)
     if not flags & INLINE:
@@ -352,7 +352,7 @@ def _check_same_layout(layout: StreamLayout, header: Header) -> None:
     if header.pair_tag != layout.tag:
         whose = "this codec's" if layout.pair_tag == NO_PAIR else "this pair's"
         raise BitstreamError(
-            f"bitstream: Pair_Tag at offset 4 is {header.pair_tag.hex()}, {whose} is {layout.tag.hex()}: "
+            f"bitstream: Pair_Tag at offset 2 is {header.pair_tag.hex()}, {whose} is {layout.tag.hex()}: "
             "the packet belongs to another build; use the two halves of one bundle."
         )
     if header.tensors is not None and header.description != layout.description:

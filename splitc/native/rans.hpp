@@ -1,269 +1,213 @@
 // Interleaved static rANS (Duda 2013; Giesen, "Interleaved entropy coders", 2014). FORMAT.md, "rans payload".
 //
-// Lanes advance in lockstep, one token a step, and share one stream of 16-bit words: at every step lanes 0, 1, 2 ... each
-// take a word if they need one. rANS is a stack, so the encoder walks the steps backwards. A lane's last few tokens are
-// its coder's initial state, raw.
+// What an rANS encoder starts from is what its decoder ends with. So the lanes of a chunk start from the bits of its tail,
+// the inner bits, and cost next to nothing even where chunks are small.
 #pragma once
 
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
-#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
-#include "low_bits.hpp"
 #include "bytes.hpp"
-#include "rans_kernels.hpp"
-#include "rans_lanes.hpp"
+#include "low_bits.hpp"
+#include "rans_coders.hpp"
 #include "rans_model.hpp"
+#include "rans_split.hpp"
 #include "span.hpp"
 
 namespace splitc {
 
-/// Smaller chunks have one lane, and one or two.
-constexpr std::size_t kOneLaneBelow = 4096, kFewLanesBelow = 16384;
+// -- states in bits ------------------------------------------------------------------------------------------------
+
 constexpr unsigned kLengthFieldBits = 4;
 constexpr unsigned kLowStateBit = 15;  // highest bit of the least state
 
-/// Bits of Lanes_Log2.
-inline unsigned lanes_field_bits(const ChunkShape& shape) { return shape.size() < kFewLanesBelow ? 1 : 3; }
-
-/// A chunk's tokens and, with a previous frame, that frame's.
-struct TokenChunk {
-  const std::uint8_t* tokens;
-  const std::uint8_t* previous;  // null without one
-  ChunkShape shape;
-  std::size_t first_plane;
-};
-
-/// Tokens of a chunk, interleaved, with one row before the first for vectors to read and ignore.
-class InterleavedTokens {
- public:
-  explicit InterleavedTokens(const LanePlan& plan)
-      : memory_(new std::uint8_t[plan.interleaved_size() + plan.row_size() + kSlack]), row_size_(plan.row_size()) {
-    std::memset(memory_.get(), 0, row_size_);
-    std::memset(row(plan.long_rows() - 1), 0, row_size_ + kSlack);
-  }
-  InterleavedTokens(const LanePlan& plan, const std::uint8_t* tokens) : InterleavedTokens(plan) {
-    interleave(plan, tokens, row(0));
-  }
-
-  std::uint8_t* row(std::size_t index) const { return memory_.get() + (index + 1) * row_size_; }
-
- private:
-  static constexpr std::size_t kSlack = 16;  // a vector of fewer lanes still loads whole
-  std::unique_ptr<std::uint8_t[]> memory_;
-  std::size_t row_size_;
-};
-
-/// What coding in either direction shares: the lanes of one chunk and their states.
-class RansLanes {
- protected:
-  RansLanes(const RansModel& model, const TokenChunk& chunk, unsigned lanes)
-      : view_(model.view(chunk.previous != nullptr)),
-        shape_(chunk.shape),
-        plan_(chunk.shape, view_.bits(), lanes),
-        cursor_(plan_, model, view_, chunk.first_plane),
-        loops_(rans_loops(lanes, is_temporal(model, chunk))) {
-    if (is_temporal(model, chunk)) previous_ = std::make_unique<InterleavedTokens>(plan_, chunk.previous);
-  }
-
-  static bool is_temporal(const RansModel& model, const TokenChunk& chunk) {
-    return chunk.previous != nullptr && model.has_previous_view();
-  }
-
-  void activate(unsigned lanes) {
-    for (unsigned l = 0; l < plan_.lanes; ++l) state_.active[l] = l < lanes ? ~0u : 0u;
-  }
-
-  const std::uint8_t* previous_row(std::size_t row) const { return previous_ ? previous_->row(row) : nullptr; }
-
-  const RansView& view_;
-  ChunkShape shape_;
-  LanePlan plan_;
-  LaneState state_;
-  RowCursor cursor_;
-  RansLoops loops_;
-  std::unique_ptr<InterleavedTokens> previous_;
-};
-
-class RansEncoder : RansLanes {
- public:
-  RansEncoder(const RansModel& model, const TokenChunk& chunk, unsigned lanes)
-      : RansLanes(model, chunk, lanes),
-        tokens_(plan_, chunk.tokens),
-        words_(new std::uint16_t[plan_.interleaved_size() + kMaxLanes]),  // a word a token, and room for blind stores
-        end_(words_.get() + plan_.interleaved_size() + kMaxLanes),
-        head_(end_) {}
-
-  /// Codes the last eighth and guesses the bytes of the whole payload.
-  std::size_t start() {
-    set_initial_states();
-    activate(plan_.long_lanes);
-    encode_steps(plan_.full_steps(), plan_.all_steps());
-    activate(plan_.lanes);
-    const std::size_t eighth = (plan_.full_steps() + 7) / 8;
-    left_ = plan_.full_steps() - eighth;
-    encode_steps(left_, plan_.full_steps());
-    const std::size_t coded = plan_.all_steps() - left_;
-    const std::size_t bytes = 2 * static_cast<std::size_t>(end_ - head_) + plan_.lanes;  // a byte is in each state
-    return coded == 0 ? 0 : bytes * (plan_.all_steps() + plan_.raw_symbols) / coded;
-  }
-
-  /// Codes the rest after `start`. States, then words; `head` is what comes before them.
-  std::vector<std::uint8_t> finish(LowBitWriter head) {
-    encode_steps(0, left_);
-    return assemble(std::move(head));
-  }
-
- private:
-  void set_initial_states() {
-    const unsigned bits = view_.bits();
-    for (unsigned l = 0; l < plan_.lanes; ++l) {
-      std::uint32_t raw = 0;
-      for (std::size_t i = plan_.length(l); i-- > plan_.coded(l);)
-        raw = raw << bits | tokens_.row(0)[i * plan_.lanes + l];
-      state_.x[l] = 1u << kRawBits | raw;
-    }
-  }
-
-  /// Steps `[begin, end)` backwards.
-  void encode_steps(std::size_t begin, std::size_t end) {
-    while (end > begin) {
-      const std::size_t row = (end - 1) / plan_.width, origin = row * plan_.width;
-      const std::size_t first = std::max(begin, origin);
-      cursor_.go_to(row, state_);
-      const Stretch<const std::uint8_t> stretch{tokens_.row(row), previous_row(row), plan_.row_size(), first - origin,
-                                                end - origin};
-      head_ = loops_.encode(view_, state_, stretch, head_);
-      end = first;
-    }
-  }
-
-  std::vector<std::uint8_t> assemble(LowBitWriter head) const {
-    unsigned log2 = 0;
-    while (1u << log2 < plan_.lanes) ++log2;
-    head.put(log2, lanes_field_bits(shape_));
-    for (unsigned l = 0; l < plan_.lanes; ++l) {
-      unsigned above = 0;
-      while (state_.x[l] >> (kLowStateBit + above + 1) != 0) ++above;
-      head.put(above, kLengthFieldBits);
-      head.put(state_.x[l] & ((1u << (kLowStateBit + above)) - 1), kLowStateBit + above);
-    }
-    std::vector<std::uint8_t> payload = head.finish();
-    std::size_t at = payload.size();
-    payload.resize(at + 2 * static_cast<std::size_t>(end_ - head_));
-    for (const std::uint16_t* word = head_; word != end_; ++word, at += 2) store_u16(&payload[at], *word);
-    return payload;
-  }
-
-  InterleavedTokens tokens_;
-  std::unique_ptr<std::uint16_t[]> words_;
-  std::uint16_t* end_;
-  std::uint16_t* head_;  // words grow downwards
-  std::size_t left_ = 0;
-};
-
-class RansDecoder : RansLanes {
- public:
-  RansDecoder(const RansModel& model, const TokenChunk& chunk, unsigned lanes)
-      : RansLanes(model, chunk, lanes), tokens_(plan_) {}
-
-  /// States from `bits`, which stands behind the lanes field of `payload`. Fills `tokens`; returns the bytes consumed.
-  std::size_t decode(LowBitReader bits, ByteSpan payload, std::uint8_t* tokens) {
-    for (unsigned l = 0; l < plan_.lanes; ++l) {
-      const unsigned length = kLowStateBit + bits.take(kLengthFieldBits);
-      state_.x[l] = 1u << length | bits.take(length);
-    }
-    const std::size_t first_word = bits.finish();
-    read_words({payload.data + first_word, payload.size - first_word});
-    activate(plan_.lanes);
-    decode_steps(0, plan_.full_steps());
-    activate(plan_.long_lanes);
-    decode_steps(plan_.full_steps(), plan_.all_steps());
-    for (unsigned l = 0; l < plan_.lanes; ++l) unpack_raw(l);
-    deinterleave(plan_, tokens_.row(0), tokens);
-    return first_word + 2 * used_;
-  }
-
- private:
-  /// Copies the words and pads them, so that a stretch needs one check at its end and none inside.
-  void read_words(ByteSpan bytes) {
-    word_count_ = std::min(bytes.size / 2, plan_.interleaved_size());
-    words_.reset(new std::uint16_t[word_count_ + kMaxLanes * (kStretchLimit + 1)]);
-    for (std::size_t i = 0; i < word_count_; ++i) words_[i] = load_u16(bytes.data + 2 * i);
-    std::fill_n(words_.get() + word_count_, kMaxLanes * (kStretchLimit + 1), std::uint16_t{0});
-  }
-
-  /// Steps `[begin, end)`.
-  void decode_steps(std::size_t begin, std::size_t end) {
-    while (begin < end) {
-      const std::size_t row = begin / plan_.width, origin = row * plan_.width;
-      const std::size_t last = std::min({end, origin + plan_.width, begin + kStretchLimit});
-      cursor_.go_to(row, state_);
-      const Stretch<std::uint8_t> stretch{tokens_.row(row), previous_row(row), plan_.row_size(), begin - origin,
-                                          last - origin};
-      used_ = static_cast<std::size_t>(loops_.decode(view_, state_, stretch, words_.get() + used_) - words_.get());
-      if (used_ > word_count_) refuse_payload("rans: the words end before the symbols do (truncated).");
-      begin = last;
-    }
-  }
-
-  void unpack_raw(unsigned lane) {
-    const unsigned bits = view_.bits();
-    std::uint32_t raw = state_.x[lane];
-    for (std::size_t i = plan_.coded(lane); i < plan_.length(lane); ++i) {
-      tokens_.row(0)[i * plan_.lanes + lane] = static_cast<std::uint8_t>(raw & ((1u << bits) - 1));
-      raw >>= bits;
-    }
-    const std::size_t spent = (plan_.length(lane) - plan_.coded(lane)) * bits;
-    if (raw != 1u << (kRawBits - spent))
-      refuse_payload("rans: the final state of lane " + std::to_string(lane) + " is not one an encoder starts with.");
-  }
-
-  static constexpr std::size_t kStretchLimit = 256;  // columns; bounds the padding
-
-  InterleavedTokens tokens_;
-  std::unique_ptr<std::uint16_t[]> words_;
-  std::size_t word_count_ = 0, used_ = 0;
-};
-
-/// Bytes that the fields around a packet's payload take.
-constexpr std::size_t kPacketFieldBytes = 13;
-
-/// Lanes for a payload of `bytes`: they and the packet's fields cost at most about 1/200 of a large one, 16 bytes of a
-/// small one. A lane costs 19 bits less what its raw symbols would have taken.
-inline unsigned affordable_lanes(std::size_t bytes, const ChunkShape& shape, unsigned bits) {
-  const std::size_t saved = 8 * bytes * (kRawBits / bits), size = shape.size();
-  const std::size_t lane_bits = saved >= 13 * size ? 6 : (19 * size - saved) / size;
-  if (size < kFewLanesBelow) return size >= kOneLaneBelow && lane_bits <= 10 ? lanes_within(shape, 2) : 1;
-  const std::size_t budget = bytes / 200;
-  const std::size_t most = budget <= kPacketFieldBytes ? 0 : (budget - kPacketFieldBytes) * 8 / lane_bits;
-  return lanes_within(shape, static_cast<unsigned>(std::clamp<std::size_t>(most, 1, kMaxLanes)));
+inline void write_state(LowBitWriter& out, std::uint32_t state) {
+  unsigned above = 0;
+  while (state >> (kLowStateBit + above + 1) != 0) ++above;
+  out.put(above, kLengthFieldBits);
+  out.put(state & ((1u << (kLowStateBit + above)) - 1), kLowStateBit + above);
 }
 
-/// Tokens to a payload behind `head`; where so many lanes prove too dear, starts again with fewer.
-inline std::vector<std::uint8_t> rans_encode_tokens(const RansModel& model, const TokenChunk& chunk,
-                                                    const LowBitWriter& head) {
+template <typename Bits>
+std::uint32_t read_state(Bits& in) {
+  const unsigned length = kLowStateBit + in.take(kLengthFieldBits);
+  return 1u << length | in.take(length);
+}
+
+// -- inner bits ----------------------------------------------------------------------------------------------------
+
+/// The last tokens of a tail of `length`; they are its coder's initial state, raw.
+inline std::size_t raw_tokens(std::size_t length, unsigned bits) {
+  return std::min<std::size_t>(length, kLowStateBit / bits);
+}
+
+inline void encode_tail(const RansModel& model, const TokenChunk<const std::uint8_t>& chunk, const LanePlan& plan,
+                        LowBitWriter& out) {
+  RansTail<const std::uint8_t> tail(model, chunk, tail_runs(chunk.shape, plan));
+  if (tail.length() == 0) return;
   const unsigned bits = model.rule().token_bits();
-  const unsigned lanes = affordable_lanes(chunk.shape.size() * bits / 8, chunk.shape, bits);
-  RansEncoder encoder(model, chunk, lanes);
-  const unsigned affordable = affordable_lanes(encoder.start(), chunk.shape, bits);
-  if (affordable >= lanes) return encoder.finish(head);
-  RansEncoder again(model, chunk, affordable);
-  again.start();
-  return again.finish(head);
+  std::uint32_t raw = 0;
+  for (std::size_t k = raw_tokens(tail.length(), bits); k > 0; --k) raw = raw << bits | tail.pop();
+  tail.state() = 1u << kLowStateBit | raw;
+  WordsOut words(tail.length());
+  tail.encode(words);
+  write_state(out, tail.state());
+  for (std::size_t i = 0; i < words.all().size; ++i) out.put(words.all()[i], 16);
 }
 
-/// Inverse of `rans_encode_tokens`; `bits` stands behind what it calls head. Returns the bytes consumed.
-inline std::size_t rans_decode_tokens(const RansModel& model, const TokenChunk& chunk, LowBitReader bits,
-                                      ByteSpan payload, std::uint8_t* tokens) {
-  const unsigned log2 = bits.take(lanes_field_bits(chunk.shape));
-  if (log2 > 5 || 1u << log2 > chunk.shape.planes * chunk.shape.height)
-    refuse_payload("rans: Lanes_Log2 is " + std::to_string(log2) + ", more lanes than rows or than 32.");
-  return RansDecoder(model, chunk, 1u << log2).decode(bits, payload, tokens);
+inline void decode_tail(const RansModel& model, const TokenChunk<std::uint8_t>& chunk, const LanePlan& plan,
+                        ZeroExtendedBits& inner) {
+  RansTail<std::uint8_t> tail(model, chunk, tail_runs(chunk.shape, plan));
+  if (tail.length() == 0) return;
+  const unsigned bits = model.rule().token_bits();
+  std::vector<std::uint8_t*> raw(raw_tokens(tail.length(), bits));
+  for (std::size_t k = raw.size(); k-- > 0;) raw[k] = &tail.pop();
+  tail.state() = read_state(inner);
+  const std::size_t first = inner.position(), count = std::min(tail.length(), inner.left() / 16);
+  WordsIn words(count, 1);
+  for (std::size_t i = 0; i < count; ++i) words.data()[i] = static_cast<std::uint16_t>(inner.take(16));
+  tail.decode(words);
+  inner.go_to(first + 16 * words.used());
+  for (std::uint8_t* const token : raw) {
+    *token = static_cast<std::uint8_t>(tail.state() & ((1u << bits) - 1));
+    tail.state() >>= bits;
+  }
+  if (tail.state() != 1u << (kLowStateBit - raw.size() * bits))
+    refuse_payload("rans: the tail's final state is not one an encoder starts with.");
+}
+
+/// How a chunk is split, and its inner bits: the tail's, then the low bits of wide symbols.
+struct InnerPart {
+  SplitFields fields;
+  std::vector<std::uint8_t> bytes;
+  std::size_t size;  // bits
+};
+
+inline InnerPart encode_inner(const RansModel& model, const TokenChunk<const std::uint8_t>& chunk,
+                              const SplitFields& fields, const LowBitWriter& low_bits) {
+  LowBitWriter out;
+  encode_tail(model, chunk, fields.plan(chunk.shape), out);
+  out.append(low_bits);
+  const std::size_t size = out.bits();
+  return {fields, out.finish(), size};
+}
+
+/// Bits that the initial states of the lanes take from the beginning of the inner ones.
+inline std::size_t bits_in_states(const InnerPart& part) {
+  ZeroExtendedBits bits(part.bytes);
+  for (unsigned l = 0; l < part.fields.lanes(); ++l) read_state(bits);
+  return bits.position();
+}
+
+/// Leaves the lanes' states nothing but inner bits: takes the fastest split whose tail suffices.
+inline InnerPart encode_inner(const RansModel& model, const TokenChunk<const std::uint8_t>& chunk,
+                              const LowBitWriter& low_bits) {
+  for (SplitFields fields : splits_to_try(chunk.shape, model.rule().token_bits()))
+    for (; fields.tail_field <= SplitFields::kLargestTail && fields.fits(chunk.shape); ++fields.tail_field) {
+      const std::size_t tail = chunk.shape.size() - fields.plan(chunk.shape).size();
+      if (tail * kTailShare > chunk.shape.size()) break;
+      InnerPart part = encode_inner(model, chunk, fields, low_bits);
+      const std::size_t wanted = bits_in_states(part);
+      if (part.size >= wanted) return part;
+      fields.leave_just_below(tail * wanted / std::max<std::size_t>(part.size, 1) / fields.lanes());
+    }
+  return encode_inner(model, chunk, SplitFields(), low_bits);
+}
+
+/// Inner bits of a payload: those in the lanes' states, then the rest of the byte the states end in, then the bytes
+/// behind the words.
+class InnerBits : public ZeroExtendedBits {
+ public:
+  InnerBits(const LowBitWriter& before_words, ByteSpan behind_words)
+      : ZeroExtendedBits(joined(before_words, behind_words)),
+        before_(before_words.bits()),
+        behind_(behind_words.size) {}
+
+  /// Refuses bits that nothing has taken, and a reader that went past the end.
+  void finish() {
+    const std::size_t taken = position();
+    const std::size_t behind = taken > before_ ? (taken - before_ + 7) / 8 : 0;
+    if (behind > behind_) refuse_payload("rans: the symbols need more bytes (truncated).");
+    if (behind < behind_)
+      refuse_payload("rans: " + std::to_string(behind_ - behind) + " bytes left over after the last symbol.");
+    while (left() != 0)
+      if (take(static_cast<unsigned>(std::min<std::size_t>(left(), 32))) != 0)
+        refuse_payload("rans: unused bits are not zero.");
+  }
+
+ private:
+  static std::vector<std::uint8_t> joined(LowBitWriter before, ByteSpan behind) {
+    for (std::size_t i = 0; i < behind.size; ++i) before.put(behind[i], 8);
+    return before.finish();
+  }
+
+  std::size_t before_, behind_;  // bits and bytes
+};
+
+// -- a chunk -------------------------------------------------------------------------------------------------------
+
+/// Codes the lanes from `inner`; their states go to `head`. Returns their words.
+inline std::vector<std::uint8_t> encode_lanes(const RansModel& model, const TokenChunk<const std::uint8_t>& chunk,
+                                              const LanePlan& plan, ZeroExtendedBits& inner, LowBitWriter& head) {
+  if (plan.lanes == 0) return {};
+  LanesEncoder lanes(model, chunk, plan);
+  for (unsigned l = 0; l < plan.lanes; ++l) lanes.state(l) = read_state(inner);
+  WordsOut words(plan.size());
+  lanes.encode(words);
+  for (unsigned l = 0; l < plan.lanes; ++l) write_state(head, lanes.state(l));
+  std::vector<std::uint8_t> bytes(2 * words.all().size);
+  for (std::size_t i = 0; i < words.all().size; ++i) store_u16(&bytes[2 * i], words.all()[i]);
+  return bytes;
+}
+
+/// Tokens to a payload behind `head`; `low_bits` follow the tail's.
+inline std::vector<std::uint8_t> rans_encode_tokens(const RansModel& model,
+                                                    const TokenChunk<const std::uint8_t>& chunk, LowBitWriter head,
+                                                    const LowBitWriter& low_bits) {
+  const InnerPart part = encode_inner(model, chunk, low_bits);
+  ZeroExtendedBits inner(part.bytes);
+  part.fields.write(head);
+  const std::vector<std::uint8_t> words = encode_lanes(model, chunk, part.fields.plan(chunk.shape), inner, head);
+  const auto gap = static_cast<unsigned>((8 - head.bits() % 8) % 8);
+  head.put(inner.take(gap), gap);
+  std::vector<std::uint8_t> payload = head.finish();
+  payload.insert(payload.end(), words.begin(), words.end());
+  while (inner.position() < part.size) payload.push_back(static_cast<std::uint8_t>(inner.take(8)));
+  return payload;
+}
+
+/// Inverse of `encode_lanes`: what is left in the states goes to `inner`. Returns the bytes of the words.
+inline std::size_t decode_lanes(const RansModel& model, const TokenChunk<std::uint8_t>& chunk, const LanePlan& plan,
+                                LowBitReader& head, ByteSpan payload, LowBitWriter& inner) {
+  if (plan.lanes == 0) return 0;
+  LanesDecoder lanes(model, chunk, plan);
+  for (unsigned l = 0; l < plan.lanes; ++l) lanes.state(l) = read_state(head);
+  const std::size_t first = head.bytes(), count = std::min((payload.size - first) / 2, plan.size());
+  WordsIn words(count, plan.lanes);
+  for (std::size_t i = 0; i < count; ++i) words.data()[i] = load_u16(payload.data + first + 2 * i);
+  lanes.decode(words);
+  for (unsigned l = 0; l < plan.lanes; ++l) write_state(inner, lanes.state(l));
+  return 2 * words.used();
+}
+
+/// Inverse of `rans_encode_tokens`; `head` stands behind what that calls head. Returns the low bits and what follows.
+inline InnerBits rans_decode_tokens(const RansModel& model, const TokenChunk<std::uint8_t>& chunk, LowBitReader head,
+                                    ByteSpan payload) {
+  const SplitFields fields = SplitFields::read(head);
+  if (!fields.fits(chunk.shape)) refuse_payload("rans: Lanes and Tail ask for more rows than there are.");
+  const LanePlan plan = fields.plan(chunk.shape);
+  LowBitWriter before_words;
+  const std::size_t words = decode_lanes(model, chunk, plan, head, payload, before_words);
+  const std::size_t behind = head.bytes() + words;
+  const unsigned gap = head.bits_to_byte();
+  before_words.put(head.take(gap), gap);
+  InnerBits inner(before_words, {payload.data + behind, payload.size - behind});
+  decode_tail(model, chunk, plan, inner);
+  return inner;
 }
 
 }  // namespace splitc

@@ -79,7 +79,6 @@ inline U32 multiply(U32 a, U32 b) { return _mm256_mullo_epi32(a, b); }
 /// Signed comparison.
 inline Flags greater(U32 a, U32 b) { return _mm256_cmpgt_epi32(a, b); }
 inline Flags flags_of(U32 all_ones_or_zero) { return all_ones_or_zero; }
-inline Flags both(Flags a, Flags b) { return _mm256_and_si256(a, b); }
 inline unsigned bits_of(Flags flags) {
   return static_cast<unsigned>(_mm256_movemask_ps(_mm256_castsi256_ps(flags)));
 }

@@ -51,7 +51,6 @@ inline U32 multiply(U32 a, U32 b) { return _mm512_mullo_epi32(a, b); }
 /// Signed comparison.
 inline Flags greater(U32 a, U32 b) { return _mm512_cmpgt_epi32_mask(a, b); }
 inline Flags flags_of(U32 all_ones_or_zero) { return _mm512_movepi32_mask(all_ones_or_zero); }
-inline Flags both(Flags a, Flags b) { return static_cast<Flags>(a & b); }
 inline U32 pick(Flags where, U32 a, U32 b) { return _mm512_mask_blend_epi32(where, b, a); }
 /// `a + b` where flagged, `a` elsewhere.
 inline U32 add_where(Flags where, U32 a, U32 b) { return _mm512_mask_add_epi32(a, where, a, b); }

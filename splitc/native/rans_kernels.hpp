@@ -27,8 +27,6 @@ template <bool kTemporal>
 RansLoops scalar_loops(unsigned lanes) {
   switch (lanes) {
     case 1: return {&encode_scalar<1, kTemporal>, &decode_scalar<1, kTemporal>};
-    case 2: return {&encode_scalar<2, kTemporal>, &decode_scalar<2, kTemporal>};
-    case 4: return {&encode_scalar<4, kTemporal>, &decode_scalar<4, kTemporal>};
     case 8: return {&encode_scalar<8, kTemporal>, &decode_scalar<8, kTemporal>};
     case 16: return {&encode_scalar<16, kTemporal>, &decode_scalar<16, kTemporal>};
     default: return {&encode_scalar<32, kTemporal>, &decode_scalar<32, kTemporal>};

@@ -1,7 +1,6 @@
 // How a chunk's symbols fall to the lanes of the rANS coder (FORMAT.md, "rans payload").
 //
-// The rows of all planes, one after the other, are split into as many runs as there are lanes; a run's rows are one
-// lane's. Inside the coder symbols lie interleaved, [row of the lane][column][lane], so that a vector holds the same
+// A plan gives every lane as many consecutive rows as the others. Inside the coder symbols lie interleaved, [row of the lane][column][lane], so that a vector holds the same
 // place of neighbouring lanes.
 #pragma once
 
@@ -19,45 +18,19 @@
 namespace splitc {
 
 constexpr unsigned kMaxLanes = 32;
-/// Bits of raw symbols below the marker bit of a lane's initial state.
-constexpr unsigned kRawBits = 15;
 
+/// Of the rows of a chunk's planes, one after the other, every lane has `spacing` but for their last `left` symbols.
 struct LanePlan {
-  std::size_t height, width, rows;
+  std::size_t height, width, spacing, left;
   unsigned lanes;
-  std::size_t short_rows;  // of every lane; the first `long_lanes` have one more
-  unsigned long_lanes;
-  std::size_t raw_symbols;  // at the end of each lane, fewer where a lane is shorter
 
-  /// `lanes` is at most the chunk's rows.
-  LanePlan(const ChunkShape& shape, unsigned bits, unsigned lane_count)
-      : height(shape.height),
-        width(shape.width),
-        rows(shape.planes * shape.height),
-        lanes(lane_count),
-        short_rows(rows / lane_count),
-        long_lanes(static_cast<unsigned>(rows % lane_count)),
-        raw_symbols(kRawBits / bits) {}
-
-  /// Rows of the longest lane.
-  std::size_t long_rows() const { return short_rows + (long_lanes != 0 ? 1 : 0); }
-  std::size_t first_row(unsigned lane) const { return lane * short_rows + std::min(lane, long_lanes); }
-  std::size_t length(unsigned lane) const { return (short_rows + (lane < long_lanes ? 1 : 0)) * width; }
-  std::size_t coded(unsigned lane) const { return length(lane) - std::min(length(lane), raw_symbols); }
-  /// Steps in which every lane codes; after them only the first `long_lanes` do.
-  std::size_t full_steps() const { return coded(lanes - 1); }
-  std::size_t all_steps() const { return coded(0); }
+  std::size_t first_row(unsigned lane) const { return lane * spacing; }
+  /// Symbols of one lane.
+  std::size_t length() const { return spacing * width - left; }
   /// Interleaved symbols in one row of every lane.
   std::size_t row_size() const { return width * lanes; }
-  std::size_t interleaved_size() const { return long_rows() * row_size(); }
+  std::size_t size() const { return length() * lanes; }
 };
-
-/// Largest number of lanes that is a power of two, at most `most` and at most the chunk's rows.
-inline unsigned lanes_within(const ChunkShape& shape, unsigned most) {
-  unsigned lanes = 1;
-  while (2 * lanes <= most && 2 * lanes <= kMaxLanes && 2 * lanes <= shape.planes * shape.height) lanes *= 2;
-  return lanes;
-}
 
 // -- interleaving --------------------------------------------------------------------------------------------------
 
@@ -85,10 +58,9 @@ inline void transpose_16(const std::array<const std::uint8_t*, 16>& from, std::u
   for (std::size_t k = 0; k < 16; ++k) std::memcpy(to + k * stride, &a[k], 16);
 }
 
-/// Symbols to `[long_rows * width][lanes]`; places past a short lane's end are left alone.
+/// Symbols of the plan's rows to `[lane_rows * width][lanes]`; `symbols` are the whole chunk's.
 inline void interleave(const LanePlan& plan, const std::uint8_t* symbols, std::uint8_t* interleaved) {
-  const std::size_t common = plan.short_rows * plan.width, lanes = plan.lanes;
-  const std::size_t blocks = lanes >= 16 ? common / 16 : 0;
+  const std::size_t lanes = plan.lanes, blocks = lanes >= 16 ? plan.length() / 16 : 0;
   for (unsigned first = 0; first + 16 <= lanes; first += 16)
     for (std::size_t block = 0; block < blocks; ++block) {
       std::array<const std::uint8_t*, 16> from;
@@ -97,14 +69,13 @@ inline void interleave(const LanePlan& plan, const std::uint8_t* symbols, std::u
     }
   for (unsigned l = 0; l < lanes; ++l) {
     const std::uint8_t* const from = symbols + plan.first_row(l) * plan.width;
-    for (std::size_t i = 16 * blocks; i < plan.length(l); ++i) interleaved[i * lanes + l] = from[i];
+    for (std::size_t i = 16 * blocks; i < plan.length(); ++i) interleaved[i * lanes + l] = from[i];
   }
 }
 
 /// Inverse of `interleave`.
 inline void deinterleave(const LanePlan& plan, const std::uint8_t* interleaved, std::uint8_t* symbols) {
-  const std::size_t common = plan.short_rows * plan.width, lanes = plan.lanes;
-  const std::size_t blocks = lanes >= 16 ? common / 16 : 0;
+  const std::size_t lanes = plan.lanes, blocks = lanes >= 16 ? plan.length() / 16 : 0;
   for (unsigned first = 0; first + 16 <= lanes; first += 16)
     for (std::size_t block = 0; block < blocks; ++block) {
       alignas(16) std::uint8_t square[256];
@@ -116,7 +87,7 @@ inline void deinterleave(const LanePlan& plan, const std::uint8_t* interleaved, 
     }
   for (unsigned l = 0; l < lanes; ++l) {
     std::uint8_t* const to = symbols + plan.first_row(l) * plan.width;
-    for (std::size_t i = 16 * blocks; i < plan.length(l); ++i) to[i] = interleaved[i * lanes + l];
+    for (std::size_t i = 16 * blocks; i < plan.length(); ++i) to[i] = interleaved[i * lanes + l];
   }
 }
 
@@ -127,7 +98,6 @@ struct LaneState {
   alignas(64) std::array<std::uint32_t, kMaxLanes> x{};
   alignas(64) std::array<std::uint32_t, kMaxLanes> table{};   // first table of the class of the row's plane
   alignas(64) std::array<std::uint32_t, kMaxLanes> north{};   // mask: the row has a row above it in its lane and plane
-  alignas(64) std::array<std::uint32_t, kMaxLanes> active{};  // mask: the lane codes at this step
 };
 
 /// Walks the rows of all lanes at once, in either direction, and keeps `table` and `north` of a `LaneState`.

@@ -67,14 +67,13 @@ SPLITC_INLINE unsigned scalar_context(const ContextChooser& chooser, const Seen&
 /// The first lanes of a `LaneState`, copied so that byte stores cannot alias them.
 template <unsigned kLanes>
 struct ScalarLanes {
-  std::array<std::uint32_t, kLanes> x, table, north, active;
+  std::array<std::uint32_t, kLanes> x, table, north;
 
   explicit ScalarLanes(const LaneState& state) {
     for (unsigned l = 0; l < kLanes; ++l) {
       x[l] = state.x[l];
       table[l] = state.table[l];
       north[l] = state.north[l];
-      active[l] = state.active[l];
     }
   }
   void store(LaneState& state) const {
@@ -95,7 +94,6 @@ struct ScalarEncoder {
   template <bool kHasWest>
   SPLITC_INLINE std::uint16_t* step(const Stretch<const std::uint8_t>& s, std::size_t column, std::uint16_t* words) {
     for (unsigned l = kLanes; l-- > 0;) {
-      if (lanes.active[l] == 0) continue;
       const std::uint8_t* const at = s.row + column * kLanes + l;
       const std::uint8_t* const past = kTemporal ? s.previous + column * kLanes + l : nullptr;
       const Seen seen{kHasWest ? *(at - kLanes) : 0, *(at - s.row_size), kHasWest ? *(at - s.row_size - kLanes) : 0};
@@ -153,7 +151,6 @@ struct ScalarDecoder {
   SPLITC_INLINE const std::uint16_t* step(const Stretch<std::uint8_t>& s, std::size_t column,
                                           const std::uint16_t* words) {
     for (unsigned l = 0; l < kLanes; ++l) {
-      if (lanes.active[l] == 0) continue;
       std::uint8_t* const at = s.row + column * kLanes + l;
       const std::uint8_t* const past = kTemporal ? s.previous + column * kLanes + l : nullptr;
       const Seen seen{west[l], *(at - s.row_size), north_west[l]};

@@ -58,26 +58,23 @@ class Tokens {
   const std::uint8_t* data_ = nullptr;
 };
 
-// -- extra bits of wide symbols ------------------------------------------------------------------------------------
+// -- low bits of wide symbols ------------------------------------------------------------------------------------
 
-inline void append_extra(std::vector<std::uint8_t>&, const std::uint8_t*, const std::uint8_t*, std::size_t,
-                         const TokenRule&) {}
+inline LowBitWriter low_bits_of(const std::uint8_t*, const std::uint8_t*, std::size_t, const TokenRule&) { return {}; }
 
-inline void append_extra(std::vector<std::uint8_t>& payload, const std::uint16_t* symbols, const std::uint8_t* tokens,
-                         std::size_t count, const TokenRule& rule) {
+inline LowBitWriter low_bits_of(const std::uint16_t* symbols, const std::uint8_t* tokens, std::size_t count,
+                                const TokenRule& rule) {
   LowBitWriter bits;
   for (std::size_t i = 0; i < count; ++i) {
     const unsigned extra = extra_bits(tokens[i], rule);
     bits.put(symbols[i] & ((1u << extra) - 1), extra);
   }
-  const std::vector<std::uint8_t> bytes = bits.finish();
-  payload.insert(payload.end(), bytes.begin(), bytes.end());
+  return bits;
 }
 
-/// Symbols from tokens and the bytes behind the words. An escape must be one: nothing has two codes.
-inline void read_extra(ByteSpan bytes, const std::uint8_t* tokens, std::size_t count, const TokenRule& rule,
-                       std::uint16_t* symbols) {
-  LowBitReader bits(bytes, "rans: the extra bits");
+/// Symbols from tokens and low bits. An escape must be one: nothing has two codes.
+inline void read_low_bits(InnerBits& bits, const std::uint8_t* tokens, std::size_t count, const TokenRule& rule,
+                          std::uint16_t* symbols) {
   for (std::size_t i = 0; i < count; ++i) {
     const unsigned extra = bits.take(extra_bits(tokens[i], rule));
     const unsigned symbol = tokens[i] == kEscape ? extra : (tokens[i] + rule.base) << rule.shift | extra;
@@ -85,7 +82,6 @@ inline void read_extra(ByteSpan bytes, const std::uint8_t* tokens, std::size_t c
       refuse_payload("rans: an escaped symbol needs no escape, or a token stands for no symbol.");
     symbols[i] = static_cast<std::uint16_t>(symbol);
   }
-  if (bits.finish() != bytes.size) refuse_payload("rans: bytes left over after the last symbol.");
 }
 
 // -- with given tables ---------------------------------------------------------------------------------------------
@@ -95,10 +91,8 @@ std::vector<std::uint8_t> rans_encode_with(const RansModel& model, const SymbolC
                                            const LowBitWriter& head) {
   const std::size_t count = chunk.shape.size();
   const Tokens tokens(chunk.symbols, count, model.rule()), previous(chunk.previous, count, model.rule());
-  auto payload =
-      rans_encode_tokens(model, {tokens.data(), previous.data(), chunk.shape, chunk.first_plane}, head);
-  append_extra(payload, chunk.symbols, tokens.data(), count, model.rule());
-  return payload;
+  return rans_encode_tokens(model, {tokens.data(), previous.data(), chunk.shape, chunk.first_plane}, head,
+                            low_bits_of(chunk.symbols, tokens.data(), count, model.rule()));
 }
 
 template <typename Symbol>
@@ -109,10 +103,7 @@ std::vector<std::uint8_t> rans_encode(const RansModel& model, const SymbolChunk<
 
 inline void rans_decode_with(const RansModel& model, const SymbolChunk<std::uint8_t>& chunk, const LowBitReader& bits,
                              ByteSpan payload, std::uint8_t* symbols) {
-  const TokenChunk tokens{nullptr, chunk.previous, chunk.shape, chunk.first_plane};
-  const std::size_t used = rans_decode_tokens(model, tokens, bits, payload, symbols);
-  if (used != payload.size)
-    refuse_payload("rans: " + std::to_string(payload.size - used) + " bytes left over after the last symbol.");
+  rans_decode_tokens(model, {symbols, chunk.previous, chunk.shape, chunk.first_plane}, bits, payload).finish();
 }
 
 inline void rans_decode_with(const RansModel& model, const SymbolChunk<std::uint16_t>& chunk, const LowBitReader& bits,
@@ -120,9 +111,10 @@ inline void rans_decode_with(const RansModel& model, const SymbolChunk<std::uint
   const std::size_t count = chunk.shape.size();
   const Tokens previous(chunk.previous, count, model.rule());
   const std::unique_ptr<std::uint8_t[]> tokens(new std::uint8_t[count]);
-  const TokenChunk wanted{nullptr, previous.data(), chunk.shape, chunk.first_plane};
-  const std::size_t used = rans_decode_tokens(model, wanted, bits, payload, tokens.get());
-  read_extra({payload.data + used, payload.size - used}, tokens.get(), count, model.rule(), symbols);
+  InnerBits low_bits = rans_decode_tokens(model, {tokens.get(), previous.data(), chunk.shape, chunk.first_plane}, bits,
+                                          payload);
+  read_low_bits(low_bits, tokens.get(), count, model.rule(), symbols);
+  low_bits.finish();
 }
 
 /// Fills `symbols`, whose size is the chunk's.

@@ -5,14 +5,13 @@
 template <unsigned kVectors>
 struct Lanes {
   U32 table[kVectors], x[kVectors];
-  Flags north[kVectors], active[kVectors];
+  Flags north[kVectors];
 
   inline explicit Lanes(const LaneState& state) {
     for (unsigned v = 0; v < kVectors; ++v) {
       table[v] = load_words(&state.table[v * kWidth]);
       x[v] = load_words(&state.x[v * kWidth]);
       north[v] = flags_of(load_words(&state.north[v * kWidth]));
-      active[v] = flags_of(load_words(&state.active[v * kWidth]));
     }
   }
   inline void store(LaneState& state) const {
@@ -95,12 +94,11 @@ inline std::uint16_t* encode_step(const EntryFinder& entries, const VectorChoose
         load_bytes(at - s.row_size), kHasWest && !kTemporal ? load_bytes(at - s.row_size - kLanes) : zero);
     const U32 entry = entries.at(add(lanes.table[v], context), load_bytes(at));
     const U32 frequency = and_(entry, set_all(0xFFFF)), x = lanes.x[v];
-    const Flags is_full = both(greater(x, sub(shift_left<19>(frequency), set_all(1))), lanes.active[v]);
+    const Flags is_full = greater(x, sub(shift_left<19>(frequency), set_all(1)));
     words = give_words(words, x, is_full);
     const Division by_frequency(pick(is_full, shift_right<16>(x), x), frequency);
-    const U32 next = add(add(shift_left<kProbabilityBits>(by_frequency.quotient), by_frequency.remainder),
-                         shift_right<16>(entry));
-    lanes.x[v] = pick(lanes.active[v], next, x);
+    lanes.x[v] = add(add(shift_left<kProbabilityBits>(by_frequency.quotient), by_frequency.remainder),
+                     shift_right<16>(entry));
   }
   return words;
 }
@@ -164,8 +162,7 @@ inline const std::uint16_t* decode_step(const EntryFinder& entries, const Vector
     behind.north_west[v] = north;
     const U32 next = add(multiply(and_(entry, set_all(0xFFFF)), shift_right<kProbabilityBits>(x)),
                          sub(slot, shift_right<16>(entry)));
-    const U32 full = take_words(words, next, both(greater(set_all(kStateLow), next), lanes.active[v]));
-    lanes.x[v] = pick(lanes.active[v], full, x);
+    lanes.x[v] = take_words(words, next, greater(set_all(kStateLow), next));
   }
   return words;
 }

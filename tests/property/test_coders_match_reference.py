@@ -30,11 +30,6 @@ def lists(symbols: Symbols) -> list[list[int]]:
     return [[int(v) for v in plane.ravel()] for plane in symbols]
 
 
-def lanes_of(payload: bytes, size: int) -> int:
-    """Lanes of a payload with tables of its own elsewhere; how many is the encoder's choice."""
-    return 1 << rans.Bits(payload).take(rans.lanes_field_bits(size))
-
-
 def check_rans(shape: tuple[int, int, int], bits: int, seed: int, first: int, is_temporal: bool = False) -> int:
     """Same bytes, same symbols; returns the lanes."""
     x, past = draw_symbols(shape, bits, seed), draw_symbols(shape, bits, seed + 2)
@@ -44,11 +39,11 @@ def check_rans(shape: tuple[int, int, int], bits: int, seed: int, first: int, is
     previous = {"previous": past} if is_temporal else {}
     listed = {"previous": lists(past)} if is_temporal else {}
     payload = coder.encode(x, first, **previous)
-    lanes = lanes_of(payload, x.size)
-    assert payload == rans.encode(readable, lists(x), shape[2], first, lanes=lanes, **listed)
+    fields = rans.Fields.read(rans.Bits(payload))  # the encoder's choice
+    assert payload == rans.encode(readable, lists(x), shape[2], first, fields=fields, **listed)
     assert rans.decode(readable, payload, *shape, first, **listed) == lists(x)
     assert np.array_equal(coder.decode(payload, shape, first, **previous), x)
-    return lanes
+    return fields.lanes
 
 
 @settings(max_examples=80, deadline=None)
@@ -90,8 +85,8 @@ def test_rans_without_tables_is_identical(shape: tuple[int, int, int], bits: int
     payload = coder.encode(x)
     head = rans.Bits(payload)
     tables = rans.read_alone(head, bits)
-    lanes = 1 << head.take(rans.lanes_field_bits(x.size))
-    assert payload == rans.encode(tables, lists(x), shape[2], lanes=lanes, alone=True)
+    fields = rans.Fields.read(head)
+    assert payload == rans.encode(tables, lists(x), shape[2], fields=fields, alone=True)
     assert rans.decode(bits, payload, *shape) == lists(x)
     assert np.array_equal(coder.decode(payload, shape), x)
 

@@ -78,10 +78,10 @@ def chunks_of(planes: int, height: int, width: int) -> list[tuple[int, int]]:
 
 def read(tensors: list[Tensor], data: bytes, before: bytes = b"") -> list[np.ndarray]:
     """Symbols of a packet, ``before`` being the one it is predicted from; assertions stand for refusals."""
-    magic, version, flags, _tag = struct.unpack_from("<2sBB4s", data)
-    assert (magic, version) == (b"\x9dS", 1)
-    _sequence, at = read_varint(data, 8)
-    if flags & 2:
+    magic, flags, _tag = struct.unpack_from("<sB4s", data)
+    assert (magic, flags & 15) == (b"\x9d", 1)
+    _sequence, at = read_varint(data, 6)
+    if flags & 32:
         size, at = read_varint(data, at)
         assert data[at : at + size] == tensor_table(tensors)
         at += size
@@ -94,7 +94,7 @@ def read(tensors: list[Tensor], data: bytes, before: bytes = b"") -> list[np.nda
             shape.append(size)
         shapes.append(tuple(shape))
     at += sum(4 * t.side_count * shape[0] for t, shape in zip(tensors, shapes, strict=True))
-    assert bool(before) == (flags & 1 == 0)
+    assert bool(before) == (flags & 16 == 0)
     reference = struct.pack("<I", crc32c(before)) if before else b""
     seed = hashlib.sha256(tensor_table(tensors)).digest() + reference + data[:at]
     return _read_chunks(tensors, shapes, data, at, seed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 
 Planes = list[list[int]]
@@ -26,8 +27,13 @@ class Bits:
     def written(self) -> bytes:
         return self.value.to_bytes((self.size + 7) // 8, "little")
 
-    def bytes_taken(self) -> int:
-        return (self.at + 7) // 8
+    def put_state(self, x: int) -> None:
+        self.put(x.bit_length() - 16, 4)
+        self.put(x - (1 << (x.bit_length() - 1)), x.bit_length() - 1)
+
+    def take_state(self) -> int:
+        length = 15 + self.take(4)
+        return (1 << length) + self.take(length)
 
 
 @dataclass
@@ -105,6 +111,37 @@ def read_view(data: bytes, at: int, classes: int, bits: int) -> tuple[View, int]
     return View(bits, contexts, (low, high), thresholds, rows), at
 
 
+Place = tuple[int, int, bool]  # plane, position, whether the row above counts
+
+
+@dataclass
+class Fields:
+    """Lanes_Log2, Whole_Planes and Tail of a payload."""
+
+    log2: int
+    whole_planes: int
+    tail: int
+
+    @property
+    def lanes(self) -> int:
+        return 2 ** (2 + self.log2) if self.log2 else 0
+
+    @property
+    def left(self) -> int:
+        return (2 + self.tail % 2) * 2 ** (self.tail // 2 + 1) if self.tail else 0
+
+    @classmethod
+    def read(cls, bits: Bits) -> Fields:
+        log2 = bits.take(2)
+        return cls(log2, bits.take(1), bits.take(4)) if log2 else cls(0, 0, 0)
+
+    def write(self, bits: Bits) -> None:
+        bits.put(self.log2, 2)
+        if self.log2:
+            bits.put(self.whole_planes, 1)
+            bits.put(self.tail, 4)
+
+
 @dataclass
 class Chunk:
     """Tokens of a chunk, those of the previous frame if it counts, and the tables' row of every position."""
@@ -115,23 +152,19 @@ class Chunk:
     width: int
     first_plane: int
 
-    def lanes(self, count: int) -> list[list[tuple[int, int, bool]]]:
-        """Of every lane: (plane, position, has a row above) in order."""
-        height = len(self.tokens[0]) // self.width
-        rows = [(p, y) for p in range(len(self.tokens)) for y in range(height)]
-        each, more = divmod(len(rows), count)
-        out, at = [], 0
-        for lane in range(count):
-            its = rows[at : at + each + (lane < more)]
-            at += len(its)
-            out.append(
-                [
-                    (p, y * self.width + x, y > 0 and index > 0)
-                    for index, (p, y) in enumerate(its)
-                    for x in range(self.width)
-                ]
-            )
-        return out
+    def split(self, fields: Fields) -> tuple[list[list[Place]], list[Place]]:
+        """What every lane has, and the tail, in order."""
+        planes, height = len(self.tokens), len(self.tokens[0]) // self.width
+        size = height * self.width
+        every = [(plane, i, i >= self.width) for plane in range(planes) for i in range(size)]
+        if fields.lanes == 0:
+            return [], every
+        rows = planes // fields.lanes * height if fields.whole_planes else planes * height // fields.lanes
+        each = rows * self.width
+        lanes = [every[k * each : (k + 1) * each - fields.left] for k in range(fields.lanes)]
+        tail = [place for k in range(fields.lanes) for place in every[(k + 1) * each - fields.left : (k + 1) * each]]
+        first_rows = [[(p, i, north and t >= self.width) for t, (p, i, north) in enumerate(lane)] for lane in lanes]
+        return first_rows, tail + every[fields.lanes * each :]
 
     def row(self, plane: int, position: int, has_north: bool) -> list[int]:
         """Frequencies at a position."""
@@ -166,16 +199,31 @@ def chunk_of(tables: Tables, tokens: Planes, previous: Planes | None, width: int
     return Chunk(tables, tokens, past, width, first_plane)
 
 
-def lanes_field_bits(size: int) -> int:
-    return 1 if size < 16384 else 3
+def raw_count(tail: list[Place], bits: int) -> int:
+    return min(15 // bits, len(tail))
 
 
-def steps(chunk: Chunk, count: int) -> tuple[list[tuple[int, int, int, bool]], list[list[tuple[int, int, bool]]]]:
-    """(lane, plane, position, has a row above) in decoding order, and every lane's raw places."""
-    lanes = chunk.lanes(count)
-    coded = [len(lane) - min(15 // chunk.tables.token_bits, len(lane)) for lane in lanes]
-    order = [(k, *lane[t]) for t in range(max(coded)) for k, lane in enumerate(lanes) if t < coded[k]]
-    return order, [lane[coded[k] :] for k, lane in enumerate(lanes)]
+def give(chunk: Chunk, place: Place, x: int, words: list[int]) -> int:
+    """Codes the token at a place: the state after ``x``."""
+    p, i, has_north = place
+    row, s = chunk.row(p, i, has_north), chunk.tokens[p][i]
+    if x >= row[s] * 2**19:
+        words.append(x % 65536)
+        x //= 65536
+    return x // row[s] * 4096 + sum(row[:s]) + x % row[s]
+
+
+def take(chunk: Chunk, place: Place, x: int, next_word: Callable[[], int]) -> int:
+    """Decodes the token at a place: the state after ``x``."""
+    p, i, has_north = place
+    row = chunk.row(p, i, has_north)
+    slot, s, start = x % 4096, 0, 0
+    while slot >= start + row[s]:
+        start += row[s]
+        s += 1
+    chunk.tokens[p][i] = s
+    x = row[s] * (x // 4096) + slot - start
+    return x if x >= 32768 else x * 65536 + next_word()
 
 
 def encode(
@@ -184,33 +232,46 @@ def encode(
     width: int,
     first_plane: int = 0,
     *,
-    lanes: int = 1,
+    fields: Fields,
     previous: Planes | None = None,
     alone: bool = False,
 ) -> bytes:
     tokens = [[tables.token(s) for s in plane] for plane in planes]
     chunk = chunk_of(tables, tokens, previous, width, first_plane)
-    order, raw = steps(chunk, lanes)
-    states = [2**15 + sum(tokens[p][i] << tables.token_bits * k for k, (p, i, _) in enumerate(lane)) for lane in raw]
+    lanes, tail = chunk.split(fields)
+    inner = encode_inner(chunk, planes, tail)
+    inner_size, states = inner.size, [inner.take_state() for _ in lanes]
     words: list[int] = []
-    for lane, p, i, has_north in reversed(order):
-        row, s, x = chunk.row(p, i, has_north), tokens[p][i], states[lane]
-        if x >= row[s] * 2**19:
-            words.append(x % 65536)
-            x //= 65536
-        states[lane] = x // row[s] * 4096 + sum(row[:s]) + x % row[s]
+    for t in reversed(range(len(lanes[0]) if lanes else 0)):
+        for k in reversed(range(len(lanes))):
+            states[k] = give(chunk, lanes[k][t], states[k], words)
     head = Bits()
     if alone:
         write_alone(head, tables)
-    head.put(lanes.bit_length() - 1, lanes_field_bits(len(planes) * len(planes[0])))
+    fields.write(head)
     for x in states:
-        head.put(x.bit_length() - 16, 4)
-        head.put(x - (1 << (x.bit_length() - 1)), x.bit_length() - 1)
-    extra = Bits()
-    for plane, its_tokens in zip(planes, tokens, strict=True):
+        head.put_state(x)
+    gap = -head.size % 8
+    head.put(inner.take(gap), gap)
+    rest = inner.value >> inner.at
+    rest_bytes = max(0, inner_size - inner.at + 7) // 8
+    return head.written() + struct.pack(f"<{len(words)}H", *reversed(words)) + rest.to_bytes(rest_bytes, "little")
+
+
+def encode_inner(chunk: Chunk, planes: Planes, tail: list[Place]) -> Bits:
+    tables, words, inner = chunk.tables, list[int](), Bits()
+    if tail:
+        coded = len(tail) - raw_count(tail, tables.token_bits)
+        x = 2**15 + sum(chunk.tokens[p][i] << tables.token_bits * k for k, (p, i, _) in enumerate(tail[coded:]))
+        for place in reversed(tail[:coded]):
+            x = give(chunk, place, x, words)
+        inner.put_state(x)
+        for word in reversed(words):
+            inner.put(word, 16)
+    for plane, its_tokens in zip(planes, chunk.tokens, strict=True):
         for s, t in zip(plane, its_tokens, strict=True):
-            extra.put(s % (1 << tables.extra_bits(t)), tables.extra_bits(t))
-    return head.written() + struct.pack(f"<{len(words)}H", *reversed(words)) + extra.written()
+            inner.put(s % (1 << tables.extra_bits(t)), tables.extra_bits(t))
+    return inner
 
 
 def write_alone(head: Bits, tables: Tables) -> None:
@@ -246,31 +307,31 @@ def decode(
     """``tables``, or the bits a symbol of a payload that brings its own."""
     head = Bits(payload)
     its = read_alone(head, tables) if isinstance(tables, int) else tables
-    lanes = 1 << head.take(lanes_field_bits(count * height * width))
     chunk = chunk_of(its, [[0] * (height * width) for _ in range(count)], previous, width, first_plane)
-    order, raw = steps(chunk, lanes)
-    states = []
-    for _ in range(lanes):
-        length = 15 + head.take(4)
-        states.append((1 << length) + head.take(length))
-    at = head.bytes_taken()
-    for lane, p, i, has_north in order:
-        row, x = chunk.row(p, i, has_north), states[lane]
-        slot, s, start = x % 4096, 0, 0
-        while slot >= start + row[s]:
-            start += row[s]
-            s += 1
-        chunk.tokens[p][i] = s
-        states[lane] = row[s] * (x // 4096) + slot - start
-        if states[lane] < 32768:
-            states[lane] = states[lane] * 65536 + struct.unpack_from("<H", payload, at)[0]
-            at += 2
-    for lane, places in enumerate(raw):
-        rest = states[lane] - 2**15
-        for p, i, _ in places:
+    lanes, tail = chunk.split(Fields.read(head))
+    states, inner = [head.take_state() for _ in lanes], Bits()
+    gap = -head.at % 8
+    gap_bits = head.take(gap)
+    for t in range(len(lanes[0]) if lanes else 0):
+        for k, lane in enumerate(lanes):
+            states[k] = take(chunk, lane[t], states[k], lambda: head.take(16))
+    for x in states:
+        inner.put_state(x)
+    inner.put(gap_bits, gap)
+    before, behind = inner.size, payload[head.at // 8 :]
+    inner.put(int.from_bytes(behind, "little"), 8 * len(behind))
+    if tail:
+        x, coded = inner.take_state(), len(tail) - raw_count(tail, its.token_bits)
+        for place in tail[:coded]:
+            x = take(chunk, place, x, lambda: inner.take(16))
+        rest = x - 2**15
+        for p, i, _ in tail[coded:]:
             rest, chunk.tokens[p][i] = divmod(rest, 1 << its.token_bits)
         assert rest == 0
-    return [[symbol(its, t, extra) for t in plane] for extra in [Bits(payload[at:])] for plane in chunk.tokens]
+    planes = [[symbol(its, t, inner) for t in plane] for plane in chunk.tokens]
+    assert inner.value >> inner.at == 0
+    assert len(behind) == max(0, inner.at - before + 7) // 8
+    return planes
 
 
 def symbol(tables: Tables, token: int, extra: Bits) -> int:
