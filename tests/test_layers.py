@@ -48,6 +48,7 @@ MAY_USE = {
     "profile": {"onnxruntime"},
     "zoo": {"torch", "onnxruntime"},
     "runtime": {"PIL"},
+    "driver": {"PIL", "onnx_ir"},
     "cli": {"rich", "typer"},
 }
 

@@ -77,7 +77,7 @@ def show_plan(plan: Plan) -> None:
     say(f"  {'total ms':>9} {'edge':>8} {'wire':>8} {'cloud':>8} {'bytes':>9}  cut")
     for point in sorted(plan.points, key=lambda one: one.latency.total_ms):
         times = point.latency
-        mark = "*" if point is plan.chosen else " "
+        mark = "*" if point is plan.best_cut else " "
         numbers = f"{times.total_ms:9.2f} {times.edge_ms:8.2f} {times.wire_ms:8.2f} {times.cloud_ms:8.2f}"
         say(f"{mark} {numbers} {point.payload_bytes:9.0f}  {', '.join(point.cut)}")
     for baseline in plan.baselines:

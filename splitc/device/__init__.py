@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from splitc.device.cost import codec_ms, compute_ms
+from splitc.device.cost import codec_ms, layer_ms, roofline_ms
 from splitc.device.link import Link
 from splitc.device.profile import Device, Precision, device_names, load_device
+from splitc.device.rate import Rate
 
-__all__ = ["Device", "Link", "Precision", "codec_ms", "compute_ms", "device_names", "load_device"]
+__all__ = ["Device", "Link", "Precision", "Rate", "codec_ms", "device_names", "layer_ms", "load_device", "roofline_ms"]

@@ -1,7 +1,7 @@
 """Cost model: predictions from a device's figures, to be replaced by a profile once there is one.
 
 The roofline of Williams, Waterman & Patterson (CACM 52(4), 2009): work takes as long as the slower of arithmetic and
-memory traffic, each at its peak rate times ``efficiency``.
+memory traffic, each at its peak rate times ``efficiency``. Layers of a kind that was measured take their fitted rate.
 """
 
 from __future__ import annotations
@@ -9,35 +9,41 @@ from __future__ import annotations
 from splitc.device.profile import Device, Precision
 from splitc.errors import UsageError
 
-DEFAULT_EFFICIENCY = 0.5
+ASSUMED_EFFICIENCY = 0.5
 """Share of both peaks that a network is assumed to reach. An assumption, not a measurement: it scales every prediction
 for one device alike, so it hardly moves the order of cuts, and a profile replaces it."""
 
 
-def compute_ms(
-    device: Device,
-    flops: float,
-    bytes_moved: float,
-    precision: Precision = "fp32",
-    efficiency: float = DEFAULT_EFFICIENCY,
+def layer_ms(
+    device: Device, kind: str, flops: float, weight_bytes: float, moved_bytes: float, precision: Precision = "fp32"
 ) -> float:
-    """Predicted time of one half on ``device``, in milliseconds.
+    """Predicted time of one layer, in milliseconds: by the device's fitted rate for its kind, else by the roofline.
 
     Args:
         device: Where it runs.
+        kind: As the graph room names kinds of work.
         flops: Operations; a multiply-add is two.
-        bytes_moved: Weights and activations read from and written to memory.
-        precision: Which peak applies.
-        efficiency: Share of the peaks that is reached; ``0 < efficiency <= 1``.
+        weight_bytes, moved_bytes: Of weights read, and of activations read and written.
+        precision: Which rates and which peak apply.
 
     Raises:
-        UsageError: ``efficiency`` is out of range, or the device's file lacks a figure that this needs.
+        UsageError: The device's file lacks a figure that this needs.
     """
-    if not 0 < efficiency <= 1:
-        raise UsageError(f"efficiency is {efficiency}; it must be above 0 and at most 1.")
+    for rate in device.rates:
+        if (rate.kind, rate.precision) == (kind, precision):
+            return rate.layer_ms(flops, weight_bytes, moved_bytes)
+    return roofline_ms(device, flops, weight_bytes + moved_bytes, precision) / (device.efficiency or ASSUMED_EFFICIENCY)
+
+
+def roofline_ms(device: Device, flops: float, bytes_moved: float, precision: Precision = "fp32") -> float:
+    """Time at the device's full peaks, in milliseconds: the slower of arithmetic and traffic.
+
+    Raises:
+        UsageError: The device's file lacks a figure that this needs.
+    """
     arithmetic_s = flops / (_peak_tflops(device, precision) * 1e12)
     traffic_s = bytes_moved / (_bandwidth_gb_s(device) * 1e9)
-    return max(arithmetic_s, traffic_s) / efficiency * 1e3
+    return max(arithmetic_s, traffic_s) * 1e3
 
 
 def codec_ms(elements: float, mels: float) -> float:

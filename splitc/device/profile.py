@@ -14,6 +14,7 @@ from typing import Literal, TypeAlias
 
 from pydantic import Field, ValidationError, model_validator
 
+from splitc.device.rate import Rate
 from splitc.errors import UsageError
 from splitc.registry import nearest
 from splitc.types import Frozen
@@ -54,6 +55,10 @@ class Device(Frozen):
     dla_cores: int | None = Field(default=None, ge=0)
     power_modes_w: tuple[float, ...] = Field(default=(), description="configurable power budgets, lowest first")
     power_w: float | None = Field(default=None, gt=0, description="budget of the mode that the peaks belong to")
+    efficiency: float | None = Field(
+        default=None, gt=0, le=1, description="share of its peaks that a network reaches; absent: an assumed one"
+    )
+    rates: tuple[Rate, ...] = Field(default=(), description="fitted to measured layers, at most one a kind and type")
     notes: tuple[str, ...] = ()
     sources: dict[str, str]
 
@@ -79,6 +84,8 @@ class Device(Frozen):
             "dla_cores",
             "power_modes_w",
             "power_w",
+            "efficiency",
+            "rates",
         )
         given = [name for name in plain if getattr(self, name) not in (None, ())]
         return (*given, *(f"peak_tflops.{name}" for name in self.peak_tflops.model_dump(exclude_none=True)))

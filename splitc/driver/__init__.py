@@ -5,7 +5,8 @@ A room, not a module ``splitc/build.py``: that would take the name of the public
 
 from __future__ import annotations
 
-from splitc.driver.calibrate import choose, features, sequence_lengths
+from splitc.driver.calibrate import features, sequence_lengths
+from splitc.driver.choose import choose
 from splitc.driver.inputs import Inputs, codec_spec, data_files, find_inputs, load_recipe, with_defaults
 from splitc.driver.linting import lint_bundle, lint_model
 from splitc.driver.pipeline import Built, build

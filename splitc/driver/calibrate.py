@@ -1,4 +1,4 @@
-"""Choose the cut and fit the codec, on calibration samples run through the float head."""
+"""Features of calibration samples, run through the float head, and the codec fitted to them."""
 
 from __future__ import annotations
 
@@ -7,44 +7,12 @@ from itertools import groupby
 
 import numpy as np
 
-from splitc import evaluate, graph, plan
-from splitc.codec import Codec, mean_packet_bytes
-from splitc.driver.inputs import Inputs, codec_spec, predicts
+from splitc import evaluate, graph
+from splitc.codec import Codec
+from splitc.driver.inputs import Inputs, codec_spec
 from splitc.errors import CapabilityError
 from splitc.runtime import Sample
 from splitc.types import F32
-
-PLAN_SAMPLES = 32
-"""Calibration samples that measure a candidate cut: half fit the codec, half are coded."""
-
-
-def choose(inputs: Inputs, step: Callable[[], None] = lambda: None) -> plan.Plan:
-    """The cut asked for, or the best one; the best candidates are coded for real.
-
-    Raises:
-        CutError: What was asked for is no cut, or nothing satisfies the constraints.
-    """
-    fit_on, measure_on = _plan_samples(inputs)
-    spec = codec_spec(inputs.recipe)
-
-    def measure(cut: graph.CandidateCut) -> float:
-        halves = graph.split(inputs.model, cut.names)
-        fitted = Codec.fit(spec, halves.cut, features(halves, fit_on), sequence_lengths(fit_on))
-        step()
-        return mean_packet_bytes(fitted, features(halves, measure_on))
-
-    return plan.search(inputs.model, inputs.recipe.split, inputs.recipe.codec, inputs.places, measure)
-
-
-def _plan_samples(inputs: Inputs) -> tuple[list[Sample], list[Sample]]:
-    """Calibration samples that fit a candidate's codec, and others that are coded."""
-    every = inputs.calibration
-    if predicts(inputs.recipe):
-        some = every[:PLAN_SAMPLES]
-        half = max(2, len(some) // 2)
-        return some[:half], some[half:] or some
-    some = every[:: max(1, len(every) // PLAN_SAMPLES)][:PLAN_SAMPLES]
-    return some[::2], some[1::2] or some
 
 
 def sequence_lengths(samples: Sequence[Sample]) -> list[int]:

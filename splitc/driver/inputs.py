@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from splitc import graph, passes, plan, zoo
+from splitc import graph, passes, plan, profile, zoo
 from splitc.backends import BACKENDS
 from splitc.codec import ENTROPY_CODERS, PROFILES, QUANTIZERS, CodecSpec
 from splitc.device import Device, Link, device_names, load_device
-from splitc.errors import GraphError, RecipeError
+from splitc.errors import GraphError, RecipeError, UsageError
 from splitc.recipe import Recipe, TargetSection, hold_out, hold_out_end
 from splitc.recipe import load_recipe as read_recipe
 from splitc.registry import nearest
@@ -71,11 +71,7 @@ def find_inputs(recipe: Recipe, *, locked: bool = False) -> Inputs:
     """
     recipe = with_defaults(recipe)
     target, data = recipe.target, recipe.data
-    places = plan.Places(
-        edge=_device(recipe, target.edge),
-        cloud=_device(recipe, target.cloud),
-        link=Link(uplink_mbps=recipe.link.uplink_mbps, rtt_ms=recipe.link.rtt_ms),
-    )
+    places = find_places(recipe)
     for side in (target.edge, target.cloud):
         BACKENDS.make(side.backend, {})
     _check_clips(recipe)
@@ -91,7 +87,67 @@ def find_inputs(recipe: Recipe, *, locked: bool = False) -> Inputs:
     prepared = passes.prepare(source.ir_model, in_graph=codec_spec(recipe).fits_graph)
     model = graph.model_from_ir(prepared.model)
     samples = list(reader.samples(calibration))
+    places = with_layers(places, recipe, source, model)
     return Inputs(recipe, source, model, prepared.notes, reader, samples, verification, digest, labels, classes, places)
+
+
+def find_places(recipe: Recipe) -> plan.Places:
+    """Devices and link that the recipe names.
+
+    Raises:
+        UsageError: An unknown device, or a device file that is wrong.
+    """
+    link = recipe.link.model_dump(exclude={"trace"})
+    edge, cloud = _device(recipe, recipe.target.edge), _device(recipe, recipe.target.cloud)
+    return plan.Places(edge, cloud, Link.model_validate(link))
+
+
+def with_layers(places: plan.Places, recipe: Recipe, source: graph.Model, model: graph.Model) -> plan.Places:
+    """The same places with the measured layers of the profiles that the recipe names.
+
+    Args:
+        places: Devices and link.
+        recipe: Names the profiles.
+        source: The model that was measured.
+        model: The same model prepared for the cut.
+
+    Raises:
+        UsageError: A profile that cannot be read, or that is of another model.
+    """
+    edge = _carried(_layers(recipe, recipe.target.edge, source.sha256), source, model)
+    cloud = _carried(_layers(recipe, recipe.target.cloud, source.sha256), source, model)
+    return replace(places, edge_layers=edge, cloud_layers=cloud)
+
+
+def _layers(recipe: Recipe, target: TargetSection, model_sha256: str) -> Mapping[str, float]:
+    if target.profile is None:
+        return {}
+    path = recipe.resolve(target.profile)
+    record = profile.read_record(path)
+    if record.model_sha256 != model_sha256:
+        raise UsageError(
+            f"{path}: is the profile of another model (sha256 {record.model_sha256[:12]}...); profile this one."
+        )
+    if not record.layers:
+        raise UsageError(f"{path}: has no layers, so it cannot price a part of the model; profile with layers.")
+    return profile.layer_ms(record)
+
+
+def _carried(layers: Mapping[str, float], source: graph.Model, model: graph.Model) -> Mapping[str, float]:
+    """Times of the source's nodes at the prepared model's; a node that preparation removed adds to the next one."""
+    if not layers:
+        return {}
+    kept = {node.outputs[0].name for node in model.flow.nodes}
+    carried: dict[str, float] = {}
+    pending = 0.0
+    for node in source.flow.nodes:
+        name = node.outputs[0].name or ""
+        pending += layers.get(name, 0.0)
+        if name in kept:
+            carried[name], pending = pending, 0.0
+    if pending and carried:
+        carried[next(reversed(carried))] += pending
+    return carried
 
 
 def data_files(recipe: Recipe) -> tuple[list[Path], list[Path]]:

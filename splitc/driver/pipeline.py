@@ -10,7 +10,8 @@ from typing import Any
 
 from splitc import bundle, evaluate, graph, plan, report
 from splitc.backends import EngineRecord
-from splitc.driver.calibrate import choose, fit
+from splitc.driver.calibrate import fit
+from splitc.driver.choose import choose
 from splitc.driver.inputs import find_inputs
 from splitc.driver.watch import Stages, Watch
 from splitc.driver.write import build_engines, describe, model_bytes, seal, write_pair, write_reports
@@ -47,7 +48,7 @@ def build(recipe: Recipe, out: Path, watch: Watch | None = None, *, locked: bool
         with stages("plan") as step:
             chosen = choose(inputs, step)
         with stages("calibrate", len(inputs.calibration)) as step:
-            halves = graph.split(inputs.model, chosen.chosen.cut)
+            halves = graph.split(inputs.model, chosen.best_cut.cut)
             codec = fit(inputs, halves, step)
         with stages("write"):
             pair = write_pair(folder, inputs, halves, codec)
@@ -76,7 +77,7 @@ def check_gates(
     return [
         *evaluate.measured_gates(verification, gate),
         *evaluate.at_most("max_edge_bytes", edge_bytes, gate.max_edge_bytes, "size of edge/model.onnx"),
-        *evaluate.at_most("max_edge_ms", chosen.chosen.latency.edge_ms, gate.max_edge_ms, "cost model, not measured"),
+        *evaluate.at_most("max_edge_ms", chosen.best_cut.latency.edge_ms, gate.max_edge_ms, "cost model, not measured"),
     ]
 
 

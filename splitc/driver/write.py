@@ -109,10 +109,10 @@ def write_reports(folder: Path, document: Mapping[str, Any], verification: evalu
 
 def describe(inputs: Inputs, chosen: plan.Plan, pair: Pair, folder: Path) -> dict[str, Any]:
     """What was built from what, for report.json."""
-    point, places = chosen.chosen, inputs.places
+    point, load, places = chosen.best_cut, chosen.best_cut.load, inputs.places
     halves = {
-        "edge": report.half(places.edge.name, point.head_flops, point.head_parameters, model_bytes(folder / "edge")),
-        "cloud": report.half(places.cloud.name, point.tail_flops, point.tail_parameters, model_bytes(folder / "cloud")),
+        "edge": report.half(places.edge.name, load.head_flops, load.head_parameters, model_bytes(folder / "edge")),
+        "cloud": report.half(places.cloud.name, load.tail_flops, load.tail_parameters, model_bytes(folder / "cloud")),
     }
     return {
         "name": inputs.recipe.name,

@@ -7,10 +7,12 @@ from splitc.graph.cut import Cut, check_cut
 from splitc.graph.extract import Halves, split
 from splitc.graph.files import save, to_bytes
 from splitc.graph.flops import node_flops
+from splitc.graph.memory import activation_peaks
 from splitc.graph.merge import fix_names, merge
 from splitc.graph.model import Model, load, model_from_ir, verify
-from splitc.graph.price import head_nodes, price_cut
+from splitc.graph.price import cut_sides, head_nodes, price_cut
 from splitc.graph.strip import has_comments, strip
+from splitc.graph.work import Work, work_of
 
 __all__ = [
     "CandidateCut",
@@ -19,8 +21,11 @@ __all__ = [
     "Halves",
     "Model",
     "RejectedCut",
+    "Work",
+    "activation_peaks",
     "check_codable",
     "check_cut",
+    "cut_sides",
     "enumerate_cuts",
     "fix_names",
     "has_comments",
@@ -35,4 +40,5 @@ __all__ = [
     "strip",
     "to_bytes",
     "verify",
+    "work_of",
 ]

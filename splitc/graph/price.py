@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from splitc.graph.candidates import CandidateCut, describe_cut
-from splitc.graph.cut import ancestors, resolve
+from splitc.graph.cut import ancestors, resolve, sides_of
 from splitc.graph.model import Model
 
 
@@ -26,3 +26,13 @@ def head_nodes(model: Model, names: Sequence[str]) -> frozenset[str]:
     """
     positions = ancestors(model.flow, resolve(model.flow, names))
     return frozenset(model.flow.nodes[index].name or "" for index in positions)
+
+
+def cut_sides(model: Model, names: Sequence[str]) -> tuple[frozenset[int], frozenset[int]]:
+    """Positions in topological order of the nodes that head and tail need; ``names`` must be a cut.
+
+    Raises:
+        CutError: A name is not one of a value that can be cut.
+    """
+    sides = sides_of(model.flow, resolve(model.flow, names))
+    return sides.head, sides.tail

@@ -13,6 +13,7 @@ from splitc.passes.insert_codec import (
 from splitc.passes.prepare import prepare
 from splitc.passes.raise_opset import RaiseOpset
 from splitc.passes.remove_codec import float_head, float_tail
+from splitc.passes.round_weights import RoundWeights
 from splitc.passes.simplify import Simplify
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Pass",
     "PassResult",
     "RaiseOpset",
+    "RoundWeights",
     "Simplify",
     "float_head",
     "float_tail",

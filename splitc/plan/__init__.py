@@ -2,7 +2,23 @@
 
 from __future__ import annotations
 
-from splitc.plan.plan import Baseline, Latency, Plan, Point
-from splitc.plan.search import Places, search
+from splitc.plan.ask import Ask, CodedInput, CodeInput, Measure, Measurement, Option, Places
+from splitc.plan.plan import Latency, Load, Plan, Point
+from splitc.plan.prices import Prices
+from splitc.plan.search import search
 
-__all__ = ["Baseline", "Latency", "Places", "Plan", "Point", "search"]
+__all__ = [
+    "Ask",
+    "CodeInput",
+    "CodedInput",
+    "Latency",
+    "Load",
+    "Measure",
+    "Measurement",
+    "Option",
+    "Places",
+    "Plan",
+    "Point",
+    "Prices",
+    "search",
+]

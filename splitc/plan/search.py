@@ -1,212 +1,250 @@
-"""Choose where to cut: predict every candidate, measure the real bytes of the best, take the best of those.
+"""Choose where to cut and how to code: predict every pair, measure the real bytes of the best cuts, take the best.
 
-candidates ──► pins, depth ──► predicted ──► K best ──► measured bytes ──► chosen
-                  │                │                         │
-                  └────────────────┴──── rejected, with reasons ◄┘
+cuts x options ──► pins, depth, memory ──► predicted ──► K best cuts ──► measured ──► chosen, beside edge and cloud only
+                            │                   │                            │
+                            └───────────────────┴──── rejected, with reasons ◄┘
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 
-from splitc.device import Device, Link, codec_ms, compute_ms
+from splitc.device import codec_ms
 from splitc.errors import CutError
 from splitc.graph import CandidateCut, Model, RejectedCut, check_codable, check_cut, enumerate_cuts, price_cut
-from splitc.graph import head_nodes as nodes_of_head
-from splitc.plan.plan import Baseline, Latency, Plan, Point
-from splitc.recipe import CodecSection, SplitSection
+from splitc.plan.ask import USUAL_BITS, Ask, CodeInput, Measure, Option, Places, no_codings
+from splitc.plan.baselines import cloud_only, edge_only, fidelity_reason
+from splitc.plan.constraints import constrain, constraint_reason, memory_reason, refuse_idle_pins
+from splitc.plan.objective import Cost, cost, price, with_pareto
+from splitc.plan.plan import Latency, Load, Plan, Point
+from splitc.plan.prices import Prices
 
 EDGE_CODEC_MELS = 100.0
 CLOUD_CODEC_MELS = 100.0
-"""Assumed coding speed, million elements a second on one core of either place, until a profile says better."""
+"""Assumed coding speed, million elements a second on one core of either place."""
 EXPECTED_SHARE = 0.85
 """Expected packet over k-bit packing, for ranking before anything is measured."""
-USUAL_BITS = 4
-"""Bits a symbol where the codec chooses them itself."""
 FLOAT_BYTES = 4
-NOTE = (
-    "Predicted for one sample alone: a roofline of each device's published peak and bandwidth, float32, and the link's "
-    "bandwidth and round trip. Packet sizes are real for the cuts shown. Profile on the device before relying on times."
-)
-
-Measure = Callable[[CandidateCut], float]
-"""Mean packet bytes of a cut, from a codec fitted and measured on calibration samples."""
+PEAKS = "a roofline of the device's published peak and bandwidth"
+FITTED = "rates fitted to measured layers"
+MEASURED = "measured times of this model's layers"
+REAL, ESTIMATED = "Packet sizes are real for the cuts shown.", "Packet sizes are estimates: no samples were given."
 
 
 @dataclass(frozen=True)
-class Places:
-    """Where the halves run and what joins them."""
+class _Pair:
+    """A cut with one option, priced with an expected packet."""
 
-    edge: Device
-    cloud: Device
-    link: Link
+    cut: CandidateCut
+    option: Option
+    point: Point
 
 
-def search(model: Model, asked: SplitSection, codec: CodecSection, places: Places, measure: Measure) -> Plan:
-    """Find the cut, or check and price the one asked for.
+def search(model: Model, ask: Ask, places: Places, measure: Measure | None, code_input: CodeInput = no_codings) -> Plan:
+    """Find the cut and the codec, or price the cut asked for.
 
     Args:
         model: The whole model.
-        asked: ``at`` (names or "auto"), objective, pins, depth.
-        codec: For the expected bits an element.
-        places: Devices and link.
-        measure: Gives a cut's real bytes; called for the best candidates only.
+        ask: The cut or "auto", the options and the limits.
+        places: Devices, link and measured layers.
+        measure: Gives a pair's real bytes; called for the best cuts only. None: packets stay estimates.
+        code_input: Gives the smallest coding of the input itself that is good enough, for the rows without a cut.
 
     Raises:
         CutError: The cut asked for is none, or no candidate satisfies the constraints.
     """
-    baselines = _baselines(model, places)
-    _refuse_idle_pins(model, asked)
-    if asked.at != "auto":
-        cut = _candidate(model, asked)
-        point = _measured(_predict(cut, codec, places), cut, places, measure)
-        return Plan(point, (point,), baselines, (), _note(point, baselines))
-    listed = enumerate_cuts(model, asked.max_tensors)
-    allowed, refused = _constrain(model, listed.candidates, asked)
+    refuse_idle_pins(model, ask.split)
+    prices, objective = Prices(model, places), ask.split.objective
+    cuts, rejected = _cuts(model, ask)
+    allowed, too_big = _fitting(cuts, ask, places, prices)
     if not allowed:
-        raise CutError(f"split.at = 'auto': {_why_none(refused, listed.rejected)}")
-    ranked = sorted(allowed, key=lambda cut: _cost(_predict(cut, codec, places), asked.objective))
-    best, rest = ranked[: asked.candidates], ranked[asked.candidates :]
-    points = [_measured(_predict(cut, codec, places), cut, places, measure) for cut in best]
-    chosen = min(points, key=lambda point: _cost(point, asked.objective))
-    losers = [_beaten(point, chosen, asked.objective) for point in points if point is not chosen]
-    unmeasured = [_unmeasured(_predict(cut, codec, places), asked) for cut in rest]
-    order = sorted(points, key=lambda point: point.head_flops)
-    rejected = (*losers, *unmeasured, *refused, *listed.rejected)
-    return Plan(chosen, tuple(order), baselines, rejected, _note(chosen, baselines))
+        raise CutError(f"split.at = {_asked(ask)}: {_why_none(len(cuts), too_big, rejected)}")
+    ranked = [pair.cut.names for pair in sorted(_one_a_cut(allowed, objective), key=_key(objective))]
+    best = {names: place for place, names in enumerate(ranked[: ask.split.candidates])}
+    measured = sorted((pair for pair in allowed if pair.cut.names in best), key=lambda pair: best[pair.cut.names])
+    points = [_measured(pair, ask, places, prices, measure) for pair in measured]
+    best_cut = _cheapest(points, objective)
+    baselines = (*edge_only(model, ask, places, prices), *cloud_only(model, ask, places, prices, code_input, best_cut))
+    ways = _judged([*points, *baselines], objective)
+    rest = [pair for pair in allowed if pair.cut.names not in best]
+    missed = [_unmeasured(pair.point, ask) for pair in _one_a_cut(rest, objective)]
+    return Plan(
+        chosen=next(way for way in ways if not way.reason),
+        best_cut=ways[points.index(best_cut)],
+        points=tuple(sorted(ways[: len(points)], key=lambda point: point.load.head_flops)),
+        baselines=tuple(ways[len(points) :]),
+        rejected=(*_losers(points, best_cut, objective), *missed, *too_big, *rejected),
+        objective=objective,
+        is_proven=all(_least(pair, places, prices, objective) >= cost(best_cut, objective)[0] for pair in rest),
+        note=_note(best_cut, baselines, places, objective),
+    )
 
 
-def _constrain(
-    model: Model, cuts: Sequence[CandidateCut], asked: SplitSection
-) -> tuple[list[CandidateCut], list[RejectedCut]]:
-    allowed, refused = [], []
-    for cut in cuts:
-        if reason := _constraint_reason(model, cut, asked):
-            refused.append(RejectedCut(cut.names, reason))
-        else:
-            allowed.append(cut)
-    return allowed, refused
+def _cuts(model: Model, ask: Ask) -> tuple[list[CandidateCut], list[RejectedCut]]:
+    """Cuts that keep pins and depth, and everything else with its reason."""
+    if ask.split.at != "auto":
+        return [_named(model, ask)], []
+    listed = enumerate_cuts(model, ask.split.max_tensors)
+    cuts, refused = constrain(model, listed.candidates, ask.split)
+    if not cuts:
+        why = _why_none(len(listed.candidates), refused, [*refused, *listed.rejected])
+        raise CutError(f"split.at = 'auto': {why}")
+    return cuts, [*refused, *listed.rejected]
 
 
-def _constraint_reason(model: Model, cut: CandidateCut, asked: SplitSection) -> str | None:
-    return _depth_reason(cut, asked.min_depth) or _pin_reason(model, cut, asked)
+def _named(model: Model, ask: Ask) -> CandidateCut:
+    """The cut asked for by name, once it is proven and keeps the constraints."""
+    names = ask.split.at
+    check_codable(model, check_cut(model, names))
+    cut = price_cut(model, names)
+    if reason := constraint_reason(model, cut, ask.split):
+        raise CutError(f"split.at = {list(names)}: {reason}.")
+    return cut
 
 
-def _why_none(refused: Sequence[RejectedCut], rejected: Sequence[RejectedCut]) -> str:
+def _asked(ask: Ask) -> str:
+    return "'auto'" if ask.split.at == "auto" else str(list(ask.split.at))
+
+
+def _why_none(count: int, refused: Sequence[RejectedCut], rejected: Sequence[RejectedCut]) -> str:
     if refused:
-        return f"none of {len(refused)} cuts satisfies the pins and min_depth; relax one ({refused[-1].reason})."
+        return f"none of {count} cuts satisfies the pins, min_depth and memory; relax one ({refused[-1].reason})."
     first = f": {', '.join(rejected[0].names)}: {rejected[0].reason}" if rejected else ""
     return f"this model has no cut that a codec can take{first}."
 
 
-def _refuse_idle_pins(model: Model, asked: SplitSection) -> None:
-    """A glob that matches nothing is a misspelt constraint, not one that holds."""
-    names = [node.name or "" for node in model.flow.nodes]
-    for key, globs in (("pin_edge", asked.pin_edge), ("pin_cloud", asked.pin_cloud)):
-        for glob in globs:
-            if not any(fnmatchcase(name, glob) for name in names):
-                raise CutError(f"split.{key}: {glob!r} matches no node of the model (such as {names[0]!r}).")
+def _fitting(
+    cuts: Sequence[CandidateCut], ask: Ask, places: Places, prices: Prices
+) -> tuple[list[_Pair], list[RejectedCut]]:
+    """Pairs whose head the edge can hold, and cuts of which no option fits."""
+    allowed: list[_Pair] = []
+    refused = []
+    for cut in cuts:
+        pairs = [_Pair(cut, option, _predicted(cut, option, places, prices)) for option in ask.options]
+        reasons = [memory_reason(one.point.load.edge_memory_bytes, ask.split, places.edge) for one in pairs]
+        fitting = [pair for pair, reason in zip(pairs, reasons, strict=True) if not reason]
+        allowed += fitting
+        if not fitting:
+            refused.append(RejectedCut(cut.names, min(reasons)))
+    return allowed, refused
 
 
-def _depth_reason(cut: CandidateCut, least: float) -> str | None:
-    share = cut.head_flops / max(cut.head_flops + cut.tail_flops, 1)
-    return f"{share:.1%} of the FLOPs on the edge, min_depth asks for {least:.1%}" if share < least else None
-
-
-def _pin_reason(model: Model, cut: CandidateCut, asked: SplitSection) -> str | None:
-    if not (asked.pin_edge or asked.pin_cloud):
-        return None
-    head = nodes_of_head(model, cut.names)
-    for name in sorted(head):
-        if any(fnmatchcase(name, glob) for glob in asked.pin_cloud):
-            return f"node {name!r} would be on the edge; pin_cloud keeps it in the cloud"
-    for name in sorted({node.name or "" for node in model.flow.nodes} - head):
-        if any(fnmatchcase(name, glob) for glob in asked.pin_edge):
-            return f"node {name!r} would be in the cloud; pin_edge keeps it on the edge"
-    return None
-
-
-def _candidate(model: Model, asked: SplitSection) -> CandidateCut:
-    """The cut asked for by name, once it is proven and keeps the constraints."""
-    check_codable(model, check_cut(model, asked.at))
-    cut = price_cut(model, asked.at)
-    if reason := _constraint_reason(model, cut, asked):
-        raise CutError(f"split.at = {list(asked.at)}: {reason}.")
-    return cut
-
-
-def _predict(cut: CandidateCut, codec: CodecSection, places: Places) -> Point:
+def _predicted(cut: CandidateCut, option: Option, places: Places, prices: Prices) -> Point:
+    """The pair's price with the packet that its bits let expect."""
     elements = cut.wire_bytes // FLOAT_BYTES
-    payload = elements * (codec.bits or USUAL_BITS) * EXPECTED_SHARE / 8
+    edge_ms, cloud_ms = prices.halves_ms(cut, option)
     latency = Latency(
-        edge_ms=_half_ms(places.edge, cut.head_flops, cut.head_parameters, cut.wire_bytes),
+        edge_ms=edge_ms,
         encode_ms=codec_ms(elements, EDGE_CODEC_MELS),
-        wire_ms=places.link.wire_ms(payload),
+        wire_ms=0.0,
         decode_ms=codec_ms(elements, CLOUD_CODEC_MELS),
-        cloud_ms=_half_ms(places.cloud, cut.tail_flops, cut.tail_parameters, cut.wire_bytes),
+        cloud_ms=cloud_ms,
     )
-    return Point(
-        cut.names,
-        latency,
-        cut.wire_bytes,
-        payload,
-        False,
-        cut.head_flops,
-        cut.tail_flops,
-        cut.head_parameters,
-        cut.tail_parameters,
+    memory = prices.memory_bytes(cut, option.edge_precision)
+    point = Point(
+        name=", ".join(cut.names),
+        cut=cut.names,
+        codec=option.label,
+        bits=option.bits,
+        edge_precision=option.edge_precision,
+        cloud_precision=option.cloud_precision,
+        latency=latency,
+        load=Load(cut.head_flops, cut.tail_flops, cut.head_parameters, cut.tail_parameters, memory),
+        feature_bytes=cut.wire_bytes,
+        payload_bytes=0.0,
+        is_measured=False,
+    )
+    return _sending(point, elements * (option.bits or USUAL_BITS) * EXPECTED_SHARE / 8, places, prices)
+
+
+def _sending(point: Point, payload_bytes: float, places: Places, prices: Prices) -> Point:
+    """The same point with a packet of this size."""
+    push_ms = places.link.push_ms(payload_bytes)
+    latency = replace(point.latency, wire_ms=places.link.wire_ms(payload_bytes), push_ms=push_ms)
+    energy_mj = prices.energy_mj(latency.edge_ms + latency.encode_ms, push_ms)
+    return replace(point, latency=latency, payload_bytes=payload_bytes, energy_mj=energy_mj)
+
+
+def _measured(pair: _Pair, ask: Ask, places: Places, prices: Prices, measure: Measure | None) -> Point:
+    if measure is None:
+        return pair.point
+    found = measure(pair.cut, pair.option)
+    point = _sending(pair.point, found.payload_bytes, places, prices)
+    refused = "" if found.fidelity is None else fidelity_reason(found.fidelity, ask.min_fidelity)
+    return replace(point, is_measured=True, fidelity=found.fidelity, accuracy=found.accuracy, refused=refused)
+
+
+def _ranked(pairs: Sequence[_Pair], objective: str) -> list[CandidateCut]:
+    """Cuts by the price of their best option."""
+    return [pair.cut for pair in sorted(_one_a_cut(pairs, objective), key=lambda pair: cost(pair.point, objective))]
+
+
+def _one_a_cut(pairs: Sequence[_Pair], objective: str) -> list[_Pair]:
+    """The best pair of each cut, in the order of the cuts."""
+    best: dict[tuple[str, ...], _Pair] = {}
+    for pair in pairs:
+        rival = best.get(pair.cut.names)
+        if rival is None or cost(pair.point, objective) < cost(rival.point, objective):
+            best[pair.cut.names] = pair
+    return list(best.values())
+
+
+def _least(pair: _Pair, places: Places, prices: Prices, objective: str) -> float:
+    """What the pair costs if its packet is empty: no measurement can make it cheaper."""
+    return cost(_sending(pair.point, 0.0, places, prices), objective)[0]
+
+
+def _key(objective: str) -> Callable[[_Pair], Cost]:
+    return lambda pair: cost(pair.point, objective)
+
+
+def _cheapest(points: Sequence[Point], objective: str) -> Point:
+    """The best allowed point; the best of all where none is allowed."""
+    return min(points, key=lambda point: (bool(point.refused), *cost(point, objective)))
+
+
+def _judged(ways: Sequence[Point], objective: str) -> list[Point]:
+    """All ways: the chosen one without a reason, every other with its own."""
+    chosen = _cheapest(ways, objective)
+    best = f"{chosen.name} has {price(chosen, objective)}"
+    return with_pareto(
+        [way if way is chosen else way.because(way.refused or f"{price(way, objective)}, {best}") for way in ways]
     )
 
 
-def _half_ms(device: Device, flops: int, parameters: int, feature_bytes: int) -> float:
-    return compute_ms(device, flops, FLOAT_BYTES * parameters + feature_bytes)
+def _losers(points: Sequence[Point], best: Point, objective: str) -> list[RejectedCut]:
+    """Every measured cut but the best, by its best option."""
+    names = dict.fromkeys(point.cut for point in points if point.cut != best.cut)
+    cuts = [_cheapest([point for point in points if point.cut == cut], objective) for cut in names]
+    return [RejectedCut(point.cut, _beaten(point, best, objective)) for point in cuts]
 
 
-def _measured(point: Point, cut: CandidateCut, places: Places, measure: Measure) -> Point:
-    payload = measure(cut)
-    latency = replace(point.latency, wire_ms=places.link.wire_ms(payload))
-    return replace(point, latency=latency, payload_bytes=payload, is_measured=True)
+def _beaten(point: Point, best: Point, objective: str) -> str:
+    if point.refused:
+        return point.refused
+    bytes_ = "measured bytes give" if point.is_measured else "predicted"
+    return f"{bytes_} {price(point, objective)}, {best.name} gives {price(best, objective)}"
 
 
-def _cost(point: Point, objective: str) -> tuple[float, float]:
-    """Smaller is better; ties go to the smaller of the other kind."""
-    total, payload = point.latency.total_ms, point.payload_bytes
-    return (payload, total) if objective == "uplink" else (total, payload)
+def _unmeasured(point: Point, ask: Ask) -> RejectedCut:
+    words = f"predicted {price(point, ask.split.objective)}"
+    return RejectedCut(point.cut, f"{words}, not among the {ask.split.candidates} best (split.candidates)")
 
 
-def _price(point: Point, objective: str) -> str:
-    return f"{point.payload_bytes:.0f} bytes" if objective == "uplink" else f"{point.latency.total_ms:.2f} ms"
+def _note(best: Point, baselines: Sequence[Point], places: Places, objective: str) -> str:
+    """What the predictions are worth, and whether a way without a cut is predicted better."""
+    edge, cloud = _origin(places.edge_layers, places.edge.rates), _origin(places.cloud_layers, places.cloud.rates)
+    origin = f"{edge} on both sides" if edge == cloud else f"{edge} on the edge, {cloud} in the cloud"
+    note = f"Predicted for one sample alone: {origin}, and the link's bandwidth and delay. " + (
+        REAL if best.is_measured else ESTIMATED
+    )
+    if PEAKS in origin:
+        note += " Profile on the device before relying on times."
+    better = [one for one in baselines if not one.refused and cost(one, objective) < cost(best, objective)]
+    words = [f"{one.name} ({price(one, objective)})" for one in better]
+    return f"{note} Predicted better than this cut: {', '.join(words)}." if words else note
 
 
-def _beaten(point: Point, chosen: Point, objective: str) -> RejectedCut:
-    price, best = _price(point, objective), _price(chosen, objective)
-    return RejectedCut(point.cut, f"measured bytes give {price}, {', '.join(chosen.cut)} gives {best}")
-
-
-def _unmeasured(point: Point, asked: SplitSection) -> RejectedCut:
-    price = _price(point, asked.objective)
-    return RejectedCut(point.cut, f"predicted {price}, not among the {asked.candidates} best (split.candidates)")
-
-
-def _baselines(model: Model, places: Places) -> tuple[Baseline, ...]:
-    pixels = sum(_elements(spec.shape) for spec in model.inputs)
-    whole = FLOAT_BYTES * model.parameters
-    edge = Latency(compute_ms(places.edge, model.flops, whole), 0.0, 0.0, 0.0, 0.0)
-    cloud = Latency(0.0, 0.0, places.link.wire_ms(pixels), 0.0, compute_ms(places.cloud, model.flops, whole))
-    return Baseline("edge only", edge, 0.0), Baseline("cloud only, 8-bit input uncompressed", cloud, float(pixels))
-
-
-def _note(chosen: Point, baselines: Sequence[Baseline]) -> str:
-    """What the predictions are worth, and whether a way without a cut is predicted faster."""
-    faster = [one for one in baselines if one.latency.total_ms < chosen.latency.total_ms]
-    words = [f"{one.name} ({one.latency.total_ms:.1f} ms)" for one in faster]
-    return f"{NOTE} Predicted faster than this cut: {', '.join(words)}." if words else NOTE
-
-
-def _elements(shape: Sequence[int | str]) -> int:
-    count = 1
-    for size in shape:
-        count *= size if isinstance(size, int) else 1
-    return count
+def _origin(layers: object, rates: object) -> str:
+    return MEASURED if layers else FITTED if rates else PEAKS

@@ -19,6 +19,7 @@ from splitc.recipe.sections import (
     RecoverySection,
     Section,
     SplitSection,
+    TargetSection,
     TargetsSection,
     VideoSection,
     WeightsSection,
@@ -83,7 +84,14 @@ class Recipe(Section):
                 "link": self.link.model_copy(
                     update={"trace": self.link.trace and files.relative(self.link.trace, root)}
                 ),
+                "target": self.target.model_copy(
+                    update={"edge": _based(self.target.edge, root), "cloud": _based(self.target.cloud, root)}
+                ),
             }
         )
         based._base = base
         return based
+
+
+def _based(target: TargetSection, root: str) -> TargetSection:
+    return target.model_copy(update={"profile": target.profile and files.relative(target.profile, root)})

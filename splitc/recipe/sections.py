@@ -144,10 +144,16 @@ class SplitSection(Section):
     at: Annotated[Literal["auto"] | tuple[str, ...], BeforeValidator(parse_at)] = Field(
         "auto", description='tensor names (several make one cut), or "auto"'
     )
-    objective: Literal["latency", "energy", "uplink"] = Field("latency", description='what "auto" makes small')
+    objective: Literal["latency", "energy", "uplink", "throughput"] = Field(
+        "latency",
+        description='what "auto" makes good: time, energy of the edge, bytes, or samples a second of the pair',
+    )
     pin_edge: Names = Field((), description="node-name globs that must be on the edge")
     pin_cloud: Names = Field((), description="node-name globs that must be in the cloud")
     min_depth: float = Field(0.0, ge=0, le=1, description="share of FLOPs that must stay on the edge")
+    edge_memory: Bytes | None = Field(
+        None, description="most bytes of the head's weights and activations; absent: the edge device's memory"
+    )
     candidates: int = Field(8, ge=1, le=256, description="best cuts whose real bytes are measured")
     max_tensors: int = Field(4, ge=1, le=16, description="most tensors that may cross")
 
@@ -157,7 +163,11 @@ class LinkSection(Section):
 
     uplink_mbps: float = Field(20.0, gt=0, le=1e6, description="edge to cloud, 10^6 bit/s")
     rtt_ms: float = Field(15.0, ge=0, le=60_000, description="round trip")
-    trace: FilePath | None = Field(None, description="csv of bandwidth over time, for what-if replay")
+    jitter_ms: float = Field(0.0, ge=0, le=60_000, description="extra delay to plan for")
+    radio_w: float | None = Field(None, ge=0, le=1e4, description="power of the edge's sender; absent: not counted")
+    trace: FilePath | None = Field(
+        None, description='csv "seconds,uplink_mbps[,rtt_ms]": splitc plan says when to switch between cuts'
+    )
 
 
 class CodecSection(Section):
@@ -305,6 +315,9 @@ class TargetSection(Section):
 
     device: Text | None = Field(None, description="name of a device profile; absent: this machine")
     backend: Text = Field("onnxruntime", description="onnxruntime, tensorrt, tensorrt_rtx, null")
+    profile: FilePath | None = Field(
+        None, description="measured profile of this model on the device; absent: times come from the device's figures"
+    )
     compute_capabilities: Capabilities | None = Field(
         None, description="CUDA compute capabilities without the dot; absent: the device's"
     )

@@ -24,8 +24,6 @@ _WEIGHTS = "leave it out: both halves keep their weights as they are"
 UNBUILT = (
     Unbuilt("model.url", (), "download the file and name it in model.source"),
     Unbuilt("data.task", ("classification", "features"), 'use "features" to compare outputs as they are'),
-    Unbuilt("split.objective", ("latency", "uplink"), 'use "latency" or "uplink"'),
-    Unbuilt("link.trace", (), "give link.uplink_mbps and link.rtt_ms"),
     Unbuilt("codec.profile", ("fast", "balanced"), 'use "balanced", or spell quantizer, bits and entropy'),
     Unbuilt("codec.transform", ("none",), 'use "none"'),
     Unbuilt("weights.prune", (), _WEIGHTS),

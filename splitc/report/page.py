@@ -139,7 +139,7 @@ def _rate(check: Numbers, bits: int) -> str:
 def _latency(plan: Numbers) -> str:
     points = [*plan["points"], *plan["baselines"]]
     rows = [(_point_name(point), {s: point[f"{s}_ms"] for s in svg.COLOURS}) for point in points]
-    chosen = _point_name(plan["chosen"])
+    chosen = _point_name(plan["best_cut"])
     note = f'<p class="note">{escape(plan["note"])}</p>'
     return "<h2>Latency of the cuts</h2>" + svg.legend() + svg.stacked_bars(rows, "ms", marked=chosen) + note
 

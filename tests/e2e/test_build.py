@@ -143,7 +143,7 @@ def test_planned_bytes_are_measured_on_other_samples_than_the_codec_was_fitted_o
     (feature,) = driver.features(halves, inputs.calibration)
     codec = Codec.fit(driver.codec_spec(recipe), halves.cut, [feature[::2]])
     sizes = [len(codec.encode([feature[index : index + 1]])) for index in (1, 3, 5, 7)]
-    chosen = driver.choose(inputs).chosen
+    chosen = driver.choose(inputs).best_cut
     assert chosen.is_measured
     assert chosen.payload_bytes == sum(sizes) / 4
 
@@ -287,7 +287,7 @@ def test_a_dry_run_writes_nothing(source: Path, tmp_path: Path) -> None:
         outcome = cli("build", source / "recipe.toml", "--dry-run", "--json", *setting("split.at=auto"))
     assert outcome.code == 0, outcome.err
     assert outcome.document.keys() >= {"chosen", "points", "baselines", "rejected"}
-    assert outcome.document["chosen"] in outcome.document["points"]
+    assert outcome.document["best_cut"] in outcome.document["points"]
     assert listing(tmp_path) == set()
     assert "artifacts" not in listing(source)
 

@@ -52,6 +52,7 @@ max_tensors = 4
 [link]
 uplink_mbps = 20.0
 rtt_ms = 15.0
+jitter_ms = 0.0
 
 [codec]
 profile = "fast"

@@ -53,6 +53,7 @@ def numbers(name: str = "plain", top1: float | None = 0.5) -> dict[str, Any]:
         },
         "plan": {
             "chosen": point(name),
+            "best_cut": point(name),
             "points": [point(name), point("another")],
             "baselines": [baseline],
             "rejected": [{"names": [name], "reason": f"because {name}"}],

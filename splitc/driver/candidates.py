@@ -1,0 +1,129 @@
+"""Price candidates with real samples: code them for real, run the tail on what is decoded, compare the answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import onnx_ir as ir
+
+from splitc import evaluate, graph, passes, plan
+from splitc.codec import Codec
+from splitc.device import Precision
+from splitc.driver.calibrate import features, sequence_lengths
+from splitc.driver.inputs import Inputs, codec_spec, predicts
+from splitc.runtime import Labels, Sample
+from splitc.types import F32, Feeds
+
+PLAN_SAMPLES = 32
+"""Calibration samples that measure a candidate cut: half fit the codec, half are coded."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Features:
+    """Features of one cut, computed in one precision."""
+
+    cut: tuple[str, ...]
+    precision: Precision
+    halves: graph.Halves
+    to_fit: list[F32]
+    to_code: list[F32]
+
+
+class Candidates:
+    """Measures candidates of one model; what was measured once is remembered."""
+
+    def __init__(self, inputs: Inputs, step: Callable[[], None] = lambda: None) -> None:
+        self._inputs, self._step = inputs, step
+        self.fit_on, self.measure_on = plan_samples(inputs)
+        self._known: dict[tuple[tuple[str, ...], plan.Option], plan.Measurement] = {}
+        self._last: _Features | None = None
+
+    def measure(self, cut: graph.CandidateCut, option: plan.Option) -> plan.Measurement:
+        """Real packets of a cut, and the answers after them."""
+        key = cut.names, option
+        if key not in self._known:
+            self._known[key] = self._measured(self._features(cut.names, option.edge_precision), option)
+            self._step()
+        return self._known[key]
+
+    def judge(self, answer: Callable[[Sample], F32], mean_bytes: float) -> plan.Measurement:
+        """What other answers to the measured samples are worth beside the unsplit model's.
+
+        Args:
+            answer: Gives the flat answer to one sample.
+            mean_bytes: Of the packets behind these answers.
+        """
+        agreement = evaluate.compare(self.answers, [answer(one)[None] for one in self.measure_on], self.labels)
+        if self._inputs.recipe.data.task != "classification":
+            return plan.Measurement(mean_bytes, max(agreement.cosine, 0.0), None)
+        return plan.Measurement(mean_bytes, agreement.fidelity, agreement.top1)
+
+    @cached_property
+    def answers(self) -> list[F32]:
+        """The unsplit model's answers to the measured samples, ``[1, n]`` each."""
+        whole = evaluate.open_graph(self._inputs.model.ir_model)
+        return [self.flat(whole.run(sample.feeds))[None] for sample in self.measure_on]
+
+    @cached_property
+    def labels(self) -> list[int | None]:
+        """Class index of each measured sample, where known."""
+        finder = Labels(self._inputs.labels)
+        return [finder.find(sample) for sample in self.measure_on]
+
+    def flat(self, outputs: Feeds) -> F32:
+        """The answer as one row: a classifier's first output, else all of them."""
+        names = [spec.name for spec in self._inputs.model.outputs]
+        names = names[:1] if self._inputs.recipe.data.task == "classification" else names
+        return np.concatenate([np.asarray(outputs[name], np.float32).ravel() for name in names])
+
+    def _features(self, names: tuple[str, ...], precision: Precision) -> _Features:
+        """Of the last cut and precision, or computed now: options of one cut come one after the other."""
+        if self._last is None or (self._last.cut, self._last.precision) != (names, precision):
+            halves = graph.split(self._inputs.model, names)
+            rounded = graph.Halves(in_precision(halves.head, precision), halves.tail, halves.cut, 0)
+            to_fit, to_code = features(rounded, self.fit_on), features(rounded, self.measure_on)
+            self._last = _Features(names, precision, rounded, to_fit, to_code)
+        return self._last
+
+    def _measured(self, at: _Features, option: plan.Option) -> plan.Measurement:
+        fitted = Codec.fit(option.spec, at.halves.cut, at.to_fit, sequence_lengths(self.fit_on))
+        packets = _packets(fitted, at.to_code)
+        decoder = fitted.decoder()
+        restored = iter([decoder.decode(packet) for packet in packets])
+        tail = evaluate.open_graph(in_precision(at.halves.tail, option.cloud_precision))
+
+        def answer(sample: Sample) -> F32:
+            arrays = zip(at.halves.cut, next(restored), strict=True)
+            return self.flat(tail.run({spec.name: array.astype(spec.dtype) for spec, array in arrays}))
+
+        return self.judge(answer, float(np.mean([len(packet) for packet in packets])))
+
+
+def in_precision(model: ir.Model, precision: Precision) -> ir.Model:
+    """The graph with its weights rounded as an engine of that precision stores them."""
+    return model if precision == "fp32" else passes.RoundWeights(precision)(model).model
+
+
+def own_option(inputs: Inputs) -> plan.Option:
+    """The recipe's codec and precisions."""
+    weights = inputs.recipe.weights
+    return plan.Option(codec_spec(inputs.recipe), weights.edge.precision, weights.cloud.precision)
+
+
+def plan_samples(inputs: Inputs) -> tuple[list[Sample], list[Sample]]:
+    """Calibration samples that fit a candidate's codec, and others that are coded."""
+    every = inputs.calibration
+    if predicts(inputs.recipe):
+        some = every[:PLAN_SAMPLES]
+        half = max(2, len(some) // 2)
+        return some[:half], some[half:] or some
+    some = every[:: max(1, len(every) // PLAN_SAMPLES)][:PLAN_SAMPLES]
+    return some[::2], some[1::2] or some
+
+
+def _packets(codec: Codec, values: Sequence[F32]) -> list[bytes]:
+    stream = codec.encoder()
+    return [stream.encode([x[i : i + 1] for x in values]) for i in range(len(values[0]))]

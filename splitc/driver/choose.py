@@ -1,0 +1,21 @@
+"""Choose the cut: the recipe's own codec for a build, or every cut, codec and precision for a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from splitc import plan
+from splitc.driver.candidates import Candidates, own_option
+from splitc.driver.coded_inputs import CodedInputs
+from splitc.driver.inputs import Inputs
+
+
+def choose(inputs: Inputs, step: Callable[[], None] = lambda: None) -> plan.Plan:
+    """The cut asked for, or the best one, with the recipe's codec; the best candidates are coded for real.
+
+    Raises:
+        CutError: What was asked for is no cut, or nothing satisfies the constraints.
+    """
+    candidates = Candidates(inputs, step)
+    ask = plan.Ask(inputs.recipe.split, (own_option(inputs),), inputs.recipe.gate.min_fidelity)
+    return plan.search(inputs.model, ask, inputs.places, candidates.measure, CodedInputs(inputs, candidates))

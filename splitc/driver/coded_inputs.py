@@ -1,0 +1,141 @@
+"""Send the input itself: JPEG for pictures, H.264 for video; the least quality with which the answers are good enough.
+
+Both are tried on the very pixels that the network sees, after resizing and cropping.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+from collections.abc import Callable
+
+import numpy as np
+from PIL import Image
+
+from splitc import evaluate, plan
+from splitc.driver.candidates import Candidates
+from splitc.driver.inputs import Inputs, predicts
+from splitc.runtime import Sample, is_picture
+from splitc.types import F32, U8, Preprocess
+
+JPEG_QUALITIES = tuple(range(5, 100, 5))
+H264_CRFS = tuple(range(45, 14, -3))
+"""Constant rate factors, worst first."""
+CLIP_DIMS = 5
+
+
+class CodedInputs:
+    """Codings of one model's measured samples; each quality is tried at most once."""
+
+    def __init__(self, inputs: Inputs, candidates: Candidates) -> None:
+        self._inputs, self._candidates = inputs, candidates
+        self._whole = evaluate.open_graph(inputs.model.ir_model)
+        self._known: dict[tuple[str, int], plan.CodedInput] = {}
+        self.skipped: list[str] = []
+        self._kinds = self._find_kinds()
+
+    def __call__(self, is_enough: Callable[[plan.Measurement], bool]) -> list[plan.CodedInput]:
+        """The smallest coding of each kind that is good enough, else the best of the kind."""
+        return [self._least(kind, is_enough) for kind in self._kinds]
+
+    def _find_kinds(self) -> list[str]:
+        """Which codings fit these samples; what does not fit is said in ``skipped``."""
+        samples, specs = self._candidates.measure_on, self._inputs.model.inputs
+        dims = len(specs[0].shape)
+        if len(specs) != 1 or dims not in (4, CLIP_DIMS) or specs[0].shape[1] != 3:
+            self.skipped.append("no JPEG or H.264 row: the model's input is not one picture or clip of three channels")
+            return []
+        if not all(sample.file and is_picture(sample.file) for sample in samples) and not self._is_declared():
+            self.skipped.append(
+                "no JPEG or H.264 row: the samples are arrays; data.preprocess would say how pixels become numbers"
+            )
+            return []
+        is_video = dims == CLIP_DIMS or predicts(self._inputs.recipe)
+        if is_video and importlib.util.find_spec("av") is None:
+            self.skipped.append("no H.264 row: install splitc[video]")
+            is_video = False
+        return [*(["JPEG"] if dims == 4 else []), *(["H.264"] if is_video else [])]
+
+    def _is_declared(self) -> bool:
+        return self._inputs.recipe.data.preprocess is not None
+
+    def _least(self, kind: str, is_enough: Callable[[plan.Measurement], bool]) -> plan.CodedInput:
+        """Bisection: quality rises with the setting, up to the noise of a few samples."""
+        settings = JPEG_QUALITIES if kind == "JPEG" else H264_CRFS
+        low, high = 0, len(settings) - 1
+        while low < high:
+            middle = (low + high) // 2
+            if is_enough(self._coded(kind, settings[middle]).measured):
+                high = middle
+            else:
+                low = middle + 1
+        return self._coded(kind, settings[high])
+
+    def _coded(self, kind: str, setting: int) -> plan.CodedInput:
+        if (kind, setting) not in self._known:
+            measured = self._jpeg(setting) if kind == "JPEG" else self._h264(setting)
+            title = f"JPEG quality {setting}" if kind == "JPEG" else f"H.264 at CRF {setting}"
+            self._known[kind, setting] = plan.CodedInput(title, measured)
+        return self._known[kind, setting]
+
+    def _jpeg(self, quality: int) -> plan.Measurement:
+        sizes: list[int] = []
+
+        def answer(sample: Sample) -> F32:
+            pixels = self._pixels(sample)[0]
+            data = io.BytesIO()
+            Image.fromarray(pixels).save(data, "JPEG", quality=quality, optimize=True)
+            sizes.append(data.tell())
+            return self._answer(sample, np.asarray(Image.open(data))[None])
+
+        answers = {id(sample): answer(sample) for sample in self._candidates.measure_on}
+        return self._candidates.judge(lambda sample: answers[id(sample)], float(np.mean(sizes)))
+
+    def _h264(self, crf: int) -> plan.Measurement:
+        from splitc.driver.h264 import through_h264
+
+        samples = self._candidates.measure_on
+        clips = [[sample] for sample in samples] if self._is_clip(samples[0]) else [list(samples)]
+        answers, total = {}, 0
+        for clip in clips:
+            frames = np.concatenate([self._pixels(sample) for sample in clip])
+            size, restored = through_h264(frames, crf)
+            total += size
+            each = len(frames) // len(clip)
+            for index, sample in enumerate(clip):
+                answers[id(sample)] = self._answer(sample, restored[index * each : (index + 1) * each])
+        return self._candidates.judge(lambda sample: answers[id(sample)], total / len(samples))
+
+    def _is_clip(self, sample: Sample) -> bool:
+        return next(iter(sample.feeds.values())).ndim == CLIP_DIMS
+
+    def _pixels(self, sample: Sample) -> U8:
+        """The sample's pictures as the network sees them, ``[T, H, W, 3]``."""
+        (array,) = sample.feeds.values()
+        frames = array[0].swapaxes(0, 1) if array.ndim == CLIP_DIMS else array
+        return pixels_from_input(frames, self._inputs.reader.preprocess)
+
+    def _answer(self, sample: Sample, pixels: U8) -> F32:
+        """The whole model's answer to pictures ``[T, H, W, 3]`` instead of the sample's own."""
+        ((name, array),) = sample.feeds.items()
+        frames = input_from_pixels(pixels, self._inputs.reader.preprocess)
+        feed = frames.swapaxes(0, 1)[None] if array.ndim == CLIP_DIMS else frames
+        return self._candidates.flat(self._whole.run({name: np.ascontiguousarray(feed, array.dtype)}))
+
+
+def pixels_from_input(frames: F32, how: Preprocess) -> U8:
+    """Undo scaling and normalization: ``[T, 3, H, W]`` to RGB pixels ``[T, H, W, 3]``, rounded and clipped."""
+    values = frames.transpose(0, 2, 3, 1) * np.array(how.std, np.float32) + np.array(how.mean, np.float32)
+    whole: U8 = np.clip(np.rint(values / how.scale), 0, 255).astype(np.uint8)
+    return np.ascontiguousarray(_in_order(whole, how))
+
+
+def input_from_pixels(pixels: U8, how: Preprocess) -> F32:
+    """RGB pixels ``[T, H, W, 3]`` to the network's ``[T, 3, H, W]``."""
+    scaled = _in_order(pixels, how).astype(np.float32) * np.float32(how.scale)
+    normal: F32 = (scaled - np.array(how.mean, np.float32)) / np.array(how.std, np.float32)
+    return np.moveaxis(normal, 3, 1)
+
+
+def _in_order(pixels: U8, how: Preprocess) -> U8:
+    return pixels if how.channels == "rgb" else pixels[..., ::-1]

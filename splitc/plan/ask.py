@@ -1,0 +1,97 @@
+"""What a search is asked: where, between which places, with which codecs and types, under which limits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from splitc.codec import CodecSpec
+from splitc.device import Device, Link, Precision
+from splitc.graph import CandidateCut
+from splitc.recipe import SplitSection
+
+USUAL_BITS = 4
+"""Bits a symbol where the codec chooses them itself."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the halves run and what joins them.
+
+    Attributes:
+        edge, cloud: Devices.
+        link: From edge to cloud.
+        edge_layers, cloud_layers: Measured milliseconds by value of this very model; where given, they replace every
+            prediction for that place.
+    """
+
+    edge: Device
+    cloud: Device
+    link: Link
+    edge_layers: Mapping[str, float] = field(default_factory=dict)
+    cloud_layers: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Option:
+    """One way to code a feature and to compute the halves."""
+
+    spec: CodecSpec
+    edge_precision: Precision = "fp32"
+    cloud_precision: Precision = "fp32"
+
+    @property
+    def bits(self) -> int | None:
+        """Bits of a symbol, None where the codec chooses them."""
+        return self.spec.bits
+
+    @property
+    def label(self) -> str:
+        """For people: ``uniform 4 bit, rans``."""
+        bits = "" if self.bits is None else f" {self.bits} bit"
+        return f"{self.spec.quantizer}{bits}, {self.spec.entropy}"
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One question to the planner.
+
+    Attributes:
+        split: ``at`` (names or "auto"), objective, pins, depth, memory, number of candidates.
+        options: Codecs and types to choose from; at least one.
+        min_fidelity: Least agreement with the unsplit model; None: any.
+    """
+
+    split: SplitSection
+    options: tuple[Option, ...]
+    min_fidelity: float | None = None
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What coding real samples gave: mean packet, and the answers' worth where they were computed."""
+
+    payload_bytes: float
+    fidelity: float | None = None
+    accuracy: float | None = None
+
+
+Measure = Callable[[CandidateCut, Option], Measurement]
+"""Real packets of a cut, from a codec fitted and measured on calibration samples."""
+
+
+@dataclass(frozen=True)
+class CodedInput:
+    """One way to send the input itself: JPEG at one quality, H.264 at one rate, or as it is."""
+
+    name: str
+    measured: Measurement
+
+
+CodeInput = Callable[[Callable[[Measurement], bool]], Sequence[CodedInput]]
+"""The smallest coding of the input of each kind with which the answers are good enough; the best where none is."""
+
+
+def no_codings(is_enough: Callable[[Measurement], bool]) -> Sequence[CodedInput]:
+    """Where no samples were given, nothing is known about coding the input."""
+    return ()

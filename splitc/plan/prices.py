@@ -1,0 +1,98 @@
+"""Price cuts on two devices: milliseconds of either half, memory and energy of the edge.
+
+A cut of one value leaves all live nodes up to its producer in the head, so running sums over the topological order
+price it at once; a cut of several is summed over its own two sides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
+
+from splitc.device import Device, Precision, layer_ms
+from splitc.graph import CandidateCut, Model, Work, activation_peaks, cut_sides, work_of
+from splitc.plan.ask import Option, Places
+
+ELEMENT_BYTES: Mapping[Precision, int] = {"fp32": 4, "fp16": 2, "int8": 1}
+
+
+class Prices:
+    """Prices for one model between two places. The link is not looked at."""
+
+    def __init__(self, model: Model, places: Places) -> None:
+        self._model, self._places = model, places
+        self._work = work_of(model)
+        self._peaks = activation_peaks(model)
+        self._sums: dict[tuple[str, Precision], list[float]] = {}
+
+    def halves_ms(self, cut: CandidateCut, option: Option) -> tuple[float, float]:
+        """Milliseconds of head and tail."""
+        edge, cloud = self._edge_sums(option.edge_precision), self._cloud_sums(option.cloud_precision)
+        if len(cut.names) == 1:
+            end = self._position(cut.names[0]) + 1
+            return edge[end], cloud[-1] - cloud[end]
+        head, tail = cut_sides(self._model, cut.names)
+        return _over(edge, head), _over(cloud, tail)
+
+    def edge_ms(self, precision: Precision) -> float:
+        """Milliseconds of the whole model on the edge."""
+        return self._edge_sums(precision)[-1]
+
+    def cloud_ms(self, precision: Precision) -> float:
+        """Milliseconds of the whole model in the cloud."""
+        return self._cloud_sums(precision)[-1]
+
+    def memory_bytes(self, cut: CandidateCut, precision: Precision) -> int:
+        """Bytes that the head needs on the edge: its weights and the most that its activations take at one time."""
+        end = max(self._position(name) for name in cut.names)
+        return ELEMENT_BYTES[precision] * (cut.head_parameters + self._peaks[end])
+
+    def whole_memory_bytes(self, precision: Precision) -> int:
+        """Bytes that the whole model needs."""
+        return ELEMENT_BYTES[precision] * (self._model.parameters + max(self._peaks, default=0))
+
+    def energy_mj(self, busy_ms: float, push_ms: float) -> float | None:
+        """What the edge spends: its power while it computes and codes, and its radio's while it sends.
+
+        None where the power is not known. Waiting costs nothing here: another sample may use the time.
+        """
+        power_w = self._places.edge.power_w
+        radio_w = self._places.link.radio_w or 0.0
+        return None if power_w is None else power_w * busy_ms + radio_w * push_ms
+
+    def _edge_sums(self, precision: Precision) -> list[float]:
+        return self._sums_of("edge", self._places.edge, self._places.edge_layers, precision)
+
+    def _cloud_sums(self, precision: Precision) -> list[float]:
+        return self._sums_of("cloud", self._places.cloud, self._places.cloud_layers, precision)
+
+    def _sums_of(self, side: str, device: Device, layers: Mapping[str, float], precision: Precision) -> list[float]:
+        """Running sums over the nodes; one entry more than there are nodes."""
+        key = side, precision
+        if key not in self._sums:
+            each = (
+                [layers.get(work.value, 0.0) for work in self._work] if layers else self._predicted(device, precision)
+            )
+            self._sums[key] = list(accumulate(each, initial=0.0))
+        return self._sums[key]
+
+    def _predicted(self, device: Device, precision: Precision) -> list[float]:
+        return [
+            work_ms(device, work, precision) if work.leader == index else 0.0 for index, work in enumerate(self._work)
+        ]
+
+    def _position(self, name: str) -> int:
+        node = self._model.flow.values[name].producer()
+        return -1 if node is None else self._model.flow.position[node]
+
+
+def work_ms(device: Device, work: Work, precision: Precision) -> float:
+    """Predicted milliseconds of one group of nodes; nothing for nodes that have no work."""
+    if work.kind == "none":
+        return 0.0
+    size = ELEMENT_BYTES[precision]
+    return layer_ms(device, work.kind, work.flops, size * work.weights, size * work.moved, precision)
+
+
+def _over(sums: Sequence[float], nodes: frozenset[int]) -> float:
+    return sum(sums[index + 1] - sums[index] for index in sorted(nodes))
