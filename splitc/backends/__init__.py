@@ -9,7 +9,9 @@
 from __future__ import annotations
 
 from splitc.backends.base import Availability, Backend, EngineRecord, Runner, Side, Status, Target
+from splitc.backends.in_place import Finished, Made, Surroundings, finish, parts_of, why_stale
 from splitc.backends.interface import Interface, read_interface
+from splitc.backends.order import Order, read_order
 from splitc.registry import Registry
 
 BACKENDS: Registry[Backend] = Registry(
@@ -28,10 +30,18 @@ __all__ = [
     "Availability",
     "Backend",
     "EngineRecord",
+    "Finished",
     "Interface",
+    "Made",
+    "Order",
     "Runner",
     "Side",
     "Status",
+    "Surroundings",
     "Target",
+    "finish",
+    "parts_of",
     "read_interface",
+    "read_order",
+    "why_stale",
 ]

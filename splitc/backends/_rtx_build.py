@@ -78,12 +78,12 @@ def build(request: dict[str, Any]) -> bytes:
         RefusedError: The model cannot be built.
     """
     trt = _load()
-    logger = _make_logger(trt)
+    logger = make_logger(trt)
     builder = trt.Builder(logger)
     builder.max_threads = 1
     network = builder.create_network(0)
-    _parse(trt, network, logger, request["model"])
-    _check_contract(network, request)
+    parse(trt, network, logger, request["model"])
+    check_contract(network, request)
     config = _config(trt, builder, request)
     plan = builder.build_serialized_network(network, config)
     if plan is None:
@@ -108,7 +108,7 @@ def _load() -> ModuleType:
     return importlib.import_module("tensorrt_rtx_bindings")
 
 
-def _make_logger(trt: Any) -> Any:
+def make_logger(trt: Any) -> Any:
     class Logger(trt.ILogger):  # type: ignore[misc]
         """Keeps errors, drops the rest."""
 
@@ -125,7 +125,7 @@ def _make_logger(trt: Any) -> Any:
     return Logger()
 
 
-def _parse(trt: Any, network: Any, logger: Any, model: str) -> None:
+def parse(trt: Any, network: Any, logger: Any, model: str) -> None:
     parser = trt.OnnxParser(network, logger)
     if parser.parse_from_file(model):
         return
@@ -138,7 +138,7 @@ def _parser_sentence(error: Any) -> str:
     return f"node {error.node_name() or error.node()!r} ({error.node_operator() or 'no operator'}): {message}"
 
 
-def _check_contract(network: Any, request: dict[str, Any]) -> None:
+def check_contract(network: Any, request: dict[str, Any]) -> None:
     """The engine must take and give what the model says; TensorRT-RTX changes some types without an error."""
     reasons = []
     for kind, count, get in (

@@ -5,8 +5,9 @@ Layout inside a bundle, where ``out_dir`` is the folder of one side::
     BUNDLE/edge/                          <- out_dir
            ├── model.onnx                 <- model_path
            └── engines/TARGET/            <- the only place that ``build`` writes
-               ├── model.engine
-               └── build.json | build.sh
+               ├── model.engine, build.json             built
+               ├── build.json, build.sh                 deferred: an order, and the equal command
+               └── built/                               what the device made of it, never listed
 
 Paths and commands in a record are relative to BUNDLE, so a bundle can be moved.
 """
@@ -16,16 +17,20 @@ from __future__ import annotations
 import json
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, TypeAlias
 
 from pydantic import Field
 
-from splitc.errors import BackendError
+from splitc.errors import BackendError, CapabilityError
 from splitc.registry import Component
 from splitc.types import Array, Feeds, Frozen, TensorSpec
+
+if TYPE_CHECKING:
+    from splitc.backends.in_place import Made, Progress, Surroundings
+    from splitc.backends.order import Order
 
 Side: TypeAlias = Literal["edge", "cloud"]
 Status: TypeAlias = Literal["built", "deferred", "failed"]
@@ -150,6 +155,18 @@ class Backend(Component, ABC):
         Raises:
             BackendError: The model cannot be read, or ``target`` lacks something that the model needs.
         """
+
+    def surroundings(self, order: Order) -> Surroundings:
+        """What of this machine decides the engine of ``order``.
+
+        Raises:
+            CapabilityError: The engine cannot be built here.
+        """
+        raise CapabilityError(f"backend {self.name!r} leaves nothing to finish on the device.")
+
+    def maker(self, root: Path, order: Order) -> Callable[[Progress], Made]:
+        """What builds the plan of ``order`` for the bundle at ``root``, once it is called."""
+        raise CapabilityError(f"backend {self.name!r} leaves nothing to finish on the device.")
 
     @abstractmethod
     def open(self, model_path: Path, *, threads: int = 1, optimize: bool = True) -> Runner:

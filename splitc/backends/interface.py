@@ -4,7 +4,8 @@ The edge box has no ``onnx``, and a build script must know shapes and files befo
 memory-mapped and weights are skipped, so a model of gigabytes costs as little as a small one. Field numbers are those
 of ``onnx.proto``; the encoding is protobuf's (tag = field << 3 | wire type).
 
-    ModelProto.graph 7 ─► GraphProto ─┬─ initializer 5  TensorProto: name 8, external_data 13
+    ModelProto.graph 7 ─► GraphProto ─┬─ node 1         NodeProto: op_type 4
+                                      ├─ initializer 5  TensorProto: data_type 2, name 8, external_data 13
                                       ├─ input 11       ValueInfoProto: name 1, type 2
                                       └─ output 12        └─ tensor_type 1: elem_type 1, shape 2 ─► dim 1
 """
@@ -22,7 +23,7 @@ from splitc.errors import BackendError
 from splitc.types import TensorSpec
 
 _MODEL_GRAPH = 7
-_INITIALIZER, _INPUT, _OUTPUT = 5, 11, 12
+_NODE, _INITIALIZER, _INPUT, _OUTPUT = 1, 5, 11, 12
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 _ELEMENT_TYPES = {
@@ -59,11 +60,15 @@ class Interface:
         inputs: Graph inputs that are not weights; an unnamed dynamic dimension is called ``?``.
         outputs: Graph outputs.
         external_files: Weight files beside the model, relative to its folder, sorted.
+        operators: Kinds of the top graph's nodes.
+        weight_types: Element types of the weights, as far as they are known here.
     """
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     external_files: tuple[str, ...]
+    operators: frozenset[str] = frozenset()
+    weight_types: frozenset[str] = frozenset()
 
 
 def read_interface(model_path: Path) -> Interface:
@@ -108,10 +113,14 @@ def _interface_from_model(data: Buffer, name: str) -> Interface:
         raise _MalformedError("no graph in it")
     weights: set[str] = set()
     external: set[str] = set()
+    operators: set[str] = set()
+    types: set[int] = set()
     inputs, outputs = [], []
     for number, _, span in _fields(data, graphs[-1]):
         if number == _INITIALIZER:
-            _read_initializer(data, span, weights, external)
+            _read_initializer(data, span, weights, external, types)
+        elif number == _NODE:
+            operators.update(_text(data, inner) for key, _, inner in _fields(data, span) if key == 4)
         elif number == _INPUT:
             inputs.append(span)
         elif number == _OUTPUT:
@@ -124,13 +133,17 @@ def _interface_from_model(data: Buffer, name: str) -> Interface:
         inputs=tuple(spec for spec in specs if spec.name not in weights),
         outputs=tuple(_value_info(data, span, name) for span in outputs),
         external_files=tuple(sorted(external)),
+        operators=frozenset(operators),
+        weight_types=frozenset(_ELEMENT_TYPES[one] for one in types & _ELEMENT_TYPES.keys()),
     )
 
 
-def _read_initializer(data: Buffer, span: Span, weights: set[str], external: set[str]) -> None:
-    """Note the name of one weight and, where its bytes are elsewhere, the file."""
-    for number, _, inner in _fields(data, span):
-        if number == 8:
+def _read_initializer(data: Buffer, span: Span, weights: set[str], external: set[str], types: set[int]) -> None:
+    """Note the name and type of one weight and, where its bytes are elsewhere, the file."""
+    for number, value, inner in _fields(data, span):
+        if number == 2:
+            types.add(value)
+        elif number == 8:
             weights.add(_text(data, inner))
         elif number == 13:
             entry = {key: _text(data, value) for key, _, value in _fields(data, inner)}

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from splitc.backends.base import Target
+from splitc.backends.options import EngineOptions
+from splitc.backends.order import built_folder
 from splitc.backends.shapes import Profile
 
 _JETSON_TRTEXEC = "/usr/src/tensorrt/bin"  # where JetPack and the TensorRT packages put trtexec
@@ -36,6 +38,7 @@ PATH="$PATH:{jetson}"
 TRTEXEC=${{TRTEXEC:-trtexec}}
 command -v "$TRTEXEC" >/dev/null || {{ echo "build.sh: no trtexec; install TensorRT or set TRTEXEC" >&2; exit 3; }}
 engine={engine}
+mkdir -p "$(dirname -- "$engine")"
 trap 'rm -f "$engine.part"' EXIT
 "$TRTEXEC" {flags} --saveEngine="$engine.part"
 mv -f "$engine.part" "$engine"
@@ -44,6 +47,7 @@ mv -f "$engine.part" "$engine"
 _RTX = """\
 PYTHON=${{PYTHON:-python3}}
 engine={engine}
+mkdir -p "$(dirname -- "$engine")"
 trap 'rm -f "$engine.part"' EXIT
 "$PYTHON" -m splitc.backends._rtx_build <<'REQUEST'
 {request}
@@ -60,7 +64,15 @@ class Recipe(NamedTuple):
     cache_key: str
 
 
-def trtexec_recipe(backend: str, target: Target, model: str, digests: Mapping[str, str], profile: Profile) -> Recipe:
+def trtexec_recipe(
+    backend: str,
+    target: Target,
+    model: str,
+    digests: Mapping[str, str],
+    profile: Profile,
+    needs: Sequence[str] = (),
+    options: EngineOptions | None = None,
+) -> Recipe:
     """Build with trtexec, which comes with TensorRT.
 
     Args:
@@ -69,10 +81,13 @@ def trtexec_recipe(backend: str, target: Target, model: str, digests: Mapping[st
         model: File name of the model in the side's folder.
         digests: sha256 by file name, the model and its weight files.
         profile: Shapes of the dynamic inputs.
+        needs: Precisions that a weakly typed TensorRT must be allowed to use.
+        options: Everything else that is asked for.
     """
-    flags = [f"--onnx={target.in_bundle(model)}", *typing_flags(target.tensorrt), *_shape_flags(profile)]
+    flags = [f"--onnx={target.in_bundle(model)}", *typing_flags(target.tensorrt, needs), *_shape_flags(profile)]
+    flags += (options or EngineOptions()).trtexec_flags()
     flags += ["--profilingVerbosity=detailed", "--skipInference"]
-    engine = engine_path(target)
+    engine = f"{built_folder(target)}/model.engine"
     title = f"Builds {engine} with TensorRT {target.tensorrt or '10'}; run it on {target.device}, from any folder."
     script = _checked(title, target, digests) + _TRTEXEC.format(
         jetson=_JETSON_TRTEXEC, engine=shlex.quote(engine), flags=shlex.join(flags)
@@ -84,15 +99,19 @@ def trtexec_recipe(backend: str, target: Target, model: str, digests: Mapping[st
 def rtx_recipe(backend: str, target: Target, digests: Mapping[str, str], request: Mapping[str, object]) -> Recipe:
     """Build with TensorRT-RTX, ahead of time, on any x86-64 Linux that has the extra."""
     text = json.dumps(request, sort_keys=True)
-    title = f"Builds {engine_path(target)} with TensorRT-RTX; no GPU needed, run it from any folder."
-    script = _checked(title, target, digests) + _RTX.format(engine=shlex.quote(engine_path(target)), request=text)
+    engine = f"{built_folder(target)}/model.engine"
+    title = f"Builds {engine} with TensorRT-RTX; no GPU needed, run it from any folder."
+    script = _checked(title, target, digests) + _RTX.format(engine=shlex.quote(engine), request=text)
     command = f"pip install 'splitc[trt-rtx]' && sh {shlex.quote(script_path(target))}"
     return Recipe(script, command, cache_key(backend, target, digests, [text]))
 
 
-def typing_flags(tensorrt: str | None) -> list[str]:
-    """Strong typing is an option in TensorRT 10 and the only way from 11 on, where the option is gone."""
-    return ["--stronglyTyped"] if tensorrt is None or tensorrt.split(".")[0] == "10" else []
+def typing_flags(tensorrt: str | None, needs: Sequence[str] = ()) -> list[str]:
+    """Strong typing is an option in TensorRT 10 and the only way from 11 on; before 10 precisions are allowed."""
+    major = int((tensorrt or "10").split(".")[0])
+    if major < 10:
+        return [{"float16": "--fp16", "int8": "--int8"}[precision] for precision in needs]
+    return ["--stronglyTyped"] if major == 10 else []
 
 
 def cache_key(backend: str, target: Target, digests: Mapping[str, str], flags: Sequence[str]) -> str:

@@ -7,9 +7,10 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import ClassVar
 
 from pydantic import Field, ValidationError
@@ -25,11 +26,13 @@ from splitc.backends.base import (
     record_for,
     write_build_json,
 )
+from splitc.backends.in_place import Made, Progress, Surroundings
 from splitc.backends.interface import Interface, model_digests, read_interface, sha256_of
+from splitc.backends.order import Order, built_folder
 from splitc.backends.script import Recipe, engine_path, rtx_recipe, script_path, write_script
 from splitc.backends.shapes import profile_from_target
-from splitc.backends.tensorrt import check_gpu_target, deferred_to_trtexec
-from splitc.errors import CapabilityError
+from splitc.backends.tensorrt import check_gpu_target, defer
+from splitc.errors import BackendError, CapabilityError
 from splitc.types import Frozen
 
 SUPPORTED = (75, 80, 86, 89, 120, 121)
@@ -69,7 +72,7 @@ class TensorRTRTX(Backend):
         check_gpu_target(self, target)
         foreign = sorted(set(target.compute_capabilities) - set(SUPPORTED))
         if foreign:
-            return deferred_to_trtexec(self, model_path, target, out_dir, _foreign_reason(target, foreign))
+            return defer(self, model_path, target, out_dir, _foreign_reason(target, foreign))
         job = _Job.prepare(self, model_path, target, out_dir)
         return self._built(job) if self.probe().ok else self._deferred(job)
 
@@ -79,8 +82,29 @@ class TensorRTRTX(Backend):
             'use backend = "onnxruntime".'
         )
 
+    def surroundings(self, order: Order) -> Surroundings:
+        found = self.probe()
+        if not found.ok:
+            raise CapabilityError(f"backend 'tensorrt_rtx' {found.detail}: {_INSTALL}.")
+        return Surroundings({"tensorrt_rtx": versions()})
+
+    def maker(self, root: Path, order: Order) -> Callable[[Progress], Made]:
+        request = order.model_dump(mode="json", include={"compute_capabilities", "shapes", "inputs", "outputs"})
+
+        def make(progress: Progress) -> Made:
+            progress("build", None)
+            with TemporaryDirectory() as folder:
+                plan = Path(folder) / "model.engine"
+                answer = _ask({**request, "model": str(root / order.model), "plan": str(plan)}, self.timeout_s)
+                if not answer.ok:
+                    raise BackendError(f"tensorrt_rtx refuses {order.model}: {_sentence(answer.errors)}")
+                return Made(plan.read_bytes())
+
+        return make
+
     def _deferred(self, job: _Job) -> EngineRecord:
         write_script(job.out_dir, job.target, job.recipe.script)
+        write_build_json(job.out_dir, job.target, job.order(self).document())
         return job.record(
             self,
             "deferred",
@@ -123,7 +147,7 @@ class _Job:
         digests = model_digests(model_path, interface)
         request: dict[str, object] = {
             "model": target.in_bundle(model_path.name),
-            "plan": f"{engine_path(target)}.part",
+            "plan": f"{built_folder(target)}/model.engine.part",
             "compute_capabilities": sorted(set(target.compute_capabilities)),
             "shapes": profile_from_target(interface, target),
             "inputs": [spec.model_dump() for spec in interface.inputs],
@@ -131,6 +155,22 @@ class _Job:
         }
         recipe = rtx_recipe(backend.name, target, digests, request)
         return cls(model_path, target, out_dir, interface, digests, request, recipe)
+
+    def order(self, backend: Backend) -> Order:
+        """For the machine that has the extra."""
+        return Order(
+            backend=backend.name,
+            side=self.target.side,
+            target=self.target.device,
+            compute_capabilities=tuple(sorted(set(self.target.compute_capabilities))),
+            tensorrt=None,
+            model=self.target.in_bundle(self.model_path.name),
+            sources={self.target.in_bundle(name): digest for name, digest in self.digests.items()},
+            shapes=profile_from_target(self.interface, self.target),
+            inputs=self.interface.inputs,
+            outputs=self.interface.outputs,
+            cache_key=self.recipe.cache_key,
+        )
 
     def build_json(self, backend: Backend) -> dict[str, object]:
         sources = {self.target.in_bundle(name): digest for name, digest in self.digests.items()}

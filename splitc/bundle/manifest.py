@@ -46,6 +46,12 @@ def is_file_name(name: str) -> bool:
     return is_short and name != MANIFEST and all(_PART.fullmatch(part) for part in parts)
 
 
+def is_built_folder(name: str) -> bool:
+    """Whether ``name`` is where a machine keeps the engines that it built itself. FORMAT.md §5."""
+    parts = name.split("/")
+    return len(parts) == 4 and parts[0] in ("edge", "cloud") and parts[1] == "engines" and parts[3] == "built"
+
+
 def _file_name(name: str) -> str:
     if not is_file_name(name):
         raise ValueError("is not a plain relative file name")

@@ -21,6 +21,7 @@ from splitc.bundle.manifest import (
     Manifest,
     file_entry,
     graph_sha256,
+    is_built_folder,
     is_file_name,
     pair_id,
     read_manifest,
@@ -164,6 +165,8 @@ def _file_sizes(root: Path) -> dict[str, int]:
             for entry in entries:
                 name = prefix + entry.name
                 mode = entry.stat(follow_symlinks=False).st_mode
+                if stat.S_ISDIR(mode) and is_built_folder(name):
+                    continue
                 if stat.S_ISDIR(mode) and name.count("/") < MAX_DEPTH and len(folders) <= MAX_FILES:
                     folders.append(f"{name}/")
                 elif name != MANIFEST:

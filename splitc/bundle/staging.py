@@ -23,7 +23,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from splitc.bundle.manifest import MANIFEST, read_manifest
+from splitc.bundle.manifest import MANIFEST, is_built_folder, read_manifest
 from splitc.errors import BundleError
 
 _FULL = {
@@ -85,13 +85,15 @@ def _refuse_foreign(place: Path) -> None:
     advice = "so it is not replaced; choose another place or move it away."
     if place.is_symlink() or not place.is_dir():
         raise BundleError(f"{place.name}: exists and is not a folder, {advice}")
-    names = {path.relative_to(place).as_posix() for path in place.rglob("*") if path.is_symlink() or not path.is_dir()}
+    found = (path for path in place.rglob("*") if path.is_symlink() or not path.is_dir())
+    names = {path.relative_to(place).as_posix() for path in found}
     if not names:
         return
     try:
         manifest = read_manifest(place)
     except BundleError:
         raise BundleError(f"{place.name}: exists and is not a bundle (no readable {MANIFEST}), {advice}") from None
+    names = {name for name in names if not is_built_folder("/".join(name.split("/")[:4]))}
     if foreign := sorted(names - manifest.files.keys() - {MANIFEST}):
         raise BundleError(f"{place.name}: holds {foreign[0]!r}, which is no part of the bundle, {advice}")
 

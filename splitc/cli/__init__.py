@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from splitc.cli import build, decode, doctor, encode, inspect, report, run, verify  # noqa: F401  # they register themselves
+from splitc.cli import (  # noqa: F401  # they register themselves
+    build,
+    decode,
+    doctor,
+    encode,
+    engine,
+    inspect,
+    report,
+    run,
+    verify,
+)
 from splitc.cli.app import app, main
 
 __all__ = ["app", "main"]

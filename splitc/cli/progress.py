@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 
 def make_watch() -> Bars | Lines:
@@ -46,3 +59,42 @@ class Bars:
         task = self._progress.tasks[0]
         self._progress.update(self._task, total=task.total or max(task.completed, 1), completed=task.completed or 1)
         self._progress.stop()
+
+
+@contextmanager
+def phases() -> Iterator[Callable[[str, float | None], None]]:
+    """Progress of one long step that tells phases and shares: a bar with the time left, or plain lines."""
+    if sys.stderr.isatty():
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(30), TaskProgressColumn())
+        with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=Console(stderr=True)) as bar:
+            yield _PhaseBar(bar)
+    else:
+        yield PhaseLines()
+
+
+class _PhaseBar:
+    """The phase that runs."""
+
+    def __init__(self, bar: Progress) -> None:
+        self._bar = bar
+        self._task = bar.add_task("start", total=None)
+
+    def __call__(self, phase: str, share: float | None) -> None:
+        self._bar.update(self._task, description=phase, total=None if share is None else 1.0, completed=share or 0.0)
+
+
+class PhaseLines:
+    """A line a phase, and one at each quarter of it with the time left at the pace so far."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._phase, self._quarter, self._since = "", 0, clock()
+
+    def __call__(self, phase: str, share: float | None) -> None:
+        if phase != self._phase:
+            self._phase, self._quarter, self._since = phase, 0, self._clock()
+            print(f"  {phase}", file=sys.stderr, flush=True)
+        if share is not None and int(4 * share) > self._quarter:
+            self._quarter = int(4 * share)
+            left = (self._clock() - self._since) * (1 - share) / share
+            print(f"  {phase}: {share:.0%}, about {left:.0f} s left", file=sys.stderr, flush=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from splitc.runtime.answer import describe
+from splitc.runtime.engines import check_engine, find_order, finish_engine, with_options
 from splitc.runtime.labels import Labels, read_classes, read_labels
 from splitc.runtime.pair import RUNNER, Answer, CloudHalf, EdgeHalf, read_contract, run_pair
 from splitc.runtime.sources import Reader, Sample, files_sha256, find_files, is_picture, read_picture
@@ -15,13 +16,17 @@ __all__ = [
     "Labels",
     "Reader",
     "Sample",
+    "check_engine",
     "describe",
     "files_sha256",
     "find_files",
+    "find_order",
+    "finish_engine",
     "is_picture",
     "read_classes",
     "read_contract",
     "read_labels",
     "read_picture",
     "run_pair",
+    "with_options",
 ]

@@ -11,7 +11,7 @@ import pytest
 from backend_models import STATIC, UNNAMED, WIRE, WriteModel
 
 from splitc.backends import BACKENDS, EngineRecord, Target
-from splitc.errors import BackendError
+from splitc.errors import BackendError, UsageError
 
 ORIN = Target("jetson-orin-nano", "edge", (87,), {"N": (1, 2, 8)}, tensorrt="10.3")
 STAND_IN = """#!/bin/sh
@@ -42,7 +42,7 @@ def test_the_record_carries_the_exact_command(write_model: WriteModel) -> None:
     assert record.command == (
         "trtexec --onnx=edge/model.onnx --stronglyTyped --minShapes=symbols:1x4 --optShapes=symbols:2x4 "
         "--maxShapes=symbols:8x4 --profilingVerbosity=detailed --skipInference "
-        "--saveEngine=edge/engines/jetson-orin-nano/model.engine"
+        "--saveEngine=edge/engines/jetson-orin-nano/built/model.engine"
     )
 
 
@@ -63,7 +63,7 @@ def test_the_script_makes_the_engine_the_record_promises(write_model: WriteModel
     bundle = model.parents[1]
     done = run_script(bundle, build(model))
     assert done.returncode == 0, done.stderr
-    assert (bundle / "edge/engines/jetson-orin-nano/model.engine").read_text() == "engine"
+    assert (bundle / "edge/engines/jetson-orin-nano/built/model.engine").read_text() == "engine"
     assert "--optShapes=symbols:2x4" in (bundle / "trtexec.log").read_text().splitlines()
 
 
@@ -74,14 +74,14 @@ def test_a_changed_model_stops_the_script(write_model: WriteModel) -> None:
     done = run_script(model.parents[1], record)
     assert done.returncode == 2
     assert "the model is not the one of this bundle" in done.stderr
-    assert not (model.parent / "engines/jetson-orin-nano/model.engine").exists()
+    assert not (model.parent / "engines/jetson-orin-nano/built").exists()
 
 
 def test_a_failed_build_leaves_no_engine(write_model: WriteModel) -> None:
     model = write_model(WIRE)
     done = run_script(model.parents[1], build(model), TRTEXEC_STATUS="1")
     assert done.returncode == 1
-    assert sorted(path.name for path in (model.parent / "engines/jetson-orin-nano").iterdir()) == ["build.sh"]
+    assert list((model.parent / "engines/jetson-orin-nano/built").iterdir()) == []
 
 
 def test_no_trtexec_is_said_plainly(write_model: WriteModel) -> None:
@@ -122,9 +122,40 @@ def test_dynamic_dimensions_need_names_and_bounds(text: str, message: str, write
         build(write_model(text), Target("l4", "edge", (89,)))
 
 
-def test_a_line_without_strong_typing_is_refused(write_model: WriteModel) -> None:
-    with pytest.raises(BackendError, match=r"has TensorRT 8\.6; splitc needs strongly typed networks"):
-        build(write_model(STATIC), Target("old-jetson", "edge", (72,), tensorrt="8.6"))
+def test_a_line_before_8_6_is_refused(write_model: WriteModel) -> None:
+    with pytest.raises(BackendError, match=r"has TensorRT 8\.5; splitc builds for 8\.6 and later"):
+        build(write_model(STATIC), Target("old-jetson", "edge", (72,), tensorrt="8.5"))
+
+
+def test_precisions_are_allowed_where_typing_is_weak(write_model: WriteModel) -> None:
+    half = write_model(STATIC.replace("float", "float16"))
+    command = build(half, Target("orin", "edge", (87,), tensorrt="8.6")).command
+    assert command is not None
+    assert "--fp16" in command
+    assert "--stronglyTyped" not in command
+    assert "--fp16" not in str(build(half, Target("orin", "edge", (87,), tensorrt="10.3")).command)
+
+
+def test_options_reach_the_command_and_the_key(write_model: WriteModel) -> None:
+    options = {"dla_core": 0, "workspace_mb": 512, "version_compatible": True, "hardware_compatible": True}
+    options |= {"strip_weights": True, "sparse_weights": True, "weight_streaming": True, "optimization_level": 4}
+    options |= {"timing_cache": "t.cache", "timing_cache_sha256": "0" * 64}
+    model = write_model(STATIC)
+    target = Target("orin", "edge", (87,), tensorrt="10.3")
+    record = BACKENDS.make("tensorrt", options).build(model, target, model.parent)
+    assert record.command is not None
+    for flag in (
+        *("--useDLACore=0", "--allowGPUFallback", "--memPoolSize=workspace:512M", "--versionCompatible"),
+        *("--hardwareCompatibilityLevel=ampere+", "--stripWeights", "--sparsity=enable", "--allowWeightStreaming"),
+        *("--builderOptimizationLevel=4", "--timingCacheFile=t.cache", "--errorOnTimingCacheMiss"),
+    ):
+        assert flag in record.command.split(), flag
+    assert record.cache_key != build(model, target).cache_key
+
+
+def test_a_timing_cache_without_its_hash_is_refused() -> None:
+    with pytest.raises(UsageError, match="go together"):
+        BACKENDS.make("tensorrt", {"timing_cache": "t.cache"})
 
 
 def test_records_are_json(write_model: WriteModel) -> None:

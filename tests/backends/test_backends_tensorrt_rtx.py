@@ -125,7 +125,9 @@ def test_the_script_of_a_missing_extra_builds_the_same_engine(
     bundle = model.parents[1]
     environment = {**rtx._environment(), "PYTHON": sys.executable}
     subprocess.run(["sh", str(bundle / record.script)], cwd="/", env=environment, check=True, capture_output=True)
-    assert (bundle / "edge/engines/l4/model.engine").read_bytes() == (tmp_path / "here" / str(here.path)).read_bytes()
+    assert (bundle / "edge/engines/l4/built/model.engine").read_bytes() == (
+        tmp_path / "here" / str(here.path)
+    ).read_bytes()
 
 
 def test_without_the_extra_the_engine_is_deferred(write_model: WriteModel, monkeypatch: pytest.MonkeyPatch) -> None:

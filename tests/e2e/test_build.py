@@ -316,7 +316,7 @@ def test_an_engine_for_another_device_is_deferred(source: Path, tmp_path: Path) 
     assert (edge["status"], edge["path"], edge["target"]) == ("deferred", None, "jetson-orin-nano")
     assert edge["command"].startswith("trtexec --onnx=edge/model.onnx --stronglyTyped --minShapes=image:1x3x32x32")
     assert edge["script"] == "edge/engines/jetson-orin-nano/build.sh"
-    assert edge["reason"].endswith("run build.sh there.")
+    assert edge["reason"].endswith("run splitc engine on jetson-orin-nano, or build.sh.")
     opened = open_bundle(tmp_path / "x")
     flags = edge["command"].removeprefix("trtexec ").rpartition(" --saveEngine=")[0]
     assert flags in opened.file(edge["script"]).read_text()

@@ -1,0 +1,78 @@
+"""The GPU of this machine, asked of the driver itself; no CUDA package is needed.
+
+Never run on hardware here: the tests call it against a small library with the same functions.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import dataclass
+from pathlib import Path
+
+LIBRARY = "libcuda.so.1"
+_MAJOR, _MINOR, _INTEGRATED = 75, 76, 18  # CU_DEVICE_ATTRIBUTE_*
+_MEMINFO = Path("/proc/meminfo")
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """The first GPU.
+
+    Attributes:
+        name: As the driver says it.
+        capability: SM number, 87 for 8.7.
+        driver: CUDA version of the driver, ``(12, 6)``.
+        free_bytes: Memory that a build may take; of a Jetson, what the system has left.
+    """
+
+    name: str
+    capability: int
+    driver: tuple[int, int]
+    free_bytes: int
+
+
+def find_gpu(library: str = LIBRARY) -> Gpu | None:
+    """The first GPU; None where there is no driver or no device."""
+    try:
+        cuda = ctypes.CDLL(library)
+    except OSError:
+        return None
+    device, version, name = ctypes.c_int(), ctypes.c_int(), ctypes.create_string_buffer(256)
+    if cuda.cuInit(0) or cuda.cuDeviceGet(ctypes.byref(device), 0):
+        return None
+    cuda.cuDriverGetVersion(ctypes.byref(version))
+    cuda.cuDeviceGetName(name, len(name), device)
+    capability = 10 * _attribute(cuda, _MAJOR, device) + _attribute(cuda, _MINOR, device)
+    shares_memory = bool(_attribute(cuda, _INTEGRATED, device))
+    free = _available_bytes() if shares_memory else _free_bytes(cuda, device)
+    driver = (version.value // 1000, version.value % 1000 // 10)
+    return Gpu(name.value.decode(errors="replace"), capability, driver, free)
+
+
+def _attribute(cuda: ctypes.CDLL, number: int, device: ctypes.c_int) -> int:
+    value = ctypes.c_int()
+    cuda.cuDeviceGetAttribute(ctypes.byref(value), number, device)
+    return value.value
+
+
+def _free_bytes(cuda: ctypes.CDLL, device: ctypes.c_int) -> int:
+    """Needs a context, which is given back at once."""
+    context, free, total = ctypes.c_void_p(), ctypes.c_size_t(), ctypes.c_size_t()
+    if cuda.cuDevicePrimaryCtxRetain(ctypes.byref(context), device):
+        return 0
+    try:
+        cuda.cuCtxPushCurrent_v2(context)
+        cuda.cuMemGetInfo_v2(ctypes.byref(free), ctypes.byref(total))
+        cuda.cuCtxPopCurrent_v2(ctypes.byref(context))
+    finally:
+        cuda.cuDevicePrimaryCtxRelease_v2(device)
+    return free.value
+
+
+def _available_bytes() -> int:
+    """Memory of a GPU that shares the system's: what the kernel says is available."""
+    for line in _MEMINFO.read_text("ascii").splitlines():
+        key, _, rest = line.partition(":")
+        if key == "MemAvailable":
+            return int(rest.split()[0]) * 1024
+    return 0

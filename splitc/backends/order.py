@@ -1,0 +1,81 @@
+"""What a bundle asks of the device: everything that decides an engine but the machine. Stands as ``build.json``."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+
+from splitc.backends.base import Side, Target
+from splitc.backends.options import EngineOptions
+from splitc.errors import BackendError
+from splitc.types import Frozen, TensorSpec
+
+MAX_ORDER_BYTES = 1 << 20
+Bounds = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
+
+
+class Order(Frozen):
+    """One deferred engine. Paths are relative to the bundle."""
+
+    status: Literal["deferred"] = "deferred"
+    backend: str
+    side: Side
+    target: str
+    compute_capabilities: tuple[int, ...]
+    tensorrt: str | None = Field(description="line of the device's software; None when unknown")
+    model: str
+    sources: dict[str, str] = Field(description="sha256 of the model and of its weight files")
+    shapes: dict[str, Bounds] = Field(description="least, usual and largest shape of each dynamic input")
+    needs: tuple[str, ...] = Field((), description="precisions that weak typing must allow")
+    options: EngineOptions = EngineOptions()
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    cache_key: str
+
+    @property
+    def folder(self) -> str:
+        """Where what is built on the device lies; the manifest lists nothing of it."""
+        return built_folder(Target(self.target, self.side))
+
+    def document(self) -> dict[str, object]:
+        """As it stands in build.json."""
+        return self.model_dump(mode="json") | {"options": self.options.asked()}
+
+
+def read_order(data: bytes, where: str) -> Order | None:
+    """The order in a build.json; None when the engine is built or is the model itself.
+
+    Raises:
+        BackendError: Not JSON, or not an order of this version.
+    """
+    if len(data) > MAX_ORDER_BYTES:
+        raise BackendError(f"{where}: has {len(data)} bytes; at most {MAX_ORDER_BYTES} are read.")
+    try:
+        document = json.loads(data)
+        if not isinstance(document, dict) or document.get("status") != "deferred":
+            return None
+        return Order.model_validate(document)
+    except (ValueError, ValidationError) as error:
+        first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": str(error)}
+        place = ".".join(map(str, first["loc"])) or "document"
+        raise BackendError(f"{where}: {place}: {first['msg']}; build the bundle again.") from error
+
+
+def built_folder(target: Target) -> str:
+    """Where the engines of this machine lie, relative to the bundle."""
+    return target.in_bundle(f"{target.folder}/built")
+
+
+def key_of(parts: Mapping[str, object]) -> str:
+    """sha256 over everything that decides an engine: graph, GPU, toolkit, flags and driver."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def model_bytes(root: Path, order: Order) -> int:
+    """Bytes of the model and of its weight files."""
+    return sum((root / name).stat().st_size for name in order.sources)

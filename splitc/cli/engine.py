@@ -1,0 +1,54 @@
+"""``splitc engine BUNDLE --side edge``: build on the device what the bundle left to it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from splitc.cli.app import Json, app, print_json, say
+from splitc.errors import UsageError
+
+
+@app.command()
+def engine(
+    bundle: Annotated[Path, typer.Argument(help="A bundle.")],
+    side: Annotated[str, typer.Option("--side", help="edge or cloud.")],
+    target: Annotated[str | None, typer.Option("--target", help="Which engine, where several wait.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for the engine; else inside the bundle.")] = None,
+    option: Annotated[
+        list[str] | None, typer.Option("--set", help="An option of the backend, such as workspace_mb=512.")
+    ] = None,
+    check: Annotated[bool, typer.Option("--check", help="Build nothing; exit 1 if the engine is stale.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Build again even if nothing has changed.")] = False,
+    json: Json = False,
+) -> None:
+    """Build the engine of one side on the machine where it runs; nothing is done when it stands there already."""
+    from splitc.bundle import open_bundle
+    from splitc.cli.progress import phases
+    from splitc.runtime import check_engine, find_order, finish_engine, with_options
+
+    if side not in ("edge", "cloud"):
+        raise UsageError(f"--side: must be edge or cloud, got {side!r}.")
+    opened = open_bundle(bundle)
+    order = find_order(opened, "edge" if side == "edge" else "cloud", target)
+    order = with_options(order, dict(_pair(text) for text in option or []))
+    identity = {"side": side, "target": order.target, "backend": order.backend}
+    if check:
+        path = check_engine(opened, order, out)
+        print_json({**identity, "status": "current", "path": str(path)}) if json else say(f"{path} is current.")
+        return
+    with phases() as progress:
+        done = finish_engine(opened, order, out, progress, force=force)
+    if json:
+        print_json({**identity, **done.model_dump(mode="json")})
+        return
+    say(f"{done.path}: {done.status}, {done.engine_bytes:,} bytes, {done.seconds:.1f} s")
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise UsageError(f"--set: {text!r} is not NAME=VALUE, such as workspace_mb=512.")
+    return name, value

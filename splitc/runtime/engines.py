@@ -1,0 +1,106 @@
+"""Finish the engines that a bundle left to the machine where they run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from splitc.backends import BACKENDS, Finished, Order, finish, parts_of, read_order, why_stale
+from splitc.bundle import Bundle
+from splitc.errors import BundleError, CheckFailed, UsageError
+from splitc.registry import nearest
+
+Side: TypeAlias = Literal["edge", "cloud"]
+
+
+def find_order(bundle: Bundle, side: Side, target: str | None = None) -> Order:
+    """The engine that waits on a side.
+
+    Args:
+        bundle: The bundle.
+        side: Which half.
+        target: Which of several targets; by default the only one.
+
+    Raises:
+        UsageError: No engine waits, several do, or none of that name.
+        BundleError: The order is not of this bundle's half.
+    """
+    orders = {}
+    for name, files in bundle.engines(side).items():
+        path = f"{side}/engines/{name}/build.json"
+        order = read_order(bundle.read_bytes(path), path) if path in files else None
+        if order is not None:
+            orders[name] = order
+    if not orders:
+        raise UsageError(f"{bundle.path}: no {side} engine waits to be built; its engine is in the bundle already.")
+    if target is None and len(orders) > 1:
+        raise UsageError(f"{bundle.path}: several {side} engines wait: {', '.join(orders)}; name one with --target.")
+    chosen = target or next(iter(orders))
+    if chosen not in orders:
+        raise UsageError(f"{bundle.path}: no {side} engine waits for {chosen!r}.{nearest(chosen, list(orders))}")
+    return _checked(bundle, side, chosen, orders[chosen])
+
+
+def _checked(bundle: Bundle, side: str, target: str, order: Order) -> Order:
+    """The order speaks of this half, and of files that the manifest lists."""
+    listed = bundle.manifest.files
+    known = all(name in listed and listed[name].sha256 == digest for name, digest in order.sources.items())
+    if (order.side, order.target) != (side, target) or order.model not in order.sources or not known:
+        raise BundleError(f"{bundle.path}: {side}/engines/{target}/build.json is not of this bundle; build it again.")
+    return order
+
+
+def with_options(order: Order, options: Mapping[str, object]) -> Order:
+    """The order with other options of its backend.
+
+    Raises:
+        UsageError: One that the backend does not have, or a value out of range.
+    """
+    if not options:
+        return order
+    merged = {**order.options.asked(), **options}
+    backend = BACKENDS.make(order.backend, merged)
+    return order.model_copy(update={"options": type(order.options).model_validate(backend.model_dump())})
+
+
+def finish_engine(
+    bundle: Bundle,
+    order: Order,
+    folder: Path | None = None,
+    progress: Callable[[str, float | None], None] = lambda phase, share: None,
+    *,
+    force: bool = False,
+) -> Finished:
+    """Build the engine here, unless an equal one stands there already.
+
+    Args:
+        bundle: The bundle.
+        order: From :func:`find_order`.
+        folder: Where to put it; by default inside the bundle, where the manifest lists nothing.
+        progress: Hears of every phase.
+        force: Build again all the same.
+
+    Raises:
+        BackendError: The toolkit refuses the model, or another build runs.
+        CapabilityError: This machine is not the target, or lacks memory, room or TensorRT.
+    """
+    backend = BACKENDS.make(order.backend, {})
+    surroundings = backend.surroundings(order)
+    make = backend.maker(bundle.path, order)
+    return finish(bundle.path, order, folder or bundle.path / order.folder, surroundings, make, progress, force=force)
+
+
+def check_engine(bundle: Bundle, order: Order, folder: Path | None = None) -> Path:
+    """The engine, proven to be the one that this machine would build now.
+
+    Raises:
+        CheckFailed: None, a stale or a damaged one; the message says what has changed.
+        CapabilityError: This machine cannot run it.
+    """
+    place = folder or bundle.path / order.folder
+    surroundings = BACKENDS.make(order.backend, {}).surroundings(order)
+    reason = why_stale(place, parts_of(bundle.path, order, surroundings))
+    if reason is not None:
+        raise CheckFailed(f"{place}: {reason}; run splitc engine {bundle.path} --side {order.side}.")
+    return place / "model.engine"

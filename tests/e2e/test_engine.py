@@ -1,0 +1,220 @@
+"""``splitc engine``: what a bundle left to its device is built there, known again, and refused when it is stale."""
+
+from __future__ import annotations
+
+import fcntl
+import importlib.util
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from e2e_setting import build, cli, file_bytes, setting, write_setting
+
+from splitc.backends import BACKENDS
+from splitc.backends import tensorrt as backend
+from splitc.backends import tensorrt_rtx as rtx
+from splitc.backends.gpu import Gpu
+
+sys.path.append(str(Path(__file__).parents[1] / "backends"))
+from fake_tensorrt import Fake
+
+ORIN = Gpu("Orin", 87, (12, 6), 6 << 30)
+PLACE = "edge/engines/jetson-orin-nx/built"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = write_setting(tmp_path_factory.mktemp("engine"))
+    target = setting("target.edge.backend=tensorrt", "target.edge.device=jetson-orin-nx")
+    assert build(folder, folder / "out", *target).code == 0
+    return folder
+
+
+@pytest.fixture
+def bundle(made: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made / "out", tmp_path / "out"))
+
+
+@pytest.fixture
+def device(monkeypatch: pytest.MonkeyPatch) -> Iterator[Fake]:
+    """An Orin with TensorRT 10.3, as far as anyone can tell from its API."""
+    trt = Fake("10.3.0", {"image": "FLOAT"}, {"block/out_symbols": "UINT8"})
+    monkeypatch.setitem(sys.modules, "tensorrt", trt.module)
+    monkeypatch.setattr(backend, "find_gpu", lambda: ORIN)
+    return trt
+
+
+def ports(bundle: Path, trt: Fake) -> None:
+    """Give the stand-in the ports of the real half."""
+    order = json.loads((bundle / PLACE).with_name("build.json").read_text())
+    names = {"float32": "FLOAT", "uint8": "UINT8"}
+    trt.tensors = tuple({one["name"]: names[one["dtype"]] for one in order[kind]} for kind in ("inputs", "outputs"))
+
+
+def engine(bundle: Path, *arguments: object) -> tuple[int, dict[str, object], str]:
+    outcome = cli("engine", bundle, "--side", "edge", "--json", *arguments)
+    return outcome.code, outcome.document if outcome.code == 0 else {}, outcome.err
+
+
+def test_an_engine_is_built_once_and_known_again(bundle: Path, device: Fake) -> None:
+    ports(bundle, device)
+    code, document, err = engine(bundle)
+    assert (code, document["status"]) == (0, "built"), err
+    assert "Building Engine: 50%, about" in err
+    assert (bundle / PLACE / "model.engine").read_bytes() == device.plan
+    assert sorted(path.name for path in (bundle / PLACE).iterdir()) == ["engine.json", "model.engine", "timing.cache"]
+    parts = document["parts"]
+    assert isinstance(parts, dict)
+    assert (parts["compute_capability"], parts["tensorrt"], parts["driver_major"]) == (87, "10.3.0", 12)
+    device.calls.clear()
+    assert engine(bundle)[1]["status"] == "current"
+    assert device.calls == []
+    assert engine(bundle, "--force")[1]["status"] == "built"
+    assert cli("engine", bundle, "--side", "edge", "--check").code == 0
+
+
+def test_the_bundle_stays_whole_and_can_be_replaced(made: Path, device: Fake, tmp_path: Path) -> None:
+    out = made / "other"
+    target = setting("target.edge.backend=tensorrt", "target.edge.device=jetson-orin-nx")
+    assert build(made, out, *target).code == 0
+    ports(out, device)
+    assert engine(out)[0] == 0
+    assert cli("verify", out, "--lint").code == 0
+    assert build(made, out, *target).code == 0
+    assert not (out / PLACE).exists()
+    assert file_bytes(out) == file_bytes(made / "out")
+
+
+@pytest.mark.parametrize("change", ["tensorrt", "driver", "options", "engine", "record"])
+def test_a_stale_engine_is_refused_with_the_reason(
+    change: str, bundle: Path, device: Fake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ports(bundle, device)
+    assert engine(bundle)[0] == 0
+    arguments, reason = [], ""
+    if change == "tensorrt":
+        device.module.__version__, reason = "10.16.1", "tensorrt was 10.3.0 and is 10.16.1"
+    elif change == "driver":
+        monkeypatch.setattr(backend, "find_gpu", lambda: Gpu("Orin", 87, (13, 0), 6 << 30))
+        reason = "driver_major was 12 and is 13"
+    elif change == "options":
+        arguments, reason = ["--set", "workspace_mb=64"], "workspace_mb"
+    elif change == "engine":
+        (bundle / PLACE / "model.engine").write_bytes(b"PLAN of 10.3.0")
+        reason = "damaged or replaced"
+    else:
+        (bundle / PLACE / "engine.json").unlink()
+        reason = "built by build.sh or copied"
+    code, _, err = engine(bundle, "--check", *arguments)
+    assert code == 1
+    assert reason in err
+    assert "run splitc engine" in err
+    assert engine(bundle, *arguments)[1]["status"] == "built"
+    assert engine(bundle, "--check", *arguments)[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("gpu", "version", "code", "message"),
+    [
+        (
+            Gpu("RTX", 89, (12, 6), 6 << 30),
+            "10.3.0",
+            3,
+            "RTX is SM89 and the bundle's edge target jetson-orin-nx is SM87",
+        ),
+        (Gpu("Orin", 87, (12, 6), 1 << 20), "10.3.0", 3, "the GPU has 1 MiB free and this build wants"),
+        (None, "10.3.0", 3, "no NVIDIA GPU or no driver here"),
+        (ORIN, "11.1.0", 3, "TensorRT 11.1.0 is installed and the bundle was made for 10.3"),
+    ],
+    ids=["capability", "memory", "no-gpu", "major"],
+)
+def test_a_machine_that_is_not_the_target(
+    gpu: Gpu | None, version: str, code: int, message: str, bundle: Path, device: Fake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ports(bundle, device)
+    device.module.__version__ = version
+    monkeypatch.setattr(backend, "find_gpu", lambda: gpu)
+    found, _, err = engine(bundle)
+    assert found == code
+    assert message in err
+    assert not (bundle / PLACE / "model.engine").exists()
+
+
+def test_a_failed_build_leaves_the_engine_that_was_there(bundle: Path, device: Fake) -> None:
+    ports(bundle, device)
+    assert engine(bundle)[0] == 0
+    before = file_bytes(bundle / PLACE)
+    device.plan = None
+    code, _, err = engine(bundle, "--force")
+    assert code == 2
+    assert "layer conv1 has no implementation" in err
+    assert file_bytes(bundle / PLACE) == before
+
+
+def test_one_build_at_a_time(bundle: Path, device: Fake) -> None:
+    ports(bundle, device)
+    (bundle / PLACE).mkdir()
+    descriptor = os.open(bundle / PLACE, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    try:
+        code, _, err = engine(bundle)
+    finally:
+        os.close(descriptor)
+    assert code == 2
+    assert "another process builds this engine" in err
+
+
+def test_a_changed_model_is_a_damaged_bundle(bundle: Path, device: Fake) -> None:
+    model = bundle / "edge/model.onnx"
+    model.write_bytes(model.read_bytes()[:-1] + b"\x00")
+    code, _, err = engine(bundle)
+    assert code == 2
+    assert "edge/model.onnx has sha256" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--side", "egde"], "--side: must be edge or cloud"),
+        (["--side", "cloud"], "no cloud engine waits to be built"),
+        (["--side", "edge", "--target", "jetson-orin-nxx"], "Did you mean 'jetson-orin-nx'"),
+        (["--side", "edge", "--set", "workspace_mb"], "is not NAME=VALUE"),
+        (["--side", "edge", "--set", "workspace_mb=-1"], "workspace_mb"),
+        (["--side", "edge", "--set", "wrokspace_mb=1"], "wrokspace_mb"),
+    ],
+)
+def test_usage(arguments: list[str], message: str, bundle: Path, device: Fake) -> None:
+    outcome = cli("engine", bundle, *arguments)
+    assert outcome.code == 2
+    assert message in outcome.err
+    assert "Traceback" not in outcome.err
+
+
+def test_another_place(bundle: Path, device: Fake, tmp_path: Path) -> None:
+    ports(bundle, device)
+    code, document, _ = engine(bundle, "--out", tmp_path / "here")
+    assert (code, document["path"]) == (0, str(tmp_path / "here/model.engine"))
+    assert not (bundle / PLACE).exists()
+
+
+@pytest.mark.trt
+def test_what_the_extra_s_absence_deferred_is_finished_where_it_is(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if importlib.util.find_spec("tensorrt_rtx_bindings") is None:
+        pytest.skip("the trt-rtx extra is not installed")
+    target = setting("target.cloud.backend=tensorrt_rtx", "target.cloud.device=l4")
+    monkeypatch.setattr(rtx, "_EXTRA", ("no_such_module",))
+    assert build(made, tmp_path / "waits", *target).code == 0
+    monkeypatch.undo()
+    assert build(made, tmp_path / "whole", *target).code == 0
+    outcome = cli("engine", tmp_path / "waits", "--side", "cloud", "--json")
+    assert (outcome.code, outcome.document["status"]) == (0, "built"), outcome.err
+    built = Path(outcome.document["path"]).read_bytes()
+    assert built == (tmp_path / "whole/cloud/engines/l4/model.engine").read_bytes()
+    assert cli("engine", tmp_path / "waits", "--side", "cloud", "--check").code == 0
+    assert BACKENDS.make("tensorrt_rtx", {}).probe().ok
