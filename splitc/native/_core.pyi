@@ -15,7 +15,7 @@ def crc32c(data: _Bytes, crc: int = 0) -> int:
     """CRC-32C of ``data``, continued from ``crc``."""
 
 def simd_name() -> str:
-    """Instructions in use: "avx512", "avx2" or "scalar" (on AArch64 that includes NEON).
+    """Instructions in use: "avx512", "avx2", "neon" or "scalar" (no more than the compiler makes of plain loops).
 
     The environment variable ``SPLITC_SIMD`` asks for one of them. Results are the same with all.
 

@@ -199,11 +199,9 @@ nb::object lookup_levels(const Rows<T>& symbols, const Rows<float>& levels) {
 }
 
 const char* simd_name() {
-  switch (splitc::simd_level()) {
-    case splitc::SimdLevel::kAvx512: return "avx512";
-    case splitc::SimdLevel::kAvx2: return "avx2";
-    default: return "scalar";
-  }
+  for (const splitc::NamedLevel& each : splitc::kNamedLevels)
+    if (each.level == splitc::simd_level()) return each.name;
+  return "scalar";
 }
 
 void raise_splitc_error(const std::exception_ptr& pointer, void*) {

@@ -7,6 +7,7 @@
 #include "rans_avx512.hpp"
 #include "rans_lanes.hpp"
 #include "rans_model.hpp"
+#include "rans_neon.hpp"
 #include "rans_scalar.hpp"
 #include "simd.hpp"
 
@@ -47,6 +48,13 @@ RansLoops loops_for(unsigned lanes) {
     return {&avx2::encode_stretch<2, kTemporal>, &avx2::decode_stretch<2, kTemporal>};
   if (level != SimdLevel::kScalar && lanes == 8)
     return {&avx2::encode_stretch<1, kTemporal>, &avx2::decode_stretch<1, kTemporal>};
+#elif SPLITC_NEON
+  if (simd_level() == SimdLevel::kNeon && lanes == 32)
+    return {&neon::encode_stretch<8, kTemporal>, &neon::decode_stretch<8, kTemporal>};
+  if (simd_level() == SimdLevel::kNeon && lanes == 16)
+    return {&neon::encode_stretch<4, kTemporal>, &neon::decode_stretch<4, kTemporal>};
+  if (simd_level() == SimdLevel::kNeon && lanes == 8)
+    return {&neon::encode_stretch<2, kTemporal>, &neon::decode_stretch<2, kTemporal>};
 #endif
   return scalar_loops<kTemporal>(lanes);
 }

@@ -35,13 +35,21 @@
 #else
 #define SPLITC_X86 0
 #endif
+#if defined(__aarch64__)
+#define SPLITC_NEON 1  // every AArch64 processor has it
+#else
+#define SPLITC_NEON 0
+#endif
 
 namespace splitc {
 
-/// `kScalar` is what every processor of the architecture has; on AArch64 that includes NEON.
-enum class SimdLevel { kScalar, kAvx2, kAvx512 };
+/// By rank on one architecture. `kScalar` leaves vectors to the compiler.
+enum class SimdLevel { kScalar, kNeon, kAvx2, kAvx512 };
 
 inline SimdLevel best_simd_level() {
+#if SPLITC_NEON
+  return SimdLevel::kNeon;
+#endif
 #if SPLITC_X86
   __builtin_cpu_init();
   const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
@@ -55,18 +63,35 @@ inline SimdLevel best_simd_level() {
   return SimdLevel::kScalar;
 }
 
-/// The level that SPLITC_SIMD names (scalar, avx2, avx512; unset: the best one).
+struct NamedLevel {
+  const char* name;
+  SimdLevel level;
+};
+/// What this architecture may have.
+constexpr NamedLevel kNamedLevels[] = {
+    {"scalar", SimdLevel::kScalar},
+#if SPLITC_NEON
+    {"neon", SimdLevel::kNeon},
+#elif SPLITC_X86
+    {"avx2", SimdLevel::kAvx2},
+    {"avx512", SimdLevel::kAvx512},
+#endif
+};
+
+/// The level that SPLITC_SIMD names; unset: the best one.
 inline SimdLevel wanted_simd_level() {
   const char* const named = std::getenv("SPLITC_SIMD");
   const std::string name = named == nullptr ? "" : named;
-  const SimdLevel best = best_simd_level();
-  if (name.empty()) return best;
-  SimdLevel wanted = SimdLevel::kScalar;
-  if (name == "avx2") wanted = SimdLevel::kAvx2;
-  else if (name == "avx512") wanted = SimdLevel::kAvx512;
-  else if (name != "scalar") refuse_argument("SPLITC_SIMD is '" + name + "', must be scalar, avx2 or avx512.");
-  if (wanted > best) refuse_argument("SPLITC_SIMD is '" + name + "', which this processor does not have.");
-  return wanted;
+  if (name.empty()) return best_simd_level();
+  std::string known;
+  for (const NamedLevel& each : kNamedLevels) {
+    known += (known.empty() ? "" : ", ") + std::string(each.name);
+    if (name != each.name) continue;
+    if (each.level > best_simd_level())
+      refuse_argument("SPLITC_SIMD is '" + name + "', which this processor does not have.");
+    return each.level;
+  }
+  refuse_argument("SPLITC_SIMD is '" + name + "', must be one of " + known + ".");
 }
 
 /// Chosen once a process.

@@ -21,4 +21,6 @@ done
 command -v aarch64-linux-gnu-g++ > /dev/null || missing aarch64-linux-gnu-g++
 emulator=$(command -v qemu-aarch64 || command -v qemu-aarch64-static) || missing qemu-aarch64
 aarch64-linux-gnu-g++ "${flags[@]}" "$here/replay.cpp" -o "$work/replay-aarch64"
-echo "aarch64: $("$emulator" "$work/replay-aarch64" "$chunks")"
+for level in scalar neon; do
+  echo "aarch64 $level: $(SPLITC_SIMD=$level "$emulator" "$work/replay-aarch64" "$chunks")"
+done
