@@ -9,8 +9,10 @@ from splitc.cli import (  # noqa: F401  # they register themselves
     encode,
     engine,
     inspect,
+    merge,
     report,
     run,
+    split,
     verify,
 )
 from splitc.cli.app import app, main

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from splitc.cli.app import Json, app, print_json
-from splitc.errors import UsageError
+from splitc.cli.names import Shapes, load_model
 
 if TYPE_CHECKING:
     from splitc.graph import Candidates, Model
-
-Shapes = Annotated[
-    list[str] | None, typer.Option("--shape", metavar="NAME:1x3x224x224", help="Fix or name an input's dimensions.")
-]
 
 
 @app.command()
@@ -28,24 +23,11 @@ def inspect(
     json: Json = False,
 ) -> None:
     """What a model is made of, and where it can be cut."""
-    from splitc import graph, zoo
+    from splitc import graph
 
-    path = zoo.fetch(model) if zoo.is_zoo(model) else Path(model)
-    if path.is_dir():
-        raise UsageError(f"{model}: is a folder; name the .onnx file in it.")
-    loaded = graph.load(path, _shapes(shape or []))
+    loaded = load_model(model, shape)
     listed = graph.enumerate_cuts(loaded, max_tensors)
     print_json(_document(loaded, listed)) if json else _show(model, loaded, listed, every=cuts)
-
-
-def _shapes(texts: list[str]) -> dict[str, tuple[int | str, ...]]:
-    from splitc.recipe import parse_shapes
-
-    try:
-        shapes: dict[str, tuple[int | str, ...]] = parse_shapes(texts)  # type: ignore[assignment]  # texts give a table
-        return shapes
-    except ValueError as error:
-        raise UsageError(f"--shape: {error}.") from error
 
 
 def _document(model: Model, listed: Candidates) -> dict[str, object]:

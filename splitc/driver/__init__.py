@@ -10,12 +10,14 @@ from splitc.driver.choose import choose
 from splitc.driver.inputs import Inputs, codec_spec, data_files, find_inputs, load_recipe, with_defaults
 from splitc.driver.linting import lint_bundle, lint_model
 from splitc.driver.pipeline import Built, build
+from splitc.driver.split import SplitFiles, merge_models, split_model
 from splitc.driver.watch import Stages, Watch
 from splitc.driver.write import tool_versions
 
 __all__ = [
     "Built",
     "Inputs",
+    "SplitFiles",
     "Stages",
     "Watch",
     "build",
@@ -27,7 +29,9 @@ __all__ = [
     "lint_bundle",
     "lint_model",
     "load_recipe",
+    "merge_models",
     "sequence_lengths",
+    "split_model",
     "tool_versions",
     "with_defaults",
 ]

@@ -4,22 +4,30 @@ from __future__ import annotations
 
 from splitc.graph.candidates import CandidateCut, Candidates, RejectedCut, check_codable, enumerate_cuts
 from splitc.graph.cut import Cut, check_cut
+from splitc.graph.equality import is_same_computation
 from splitc.graph.extract import Halves, split
-from splitc.graph.files import save, to_bytes
+from splitc.graph.files import save, save_alike, to_bytes
 from splitc.graph.flops import node_flops
+from splitc.graph.folder import DATA, HEAD, TAIL, halves_folder, model_file
 from splitc.graph.memory import activation_peaks
 from splitc.graph.merge import fix_names, merge
 from splitc.graph.model import Model, load, model_from_ir, verify
+from splitc.graph.place import Place, find_place
 from splitc.graph.price import cut_sides, head_nodes, price_cut
 from splitc.graph.strip import has_comments, strip
+from splitc.graph.tensors import own_bytes
 from splitc.graph.work import Work, work_of
 
 __all__ = [
+    "DATA",
+    "HEAD",
+    "TAIL",
     "CandidateCut",
     "Candidates",
     "Cut",
     "Halves",
     "Model",
+    "Place",
     "RejectedCut",
     "Work",
     "activation_peaks",
@@ -27,15 +35,21 @@ __all__ = [
     "check_cut",
     "cut_sides",
     "enumerate_cuts",
+    "find_place",
     "fix_names",
+    "halves_folder",
     "has_comments",
     "head_nodes",
+    "is_same_computation",
     "load",
     "merge",
+    "model_file",
     "model_from_ir",
     "node_flops",
+    "own_bytes",
     "price_cut",
     "save",
+    "save_alike",
     "split",
     "strip",
     "to_bytes",

@@ -13,6 +13,7 @@ from splitc.graph.cut import Cut, cut_label, resolve, separates, shorten, sides_
 from splitc.graph.flops import node_flops
 from splitc.graph.flow import Flow, is_random
 from splitc.graph.model import Model
+from splitc.graph.pause import collector_paused
 from splitc.graph.sweep import Boundary, Totals, Uses, boundaries, totals_of, uses_of
 from splitc.graph.tensors import (
     dims_of,
@@ -67,6 +68,7 @@ class Candidates(NamedTuple):
     rejected: tuple[RejectedCut, ...]
 
 
+@collector_paused()
 def enumerate_cuts(model: Model, max_tensors: int = 4) -> Candidates:
     """All single-tensor cuts, and the cheap minimal cuts of up to ``max_tensors`` that a sweep meets.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import onnx_ir as ir
 
@@ -58,18 +58,23 @@ class Sides:
     used: frozenset[ir.Value]
 
 
-def check_cut(model: Model, names: Sequence[str]) -> Cut:
+def check_cut(model: Model, names: Sequence[str], exits: Sequence[str] = ()) -> Cut:
     """Prove that removing ``names`` separates every data input from every output.
+
+    Args:
+        model: The graph.
+        names: The values that cross.
+        exits: Outputs that the head answers by itself (early exits); they need not be separated, and do not cross.
 
     Raises:
         CutError: It does not, with the leaking path; or a name is unknown, constant, inside a subgraph,
             not needed, of unknown shape; or one half would be empty.
     """
-    flow = model.flow
     where = cut_label(names)
+    flow, ends = _without_exits(model.flow, exits, where)
     values = resolve(flow, names)
     _refuse_empty_half(flow, values, where)
-    head = ancestors(flow, values)
+    head = ancestors(flow, [*values, *ends])
     leak = leak_around(flow, values, head)
     _refuse_leak(flow, leak, where)
     sides = Sides(head, *_tail_of(flow, values, leak.reshaped))
@@ -81,6 +86,21 @@ def check_cut(model: Model, names: Sequence[str]) -> Cut:
             raise CutError(f"{where}: {reason}; give the shapes of the inputs, or choose another value.")
     recomputed = tuple(node.outputs[0].name or "" for node in flow.nodes if node in leak.reshaped)
     return Cut(tuple(spec_of(value) for value in values), recomputed)
+
+
+def _without_exits(flow: Flow, exits: Sequence[str], where: str) -> tuple[Flow, tuple[ir.Value, ...]]:
+    """The dataflow that ends in the other outputs, and the outputs ``exits``."""
+    outputs = {value.name: value for value in flow.outputs}
+    stranger = next((name for name in exits if name not in outputs), None)
+    if stranger is not None:
+        known = [name for name in outputs if name]
+        raise CutError(f"{where}: exit {stranger!r} is no output of the model.{nearest(stranger, known)}")
+    if not exits:
+        return flow, ()
+    rest = tuple(value for value in flow.outputs if value.name not in exits)
+    if not rest:
+        raise CutError(f"{where}: every output is an exit, so the tail would be empty; leave one out.")
+    return replace(flow, outputs=rest), tuple(outputs[name] for name in exits)
 
 
 def cut_label(names: Sequence[str]) -> str:

@@ -9,6 +9,7 @@ import onnx_ir as ir
 
 from splitc.graph.cut import check_cut
 from splitc.graph.model import Model
+from splitc.graph.pause import collector_paused
 from splitc.graph.reshaped import rebuild_shapes
 from splitc.graph.strip import strip
 from splitc.types import TensorSpec
@@ -19,9 +20,10 @@ class Halves:
     """The two graphs that a cut makes.
 
     Attributes:
-        head: Inputs of the model -> the cut tensors, in the order of ``cut``.
-        tail: The cut tensors, in that order -> outputs of the model.
+        head: Inputs of the model -> the cut tensors, in the order of ``cut``, then the exits.
+        tail: The cut tensors, in that order -> outputs of the model that are no exits.
         cut: What crosses.
+        exits: Outputs of the model that the head answers by itself.
         duplicated_bytes: Initializers and constants that both halves hold.
     """
 
@@ -29,24 +31,33 @@ class Halves:
     tail: ir.Model
     cut: tuple[TensorSpec, ...]
     duplicated_bytes: int
+    exits: tuple[str, ...] = ()
 
 
-def split(model: Model, names: Sequence[str]) -> Halves:
+@collector_paused()
+def split(model: Model, names: Sequence[str], exits: Sequence[str] = ()) -> Halves:
     """Split at the values ``names``. Weights are shared with ``model``, not copied.
 
     If, Loop and Scan stay whole; what both halves need and depends on no data is in both. A cut value that is
     an output of the model passes through the tail as input and output of the same name.
 
+    Args:
+        model: The whole.
+        names: The values that cross.
+        exits: Outputs that the head answers by itself, which therefore do not cross.
+
     Raises:
         CutError: ``names`` is not a cut; see ``check_cut``.
     """
-    cut = check_cut(model, names)
+    cut = check_cut(model, names, exits)
     whole = model.ir_model
-    head = _part(whole, [value.name or "" for value in model.flow.inputs], cut.names)
+    ends = [value.name or "" for value in model.flow.outputs if value.name not in exits]
+    early = [name for name in exits if name not in cut.names]
+    head = _part(whole, [value.name or "" for value in model.flow.inputs], [*cut.names, *early])
     if cut.recomputed:
         whole = rebuild_shapes(whole, cut.tensors, cut.recomputed)
-    tail = _part(whole, cut.names, [value.name or "" for value in model.flow.outputs])
-    return Halves(head, tail, cut.tensors, shared_bytes(head, tail))
+    tail = _part(whole, cut.names, ends)
+    return Halves(head, tail, cut.tensors, shared_bytes(head, tail), tuple(early))
 
 
 def shared_bytes(head: ir.Model, tail: ir.Model) -> int:

@@ -82,6 +82,16 @@ def save(model: ir.Model, path: Path | str, external: bool | None = None) -> tup
     return (path,)
 
 
+def save_alike(model: ir.Model, path: Path) -> tuple[Path, ...]:
+    """``save``, with weights that lie outside their model's file in a file of their own again, copied and not read.
+
+    Raises:
+        GraphError: The folder is absent or cannot be written.
+    """
+    is_external = next(external_tensors(model), None) is not None
+    return save(model, path, external=True if is_external else None)
+
+
 def to_bytes(model: ir.Model) -> bytes:
     """Serialize with every weight inside.
 

@@ -47,6 +47,20 @@ class Flow:
         return frozenset(value.name for body in bodies for value in _body_values(body) if value.name)
 
     @cached_property
+    def by_name(self) -> dict[str, ir.Node]:
+        """Every named node of the top graph."""
+        return {node.name: node for node in self.nodes if node.name}
+
+    @cached_property
+    def data(self) -> frozenset[ir.Value]:
+        """The varying values that carry elements of the inputs, and not only sizes of their dimensions."""
+        found = set(self.inputs)
+        for node, read in zip(self.nodes, self.reads, strict=True):
+            if is_random(node) or not (is_shape(node) or found.isdisjoint(read)):
+                found.update(node.outputs)
+        return frozenset(found)
+
+    @cached_property
     def position(self) -> dict[ir.Node, int]:
         """Place of each node in topological order."""
         return {node: index for index, node in enumerate(self.nodes)}

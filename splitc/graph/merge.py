@@ -9,13 +9,17 @@ import onnx_ir.passes.common as common
 from onnx_ir.passes.common import naming
 
 from splitc.errors import GraphError
+from splitc.graph.external import same_bytes
 from splitc.graph.flow import subgraphs
+from splitc.graph.pause import collector_paused
 
 
+@collector_paused()
 def merge(head: ir.Model, tail: ir.Model) -> ir.Model:
     """One graph that computes ``tail(head(x))``; neither argument is changed.
 
-    Equal initializers of the same name are shared again; other names that collide get a number.
+    Outputs of the head that the tail does not take (early exits) become outputs behind those of the tail. Equal
+    initializers of the same name are shared again; other names that collide get a number.
 
     Raises:
         GraphError: The tail needs what the head does not give, or the operator sets differ.
@@ -24,8 +28,10 @@ def merge(head: ir.Model, tail: ir.Model) -> ir.Model:
     whole, rest = head.clone(), tail.clone()
     _share_initializers(whole.graph, rest.graph)
     given = {value.name: value for value in whole.graph.outputs}
-    names = [value.name for value in rest.graph.outputs]
     outputs = [given[value.name] if value.is_graph_input() else value for value in rest.graph.outputs]
+    taken = {value.name for value in rest.graph.inputs}
+    outputs += [value for value in whole.graph.outputs if value.name not in taken]
+    names = [value.name for value in outputs]
     rest.graph.outputs.clear()
     whole.graph.outputs.clear()
     for value in rest.graph.inputs:
@@ -114,4 +120,4 @@ def _same_tensor(one: ir.TensorProtocol | None, other: ir.TensorProtocol | None)
         return one is other
     if one.dtype != other.dtype or list(one.shape) != list(other.shape) or one.dtype == ir.DataType.STRING:
         return False
-    return one.tobytes() == other.tobytes()
+    return same_bytes(one, other)

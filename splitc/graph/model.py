@@ -15,11 +15,12 @@ from splitc.errors import GraphError
 from splitc.graph.files import fingerprint, read
 from splitc.graph.flops import node_flops
 from splitc.graph.flow import Flow, flow_of
+from splitc.graph.pause import collector_paused
 from splitc.graph.shapes import bind_inputs, common_values, infer
 from splitc.graph.tensors import parameters_of, spec_of, unknown_reason
 from splitc.types import Shape, TensorSpec
 
-FIRST_OPSET = 9
+FIRST_OPSET = 6
 OLDEST_IR_VERSION = 4
 """Below this, initializers must be listed as inputs; raising it changes no operator."""
 
@@ -30,13 +31,18 @@ class Model:
 
     Attributes:
         ir_model: The graph; external weights stay memory-mapped.
-        sha256: Of the model file, or of its file and external data together; "" when made in memory.
         path: The file it was read from.
+        external: Its external data files, sorted.
     """
 
     ir_model: ir.Model
-    sha256: str = ""
     path: Path | None = None
+    external: tuple[Path, ...] = ()
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of the model file, or of its file and external data together; "" when made in memory."""
+        return fingerprint(self.path, self.external) if self.path else ""
 
     @cached_property
     def flow(self) -> Flow:
@@ -75,11 +81,12 @@ class Model:
         return sum(node_flops(node) for node in self.flow.nodes)
 
 
+@collector_paused()
 def load(path: Path | str, shapes: Mapping[str, Shape] | None = None) -> Model:
     """Read a model; external data is memory-mapped and never read whole.
 
     Args:
-        path: An ONNX file, opset 9 or later.
+        path: An ONNX file, opset 6 or later.
         shapes: Input name -> dimensions, to fix dynamic ones or to name them.
 
     Raises:
@@ -89,9 +96,10 @@ def load(path: Path | str, shapes: Mapping[str, Shape] | None = None) -> Model:
     path = Path(path)
     ir_model, files = read(path)
     model = model_from_ir(ir_model, shapes, label=str(path))
-    return Model(model.ir_model, fingerprint(path, files), path)
+    return Model(model.ir_model, path, files)
 
 
+@collector_paused()
 def model_from_ir(ir_model: ir.Model, shapes: Mapping[str, Shape] | None = None, label: str = "model") -> Model:
     """Inline functions, sort, apply ``shapes`` and infer the rest. ``ir_model`` is changed in place.
 
@@ -118,7 +126,7 @@ def verify(ir_model: ir.Model, label: str = "model") -> None:
     """Check that a graph is sound: for between passes, in linear time.
 
     Raises:
-        GraphError: Opset before 9, a value read before it is made, two values of one name, an input without a type,
+        GraphError: Opset before 6, a value read before it is made, two values of one name, an input without a type,
             or no nodes, inputs or outputs.
     """
     _refuse_opset(ir_model, label)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import onnx_ir as ir
 
 from splitc.types import TensorSpec
@@ -88,6 +89,13 @@ def elements_of(shape: tuple[int | str, ...]) -> int:
 def wire_bytes_of(value: ir.Value) -> int:
     """Bytes of the value as float32, dynamic dimensions taken as 1."""
     return WIRE_BYTES_PER_ELEMENT * elements_of(dims_of(value) or ())
+
+
+def own_bytes(spec: TensorSpec) -> int:
+    """Bytes of a tensor in its own element type, dynamic dimensions taken as 1; text counts as nothing."""
+    if spec.dtype == "str":
+        return 0
+    return math.ceil(ir.DataType.from_numpy(np.dtype(spec.dtype)).itemsize * elements_of(spec.shape))
 
 
 def parameters_of(initializer: ir.Value) -> int:

@@ -1,4 +1,4 @@
-"""The codec benchmark still runs, and its interpolation is right."""
+"""The benchmarks still run, and the interpolation of rates is right."""
 
 from __future__ import annotations
 
@@ -27,6 +27,16 @@ WANTED = (
     "static_video_vs_ifmdc",
     "quantize_vs_numpy",
 )
+PLAN_WANTED = (
+    "corpus_graphs",
+    "cuts_split",
+    "cuts_refused",
+    "wrong",
+    "chain_seconds",
+    "chain_peak_mb",
+    "big_model_peak_gb",
+    "big_model_seconds_vs_onnx_utils",
+)
 
 MISSING = [peer for peer in ("av", "constriction") if find_spec(peer) is None]
 
@@ -37,9 +47,9 @@ needs_data = pytest.mark.skipif(
 )
 
 
-def run(folder: Path, *arguments: str) -> dict[str, object]:
+def run(folder: Path, *arguments: str, script: str = "codec.py") -> dict[str, object]:
     out = folder / "bench.json"
-    command = [sys.executable, str(HERE / "codec.py"), "--quick", "--json", str(out), *arguments]
+    command = [sys.executable, str(HERE / script), "--quick", "--json", str(out), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr
     assert "## Summary" in done.stdout
@@ -51,6 +61,18 @@ def run(folder: Path, *arguments: str) -> dict[str, object]:
 def point(kl: float) -> Point:
     """On the curve 3 - ln(kl / 0.01)."""
     return Point("", 3 - float(np.log(kl / 0.01)), kl, 0.95)
+
+
+@pytest.mark.parametrize("section", ["corpus", "chain", "big"])
+def test_plan_runs(tmp_path: Path, section: str) -> None:
+    document = run(tmp_path, "--only", section, script="plan.py")
+    summary = document["summary"]
+    assert isinstance(summary, dict)
+    assert set(PLAN_WANTED) <= set(summary)
+    assert summary["wrong"] == (0 if section == "corpus" else None)
+    rows = document["rows"]
+    assert isinstance(rows, list)
+    assert section != "big" or all(row["cells"]["seconds"] for row in rows if row["name"].startswith("splitc"))
 
 
 @needs_peers

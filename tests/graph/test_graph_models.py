@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 from graph_halves import LIGHT, assert_cut_holds, every_wide_cut, model_file, random_feeds, run, wide_cuts
-from same_computation import is_same_computation
 
 from splitc import graph
 from splitc.graph import CandidateCut, Model
@@ -65,7 +64,7 @@ def spread(cuts: Sequence[CandidateCut], count: int) -> list[tuple[str, ...]]:
 def prove(model: Model, names: Sequence[str]) -> bool:
     """Split, merge back; whether the expression is proven the same, which it is unless the tail rebuilds a shape."""
     halves = graph.split(model, names)
-    same = is_same_computation(model.ir_model, graph.merge(halves.head, halves.tail))
+    same = graph.is_same_computation(model.ir_model, graph.merge(halves.head, halves.tail))
     assert same or graph.check_cut(model, names).recomputed, names
     return same
 

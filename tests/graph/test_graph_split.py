@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from graph_halves import assert_cut_holds, assert_same_bits, parse, random_feeds, run
-from same_computation import is_same_computation
 
 from splitc import graph
 from splitc.errors import CutError, GraphError
@@ -187,9 +186,9 @@ def test_split_leaves_the_model_alone_and_strips_source_paths() -> None:
 def test_equality_is_proven_without_running() -> None:
     model = parse(f"{HEADER} {CONSTANTS}")
     halves = graph.split(model, ["b"])
-    assert is_same_computation(model.ir_model, graph.merge(halves.head, halves.tail))
+    assert graph.is_same_computation(model.ir_model, graph.merge(halves.head, halves.tail))
     renamed = parse(f"{HEADER} {CONSTANTS}".replace("b", "bb").replace(" e ", " ee ").replace("e)", "ee)"))
-    assert is_same_computation(model.ir_model, renamed.ir_model)
+    assert graph.is_same_computation(model.ir_model, renamed.ir_model)
 
 
 @pytest.mark.parametrize(
@@ -205,7 +204,7 @@ def test_equality_is_proven_without_running() -> None:
 def test_another_computation_is_not_proven_equal(old: str, new: str) -> None:
     text = f"{HEADER} {CONSTANTS}"
     assert old in text
-    assert not is_same_computation(parse(text).ir_model, parse(text.replace(old, new)).ir_model)
+    assert not graph.is_same_computation(parse(text).ir_model, parse(text.replace(old, new)).ir_model)
 
 
 def test_a_model_describes_itself() -> None:

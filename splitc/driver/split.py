@@ -1,0 +1,173 @@
+"""A model in two files, or two files in one, without a recipe; with a proof that the halves make the whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from splitc import graph
+from splitc.backends import BACKENDS
+from splitc.errors import BackendError, CheckFailed
+from splitc.types import Array, Feeds, TensorSpec
+
+RUNNER = "onnxruntime"
+DYNAMIC_DIM = 2
+"""What a dynamic dimension is when halves must run to be compared."""
+
+
+@dataclass(frozen=True)
+class SplitFiles:
+    """What ``split_model`` wrote.
+
+    Attributes:
+        head, tail: The files.
+        cut: What crosses.
+        exits: Outputs that the head answers by itself.
+        notes: Differences from what was asked for, in sentences.
+        wire_bytes: Of one sample in the graph's own element types, dynamic dimensions taken as 1.
+        duplicated_bytes: Constants in both halves.
+        recomputed: Shapes that the tail works out again from the cut tensors.
+        proof: ``expression`` when the merged graph is the very same computation; ``ran`` when both were run.
+        max_abs_diff: Largest difference of any output element; 0 when the halves are equal bit for bit.
+    """
+
+    head: Path
+    tail: Path
+    cut: tuple[TensorSpec, ...]
+    exits: tuple[str, ...]
+    notes: tuple[str, ...]
+    wire_bytes: int
+    duplicated_bytes: int
+    recomputed: tuple[str, ...]
+    proof: str
+    max_abs_diff: float
+
+    def to_json(self) -> dict[str, object]:
+        """The document of ``splitc split --json``."""
+        return {
+            "head": str(self.head),
+            "tail": str(self.tail),
+            "cut": [spec.name for spec in self.cut],
+            "tensors": [spec.model_dump(mode="json") for spec in self.cut],
+            "exits": list(self.exits),
+            "wire_bytes": self.wire_bytes,
+            "duplicated_bytes": self.duplicated_bytes,
+            "recomputed": list(self.recomputed),
+            "equal": self.max_abs_diff == 0,
+            "max_abs_diff": self.max_abs_diff,
+            "proof": self.proof,
+            "notes": list(self.notes),
+        }
+
+
+def split_model(model: graph.Model, at: Sequence[str], out: Path, exits: Sequence[str] = ()) -> SplitFiles:
+    """Split at tensors or nodes, prove the halves and write them to ``out``; weights are copied from file to file.
+
+    Args:
+        model: The whole.
+        at: Names of tensors or nodes; see ``graph.find_place``.
+        out: A folder; an earlier split in it is replaced once the new one is whole.
+        exits: Outputs that the head answers by itself.
+
+    Raises:
+        CutError: ``at`` is no cut.
+        CheckFailed: The halves do not make the whole.
+        UsageError: ``out`` cannot be written.
+    """
+    place = graph.find_place(model, at)
+    halves = graph.split(model, place.names, exits)
+    recomputed = graph.check_cut(model, place.names, exits).recomputed
+    is_proven = graph.is_same_computation(model.ir_model, graph.merge(halves.head, halves.tail))
+    with graph.halves_folder(out) as folder:
+        head, tail = folder / graph.HEAD, folder / graph.TAIL
+        graph.save_alike(halves.head, head)
+        graph.save_alike(halves.tail, tail)
+        difference = 0.0 if is_proven else _ran(model, head, tail)
+    found = SplitFiles(
+        head=out / graph.HEAD,
+        tail=out / graph.TAIL,
+        cut=halves.cut,
+        exits=halves.exits,
+        notes=place.notes,
+        wire_bytes=sum(map(graph.own_bytes, halves.cut)),
+        duplicated_bytes=halves.duplicated_bytes,
+        recomputed=recomputed,
+        proof="expression" if is_proven else "ran",
+        max_abs_diff=difference,
+    )
+    return found
+
+
+def merge_models(head: Path, tail: Path, out: Path) -> graph.Model:
+    """Put two halves back together and write ``out``.
+
+    Raises:
+        GraphError: A half cannot be read, or they are not of one split.
+        UsageError: ``out`` cannot be written.
+    """
+    merged = graph.merge(graph.load(head).ir_model, graph.load(tail).ir_model)
+    graph.verify(merged, "merge")
+    with graph.model_file(out) as path:
+        graph.save_alike(merged, path)
+    return graph.Model(merged)
+
+
+def _ran(model: graph.Model, head: Path, tail: Path) -> float:
+    """Run whole and halves on ONNX Runtime without optimizations; the largest difference.
+
+    Raises:
+        CheckFailed: They differ.
+    """
+    feeds = {spec.name: _numbers(spec, seed) for seed, spec in enumerate(model.inputs)}
+    whole = head.with_name("whole.onnx")
+    try:
+        graph.save_alike(model.ir_model, whole)
+        expected = _run(whole, feeds)
+        found = _joined(feeds, head, tail)
+    finally:
+        whole.unlink(missing_ok=True)
+        whole.with_name(whole.name + graph.DATA).unlink(missing_ok=True)
+    difference = max((_distance(expected[name], found[name]) for name in expected), default=0.0)
+    if difference:
+        raise CheckFailed(f"the halves do not make the whole: outputs differ by {difference:.3g}; nothing was written.")
+    return difference
+
+
+def _joined(feeds: Feeds, head: Path, tail: Path) -> dict[str, Array]:
+    features = _run(head, feeds)
+    runner = BACKENDS.make(RUNNER, {}).open(tail, optimize=False)
+    answers = runner.run({spec.name: features[spec.name] for spec in runner.inputs})
+    runner.close()
+    return features | answers
+
+
+def _run(path: Path, feeds: Feeds) -> dict[str, Array]:
+    try:
+        runner = BACKENDS.make(RUNNER, {}).open(path, optimize=False)
+        answers = runner.run(feeds)
+    except BackendError as error:
+        raise CheckFailed(f"the halves cannot be compared with the whole on random inputs: {error}") from error
+    runner.close()
+    return answers
+
+
+def _numbers(spec: TensorSpec, seed: int) -> Array:
+    """Normal numbers for floats, zeros and ones for the rest."""
+    rng = np.random.default_rng(seed)
+    shape = [DYNAMIC_DIM if isinstance(dim, str) else dim for dim in spec.shape]
+    is_float = spec.dtype.startswith(("float", "bfloat"))
+    values = rng.standard_normal(shape) if is_float else rng.integers(0, 2, shape)
+    return np.asarray(values).astype(spec.dtype)
+
+
+def _distance(one: Array, other: Array) -> float:
+    """0 when equal bit for bit, infinite when the difference is none that numbers show."""
+    if one.dtype == other.dtype and one.shape == other.shape and one.tobytes() == other.tobytes():
+        return 0.0
+    if one.shape != other.shape or one.dtype.kind not in "fiub":
+        return float("inf")
+    gap = float(np.max(np.abs(one.astype(np.float64) - other.astype(np.float64))))
+    return gap if gap > 0 else float("inf")

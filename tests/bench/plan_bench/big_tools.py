@@ -1,0 +1,80 @@
+"""What each tool does with the big model: both halves written, weights in a file beside each. Run by ``process.py``.
+
+The peers get a bound on their address space, so that a tool that wants more memory than the machine has fails by itself
+and not by taking the machine down.
+"""
+
+from __future__ import annotations
+
+import resource
+from pathlib import Path
+
+PEER_LIMIT_BYTES = 18 << 30
+
+
+def splitc_inspect(path: str, out: str, at: str) -> int:
+    """Number of cuts."""
+    return len(_answer(["inspect", path, "--cuts", "--json"], out)["cuts"])  # type: ignore[arg-type]
+
+
+def splitc_split(path: str, out: str, at: str) -> list[str]:
+    """Files of both halves."""
+    document = _answer(["split", path, "--at", at, "--out", f"{out}/halves", "--json"], out)
+    for file in Path(out, "halves").iterdir():
+        file.rename(Path(out) / file.name)
+    Path(out, "halves").rmdir()
+    return [str(document["head"]), str(document["tail"])]
+
+
+def onnx_utils_extract_model(path: str, out: str, at: str) -> None:
+    """As its documentation shows it, once a half."""
+    import onnx
+    from onnx import utils
+
+    _limit()
+    whole = onnx.load(path, load_external_data=False).graph
+    first, last = whole.input[0].name, whole.output[0].name
+    utils.extract_model(path, f"{out}/head.onnx", [first], [at], check_model=False)
+    utils.extract_model(path, f"{out}/tail.onnx", [at], [last], check_model=False)
+
+
+def polygraphy_surgeon_extract(path: str, out: str, at: str) -> None:
+    """Its command line, once a half."""
+    import onnx
+    from polygraphy.tools import main
+
+    _limit()
+    whole = onnx.load(path, load_external_data=False).graph
+    first, last = whole.input[0].name, whole.output[0].name
+    data = ["--save-external-data", "--external-data-size-threshold", "1024"]
+    head = ["--inputs", f"{first}:auto:auto", "--outputs", f"{at}:auto", "-o", f"{out}/head.onnx"]
+    tail = ["--inputs", f"{at}:auto:auto", "--outputs", f"{last}:auto", "-o", f"{out}/tail.onnx"]
+    for half in (head, tail):
+        code = main.run(["surgeon", "extract", path, *half, *data])
+        if code:
+            raise SystemExit(code)
+
+
+def _answer(arguments: list[str], out: str) -> dict[str, object]:
+    """The document that ``splitc`` prints with ``--json``; run in this process, whose memory is measured."""
+    import contextlib
+    import io
+    import json
+    import sys
+
+    from splitc import cli
+
+    sys.argv = ["splitc", *arguments]
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        try:
+            cli.main()
+        except SystemExit as stop:
+            if stop.code:
+                raise
+    document: dict[str, object] = json.loads(printed.getvalue())
+    return document
+
+
+def _limit() -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (PEER_LIMIT_BYTES, PEER_LIMIT_BYTES))

@@ -1,0 +1,157 @@
+"""``splitc split`` and ``merge``: halves in files, what crosses, what is refused, nothing half-written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+from e2e_setting import cli
+from onnx import parser
+from refusals import assert_refused, unchanged
+
+from splitc.types import Array
+
+HEADER = '<ir_version: 8, opset_import: ["" : 17]>'
+RESIDUAL = f"""{HEADER} g (float[N,4] x) => (float[N,4] y) <float[4] w = {{1, 2, 3, 4}}> {{
+    a = Relu(x)  b = Mul(a, w)  c = Add(a, b)  y = Mul(c, w) }}"""
+QDQ = f"""{HEADER} g (float[N,4] x) => (float[N,4] y) <float s = {{0.05}}, int8 z = {{3}}> {{
+    a = Relu(x)  q = QuantizeLinear(a, s, z)  d = DequantizeLinear(q, s, z)  y = Tanh(d) }}"""
+SHAPES = f"""{HEADER} g (float[N,4] x) => (float[M] y) <int64[1] flat = {{-1}}, int64[1] zero = {{0}}> {{
+    a = Relu(x)  s = Shape(a)  n = Gather(s, zero)  t = Concat<axis=0>(n, flat)  b = Tanh(a)  c = Reshape(b, t)
+    y = Reshape(c, flat) }}"""
+EXITS = f"""{HEADER} g (float[N,4] x) => (float[N,4] early, float[N,4] late) {{
+    a = Relu(x)  e = Neg(a)  early = Abs(e)  b = Tanh(a)  late = Exp(b) }}"""
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "m.onnx"
+    onnx.save(parser.parse_model(text), path)
+    return path
+
+
+def run(path: Path, feeds: dict[str, Array]) -> dict[str, Array]:
+    session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    names = [value.name for value in session.get_outputs()]
+    return dict(zip(names, session.run(names, feeds), strict=True))
+
+
+def split(path: Path, out: Path, *arguments: str) -> dict[str, object]:
+    outcome = cli("split", path, *arguments, "-o", out, "--json")
+    assert outcome.code == 0, outcome.err
+    document: dict[str, object] = json.loads(outcome.out)
+    assert (document["equal"], document["max_abs_diff"]) == (True, 0)
+    return document
+
+
+def assert_holds(path: Path, out: Path, merged: Path) -> None:
+    """Halves in a row, and the merged file, answer as the model does."""
+    feeds = {"x": np.random.default_rng(0).standard_normal((3, 4)).astype(np.float32)}
+    whole = run(path, feeds)
+    feature = run(out / "head.onnx", feeds)
+    inputs = {value.name for value in onnx.load(out / "tail.onnx").graph.input}
+    answers = feature | run(out / "tail.onnx", {name: feature[name] for name in inputs})
+    assert cli("merge", out / "head.onnx", out / "tail.onnx", "-o", merged).code == 0
+    for found in (answers, run(merged, feeds)):
+        assert all(found[name].tobytes() == whole[name].tobytes() for name in whole)
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments", "cut"),
+    [
+        pytest.param(RESIDUAL, ["--at", "c"], ["c"], id="tensor"),
+        pytest.param(RESIDUAL, ["--at", "a,b"], ["a", "b"], id="several"),
+        pytest.param(RESIDUAL, ["--cut", "b", "--cut", "a"], ["b", "a"], id="twice-named-option"),
+        pytest.param(QDQ, ["--at", "d"], ["q"], id="dequantized"),
+        pytest.param(QDQ, ["--at", "a"], ["q"], id="about-to-be-quantized"),
+        pytest.param(SHAPES, ["--at", "b,t"], ["b"], id="shape-arithmetic-is-recomputed"),
+        pytest.param(EXITS, ["--at", "b", "--exit", "early"], ["b"], id="early-exit"),
+        pytest.param(EXITS, ["--at", "early,b"], ["early", "b"], id="output-crosses"),
+    ],
+)
+def test_halves_make_the_whole(tmp_path: Path, text: str, arguments: list[str], cut: list[str]) -> None:
+    path, out = write(tmp_path, text), tmp_path / "halves"
+    document = split(path, out, *arguments)
+    assert document["cut"] == cut
+    assert_holds(path, out, tmp_path / "merged.onnx")
+    assert {file.name for file in out.iterdir()} == {"head.onnx", "tail.onnx"}
+
+
+def test_quantized_tensor_costs_a_quarter(tmp_path: Path) -> None:
+    document = split(write(tmp_path, QDQ), tmp_path / "halves", "--at", "d")
+    assert document["wire_bytes"] == 4
+    assert document["notes"] == ["'q' crosses in place of 'd': the same numbers, quantized"]
+
+
+def test_rebuilt_shapes_are_proven_by_running(tmp_path: Path) -> None:
+    document = split(write(tmp_path, SHAPES), tmp_path / "halves", "--at", "b")
+    assert (document["proof"], document["recomputed"]) == ("ran", ["s"])
+
+
+def test_a_node_stands_for_its_outputs(tmp_path: Path) -> None:
+    model = parser.parse_model(RESIDUAL)
+    model.graph.node[2].name = "join"
+    onnx.save(model, tmp_path / "m.onnx")
+    assert split(tmp_path / "m.onnx", tmp_path / "halves", "--at", "join")["cut"] == ["c"]
+
+
+def test_weights_outside_the_model_stay_outside(tmp_path: Path) -> None:
+    model = parser.parse_model(
+        RESIDUAL.replace("float[N,4]", "float[N,400]").replace("<float[4] w = {1, 2, 3, 4}>", "")
+    )
+    weight = np.random.default_rng(0).standard_normal(400).astype(np.float32)
+    model.graph.initializer.append(onnx.numpy_helper.from_array(weight, "w"))
+    path, out = tmp_path / "m.onnx", tmp_path / "halves"
+    onnx.save(model, path, save_as_external_data=True, location="w.bin", size_threshold=0)
+    document = split(path, out, "--at", "c")
+    assert document["duplicated_bytes"] == 1600
+    assert {file.name for file in out.iterdir()} == {"head.onnx", "head.onnx.data", "tail.onnx", "tail.onnx.data"}
+    assert (out / "tail.onnx.data").read_bytes() == weight.tobytes()
+    merged = tmp_path / "merged.onnx"
+    for _ in range(2):  # the second replaces the first
+        assert cli("merge", out / "head.onnx", out / "tail.onnx", "-o", merged).code == 0
+    assert (tmp_path / "merged.onnx.data").read_bytes() == weight.tobytes()
+    feeds = {"x": np.ones((2, 400), np.float32)}
+    assert run(merged, feeds)["y"].tobytes() == run(path, feeds)["y"].tobytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        pytest.param(["--at", "b"], ["cut [b]", "x -> a -> c -> y"], id="leak"),
+        pytest.param(["--at", "zz"], ["no value is called 'zz'"], id="unknown"),
+        pytest.param(["--at", "w"], ["is an initializer"], id="constant"),
+        pytest.param(["--at", "c", "--exit", "z"], ["exit 'z' is no output"], id="exit"),
+        pytest.param(["--at", "c", "--exit", "y"], ["every output is an exit"], id="all-exits"),
+        pytest.param(["--at", ","], ["names no value"], id="nothing"),
+    ],
+)
+def test_what_is_no_cut_is_refused(tmp_path: Path, arguments: list[str], words: list[str]) -> None:
+    path = write(tmp_path, RESIDUAL)
+    with unchanged(tmp_path):
+        assert_refused(cli("split", path, *arguments, "-o", tmp_path / "new" / "halves"), 2, *words)
+    assert not (tmp_path / "new").exists()
+
+
+def test_nothing_of_others_is_replaced(tmp_path: Path) -> None:
+    path, out = write(tmp_path, RESIDUAL), tmp_path / "halves"
+    split(path, out, "--at", "c")
+    split(path, out, "--at", "a,b")
+    (out / "notes.txt").write_text("mine")
+    with unchanged(tmp_path):
+        assert_refused(cli("split", path, "--at", "c", "-o", out), 2, "'notes.txt'", "no split wrote")
+        assert_refused(cli("split", path, "--at", "c", "-o", path), 2, "is not a folder")
+        assert_refused(cli("merge", out / "head.onnx", path, "-o", tmp_path / "new.onnx"), 2, "not of one split")
+        assert_refused(cli("merge", out / "head.onnx", out / "tail.onnx", "-o", out), 2, "is a folder")
+
+
+def test_text_for_people(tmp_path: Path) -> None:
+    outcome = cli("split", write(tmp_path, EXITS), "--at", "b", "--exit", "early", "-o", tmp_path / "halves")
+    assert outcome.out.splitlines()[:3] == [
+        "crosses  b  float32 ['N', 4]",
+        "exit     early",
+        "wire     16 bytes a sample, before any codec",
+    ]
