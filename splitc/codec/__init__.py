@@ -5,7 +5,7 @@ from __future__ import annotations
 from splitc.codec.codec import Codec, mean_packet_bytes
 from splitc.codec.entropy import ENTROPY_CODERS, PICTURE_CODERS
 from splitc.codec.papers import PAPERS
-from splitc.codec.profiles import PROFILES, spec_from_text
+from splitc.codec.profiles import PROFILES, spec_from_text, with_profile
 from splitc.codec.quantized import Quantized
 from splitc.codec.quantizers import MAX_GRAPH_BITS, QUANTIZERS, Operators, Quantizer, QuantParams
 from splitc.codec.spec import CodecSpec, FittedTensor
@@ -37,4 +37,5 @@ __all__ = [
     "Tiling",
     "mean_packet_bytes",
     "spec_from_text",
+    "with_profile",
 ]

@@ -4,28 +4,50 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 from pydantic import ValidationError
 
-from splitc.codec.spec import CodecSpec
+from splitc.codec.spec import PARTS, CodecSpec
 from splitc.errors import UsageError
 from splitc.registry import nearest
 
 
 def fast() -> CodecSpec:
-    """Static tables: 0.1 to 1 G elements a second. What a recipe gets that says nothing."""
+    """Even steps, decoded to their middles, and static tables. What a recipe gets that says nothing."""
     return CodecSpec()
 
 
 def balanced() -> CodecSpec:
-    """Even steps over the whole range instead of a clipped one: fewer bits at equal KL, for larger tables.
-
-    Decodes to the middle of a step: means of steps shrink features, which harms as a dead zone does (tests/bench).
-    """
-    return CodecSpec(quantizer="step", reconstruction="midpoint")
+    """The same with more tables: fewer bits on wide feature maps, never more; slower, and a larger contract."""
+    return CodecSpec(contexts="wide")
 
 
 PROFILES: Mapping[str, CodecSpec] = MappingProxyType({"fast": fast(), "balanced": balanced()})
+
+
+def with_profile(profile: str, spelled: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys that ``profile`` and ``spelled`` ask for together: what is spelled, and what of the profile it leaves.
+
+    An option goes with its part: where another quantizer, temporal or entropy coder is spelled, the options that the
+    profile gives to its own do not apply.
+
+    Args:
+        profile: One of :data:`PROFILES`.
+        spelled: Keys of :class:`CodecSpec`; values are not looked at but for the names of parts.
+
+    Raises:
+        UsageError: Unknown profile.
+    """
+    if profile not in PROFILES:
+        raise UsageError(f"unknown codec profile {profile!r}.{nearest(profile, dict(PROFILES))}")
+    spec = PROFILES[profile]
+    given = spec.model_dump(exclude_defaults=True)
+    for part, registry in PARTS.items():
+        its_own = getattr(spec, part)
+        if spelled.get(part, its_own) != its_own:
+            given = {key: value for key, value in given.items() if key not in registry.load(its_own).model_fields}
+    return {**given, **spelled}
 
 
 def spec_from_text(text: str) -> CodecSpec:
@@ -36,11 +58,8 @@ def spec_from_text(text: str) -> CodecSpec:
     """
     words = [word.strip() for word in text.split(",") if word.strip()]
     profile = words.pop(0) if words and "=" not in words[0] else "fast"
-    if profile not in PROFILES:
-        raise UsageError(f"unknown codec profile {profile!r}.{nearest(profile, dict(PROFILES))}")
-    options = dict(_key_and_value(word) for word in words)
     try:
-        spec = CodecSpec(**(PROFILES[profile].model_dump() | options))
+        spec = CodecSpec(**with_profile(profile, dict(_key_and_value(word) for word in words)))
     except ValidationError as error:
         first = error.errors()[0]
         raise UsageError(f"codec: {'.'.join(map(str, first['loc']))}: {first['msg']}.") from error

@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import numpy as np
@@ -21,6 +23,10 @@ from splitc.types import F32, Array, Frozen, Symbols, TensorSpec
 JsonObject = dict[str, Any]
 C = TypeVar("C", bound=Component)
 HASH_BYTES = 8
+PARTS: Mapping[str, Registry[Any]] = MappingProxyType(
+    {"quantizer": QUANTIZERS, "temporal": TEMPORALS, "entropy": ENTROPY_CODERS}
+)
+"""Keys of :class:`CodecSpec` that name a component; the others are options of one."""
 PARAMETERS = ("lo", "scale", "thresholds", "levels")
 MAX_ROWS = 1 << 20
 """Most channels a fitted tensor may claim."""
@@ -29,10 +35,10 @@ MAX_ROWS = 1 << 20
 class CodecSpec(Frozen):
     """The names and numbers a recipe gives. A component's option has the name of a key here, and takes its value.
 
-    None stands for the component's own default.
+    None stands for the component's own default. ``CodecSpec()`` is the profile "fast".
     """
 
-    quantizer: str = "uniform"
+    quantizer: str = "step"
     bits: int | None = None
     scope: str | None = None
     reconstruction: str | None = None
@@ -42,6 +48,7 @@ class CodecSpec(Frozen):
     maximum: float | None = None
     levels: int | None = None
     entropy: str = "rans"
+    contexts: str | None = None
     huffman_table: str | None = None
     tiling: str | None = None
     hevc_qp: int | None = None
@@ -58,7 +65,7 @@ class CodecSpec(Frozen):
         """
         components = (self.make_quantizer(), self.make_temporal(), self.make_entropy())
         options = {key: value for component in components for key, value in component.model_dump().items()}
-        given = {key for key, value in self if value is not None} - {"quantizer", "temporal", "entropy"}
+        given = {key for key, value in self if value is not None} - PARTS.keys()
         for key in sorted(given - options.keys()):
             names = f"quantizer {self.quantizer!r}, temporal {self.temporal!r} nor entropy coder {self.entropy!r}"
             raise UsageError(f"codec.{key}: neither {names} has such an option; leave it out.")

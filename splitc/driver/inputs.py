@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from splitc import graph, passes, plan, profile, zoo
 from splitc.backends import BACKENDS
-from splitc.codec import ENTROPY_CODERS, PROFILES, QUANTIZERS, CodecSpec
+from splitc.codec import ENTROPY_CODERS, PROFILES, QUANTIZERS, CodecSpec, with_profile
 from splitc.device import Device, Link, device_names, load_device
 from splitc.errors import GraphError, RecipeError, UsageError
 from splitc.recipe import Recipe, TargetSection, hold_out, hold_out_end
@@ -58,7 +59,7 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = (), base: Path | No
         entropy_coders=list(ENTROPY_CODERS),
         backends=list(BACKENDS),
         devices=device_names(),
-        profiles={name: spec.model_dump(exclude_defaults=True) for name, spec in PROFILES.items()},
+        profiles={name: partial(with_profile, name) for name in PROFILES},
     )
 
 

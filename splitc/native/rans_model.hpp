@@ -231,7 +231,7 @@ class RansModel {
     rule_.shift = in.u8_in("Shift", 0, rule_.bits - rule_.token_bits());
     const unsigned coarse = (1u << (rule_.bits - rule_.shift)) - (1u << rule_.token_bits());
     rule_.base = in.u16_in("Base", 0, coarse);
-    classes_ = in.u8_in("Class_Count", 1, 8);
+    classes_ = in.u8_in("Class_Count", 1, 64);
     view_count_ = in.u8_in("View_Count", 1, 2);
     const unsigned channels = in.u16_in("Channel_Count", 1, 65535);
     const ByteSpan classes = in.take("Class_Of_Channel", channels);

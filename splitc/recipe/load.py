@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from splitc.recipe.unbuilt import PLANNED, not_built, unbuilt_keys
 from splitc.recipe.values import shown
 from splitc.registry import nearest
 
+Profiles = Mapping[str, Callable[[Mapping[str, Any]], Mapping[str, Any]]]
 MAX_BYTES = 1 << 20
 """A recipe is written by hand; anything larger is another file."""
 _SYNTAX = re.compile(r"(?P<what>.*?) \(at (?:line (?P<line>\d+), column \d+|(?P<end>end of document))\)", re.DOTALL)
@@ -35,7 +36,7 @@ def load_recipe(
     entropy_coders: Collection[str] | None = None,
     backends: Collection[str] | None = None,
     devices: Collection[str] | None = None,
-    profiles: Mapping[str, Mapping[str, Any]] | None = None,
+    profiles: Profiles | None = None,
 ) -> Recipe:
     """Read, override and check a recipe.
 
@@ -47,7 +48,7 @@ def load_recipe(
         entropy_coders: Built entropy coders.
         backends: Built backends.
         devices: Known device profiles.
-        profiles: Keys of [codec] that each ``codec.profile`` stands for; a spelled key replaces the profile's.
+        profiles: By name of a ``codec.profile``, what makes of the keys spelled in [codec] all that are asked for.
 
     Raises:
         RecipeError: The file or its contents are wrong; one line a fault.
@@ -88,7 +89,7 @@ class _Source:
                 source.wrong[0, f"{override_label(override)}: {error}."] = ()
         return source
 
-    def validate(self, profiles: Mapping[str, Mapping[str, Any]]) -> Recipe | None:
+    def validate(self, profiles: Profiles) -> Recipe | None:
         try:
             return Recipe.model_validate(_with_profile(self.table, profiles))
         except ValidationError as error:
@@ -159,13 +160,13 @@ _NAMED: tuple[tuple[str, KeyPath], ...] = (
 )
 
 
-def _with_profile(table: dict[str, Any], profiles: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def _with_profile(table: dict[str, Any], profiles: Profiles) -> dict[str, Any]:
     """``table`` with the keys of its codec profile, where none is spelled."""
     codec = table.get("codec")
     profile = codec.get("profile") if isinstance(codec, dict) else None
-    if not isinstance(codec, dict) or not isinstance(profile, str):
+    if not isinstance(codec, dict) or not isinstance(profile, str) or profile not in profiles:
         return table
-    return {**table, "codec": {**profiles.get(profile, {}), **codec}}
+    return {**table, "codec": dict(profiles[profile](codec))}
 
 
 def _is_own_device(kind: str, name: str) -> bool:

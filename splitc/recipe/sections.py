@@ -173,22 +173,25 @@ class LinkSection(Section):
 class CodecSection(Section):
     """[codec] How the feature becomes bytes.
 
-    ``profile = "fast"`` is the defaults below, "balanced" has quantizer "step"; a spelled part wins. An absent option
-    is the quantizer's own default; one that the quantizer does not have is refused. The default quantizer is
-    "uniform" because it serves every kind of feature; "log" pays behind a ReLU.
+    ``profile = "fast"`` is the defaults below, "balanced" adds ``contexts = "wide"``; a spelled part wins, and the
+    profile's options of the part that it replaces do not apply. An absent option is its part's own default; one that
+    no part has is refused.
     """
 
     profile: Literal["fast", "balanced", "max"] = Field("fast", description="named choice of the parts")
     transform: Literal["none", "klt"] = Field("none", description="across channels, before the quantizer")
-    quantizer: Text = Field("uniform", description="uniform, step, log, binary, lloyd_max, clipped")
-    bits: int | None = Field(None, ge=1, le=16, description="bits a symbol; absent: 4, binary 1, step at most 8")
+    quantizer: Text = Field("step", description="step, uniform, log, binary, lloyd_max, clipped")
+    bits: int | None = Field(
+        None, ge=1, le=16, description="bits a symbol, of step the most; absent: step 8, binary 1, else 4"
+    )
     scope: Literal["tensor", "channel", "sample"] | None = Field(
         None,
-        description="what has a range of its own; absent: channel, step tensor. sample: log only, 8 bytes of side "
+        description="what has a range of its own; absent: step tensor, else channel. sample: log only, 8 bytes of side "
         "information a sample",
     )
     reconstruction: Literal["centroid", "midpoint"] | None = Field(
-        None, description="decode to the calibrated mean of a bin, or to its middle; absent: centroid"
+        None,
+        description="decode to the calibrated mean of a bin, or to its middle; absent: centroid, step midpoint",
     )
     clip: Literal["mse", "percentile", "kl", "minmax"] | None = Field(
         None, description="how uniform chooses its range on the calibration features; absent: mse"
@@ -226,6 +229,9 @@ class CodecSection(Section):
         "absent: 1",
     )
     entropy: Text = Field("rans", description="rans, range, mix, nrle, huffman, cohen, zstd, hevc, h264, av1")
+    contexts: Literal["few", "wide"] | None = Field(
+        None, description='tables of entropy = "rans": wide has more, for fewer bits and a larger contract; absent: few'
+    )
     huffman_table: Literal["packet", "calibration"] | None = Field(
         None, description='entropy = "huffman": each packet\'s own code, or one fixed by calibration; absent: packet'
     )

@@ -18,7 +18,7 @@ from splitc.types import Preprocess, TensorSpec
 
 FEATURE = TensorSpec(name="block/out", dtype="float32", shape=("N", 3, 4))
 SAMPLES = np.random.default_rng(0).random((4, 3, 4), np.float32)
-CODEC = Codec.fit(CodecSpec(), [FEATURE], [SAMPLES])
+CODEC = Codec.fit(CodecSpec(quantizer="uniform"), [FEATURE], [SAMPLES])
 
 
 def contract(**changes: Any) -> Contract:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from splitc.codec import Codec, CodecSpec, Quantized, mean_packet_bytes
+from splitc.codec import PROFILES, Codec, CodecSpec, Quantized, mean_packet_bytes
 from splitc.errors import BitstreamError, BundleError, CodecError, UsageError
 from splitc.types import TensorSpec
 
@@ -30,11 +30,12 @@ SHAPES = {
 }
 SPECS = {
     "default": CodecSpec(),
-    "uniform-1-tensor-zstd": CodecSpec(bits=1, scope="tensor", entropy="zstd"),
-    "uniform-8-midpoint": CodecSpec(bits=8, reconstruction="midpoint"),
+    "uniform-1-tensor-zstd": CodecSpec(quantizer="uniform", bits=1, scope="tensor", entropy="zstd"),
+    "uniform-8-midpoint": CodecSpec(quantizer="uniform", bits=8, reconstruction="midpoint"),
     "log-4-rans": CodecSpec(quantizer="log"),
     "log-8-tensor-range": CodecSpec(quantizer="log", bits=8, scope="tensor", entropy="range"),
-    "uniform-12-zstd": CodecSpec(bits=12, entropy="zstd"),
+    "uniform-12-zstd": CodecSpec(quantizer="uniform", bits=12, entropy="zstd"),
+    "balanced": PROFILES["balanced"],
     "log-16-range": CodecSpec(quantizer="log", bits=16, entropy="range"),
 }
 
@@ -124,7 +125,7 @@ def test_more_bits_restore_more() -> None:
     sample = features((None, 3, 8, 8), 1, 9)
     errors = []
     for bits in (1, 2, 4, 6, 8):
-        codec = fit(CodecSpec(bits=bits), (None, 3, 8, 8))
+        codec = fit(CodecSpec(quantizer="uniform", bits=bits), (None, 3, 8, 8))
         errors.append(float(np.mean(np.square(codec.decode(codec.encode([sample]))[0] - sample))))
     assert errors == sorted(errors, reverse=True)
     assert errors[-1] < 0.01 * errors[0]
@@ -209,7 +210,7 @@ def test_another_pair_s_packet_names_both_tags() -> None:
 )
 def test_features_that_do_not_fit(sample: np.ndarray, words: str) -> None:
     with pytest.raises(CodecError, match=words):
-        fit(CodecSpec(), (None, 3, 4, 4)).encode([sample])
+        fit(CodecSpec(quantizer="uniform"), (None, 3, 4, 4)).encode([sample])
 
 
 @pytest.mark.parametrize("symbols", [[], [np.zeros((1, 3, 4, 4), "u1")] * 2], ids=["none", "two"])
@@ -221,7 +222,7 @@ def test_another_number_of_tensors_is_refused(symbols: list[np.ndarray]) -> None
 def test_symbols_above_the_top_are_refused() -> None:
     symbols = np.full((1, 3, 4, 4), 16, "u1")
     with pytest.raises(CodecError, match="16"):
-        fit(CodecSpec(), (None, 3, 4, 4)).encode_symbols(Quantized((symbols,), (nothing(symbols),)))
+        fit(CodecSpec(quantizer="uniform"), (None, 3, 4, 4)).encode_symbols(Quantized((symbols,), (nothing(symbols),)))
 
 
 @pytest.mark.parametrize(
@@ -248,11 +249,11 @@ def test_a_dynamic_channel_axis_is_refused() -> None:
     [
         ({"quantizer": "unifrom"}, "unknown quantizer 'unifrom'"),
         ({"entropy": "rnas"}, "unknown entropy coder 'rnas'"),
-        ({"bits": 0}, "quantizer 'uniform': bits"),
-        ({"bits": 17, "entropy": "zstd"}, "quantizer 'uniform': bits"),
+        ({"bits": 0}, "quantizer 'step': bits"),
+        ({"bits": 17, "entropy": "zstd"}, "quantizer 'step': bits"),
         ({"bits": 9, "entropy": "huffman"}, "entropy coder 'huffman' takes at most 8 bits, got 9"),
-        ({"scope": "pixel"}, "quantizer 'uniform': scope"),
-        ({"reconstruction": "median"}, "quantizer 'uniform': reconstruction"),
+        ({"scope": "pixel"}, "quantizer 'step': scope"),
+        ({"reconstruction": "median"}, "quantizer 'step': reconstruction"),
     ],
     ids=str,
 )
@@ -336,7 +337,7 @@ def spoil(document: Any, path: Path, value: object) -> Any:
     return spoilt
 
 
-DOCUMENT = fit(CodecSpec(), (None, 3, 4)).to_json()
+DOCUMENT = fit(CodecSpec(quantizer="uniform"), (None, 3, 4)).to_json()
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import zstandard
 from reference.neighbours import neighbours
 from reference.streams import LOSSLESS
 
@@ -15,8 +16,9 @@ from splitc.codec.entropy import ENTROPY_CODERS, ChunkCoder, EntropyCoder
 from splitc.codec.entropy.rans import Rans
 from splitc.codec.entropy.rans_contexts import spatial_inputs
 from splitc.codec.entropy.rans_tables import PROBABILITY_ONE
-from splitc.codec.entropy.rans_training import train
+from splitc.codec.entropy.rans_training import CAPACITIES, Capacity, train
 from splitc.errors import BitstreamError, CodecError
+from splitc.native import _core
 from splitc.types import Symbols
 
 FORMAT = (Path(splitc.codec.__file__).parent / "FORMAT.md").read_text(encoding="utf-8")
@@ -183,9 +185,9 @@ def test_one_prepared_coder_serves_many_threads(name: str) -> None:
         pytest.param(5, 17, "Bits at offset 5 is 17, must be 1..16", id="bits"),
         pytest.param(6, 1, "Shift at offset 6 is 1, must be 0..0", id="shift"),
         pytest.param(7, 1, "Base at offset 7 is 1, must be 0..0", id="base"),
-        pytest.param(9, 0, "Class_Count at offset 9 is 0, must be 1..8", id="classes"),
+        pytest.param(9, 0, "Class_Count at offset 9 is 0, must be 1..64", id="classes"),
         pytest.param(10, 3, "View_Count at offset 10 is 3, must be 1..2", id="views"),
-        pytest.param(13, 8, "Class_Of_Channel at offset .* names a class that does not exist", id="class"),
+        pytest.param(13, 64, "Class_Of_Channel at offset .* names a class that does not exist", id="class"),
         pytest.param(17, 65, "Context_Count at offset 17 is 65, must be 3..64", id="contexts"),
         pytest.param(19, 9, "Activity_Low at offset 18 is 2.*, must be 0..6", id="activity"),
         pytest.param(22, 0, "Level_Contexts at offset 22 does not sum to Context_Count", id="levels"),
@@ -215,11 +217,12 @@ def test_tables_of_another_tensor_are_refused() -> None:
         coder("rans").open(2, 5, tables)
 
 
+@pytest.mark.parametrize("capacity", CAPACITIES.values(), ids=CAPACITIES)
 @pytest.mark.parametrize("bits", [1, 4, 8])
-def test_training_is_deterministic_and_sums_to_one(bits: int) -> None:
+def test_training_is_deterministic_and_sums_to_one(bits: int, capacity: Capacity) -> None:
     samples = [symbols((12, 16, 16), bits, "smooth", seed) for seed in range(4)]
-    tables = train(samples, bits)
-    assert tables.to_bytes() == train(samples, bits).to_bytes()
+    tables = train(samples, bits, None, capacity)
+    assert tables.to_bytes() == train(samples, bits, None, capacity).to_bytes()
     (view,) = tables.views
     assert (view.frequencies.sum(axis=2) == PROBABILITY_ONE).all()
     assert view.frequencies.min() >= 1
@@ -227,10 +230,27 @@ def test_training_is_deterministic_and_sums_to_one(bits: int) -> None:
 
 def test_training_separates_channels_that_differ() -> None:
     low, high = symbols((4, 64, 64), 4, "zeros"), symbols((4, 64, 64), 4, "max")
-    classes = train([np.concatenate([low, high])], 4).class_of_channel
+    classes = train([np.concatenate([low, high])], 4, None, CAPACITIES["few"]).class_of_channel
     assert len(set(classes[:4])) == 1
     assert len(set(classes[4:])) == 1
     assert classes[0] != classes[4]
+
+
+def test_wide_contexts_give_many_unlike_channels_tables_of_their_own() -> None:
+    """Smaller on symbols not trained on, in more classes than "few" may have; either decodes."""
+    rng = np.random.default_rng(0)
+    means = rng.uniform(0, 12, 48)[:, None, None]
+    samples = [np.clip(rng.normal(means, 1 + means % 1, (48, 24, 24)), 0, 15).astype(np.uint8) for _ in range(12)]
+    sizes = {}
+    for contexts in CAPACITIES:
+        rans = Rans.model_validate({"contexts": contexts})
+        tables = rans.fit(samples[1:], 4)
+        opened = rans.open(4, 48, tables)
+        payload = opened.encode(samples[0])
+        assert np.array_equal(opened.decode(payload, samples[0].shape), samples[0])
+        sizes[contexts] = len(payload)
+        assert (tables[9] > 8) == (contexts == "wide")
+    assert sizes["wide"] < 0.99 * sizes["few"]
 
 
 def test_a_previous_frame_like_this_one_shrinks_the_payload() -> None:
@@ -290,3 +310,23 @@ def test_training_sees_the_neighbours_of_the_format() -> None:
             seen = neighbours(values, position, 6)
             want = (-1, 0) if seen is None else (seen[0] + seen[1], abs(seen[0] - seen[2]) + abs(seen[1] - seen[2]))
             assert (total, activity) == want
+
+
+# -- zstd ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("bits", [1, 2, 3, 4, 5, 6, 7, 8, 11, 16])
+def test_zstd_packs_to_widths_that_no_byte_splits(bits: int) -> None:
+    x = symbols((3, 5, 7), bits, "uniform")
+    chunks = coder("zstd").open(bits, 3, b"")
+    payload = chunks.encode(x)
+    width = next(width for width in (1, 2, 4, 8, 16) if width >= bits)
+    assert zstandard.get_frame_parameters(payload).content_size == -(-x.size * width // 8)
+    assert np.array_equal(chunks.decode(payload, x.shape), x)
+    if width == bits:
+        return
+    too_large = np.full_like(x, 1 << bits)
+    with pytest.raises(CodecError, match=f"symbol {1 << bits} does not fit {bits} bits"):
+        chunks.encode(too_large)
+    with pytest.raises(BitstreamError, match=f"symbol {1 << bits} does not fit {bits} bits"):
+        chunks.decode(zstandard.compress(_core.pack_bits(too_large, width)), x.shape)

@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from splitc.codec import PROFILES, CodecSpec
+from splitc.codec import PICTURE_CODERS, PROFILES, CodecSpec, spec_from_text, with_profile
+from splitc.codec.spec import PARTS
 from splitc.driver import codec_spec, load_recipe
+from splitc.driver.inputs import with_defaults
+from splitc.errors import UsageError
 from splitc.recipe import CodecSection, lock_toml
 from splitc.recipe import load_recipe as read_recipe
 
@@ -41,19 +44,42 @@ def test_defaults_of_the_spec_and_of_the_recipe_agree() -> None:
 
 def test_a_spelled_part_replaces_the_profile_s(tmp_path: Path) -> None:
     path = recipe_file(tmp_path, 'profile = "fast"\nbits = 3')
-    profiles = {"fast": {"bits": 6, "entropy": "range"}}
+    profiles = {"fast": lambda spelled: {"bits": 6, "entropy": "range", **spelled}}
     table = read_recipe(path, ["codec.scope=tensor"], profiles=profiles).codec
     assert (table.bits, table.entropy, table.scope) == (3, "range", "tensor")
 
 
-def test_a_spelled_quantizer_replaces_balanced_s(tmp_path: Path) -> None:
-    path = recipe_file(tmp_path, 'profile = "balanced"\nquantizer = "log"\nbits = 3')
-    spec = codec_spec(load_recipe(path)).resolved()
-    assert (spec.quantizer, spec.bits, spec.step) == ("log", 3, None)
+@pytest.mark.parametrize("profile", list(PROFILES))
+@pytest.mark.parametrize("part", [(part, name) for part, registry in PARTS.items() for name in registry], ids=str)
+def test_any_part_may_be_spelled_on_top_of_a_profile(profile: str, part: tuple[str, str], tmp_path: Path) -> None:
+    """The profile's options of the part it replaces do not apply, so nobody is told of keys that he never wrote."""
+    key, name = part
+    if name in PICTURE_CODERS:
+        pytest.importorskip("av")
+    more = "\nquantizer = 'clipped'\nreconstruction = 'midpoint'" if name == "ifmdc" else ""
+    path = recipe_file(tmp_path, f'profile = "{profile}"\n{key} = "{name}"{more}')
+    spec = codec_spec(with_defaults(load_recipe(path)))
+    assert getattr(spec, key) == name
+    text = ",".join([profile, f"{key}={name}", *more.replace("'", "").split("\n")])
+    assert spec_from_text(text).resolved() == spec
+
+
+def test_options_of_the_profile_s_parts_stay_when_another_part_is_spelled() -> None:
+    assert with_profile("balanced", {"quantizer": "log"}) == {"contexts": "wide", "quantizer": "log"}
+    assert with_profile("balanced", {"entropy": "zstd"}) == {"entropy": "zstd"}
+    assert with_profile("balanced", {"contexts": "few"}) == {"contexts": "few"}
+    with pytest.raises(UsageError, match=r"unknown codec profile 'fats'\. Did you mean 'fast'"):
+        with_profile("fats", {})
+
+
+def test_an_option_that_was_spelled_for_another_part_is_still_refused() -> None:
+    with pytest.raises(UsageError, match=r"codec\.contexts: neither quantizer 'step'"):
+        spec_from_text("balanced,entropy=zstd,contexts=wide")
 
 
 def test_a_lock_spells_the_profile_s_parts(tmp_path: Path) -> None:
     path = recipe_file(tmp_path, 'profile = "fast"')
-    lock = lock_toml(read_recipe(path, profiles={"fast": {"bits": 6}}))
+    lock = lock_toml(read_recipe(path, profiles={"fast": lambda spelled: {"bits": 6, **spelled}}))
     (tmp_path / "lock.toml").write_text(lock, "utf-8")
-    assert read_recipe(tmp_path / "lock.toml", profiles={"fast": {"bits": 7}}).codec.bits == 6
+    again = read_recipe(tmp_path / "lock.toml", profiles={"fast": lambda spelled: {"bits": 7, **spelled}})
+    assert again.codec.bits == 6

@@ -480,10 +480,10 @@ def test_unknown_names_are_refused() -> None:
 
 def test_a_spec_resolves_to_its_components_defaults() -> None:
     spec = CodecSpec(quantizer="step", entropy="range").resolved()
-    assert (spec.bits, spec.scope, spec.step, spec.reconstruction) == (8, "tensor", 0.5, "centroid")
+    assert (spec.bits, spec.scope, spec.step, spec.reconstruction) == (8, "tensor", 0.5, "midpoint")
     assert (spec.clip, spec.maximum) == (None, None)
     assert spec.resolved() == spec
-    spec = CodecSpec(clip="percentile").resolved()
+    spec = CodecSpec(quantizer="uniform", clip="percentile").resolved()
     assert (spec.bits, spec.percentile) == (4, 99.9)
 
 

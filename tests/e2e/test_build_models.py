@@ -63,7 +63,7 @@ def two_inputs_two_outputs(folder: Path) -> Path:
 
 def test_several_inputs_and_outputs(tmp_path: Path) -> None:
     folder = two_inputs_two_outputs(tmp_path / "pairs")
-    outcome = build(folder, tmp_path / "x", *setting("codec.bits=8"))
+    outcome = build(folder, tmp_path / "x", *setting("codec.step=0.05"))
     assert outcome.code == 0, outcome.err
     contract = read_contract(open_bundle(tmp_path / "x"))
     assert [spec.name for spec in contract.inputs] == ["left", "right"]

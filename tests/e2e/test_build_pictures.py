@@ -20,7 +20,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def codec(entropy: str = "hevc", *more: str) -> list[str]:
-    return setting(f"codec.entropy={entropy}", "codec.bits=8", *more)
+    return setting(f"codec.entropy={entropy}", "codec.quantizer=uniform", "codec.bits=8", *more)
 
 
 def checked(folder: Path) -> tuple[dict[str, dict[str, float]], float]:
@@ -74,12 +74,12 @@ def test_run_and_verify_read_the_bundle(source: Path, tmp_path: Path) -> None:
     [
         pytest.param(
             ["codec.tiling=quilt"],
-            "codec.tiling: neither quantizer 'uniform', temporal",
+            "codec.tiling: neither quantizer 'step', temporal",
             id="tiling",
         ),
         pytest.param(
             ["codec.hevc_qp=30"],
-            "codec.hevc_qp: neither quantizer 'uniform', temporal",
+            "codec.hevc_qp: neither quantizer 'step', temporal",
             id="qp",
         ),
         pytest.param(["codec.entropy=hevc", "codec.bits=13"], "'hevc' takes at most 12 bits, got 13", id="bits"),

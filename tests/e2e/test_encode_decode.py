@@ -132,11 +132,12 @@ def test_a_bundles_codec(bundle: Path, tmp_path: Path) -> None:
         ("fast,bit=3", "codec: unknown key 'bit'. Did you mean 'bits'?"),
         ("fast,bits", "codec: 'bits' is not key=value."),
         ("bits=many", "codec: bits: Input should be a valid integer"),
-        ("bits=17,entropy=range", "quantizer 'uniform': bits: Input should be less than or equal to 16."),
+        ("bits=17,entropy=range", "quantizer 'step': bits: Input should be less than or equal to 16."),
         ("bits=12,entropy=huffman", "entropy coder 'huffman' takes at most 8 bits, got 12."),
-        ("step=0.3", "codec.step: neither"),
+        ("quantizer=log,step=0.3", "codec.step: neither"),
         ("temporal=dcpm", "unknown temporal predictor 'dcpm'. Did you mean 'dpcm'?"),
-        ("temporal=ifmdc", "temporal 'ifmdc' needs reconstruction"),
+        ("temporal=ifmdc", "temporal 'ifmdc' needs an odd number of levels, got 256"),
+        ("quantizer=uniform,temporal=ifmdc", "temporal 'ifmdc' needs reconstruction"),
     ],
 )
 def test_bad_specs(spec: str, message: str, features: Path, tmp_path: Path) -> None:

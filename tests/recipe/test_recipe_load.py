@@ -41,7 +41,7 @@ def test_only_the_model_is_required(load):
     recipe = load(MODEL)
     assert recipe == Recipe(model={"source": "m.onnx"}, name="r")
     assert recipe.split.at == "auto"
-    assert recipe.codec == CodecSection(quantizer="uniform", bits=None, scope=None, entropy="rans")
+    assert recipe.codec == CodecSection(quantizer="step", bits=None, scope=None, entropy="rans")
     assert recipe.base == Path()
     assert recipe.resolve("m.onnx") == Path("m.onnx")
 
@@ -125,9 +125,9 @@ transform = "klt"
 device = "l5"
 """
     assert refusal(load, RecipeError, text, "codec.scop=tensor").splitlines() == [
-        "--set codec.scop: unknown key 'scop'. Did you mean 'scope'? Known: bits, clip, entropy, gop, hevc_qp, "
-        "huffman_table, ifmdc_mode, levels, maximum, percentile, profile, quantizer, reconstruction, scope, step, "
-        "temporal, temporal_rounding, tiling, transform.",
+        "--set codec.scop: unknown key 'scop'. Did you mean 'scope'? Known: bits, clip, contexts, entropy, gop, "
+        "hevc_qp, huffman_table, ifmdc_mode, levels, maximum, percentile, profile, quantizer, reconstruction, scope, "
+        "step, temporal, temporal_rounding, tiling, transform.",
         "r.toml:2  model.source: is required: model.source names an .onnx file or zoo:NAME.",
         "r.toml:3  model.sauce: unknown key 'sauce'. Did you mean 'source'? Known: dims, sha256, shapes, source, url.",
         "r.toml:5  data.calibation: unknown key 'calibation'. Did you mean 'calibration'? Known: calibration, classes, "
@@ -325,7 +325,7 @@ def test_overrides(load, override, get, value):
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("codec.bit=4", "--set codec.bit: unknown key 'bit'. Did you mean 'bits'? Known: bits, clip, entropy"),
+        ("codec.bit=4", "--set codec.bit: unknown key 'bit'. Did you mean 'bits'? Known: bits, clip, contexts"),
         ("codec.bits=40", "--set codec.bits: must be at most 16, got 40."),
         ("codec={bit=4}", "--set codec: bit: unknown key 'bit'. Did you mean 'bits'?"),
         ("codec", "--set codec: must look like key=value, for instance codec.bits=4."),

@@ -57,7 +57,7 @@ jitter_ms = 0.0
 [codec]
 profile = "fast"
 transform = "none"
-quantizer = "uniform"
+quantizer = "step"
 temporal = "none"
 entropy = "rans"
 

@@ -141,8 +141,10 @@ def decode(t: Tensor, payload: bytes, count: int, height: int, width: int, first
     if t.entropy_id == 2:
         return range_coder.decode(t.bits, payload, count, height, width)
     number = int.from_bytes(zstandard.ZstdDecompressor().decompress(payload), "little")
-    size = height * width
-    return [[number >> t.bits * (p * size + i) & ((1 << t.bits) - 1) for i in range(size)] for p in range(count)]
+    size, symbol_bits = height * width, next(width for width in (1, 2, 4, 8, 16) if width >= t.bits)
+    every = [number >> symbol_bits * i & ((1 << symbol_bits) - 1) for i in range(count * size)]
+    assert max(every) < 1 << t.bits
+    return [every[p * size : (p + 1) * size] for p in range(count)]
 
 
 def decode_flat(t: Tensor, payload: bytes, count: int) -> list[int]:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
+
+from pydantic import Field
 
 from splitc.codec.entropy.base import ChunkCoder, EntropyCoder, check_bits, check_samples, hash_of_tables
 from splitc.codec.entropy.rans_tables import MAX_BITS, MAX_CHANNELS
-from splitc.codec.entropy.rans_training import train
+from splitc.codec.entropy.rans_training import CAPACITIES, train
 from splitc.errors import BitstreamError, CodecError
 from splitc.native import _core
 from splitc.types import Symbols
@@ -28,6 +30,10 @@ class Rans(EntropyCoder):
     max_bits: ClassVar[int] = MAX_BITS
     is_trained: ClassVar[bool] = True
 
+    contexts: Literal["few", "wide"] = Field(
+        "few", description="tables that are trained: wide has up to 64 channel classes and 64 contexts, not 8 and 32"
+    )
+
     def fit(self, samples: Sequence[Symbols], bits: int, previous: Sequence[Symbols] | None = None) -> bytes:
         """Learn tables; ``previous``, the frame before each sample, adds a view for chunks coded with theirs."""
         check_samples(self, samples, bits)
@@ -37,7 +43,7 @@ class Rans(EntropyCoder):
             check_samples(self, previous, bits)
             if [sample.shape for sample in previous] != [sample.shape for sample in samples]:
                 raise CodecError("rans: the frames before the samples differ from them in number or shape.")
-        return train(samples, bits, previous).to_bytes()
+        return train(samples, bits, previous, CAPACITIES[self.contexts]).to_bytes()
 
     def fit_predicted(self, samples: Sequence[Symbols], previous: Sequence[Symbols], bits: int) -> bytes:
         return self.fit(samples, bits, previous)

@@ -22,7 +22,8 @@ class Step(Quantizer):
     The step is ``step`` standard deviations of the feature (of the tensor, or of each channel), so one value of the
     option means one coarseness whatever the feature's scale. Zero is a level of its own, and exact, wherever the range
     holds it. The rest is the entropy coder's: rare symbols cost many bits and common ones few. Rounding is to the
-    nearest; a dead zone shrinks every feature towards zero, which the network feels more than the bits it saves.
+    nearest, decoding to the middle: a dead zone, and means of bins as well, shrink every feature towards zero, which
+    the network feels more than the bits or the squared error it saves (tests/bench/codec.py).
 
     The alphabet is the least ``2**b`` symbols, ``b <= bits``, that cover the calibration features and a margin. What
     lies outside clips. Channels share the alphabet: each has zero (or, where its values are all on one side of zero,
@@ -37,7 +38,7 @@ class Step(Quantizer):
     bits: int = Field(MAX_GRAPH_BITS, ge=1, le=16, description="most bits a symbol; fewer where fewer do")
     scope: FixedScope = Field("tensor", description="one step for the tensor, or one a channel")
     reconstruction: Literal["centroid", "midpoint"] = Field(
-        "centroid", description="decode to the calibrated mean of a bin, or to its middle; zero stays zero"
+        "midpoint", description="decode to the middle of a bin, or to its calibrated mean; zero stays zero"
     )
     step: float = Field(0.5, ge=1 / 1024, le=16, description="distance of levels, in standard deviations")
 
@@ -54,9 +55,10 @@ class Step(Quantizer):
         low, bits = _alphabet(rows, step, centre, self.bits)
         lo = ((centre + low) * step).astype(np.float32)
         params = with_middles(self.rule, QuantParams.of(1 << bits, lo, (1 / step).astype(np.float32)))
+        means = with_centroids(self.rule, rows, params)
         if self.reconstruction == "midpoint":
-            return params
-        return _with_zero(with_centroids(self.rule, rows, params), centre == 0, -low)
+            return _with_constants(rows, params, means)
+        return _with_zero(means, centre == 0, -low)
 
 
 def _steps(rows: F32, share: float) -> F64:
@@ -106,6 +108,12 @@ def _clip_error(values: F64, counts: Array, starts: F64) -> F64:
     sums = [np.concatenate([[0.0], np.cumsum(counts * values**power)]) for power in (0, 1, 2)]
     n, total, squares = (each[np.searchsorted(values, starts)] for each in sums)
     return np.asarray(starts**2 * n - 2 * starts * total + squares)
+
+
+def _with_constants(rows: F32, params: QuantParams, means: QuantParams) -> QuantParams:
+    """``params``, with the levels of ``means`` in rows of one value: they are that value, to the last bit."""
+    is_constant = rows.max(1, keepdims=True) == rows.min(1, keepdims=True)
+    return params.with_levels(np.where(is_constant, means.levels, params.levels))
 
 
 def _with_zero(params: QuantParams, holds_zero: Array, zero: int) -> QuantParams:
