@@ -13,6 +13,7 @@ from splitc.backends import EngineRecord
 from splitc.driver.calibrate import fit
 from splitc.driver.choose import choose
 from splitc.driver.inputs import find_inputs
+from splitc.driver.precision import lower
 from splitc.driver.watch import Stages, Watch
 from splitc.driver.write import build_engines, describe, model_bytes, seal, write_pair, write_reports
 from splitc.errors import BundleError, CheckFailed
@@ -49,14 +50,18 @@ def build(recipe: Recipe, out: Path, watch: Watch | None = None, *, locked: bool
             chosen = choose(inputs, step)
         with stages("calibrate", len(inputs.calibration)) as step:
             halves = graph.split(inputs.model, chosen.best_cut.cut)
-            codec = fit(inputs, halves, step)
+            lowered = lower(inputs, halves)
+            codec = fit(inputs, lowered.halves, step)
         with stages("write"):
-            pair = write_pair(folder, inputs, halves, codec)
+            pair = write_pair(folder, inputs, lowered, codec)
         with stages("engines", 2) as step:
             engines = build_engines(folder, inputs, step)
         with stages("verify", len(inputs.verification) * inputs.reader.regions) as step:
             whole = inputs.source.ir_model
-            paths = evaluate.make_paths("the unsplit model", whole, halves.head, halves.tail, pair.bundle, engines)
+            exact, computed = (evaluate.Joint(one.head, one.tail) for one in (halves, lowered.halves))
+            paths = evaluate.make_paths(
+                "the unsplit model", whole, exact, pair.bundle, engines, lowered=computed if lowered.notes else None
+            )
             verification = evaluate.verify(paths, inputs.reader.samples(inputs.verification), inputs.labels, step)
         with stages("report"):
             gates = check_gates(recipe, folder, chosen, verification)

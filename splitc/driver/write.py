@@ -13,6 +13,7 @@ from splitc.backends import BACKENDS, EngineRecord, Side, Target
 from splitc.codec import Codec
 from splitc.device import Device
 from splitc.driver.inputs import Inputs
+from splitc.driver.precision import Lowered, precisions
 from splitc.recipe import Recipe, TargetSection, lock_toml
 from splitc.types import TensorSpec
 
@@ -32,13 +33,15 @@ class Pair:
     notes: tuple[str, ...]
 
 
-def write_pair(folder: Path, inputs: Inputs, halves: graph.Halves, codec: Codec) -> Pair:
+def write_pair(folder: Path, inputs: Inputs, lowered: Lowered, codec: Codec) -> Pair:
     """Insert the quantizers, write both graphs, the contract and the locked recipe.
 
     Raises:
         CapabilityError: The model's opset is too old for the codec's operators.
     """
-    head, tail, wire, where, notes = halves.head, halves.tail, halves.cut, "host", inputs.notes
+    halves = lowered.halves
+    head, tail, wire, where = halves.head, halves.tail, halves.cut, "host"
+    notes = (*inputs.notes, *lowered.notes)
     if codec.spec.fits_graph:
         ending = passes.InsertQuantizers(codec.tensors)(halves.head)
         beginning = passes.InsertDequantizers(codec.tensors)(halves.tail)
@@ -120,6 +123,7 @@ def describe(inputs: Inputs, chosen: plan.Plan, pair: Pair, folder: Path) -> dic
         "codec": pair.codec.spec.model_dump(mode="json"),
         "halves": halves,
         "duplicated_bytes": pair.halves.duplicated_bytes,
+        "precision": precisions(inputs.recipe),
         "notes": list(pair.notes),
         "plan": chosen.to_json(),
         "model_sha256": inputs.source.sha256,

@@ -5,12 +5,13 @@ from __future__ import annotations
 from splitc.evaluate.examples import examples
 from splitc.evaluate.gates import Gate, at_least, at_most, measured_gates
 from splitc.evaluate.metrics import Agreement, compare
-from splitc.evaluate.paths import Paths, make_paths, open_graph, paths_of_bundle
+from splitc.evaluate.paths import Joint, Paths, make_paths, open_graph, paths_of_bundle
 from splitc.evaluate.verify import Stage, Verification, verify
 
 __all__ = [
     "Agreement",
     "Gate",
+    "Joint",
     "Paths",
     "Stage",
     "Verification",

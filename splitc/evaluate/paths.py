@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 import onnx_ir as ir
 
@@ -21,6 +22,13 @@ Model = Callable[[Feeds], Mapping[str, Array]]
 JOINED = "the halves joined without codec"
 
 
+class Joint(NamedTuple):
+    """A head and a tail without codec between them."""
+
+    head: ir.Model
+    tail: ir.Model
+
+
 @dataclass(frozen=True)
 class Paths:
     """Where verification sends each sample.
@@ -29,6 +37,7 @@ class Paths:
         reference: What ``full`` is, in words.
         full: The unsplit model, or the halves joined where that is not at hand.
         split: Float head, then float tail; no codec. None where there is no unsplit model to compare it with.
+        lowered: The halves as they compute, in INT8 or FP16, without codec; None where both compute as the model does.
         prepared: The model as it was cut, which ``split`` must equal bit for bit; None where it is not known.
         why_no_model: Where ``split`` is None, why.
         edge, cloud: The halves as they stand in the bundle, computed node by node.
@@ -42,6 +51,7 @@ class Paths:
     edge: EdgeHalf
     cloud: CloudHalf
     prepared: Model | None = None
+    lowered: Model | None = None
     why_no_model: str = ""
     engine_edge: EdgeHalf | None = None
     engine_cloud: CloudHalf | None = None
@@ -51,11 +61,11 @@ class Paths:
 def make_paths(
     reference: str,
     full: ir.Model,
-    head: ir.Model,
-    tail: ir.Model,
+    halves: Joint,
     bundle: Bundle,
     engines: Sequence[EngineRecord],
     *,
+    lowered: Joint | None = None,
     is_exact: bool = True,
 ) -> Paths:
     """Open every path.
@@ -63,25 +73,26 @@ def make_paths(
     Args:
         reference: What ``full`` is, in words.
         full: The unsplit model.
-        head, tail: Its halves without the codec.
+        halves: Its halves without the codec, computing as it does.
         bundle: The halves with the codec.
+        lowered: The halves without the codec, computing in INT8 or FP16; None where they compute as the model does.
         engines: What the bundle was compiled to; ONNX Runtime is the only engine that runs here.
-        is_exact: Whether ``full``, prepared here as a build prepares it, is what ``head`` and ``tail`` were cut from.
+        is_exact: Whether ``full``, prepared here as a build prepares it, is what ``halves`` were cut from.
     """
     away = [one for one in engines if one.backend != RUNNER]
     why = "; ".join(
         f"the {one.side} engine ({one.backend}, {one.status}) runs on {one.target}, not here" for one in away
     )
-    head_runner, tail_runner = open_graph(head), open_graph(tail)
     edge = EdgeHalf(bundle, optimize=False)
     in_graph = edge.contract.quantized_in == "graph"
     return Paths(
         reference=reference,
         full=open_graph(full).run,
-        split=lambda feeds: tail_runner.run(head_runner.run(feeds)),
+        split=_run_joint(halves),
         edge=edge,
         cloud=CloudHalf(bundle, optimize=False),
         prepared=open_graph(passes.prepare(full, in_graph=in_graph).model).run if is_exact else None,
+        lowered=_run_joint(lowered) if lowered else None,
         engine_edge=None if away else EdgeHalf(bundle),
         engine_cloud=None if away else CloudHalf(bundle),
         why_no_engine=why,
@@ -102,18 +113,30 @@ def paths_of_bundle(bundle: Bundle, model: graph.Model | None, why: str = "", *,
     Raises:
         UsageError: ``model`` is not the one that the bundle was built from.
     """
-    cut = read_contract(bundle).cut
-    head = passes.float_head(graph.load(bundle.edge_model).ir_model, cut)
-    tail = passes.float_tail(graph.load(bundle.cloud_model).ir_model, cut)
-    engines = [EngineRecord.model_validate(one) for one in bundle.read_json("report.json")["engines"]]
+    contract = read_contract(bundle)
+    head = passes.float_head(graph.load(bundle.edge_model).ir_model, contract.cut)
+    tail = passes.float_tail(graph.load(bundle.cloud_model).ir_model, contract.cut)
+    stored, report = Joint(head, tail), bundle.read_json("report.json")
+    engines = [EngineRecord.model_validate(one) for one in report["engines"]]
     if model is None:
-        joined = make_paths(JOINED, graph.merge(head, tail), head, tail, bundle, engines, is_exact=False)
+        joined = make_paths(JOINED, graph.merge(head, tail), stored, bundle, engines, is_exact=False)
         return replace(joined, split=None, why_no_model=why)
     if model.sha256 != bundle.manifest.inputs.get("model"):
         raise UsageError(
             f"{model.path}: is not the model that this bundle was built from (sha256 {model.sha256[:12]}...)."
         )
-    return make_paths("the unsplit model", model.ir_model, head, tail, bundle, engines, is_exact=same_tools)
+    if set(report.get("precision", {}).values()) <= {"fp32"}:
+        return make_paths("the unsplit model", model.ir_model, stored, bundle, engines, is_exact=same_tools)
+    prepared = passes.prepare(model.ir_model, in_graph=contract.quantized_in == "graph").model
+    cut = graph.split(graph.model_from_ir(prepared), [spec.name for spec in contract.cut])
+    halves = Joint(cut.head, cut.tail)
+    return make_paths("the unsplit model", model.ir_model, halves, bundle, engines, lowered=stored, is_exact=same_tools)
+
+
+def _run_joint(halves: Joint) -> Model:
+    """Head, then tail."""
+    head, tail = open_graph(halves.head), open_graph(halves.tail)
+    return lambda feeds: tail.run(head.run(feeds))
 
 
 def open_graph(model: ir.Model) -> Runner:

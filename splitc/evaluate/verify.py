@@ -1,7 +1,7 @@
 """Full model vs split vs quantized vs coded vs engine: where does the answer change, and by how much?
 
-    full ──► split ──► quantized ──► coded ──► engine
-             no codec  symbols only  the bytes  as the backends run it
+    full ──► split ──► lowered ──► quantized ──► coded ──► engine
+             no codec  INT8, FP16  symbols only  the bytes  as the backends run it
 
 Every stage sees the same samples. Only the answers are kept.
 """
@@ -143,6 +143,8 @@ def _run_sample(paths: Paths, sample: Sample, tally: _Tally, baseline: Encoder) 
         tally.keep(PREPARED, paths.prepared(sample.feeds), names)
     if paths.split:
         tally.keep(SPLIT, paths.split(sample.feeds), names)
+    if paths.lowered:
+        tally.keep("lowered", paths.lowered(sample.feeds), names)
     symbols = paths.edge.symbols(sample.feeds)
     tally.keep("quantized", paths.cloud.answer(symbols), names)
     packet = paths.edge.encode(symbols)

@@ -10,6 +10,7 @@ from splitc.passes.insert_codec import (
     symbols_name,
     wire_specs,
 )
+from splitc.passes.lower_precision import LOWER, QuantizeStatic, ToFloat16
 from splitc.passes.prepare import prepare
 from splitc.passes.raise_opset import RaiseOpset
 from splitc.passes.remove_codec import float_head, float_tail
@@ -17,13 +18,16 @@ from splitc.passes.round_weights import RoundWeights
 from splitc.passes.simplify import Simplify
 
 __all__ = [
+    "LOWER",
     "InsertDequantizers",
     "InsertQuantizers",
     "Pass",
     "PassResult",
+    "QuantizeStatic",
     "RaiseOpset",
     "RoundWeights",
     "Simplify",
+    "ToFloat16",
     "float_head",
     "float_tail",
     "prepare",

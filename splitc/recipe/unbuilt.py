@@ -28,7 +28,6 @@ UNBUILT = (
     Unbuilt("codec.transform", ("none",), 'use "none"'),
     Unbuilt("weights.prune", (), _WEIGHTS),
     Unbuilt("weights.cluster", (), _WEIGHTS),
-    Unbuilt("weights.precision", ("fp32",), 'use "fp32"'),
     Unbuilt("weights.sparsity", ("none",), 'use "none"'),
     Unbuilt("recovery", (), "leave the table out, or raise codec.bits to win fidelity back"),
     Unbuilt("video", (), "leave the table out and give pictures in data.calibration"),

@@ -275,7 +275,6 @@ NOT_BUILT = [
     ('[codec]\nentropy = "hevc"', "codec.entropy: 'hevc'", "use one of rans, zstd"),
     ("[weights]\nprune = {conv = 0.9}", "weights.prune: this table", "leave it out"),
     ("[weights.edge]\ncluster = {}", "weights.edge.cluster: this table", "leave it out"),
-    ('[weights]\nprecision = "int8"', "weights.precision: 'int8'", 'use "fp32"'),
     ('[weights.cloud]\nsparsity = "2:4"', "weights.cloud.sparsity: '2:4'", 'use "none"'),
     ("[recovery]", "recovery: this table", "raise codec.bits"),
     ("[video]", "video: this table", "leave the table out"),

@@ -1,0 +1,95 @@
+"""Halves that compute in INT8 or FP16: types in the graph, one quantizer at the cut, answers that stay."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections import Counter
+from pathlib import Path
+
+import onnx
+import pytest
+from e2e_setting import build, cli, file_bytes, setting, write_setting
+
+from splitc.backends import read_interface
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_setting(tmp_path_factory.mktemp("precision"))
+
+
+def operators(path: Path) -> Counter[str]:
+    return Counter(node.op_type for node in onnx.load(path).graph.node)
+
+
+@pytest.fixture(scope="module")
+def int8(source: Path) -> Path:
+    out = source / "int8"
+    outcome = build(source, out, *setting("weights.precision=int8", "codec.bits=6"))
+    assert outcome.code == 0, outcome.err
+    return out
+
+
+def test_convolutions_and_products_read_int8(int8: Path) -> None:
+    for side, computes in (("edge", 3), ("cloud", 2)):
+        found = operators(int8 / side / "model.onnx")
+        assert found["Conv"] + found["Gemm"] == computes
+        assert found["DequantizeLinear"] == found["QuantizeLinear"] + computes  # weights are stored as INT8
+        graph = onnx.load(int8 / side / "model.onnx").graph
+        made = {node.output[0]: node.op_type for node in graph.node}
+        for node in graph.node:
+            if node.op_type in ("Conv", "Gemm"):
+                assert [made[name] for name in node.input[:2]] == ["DequantizeLinear"] * 2
+
+
+def test_no_float_crosses_the_wire(int8: Path) -> None:
+    assert [spec.dtype for spec in read_interface(int8 / "edge/model.onnx").outputs] == ["uint8"]
+    assert [spec.dtype for spec in read_interface(int8 / "cloud/model.onnx").inputs] == ["uint8"]
+
+
+def test_the_feature_is_quantized_once(int8: Path) -> None:
+    outcome = cli("verify", int8, "--lint", "--json")
+    assert outcome.document == {"ok": True, "findings": []}
+
+
+def test_verify_tells_precision_from_codec(int8: Path, source: Path) -> None:
+    outcome = cli("verify", int8, "--base", source, "--json")
+    assert outcome.code == 0, outcome.err
+    stages = {stage["name"]: stage for stage in outcome.document["stages"]}
+    assert list(stages) == ["full", "split", "lowered", "quantized", "coded", "engine"]
+    assert stages["split"]["max_abs_diff"] == 0
+    assert stages["lowered"]["max_abs_diff"] > 0
+    assert stages["coded"]["added_max_abs_diff"] == 0
+    assert stages["lowered"]["cosine"] > 0.99
+
+
+def test_two_builds_are_equal(int8: Path, source: Path) -> None:
+    assert build(source, source / "again", *setting("weights.precision=int8", "codec.bits=6")).code == 0
+    assert file_bytes(source / "again") == file_bytes(int8)
+
+
+def test_sides_choose_for_themselves(source: Path, tmp_path: Path) -> None:
+    chosen = setting(  # a processor has no FP16 rate to plan with
+        "weights.edge.precision=fp16",
+        "weights.cloud.precision=int8",
+        "target.edge.device=jetson-orin-nx",
+        "target.edge.backend=tensorrt",
+    )
+    outcome = build(source, tmp_path / "x", *chosen)
+    assert outcome.code == 0, outcome.err
+    edge = onnx.load(tmp_path / "x/edge/model.onnx").graph
+    assert {tensor.data_type for tensor in edge.initializer if len(tensor.dims) == 4} == {onnx.TensorProto.FLOAT16}
+    assert operators(tmp_path / "x/cloud/model.onnx")["QuantizeLinear"] > 0
+    assert [spec.dtype for spec in read_interface(tmp_path / "x/edge/model.onnx").inputs] == ["float32"]
+    assert cli("verify", tmp_path / "x", "--base", source).code == 0
+    assert cli("verify", tmp_path / "x", "--lint").code == 0
+
+
+@pytest.mark.trt
+def test_int8_halves_compile(source: Path, tmp_path: Path) -> None:
+    if importlib.util.find_spec("tensorrt_rtx_bindings") is None:
+        pytest.skip("the trt-rtx extra is not installed")
+    target = [f"target.{side}.{key}" for side in ("edge", "cloud") for key in ("backend=tensorrt_rtx", "device=l4")]
+    outcome = build(source, tmp_path / "x", *setting("weights.precision=int8", *target))
+    assert outcome.code == 0, outcome.err
+    assert [one["status"] for one in outcome.document["engines"]] == ["built", "built"]
