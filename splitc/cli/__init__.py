@@ -10,6 +10,7 @@ from splitc.cli import (  # noqa: F401  # they register themselves
     engine,
     inspect,
     merge,
+    plan,
     report,
     run,
     split,

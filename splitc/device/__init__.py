@@ -6,5 +6,19 @@ from splitc.device.cost import codec_ms, layer_ms, roofline_ms
 from splitc.device.link import Link
 from splitc.device.profile import Device, Precision, device_names, load_device
 from splitc.device.rate import Rate
+from splitc.device.trace import Row, Trace, read_trace
 
-__all__ = ["Device", "Link", "Precision", "Rate", "codec_ms", "device_names", "layer_ms", "load_device", "roofline_ms"]
+__all__ = [
+    "Device",
+    "Link",
+    "Precision",
+    "Rate",
+    "Row",
+    "Trace",
+    "codec_ms",
+    "device_names",
+    "layer_ms",
+    "load_device",
+    "read_trace",
+    "roofline_ms",
+]

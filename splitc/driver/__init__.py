@@ -10,13 +10,16 @@ from splitc.driver.choose import choose
 from splitc.driver.inputs import Inputs, codec_spec, data_files, find_inputs, load_recipe, with_defaults
 from splitc.driver.linting import lint_bundle, lint_model
 from splitc.driver.pipeline import Built, build
+from splitc.driver.planning import Answer, Question, make_plan, recipe_of_model
 from splitc.driver.split import SplitFiles, merge_models, split_model
 from splitc.driver.watch import Stages, Watch
 from splitc.driver.write import tool_versions
 
 __all__ = [
+    "Answer",
     "Built",
     "Inputs",
+    "Question",
     "SplitFiles",
     "Stages",
     "Watch",
@@ -29,7 +32,9 @@ __all__ = [
     "lint_bundle",
     "lint_model",
     "load_recipe",
+    "make_plan",
     "merge_models",
+    "recipe_of_model",
     "sequence_lengths",
     "split_model",
     "tool_versions",

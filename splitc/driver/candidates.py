@@ -36,7 +36,7 @@ class Candidates:
     """Measures candidates of one model; what was measured once is remembered."""
 
     def __init__(self, inputs: Inputs, step: Callable[[], None] = lambda: None) -> None:
-        self._inputs, self._step = inputs, step
+        self._inputs, self.step = inputs, step
         self.fit_on, self.measure_on = plan_samples(inputs)
         self._known: dict[tuple[tuple[str, ...], plan.Option], plan.Measurement] = {}
         self._last: _Features | None = None
@@ -46,7 +46,7 @@ class Candidates:
         key = cut.names, option
         if key not in self._known:
             self._known[key] = self._measured(self._features(cut.names, option.edge_precision), option)
-            self._step()
+            self.step()
         return self._known[key]
 
     def judge(self, answer: Callable[[Sample], F32], mean_bytes: float) -> plan.Measurement:

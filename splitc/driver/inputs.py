@@ -63,6 +63,20 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = (), base: Path | No
     )
 
 
+def find_model(recipe: Recipe) -> tuple[graph.Model, graph.Model, plan.Places]:
+    """The model as it is, the same prepared for the cut, and the places; no samples are needed.
+
+    Raises:
+        SplitcError: A file, package, device or profile is missing.
+    """
+    recipe = with_defaults(recipe)
+    places = find_places(recipe)
+    source = _load_source(recipe)
+    prepared = passes.prepare(source.ir_model, in_graph=codec_spec(recipe).fits_graph)
+    model = graph.model_from_ir(prepared.model)
+    return source, model, with_layers(places, recipe, source, model)
+
+
 def find_inputs(recipe: Recipe, *, locked: bool = False) -> Inputs:
     """Load device profiles, find the files, open the model: cheap faults first.
 

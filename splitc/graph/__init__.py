@@ -12,6 +12,7 @@ from splitc.graph.folder import DATA, HEAD, TAIL, halves_folder, model_file
 from splitc.graph.memory import activation_peaks
 from splitc.graph.merge import fix_names, merge
 from splitc.graph.model import Model, load, model_from_ir, verify
+from splitc.graph.orders import cuts_of_every_order
 from splitc.graph.place import Place, find_place
 from splitc.graph.price import cut_sides, head_nodes, price_cut
 from splitc.graph.strip import has_comments, strip
@@ -34,6 +35,7 @@ __all__ = [
     "check_codable",
     "check_cut",
     "cut_sides",
+    "cuts_of_every_order",
     "enumerate_cuts",
     "find_place",
     "fix_names",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from splitc.plan.ask import Ask, CodedInput, CodeInput, Measure, Measurement, Option, Places
 from splitc.plan.plan import Latency, Load, Plan, Point
 from splitc.plan.prices import Prices
+from splitc.plan.replay import Range, Replay, Switch, fastest_ranges, replay
 from splitc.plan.search import search
 
 __all__ = [
@@ -20,5 +21,10 @@ __all__ = [
     "Plan",
     "Point",
     "Prices",
+    "Range",
+    "Replay",
+    "Switch",
+    "fastest_ranges",
+    "replay",
     "search",
 ]

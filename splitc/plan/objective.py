@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from math import inf
 
 from splitc.errors import CutError
 from splitc.plan.plan import Point
@@ -62,7 +61,7 @@ _PRICES: dict[str, Callable[[Point], str]] = {
 def _merits(point: Point) -> tuple[float, ...]:
     """Smaller is better in each."""
     energy = 0.0 if point.energy_mj is None else point.energy_mj
-    fidelity = -inf if point.fidelity is None else -point.fidelity
+    fidelity = -1.0 if point.fidelity is None else -point.fidelity  # what is not known beats nothing and loses nothing
     return point.latency.total_ms, point.latency.period_ms, point.payload_bytes, energy, fidelity
 
 

@@ -12,7 +12,16 @@ from dataclasses import dataclass, replace
 
 from splitc.device import codec_ms
 from splitc.errors import CutError
-from splitc.graph import CandidateCut, Model, RejectedCut, check_codable, check_cut, enumerate_cuts, price_cut
+from splitc.graph import (
+    CandidateCut,
+    Model,
+    RejectedCut,
+    check_codable,
+    check_cut,
+    cuts_of_every_order,
+    enumerate_cuts,
+    price_cut,
+)
 from splitc.plan.ask import USUAL_BITS, Ask, CodeInput, Measure, Option, Places, no_codings
 from splitc.plan.baselines import cloud_only, edge_only, fidelity_reason
 from splitc.plan.constraints import constrain, constraint_reason, memory_reason, refuse_idle_pins
@@ -86,9 +95,10 @@ def _cuts(model: Model, ask: Ask) -> tuple[list[CandidateCut], list[RejectedCut]
     if ask.split.at != "auto":
         return [_named(model, ask)], []
     listed = enumerate_cuts(model, ask.split.max_tensors)
-    cuts, refused = constrain(model, listed.candidates, ask.split)
+    every = (*listed.candidates, *cuts_of_every_order(model, ask.split.max_tensors, listed.candidates))
+    cuts, refused = constrain(model, every, ask.split)
     if not cuts:
-        why = _why_none(len(listed.candidates), refused, [*refused, *listed.rejected])
+        why = _why_none(len(every), refused, [*refused, *listed.rejected])
         raise CutError(f"split.at = 'auto': {why}")
     return cuts, [*refused, *listed.rejected]
 

@@ -14,26 +14,34 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Literal
 
 import onnxruntime as ort
 
 from splitc import graph
-from splitc.errors import BackendError
+from splitc.errors import BackendError, UsageError
 from splitc.profile.record import Layer, Percentiles, Record
 from splitc.types import Feeds
 
 _SUFFIX = "_kernel_time"
 _ERRORS_ONLY = 3
+CLOCKS: Mapping[str, Callable[[], int]] = {"wall": time.perf_counter_ns, "cpu": time.thread_time_ns}
 
 
 @dataclass(frozen=True)
 class Effort:
-    """How a profile is taken; each number is of inferences."""
+    """How a profile is taken.
+
+    Attributes:
+        threads: Of one inference.
+        warmup, samples: Inferences that do not count, and that do.
+        clock: "wall", or "cpu": what this thread computed, for a machine that others load too; one thread only.
+    """
 
     threads: int = 1
     warmup: int = 5
     samples: int = 30
+    clock: Literal["wall", "cpu"] = "wall"
 
 
 def profile_onnxruntime(
@@ -50,8 +58,11 @@ def profile_onnxruntime(
     Raises:
         GraphError: The model cannot be read.
         BackendError: ONNX Runtime refuses the model or the feeds.
+        UsageError: CPU time of several threads is asked for.
     """
     effort = effort or Effort()
+    if effort.clock == "cpu" and effort.threads > 1:
+        raise UsageError(f"CPU time is that of one thread, and {effort.threads} are asked for; use the wall clock.")
     model = graph.load(path)
     with TemporaryDirectory() as folder:
         named = _save_named(model, Path(folder))
@@ -68,6 +79,7 @@ def profile_onnxruntime(
         samples=effort.samples,
         latency_ms=Percentiles.of(times),
         layers=tuple(_layers(events, effort, set(model.flow.values))),
+        environment={"clock": effort.clock},
     )
 
 
@@ -97,12 +109,12 @@ def _save_named(model: graph.Model, folder: Path) -> Path:
 
 
 def _whole(path: Path, feeds: Sequence[Feeds], effort: Effort, step: Callable[[], None]) -> list[float]:
-    run = _runner(session(path, effort.threads))
+    run, now_ns = _runner(session(path, effort.threads)), CLOCKS[effort.clock]
     times = []
     for index in range(effort.warmup + effort.samples):
-        start = time.perf_counter_ns()
+        start = now_ns()
         run(feeds[index % len(feeds)])
-        times.append((time.perf_counter_ns() - start) / 1e6)
+        times.append((now_ns() - start) / 1e6)
         step()
     return times[effort.warmup :]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -19,8 +20,19 @@ fp32 = 1
 bandwidth_gb_s = "measured"
 "peak_tflops.fp32" = "measured"
 """
-JETSONS = {"jetson-orin-nano", "jetson-orin-nano-super", "jetson-orin-nx", "jetson-agx-orin"}
-OTHERS = {"l4", "a10", "a100", "h100", "rtx-pro-6000", "t4", "cpu"}
+JETSONS = {
+    "jetson-nano",
+    "jetson-xavier-nx",
+    "jetson-agx-xavier",
+    "jetson-orin-nano",
+    "jetson-orin-nano-super",
+    "jetson-orin-nx",
+    "jetson-agx-orin",
+    "jetson-thor",
+}
+OTHERS = {"t4", "a10", "l4", "l40s", "a100", "h100", "h200", "b200", "rtx-pro-6000", "cpu"}
+DOCUMENTS = ("NVIDIA ", "developer.nvidia.com", "computed", "measured", "JetPack ", "TensorRT ", "no data-center or")
+"""How a source begins: a document's title, or how the figure was found."""
 
 
 def write(tmp_path: Path, text: str) -> str:
@@ -38,6 +50,34 @@ def test_a_device_file_loads_under_its_own_name(name: str) -> None:
     device = load_device(name)
     assert device.name == name
     assert device.figures()
+
+
+@pytest.mark.parametrize("name", device_names())
+def test_each_source_is_a_document_or_a_way_of_finding_out(name: str) -> None:
+    device = load_device(name)
+    assert set(device.sources) == set(device.figures())
+    assert [source for source in device.sources.values() if not source.startswith(DOCUMENTS)] == []
+
+
+@pytest.mark.parametrize("name", sorted(JETSONS | OTHERS - {"cpu"}))
+def test_an_nvidia_device_has_what_a_plan_and_a_build_need(name: str) -> None:
+    device = load_device(name)
+    assert {"compute_capability", "tensorrt", "memory_gb", "bandwidth_gb_s", "dla_cores", "power_w"} <= set(
+        device.figures()
+    )
+    assert {"peak_tflops.fp32", "peak_tflops.fp16"} <= set(device.figures())
+
+
+@pytest.mark.parametrize("name", device_names())
+def test_a_computed_peak_is_what_its_source_computes(name: str) -> None:
+    """``cores x 2 x clock``, and Tensor Cores x 64 multiply-adds: to three digits."""
+    device = load_device(name)
+    peaks = device.peak_tflops.model_dump(exclude_none=True)
+    for precision, peak in peaks.items():
+        source = device.sources[f"peak_tflops.{precision}"]
+        product = re.match(r"computed: (\d+) CUDA cores x 2 x ([\d.]+) GHz", source)
+        if product:
+            assert peak == pytest.approx(int(product[1]) * 2 * float(product[2]) / 1e3, rel=5e-3)
 
 
 @pytest.mark.parametrize("name", device_names())

@@ -9,7 +9,7 @@ import pytest
 from onnx import helper, numpy_helper, save
 
 from splitc import graph
-from splitc.errors import BackendError
+from splitc.errors import BackendError, UsageError
 from splitc.profile import Effort, profile_onnxruntime
 
 FEEDS = [{"x": np.ones((1, 8, 16, 16), np.float32)}]
@@ -48,3 +48,10 @@ def test_each_layer_is_traced_to_a_value(model: Path) -> None:
 def test_feeds_that_do_not_fit(model: Path) -> None:
     with pytest.raises(BackendError, match="onnxruntime failed while running"):
         profile_onnxruntime(model, [{"x": np.ones((1, 3, 4, 4), np.float32)}])
+
+
+def test_cpu_time_is_of_one_thread(model: Path) -> None:
+    found = profile_onnxruntime(model, FEEDS, Effort(warmup=1, samples=3, clock="cpu"))
+    assert found.environment["clock"] == "cpu"
+    with pytest.raises(UsageError, match="CPU time is that of one thread, and 2 are asked for"):
+        profile_onnxruntime(model, FEEDS, Effort(threads=2, clock="cpu"))

@@ -1,0 +1,151 @@
+"""``splitc plan RECIPE|MODEL``: scored cuts, the Pareto set, what-if over links, and switching along a trace."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+
+from splitc.cli.app import Json, app, print_json, say
+from splitc.cli.build import Set
+from splitc.errors import UsageError
+
+if TYPE_CHECKING:
+    from splitc.device import Link, Precision
+    from splitc.driver import Answer
+    from splitc.plan import Plan, Point, Replay
+    from splitc.recipe import Recipe
+
+SHOWN = 12
+"""Rows of a table; --json has them all."""
+PRECISIONS = ("fp32", "fp16", "int8")
+
+
+@app.command()
+def plan(
+    target: Annotated[str, typer.Argument(metavar="RECIPE|MODEL", help="A recipe, an ONNX file, or zoo:NAME.")],
+    uplink: Annotated[str, typer.Option(metavar="MBPS,...", help="Links to compare; the first one decides.")] = "",
+    rtt: Annotated[float | None, typer.Option(metavar="MS", help="Round trip.")] = None,
+    edge: Annotated[str, typer.Option(metavar="DEVICE", help="Edge device; else the recipe's.")] = "",
+    cloud: Annotated[str, typer.Option(metavar="DEVICE", help="Cloud device; else the recipe's.")] = "",
+    objective: Annotated[str, typer.Option(help="latency, energy, uplink or throughput; else the recipe's.")] = "",
+    codec: Annotated[
+        list[str] | None, typer.Option("--codec", metavar="PROFILE,KEY=VALUE", help="A codec to try; again for more.")
+    ] = None,
+    bits: Annotated[str, typer.Option(metavar="N,...", help="Bits of a symbol to try.")] = "",
+    precision: Annotated[str, typer.Option(metavar="TYPE,...", help="fp32, fp16, int8 to try for both halves.")] = "",
+    data: Annotated[str, typer.Option(metavar="GLOB", help="Real samples to measure on; else the recipe's.")] = "",
+    trace: Annotated[
+        Path | None, typer.Option(help='CSV "seconds,uplink_mbps[,rtt_ms]": say when to switch between cuts.')
+    ] = None,
+    overrides: Set = None,
+    base: Annotated[
+        Path | None, typer.Option("--base", help="Folder that relative paths refer to; else the recipe's.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Price every cut beside edge-only and cloud-only, and choose."""
+    from splitc import driver
+    from splitc.cli.progress import make_watch
+
+    changes = {"link.rtt_ms": rtt, "target.edge.device": edge, "target.cloud.device": cloud}
+    changes |= {"split.objective": objective, "data.calibration": data}
+    asked = [f"{key}={value}" for key, value in changes.items() if value not in ("", None)]
+    recipe = _recipe(target, [*(overrides or []), *asked], base)
+    question = driver.Question(
+        uplinks_mbps=_numbers(uplink, "--uplink"),
+        codecs=codec or (),
+        bits=[round(number) for number in _numbers(bits, "--bits")],
+        precisions=_precisions(precision),
+        trace=trace,
+    )
+    answer = driver.make_plan(recipe, question, make_watch())
+    print_json(answer.to_json()) if json else show(answer)
+
+
+def show(answer: Answer) -> None:
+    """Each link's table, then what all links have in common."""
+    for link, one in zip(answer.links, answer.plans, strict=True):
+        _show_plan(answer, link, one)
+    if len(answer.plans) > 1:
+        print(f"\n  {'Mbit/s':>8}  {'chosen':<44} best cut")
+        for link, one in zip(answer.links, answer.plans, strict=True):
+            print(f"  {link.uplink_mbps:8g}  {_title(one.chosen):<44} {_title(one.best_cut)}")
+    if answer.replay is not None:
+        _show_replay(answer.replay)
+    for note in [answer.plans[0].note, *answer.notes]:
+        say(f"  {note}")
+
+
+def _recipe(target: str, overrides: Sequence[str], base: Path | None) -> Recipe:
+    from splitc import driver
+
+    if target.endswith(".toml"):
+        return driver.load_recipe(Path(target), overrides, base)
+    return driver.recipe_of_model(target, overrides, base)
+
+
+def _numbers(text: str, flag: str) -> list[float]:
+    try:
+        return [float(word) for word in text.split(",") if word.strip()]
+    except ValueError:
+        raise UsageError(f"{flag}: {text!r} is not a list of numbers such as 1,5,20.") from None
+
+
+def _precisions(text: str) -> list[Precision]:
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    if wrong := [word for word in words if word not in PRECISIONS]:
+        raise UsageError(f"--precision: {wrong[0]!r} is none of {', '.join(PRECISIONS)}.")
+    return cast("list[Precision]", words)
+
+
+def _show_plan(answer: Answer, link: Link, one: Plan) -> None:
+    print(f"\n{answer.edge} to {answer.cloud}, {link.uplink_mbps:g} Mbit/s, round trip {link.rtt_ms:g} ms")
+    print(f"  {'total ms':>9} {'edge':>7} {'encode':>6} {'wire':>8} {'decode':>6} {'cloud':>7} {'bytes':>8}", end="")
+    print(f" {'1/s':>6} {'mJ':>7} {'fidelity':>8}  way")
+    ways = sorted([*_shown(one), *one.baselines], key=lambda way: way.latency.total_ms)
+    for way in ways:
+        _show_row(way, "*" if way is one.chosen else "+" if way is one.best_cut else " ")
+    hidden = len(one.points) + len(one.baselines) - len(ways)
+    proof = "no other cut can beat it" if one.is_proven else "cuts that were not measured might still beat it"
+    print(f"  * chosen by {one.objective}; + best cut ({proof}). {hidden} dominated points and", end=" ")
+    print(f"{len(one.rejected)} more cuts are not shown; --json gives each one's reason.")
+
+
+def _shown(one: Plan) -> list[Point]:
+    """The Pareto set and the best cut, as far as they fit."""
+    best = [point for point in one.points if point.is_pareto and point is not one.best_cut]
+    best.sort(key=lambda point: point.latency.total_ms)
+    return [one.best_cut, *best[: SHOWN - 1]]
+
+
+def _show_row(way: Point, mark: str) -> None:
+    times = way.latency
+    energy = "-" if way.energy_mj is None else f"{way.energy_mj:.1f}"
+    fidelity = "-" if way.fidelity is None else f"{way.fidelity:.3f}"
+    numbers = f"{times.total_ms:9.2f} {times.edge_ms:7.2f} {times.encode_ms:6.2f} {times.wire_ms:8.2f}"
+    numbers += f" {times.decode_ms:6.2f} {times.cloud_ms:7.2f} {way.payload_bytes:8.0f}"
+    refused = f"  [{way.refused}]" if way.refused else ""
+    print(f"{mark} {numbers} {way.throughput_per_s:6.0f} {energy:>7} {fidelity:>8}  {_title(way)}{refused}")
+
+
+def _title(way: Point) -> str:
+    precision = "" if way.edge_precision == way.cloud_precision == "fp32" else f", {way.edge_precision}"
+    return f"{way.name} ({way.codec}{precision})" if way.cut else way.name
+
+
+def _show_replay(replay: Replay) -> None:
+    print("\n  which cut is fastest at which rate")
+    for one in replay.ranges:
+        upper = "" if one.to_mbps is None else f" to {one.to_mbps:.3g}"
+        print(f"  {f'{one.from_mbps:.3g}{upper} Mbit/s':>24}  {one.name} ({one.codec})")
+    print(f"\n  along the trace of {replay.samples} rows: {len(replay.switches) - 1} switches")
+    for switch in replay.switches[:SHOWN]:
+        instead = "" if switch.instead_ms is None else f" instead of {switch.instead_ms:.2f}"
+        when = f"{switch.at_s:10.2f} s  {switch.uplink_mbps:8.3g} Mbit/s"
+        print(f"  {when}  {switch.name}: {switch.total_ms:.2f} ms{instead}")
+    print(f"\n  {'mean ms':>10} {'p95':>9} {'max':>9}")
+    for outcome in replay.outcomes:
+        print(f"  {outcome.mean_ms:10.2f} {outcome.p95_ms:9.2f} {outcome.max_ms:9.2f}  {outcome.name}")

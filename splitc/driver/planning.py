@@ -1,0 +1,199 @@
+"""``splitc plan``: every cut, codec and precision, over one link or several, and along a trace."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import product
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from splitc import graph, plan
+from splitc.codec import CodecSpec, spec_from_text
+from splitc.device import Link, Precision, read_trace
+from splitc.driver.candidates import Candidates
+from splitc.driver.coded_inputs import CodedInputs
+from splitc.driver.inputs import codec_spec, find_inputs, find_model, load_recipe, with_defaults
+from splitc.driver.watch import Stages, Watch
+from splitc.errors import UsageError
+from splitc.recipe import Recipe
+
+USUAL_BITS = (3, 4, 6, 8)
+"""Tried where nothing is asked for and the quantizer has a number of bits."""
+TRACE_RATES = 5
+"""Links along a trace for which cuts are measured: the best at none of them is not worth building."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """What to try beside what the recipe says; empty: the recipe's own.
+
+    Attributes:
+        uplinks_mbps: Links; the first one is the answer's, all of them are compared.
+        codecs: ``PROFILE,key=value,...`` each.
+        bits: Of a symbol.
+        precisions: Element types of both halves.
+        trace: A CSV file.
+    """
+
+    uplinks_mbps: Sequence[float] = ()
+    codecs: Sequence[str] = ()
+    bits: Sequence[int] = ()
+    precisions: Sequence[Precision] = ()
+    trace: Path | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One plan a link, and what a trace does.
+
+    Attributes:
+        links, plans: In the order asked for.
+        edge, cloud: Names of the devices.
+        replay: Where a trace is given.
+        notes: What could not be compared, and why.
+    """
+
+    links: tuple[Link, ...]
+    plans: tuple[plan.Plan, ...]
+    edge: str
+    cloud: str
+    replay: plan.Replay | None = None
+    notes: tuple[str, ...] = field(default=())
+
+    def to_json(self) -> dict[str, Any]:
+        """The first plan, all links beside it, and the replay."""
+        what_if = [
+            {"link": link.model_dump(mode="json"), **one.to_json()}
+            for link, one in zip(self.links, self.plans, strict=True)
+        ]
+        return {
+            **what_if[0],
+            "edge": self.edge,
+            "cloud": self.cloud,
+            "what_if": what_if,
+            "replay": None if self.replay is None else self.replay.to_json(),
+            "notes": list(self.notes),
+        }
+
+
+def recipe_of_model(source: str, overrides: Sequence[str], base: Path | None = None) -> Recipe:
+    """The least recipe for a model by itself: a file, or ``zoo:NAME``.
+
+    Raises:
+        RecipeError: An override is wrong.
+    """
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "plan.toml"
+        path.write_text('schema = 1\nname = "plan"\n[model]\nsource = "zoo:unnamed"\n', "utf-8")
+        return load_recipe(path, [f"model.source={source}", *overrides], base or Path())
+
+
+def make_plan(recipe: Recipe, question: Question, watch: Watch | None = None) -> Answer:
+    """Answer a question.
+
+    Raises:
+        CutError: No cut satisfies the constraints.
+        UsageError: A codec or a trace is wrong.
+        SplitcError: The recipe, an input or this machine is at fault.
+    """
+    stages = Stages(watch)
+    with stages("load"):
+        subject = _subject(recipe, question)
+    links = _links(subject.places.link, question)
+    with stages("plan") as step:
+        plans = _plans(subject, links, step)
+    answer = Answer(links, plans, subject.places.edge.name, subject.places.cloud.name, notes=tuple(subject.notes))
+    if (path := question.trace or _own_trace(recipe)) is None:
+        return answer
+    trace = read_trace(path, subject.places.link)
+    with stages("replay") as step:
+        rates = _spread(trace.rates_mbps())
+        ladder = _plans(subject, [replace_rate(subject.places.link, rate) for rate in rates], step)
+        return replace(answer, replay=plan.replay(_prebuilt(ladder), plans[0].baselines, trace))
+
+
+@dataclass(frozen=True, eq=False)
+class _Subject:
+    """A model with its places, options and, where samples are given, the means to measure."""
+
+    model: graph.Model
+    places: plan.Places
+    ask: plan.Ask
+    candidates: Candidates | None
+    coded: CodedInputs | None
+    notes: list[str]
+
+
+def _subject(recipe: Recipe, question: Question) -> _Subject:
+    options = options_of(recipe, question)
+    ask = plan.Ask(recipe.split, options, recipe.gate.min_fidelity)
+    if recipe.data.calibration:
+        inputs = find_inputs(recipe)
+        candidates = Candidates(inputs)
+        coded = CodedInputs(inputs, candidates)
+        return _Subject(inputs.model, inputs.places, ask, candidates, coded, coded.skipped)
+    if recipe.gate.min_fidelity is not None:
+        raise UsageError("gate.min_fidelity needs samples to be measured on; give data.calibration, or --data.")
+    _, model, places = find_model(recipe)
+    note = "no samples: packets are estimates, and neither fidelity nor JPEG can be measured; give --data"
+    return _Subject(model, places, ask, None, None, [note])
+
+
+def _plans(subject: _Subject, links: Sequence[Link], step: Callable[[], None]) -> tuple[plan.Plan, ...]:
+    plans = []
+    for link in links:
+        places = replace(subject.places, link=link)
+        if subject.candidates is None or subject.coded is None:
+            plans.append(plan.search(subject.model, subject.ask, places, None))
+            continue
+        subject.candidates.step = step
+        plans.append(plan.search(subject.model, subject.ask, places, subject.candidates.measure, subject.coded))
+    return tuple(plans)
+
+
+def options_of(recipe: Recipe, question: Question) -> tuple[plan.Option, ...]:
+    """Every codec with every number of bits in every precision.
+
+    Raises:
+        UsageError: A codec is wrong, or has no such number of bits.
+    """
+    weights = recipe.weights
+    pairs = [(one, one) for one in question.precisions] or [(weights.edge.precision, weights.cloud.precision)]
+    specs = [spec_from_text(text).resolved() for text in question.codecs] or [codec_spec(with_defaults(recipe))]
+    coded = dict.fromkeys(one for spec in specs for one in _with_bits(spec, question.bits))
+    return tuple(plan.Option(spec, edge, cloud) for spec, (edge, cloud) in product(coded, pairs))
+
+
+def _with_bits(spec: CodecSpec, bits: Sequence[int]) -> list[CodecSpec]:
+    if bits:
+        return [CodecSpec(**spec.model_dump() | {"bits": one}).resolved() for one in bits]
+    if spec.quantizer not in ("uniform", "log"):
+        return [spec]
+    return [CodecSpec(**spec.model_dump() | {"bits": one}).resolved() for one in sorted({*USUAL_BITS, spec.bits or 4})]
+
+
+def _links(own: Link, question: Question) -> tuple[Link, ...]:
+    return tuple(replace_rate(own, rate) for rate in question.uplinks_mbps) or (own,)
+
+
+def replace_rate(link: Link, uplink_mbps: float) -> Link:
+    """The same link at another rate."""
+    return Link.model_validate({**link.model_dump(), "uplink_mbps": uplink_mbps})
+
+
+def _own_trace(recipe: Recipe) -> Path | None:
+    return None if recipe.link.trace is None else recipe.resolve(recipe.link.trace)
+
+
+def _spread(rates: Sequence[float]) -> list[float]:
+    """A few rates from the slowest to the fastest."""
+    last = len(rates) - 1
+    return [rates[place] for place in sorted({round(last * step / (TRACE_RATES - 1)) for step in range(TRACE_RATES)})]
+
+
+def _prebuilt(plans: Sequence[plan.Plan]) -> list[plan.Point]:
+    """The best cut of each link, once."""
+    best = {(one.best_cut.cut, one.best_cut.codec, one.best_cut.edge_precision): one.best_cut for one in plans}
+    return list(best.values())
