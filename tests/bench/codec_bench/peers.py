@@ -10,7 +10,7 @@ import constriction  # type: ignore[import-untyped]
 import numpy as np
 import zstandard
 
-from splitc.codec import ENTROPY_CODERS
+from splitc.codec.entropy import EntropyCoder
 from splitc.types import Symbols
 
 
@@ -24,11 +24,10 @@ class Coder(NamedTuple):
     prepare: Callable[[Symbols], Symbols] = np.ascontiguousarray
 
 
-def ours(name: str, calibration: Symbols, bits: int, shape: tuple[int, int, int], label: str = "") -> Coder:
-    """A coder of this package with its default options, trained on ``calibration`` ``[n, C, H, W]`` if it can be."""
-    coder = ENTROPY_CODERS.make(name, {})
+def ours(coder: EntropyCoder, calibration: Symbols, bits: int, shape: tuple[int, int, int], label: str) -> Coder:
+    """A coder of this package, trained on ``calibration`` ``[n, C, H, W]`` if it can be."""
     opened = coder.open(bits, shape[0], coder.fit(list(calibration), bits))
-    return Coder(label or name, "splitc", opened.encode, lambda payload: opened.decode(payload, shape))
+    return Coder(label, "splitc", opened.encode, lambda payload: opened.decode(payload, shape))
 
 
 def zstd(level: int, bits: int, shape: tuple[int, int, int]) -> Coder:

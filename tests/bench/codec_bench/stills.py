@@ -152,9 +152,8 @@ def _quality_of_means(cut: Cut, bits: int) -> Fidelity:
 
 
 def _kbit_coders(calibration: Symbols, bits: int, shape: tuple[int, int, int]) -> Iterator[Coder]:
-    yield ours("rans", calibration, bits, shape)
-    if "cohen" in ENTROPY_CODERS:
-        yield ours("cohen", calibration, bits, shape)
+    for name in ("rans", "cohen"):
+        yield ours(ENTROPY_CODERS.make(name, {}), calibration, bits, shape, name)
     yield from (zstd(level, bits, shape) for level in (1, 3, 19))
     yield constriction_ans(calibration, bits, shape)
 

@@ -1,4 +1,4 @@
-"""Same symbols: bytes and speed of every lossless coder on 4-bit uniform symbols, one payload a picture."""
+"""Same symbols: bytes and speed of every lossless coder, one payload a picture."""
 
 from __future__ import annotations
 
@@ -10,19 +10,24 @@ import numpy as np
 from codec_bench.clock import Speed, speed
 from codec_bench.networks import Cut
 from codec_bench.peers import Coder, constriction_ans, ours, rate_bpe, zstd
-from splitc.codec import ENTROPY_CODERS, QUANTIZERS
+from splitc.codec import PROFILES, CodecSpec
 from splitc.types import Symbols
 
-BITS = 4
-OURS = ("rans", "range", "huffman", "cohen")
+FAST, BALANCED = "fast", "balanced"
+FOUR_BITS = "uniform, 4 bits"
+ALPHABETS = {FAST: PROFILES[FAST], FOUR_BITS: CodecSpec(quantizer="uniform", bits=4, scope="tensor")}
+"""Whose symbols are coded: those of the profiles as they ship (one quantizer for both), and k-bit ones."""
+OTHERS = ("range", "huffman", "cohen")
 ZSTD_LEVELS = (1, 3, 19)
 
 
 @dataclass(frozen=True)
 class SymbolRow:
-    """One coder at one cut."""
+    """One coder at one cut, on the symbols that ``symbols`` names; ``bits`` is their width there."""
 
     cut: str
+    symbols: str
+    bits: int
     coder: str
     version: str
     rate_bpe: float
@@ -31,19 +36,12 @@ class SymbolRow:
     section: str = "symbols"
 
 
-def uniform_symbols(cut: Cut, bits: int) -> tuple[Symbols, Symbols]:
-    """Calibration and evaluation symbols ``[n, C, H, W]`` of the clipped uniform quantizer, one range a tensor."""
-    quantizer = QUANTIZERS.make("uniform", {"bits": bits, "scope": "tensor"})
-    params = quantizer.fit(cut.calibration)
-    calibration, evaluation = (quantizer.quantize(x, params) for x in (cut.calibration, cut.evaluation))
-    return calibration, evaluation
-
-
 def coders(calibration: Symbols, bits: int, shape: tuple[int, int, int]) -> Iterator[Coder]:
-    """All of them, ready for pictures of ``shape``."""
-    for name in OURS:
-        if name in ENTROPY_CODERS:
-            yield ours(name, calibration, bits, shape)
+    """All of them, ready for pictures of ``shape``; profiles go by their names."""
+    for profile, spec in PROFILES.items():
+        yield ours(spec.make_entropy(), calibration, bits, shape, profile)
+    for name in OTHERS:
+        yield ours(CodecSpec(entropy=name).make_entropy(), calibration, bits, shape, name)
     for level in ZSTD_LEVELS:
         yield zstd(level, bits, shape)
     yield constriction_ans(calibration, bits, shape)
@@ -51,10 +49,14 @@ def coders(calibration: Symbols, bits: int, shape: tuple[int, int, int]) -> Iter
 
 def symbol_rows(cut: Cut) -> Iterator[SymbolRow]:
     """Every coder on the symbols of one cut, checked to be lossless."""
-    calibration, evaluation = uniform_symbols(cut, BITS)
-    for coder in coders(calibration, BITS, cut.shape):
-        payloads, took = run(coder, evaluation)
-        yield SymbolRow(cut.label, coder.name, coder.version, rate_bpe(payloads, evaluation.size), *took)
+    for name, spec in ALPHABETS.items():
+        quantizer = spec.make_quantizer()
+        params = quantizer.fit(cut.calibration)
+        calibration, evaluation = (quantizer.quantize(x, params) for x in (cut.calibration, cut.evaluation))
+        for coder in coders(calibration, params.bits, cut.shape):
+            payloads, took = run(coder, evaluation)
+            rate = rate_bpe(payloads, evaluation.size)
+            yield SymbolRow(cut.label, name, params.bits, coder.name, coder.version, rate, *took)
 
 
 def run(coder: Coder, evaluation: Symbols) -> tuple[list[bytes], Speed]:

@@ -26,10 +26,11 @@ def still_table(rows: Sequence[StillRow]) -> str:
 def symbol_table(rows: Sequence[SymbolRow]) -> str:
     """Every coder on the same symbols."""
     body = [
-        [row.cut, row.coder, _number(row.rate_bpe, 3), *_speeds(row), *_megabytes(row), row.version] for row in rows
+        [row.cut, row.symbols, row.coder, _number(row.rate_bpe, 3), *_speeds(row), *_megabytes(row), row.version]
+        for row in rows
     ]
-    head = "cut | coder | bits/element | encode Mel/s | decode Mel/s | encode MB/s | decode MB/s | version"
-    return _table(head, 2, body)
+    head = "cut | symbols | coder | bits/element | encode Mel/s | decode Mel/s | encode MB/s | decode MB/s | version"
+    return _table(head, 3, body)
 
 
 def video_table(rows: Sequence[VideoRow]) -> str:
@@ -85,7 +86,7 @@ def _table(head: str, texts: int, body: Iterable[Cells]) -> str:
 
 def title(row: Row) -> str:
     """A row in a few words, for progress."""
-    names = (getattr(row, name, "") for name in ("cut", "method", "coder", "operation"))
+    names = (getattr(row, name, "") for name in ("cut", "symbols", "method", "coder", "operation"))
     return ", ".join(name for name in names if name)
 
 
@@ -102,7 +103,7 @@ def all_tables(rows: Sequence[Row], numbers: dict[str, object]) -> list[str]:
 
 HEADINGS = {
     "floor": "What the machine allows",
-    "symbols": "The same symbols: 4-bit uniform, one payload a picture",
+    "symbols": "The same symbols, one payload a picture",
     "stills": "Pictures, at KL 0.01",
     "video": "Static camera",
 }
