@@ -53,6 +53,30 @@ def quantize_thresholds(x: _F32, thresholds: _F32) -> _U8 | _U16:
         CodecError: NaN in ``x``, or ``S`` does not divide the planes.
     """
 
+def quantize_near(x: _F32, previous: _U8 | _U16, lo: _F32, scale: _F32, top: int, rounding: float) -> _U8 | _U16:
+    """``clip(previous + sign(e) * floor(abs(e) + rounding), 0, top)``, ``e = (x - lo) * scale - previous``, binary32.
+
+    Args:
+        x: As in :func:`quantize_linear`.
+        previous: Symbols of the frame before, of the same shape; the result has their type.
+        lo, scale: As in :func:`quantize_linear`.
+        top: Largest symbol; must fit the type.
+        rounding: In steps, 0..0.5.
+
+    Raises:
+        CodecError: NaN in ``x``, shapes that differ, or ``S`` does not divide the planes.
+    """
+
+def fold_symbols(symbols: _U8 | _U16, previous: _U8 | _U16, count: int) -> _U8 | _U16:
+    """Residual symbols of temporal "difference" (FORMAT.md section 11); arrays ``[planes, values]`` alike.
+
+    Raises:
+        CodecError: Shapes that differ.
+    """
+
+def unfold_symbols(residual: _U8 | _U16, previous: _U8 | _U16, count: int) -> _U8 | _U16:
+    """Invert :func:`fold_symbols`."""
+
 def lookup_levels(symbols: _U8 | _U16, levels: _F32) -> _F32:
     """``levels[p % S, symbol]``.
 

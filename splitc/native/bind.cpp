@@ -19,6 +19,7 @@
 #include "rans_symbols.hpp"
 #include "simd.hpp"
 #include "span.hpp"
+#include "temporal.hpp"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -190,6 +191,45 @@ nb::object quantize_thresholds(const Rows<float>& x, const Rows<float>& threshol
   return count <= 255 ? new_rows<std::uint8_t>(shape, run) : new_rows<std::uint16_t>(shape, run);
 }
 
+/// Refuses two arrays of symbols that differ in shape.
+template <typename T>
+void check_alike(const Rows<T>& one, std::size_t planes, std::size_t size) {
+  if (one.shape(0) != planes || one.shape(1) != size)
+    splitc::refuse_argument("the previous frame's symbols have another shape.");
+}
+
+/// Refuses an alphabet that symbols of type T cannot have.
+template <typename T>
+void check_count(std::size_t count) {
+  const std::size_t most = std::size_t{1} << (8 * sizeof(T));
+  if (count < 1 || count > most)
+    splitc::refuse_argument(std::to_string(count) + " symbols, must be 1.." + std::to_string(most) + ".");
+}
+
+template <typename T>
+nb::object quantize_near(const Rows<float>& x, const Rows<T>& previous, const PerChannel& lo, const PerChannel& scale,
+                         unsigned top, float rounding) {
+  const auto shape = row_shape(x.shape(0), x.shape(1), lo.size());
+  if (scale.size() != lo.size()) splitc::refuse_argument("lo and scale differ in length.");
+  check_count<T>(std::size_t{top} + 1);
+  check_alike(previous, shape.planes, shape.size);
+  return new_rows<T>(shape, [&](T* symbols) {
+    splitc::quantize_near(x.data(), previous.data(), shape, lo.data(), scale.data(), top, rounding, symbols);
+  });
+}
+
+/// `Row` over all symbols at once: folding knows no channels.
+template <template <typename> class Row, typename T>
+nb::object against_previous(const Rows<T>& symbols, const Rows<T>& previous, std::size_t count) {
+  const splitc::RowShape shape{symbols.shape(0), symbols.shape(1), 1};
+  check_count<T>(count);
+  check_alike(previous, shape.planes, shape.size);
+  return new_rows<T>(shape, [&](T* to) {
+    splitc::dispatch(Row<T>{symbols.data(), previous.data(), shape.planes * shape.size,
+                            static_cast<std::int32_t>(count), to});
+  });
+}
+
 template <typename T>
 nb::object lookup_levels(const Rows<T>& symbols, const Rows<float>& levels) {
   const auto shape = row_shape(symbols.shape(0), symbols.shape(1), levels.shape(0));
@@ -224,6 +264,18 @@ NB_MODULE(_core, m) {
   m.def("simd_name", &simd_name);
   m.def("quantize_linear", &quantize_linear, "x"_a.noconvert(), "lo"_a.noconvert(), "scale"_a.noconvert(), "top"_a);
   m.def("quantize_thresholds", &quantize_thresholds, "x"_a.noconvert(), "thresholds"_a.noconvert());
+  m.def("quantize_near", &quantize_near<std::uint8_t>, "x"_a.noconvert(), "previous"_a.noconvert(),
+        "lo"_a.noconvert(), "scale"_a.noconvert(), "top"_a, "rounding"_a);
+  m.def("quantize_near", &quantize_near<std::uint16_t>, "x"_a.noconvert(), "previous"_a.noconvert(),
+        "lo"_a.noconvert(), "scale"_a.noconvert(), "top"_a, "rounding"_a);
+  m.def("fold_symbols", &against_previous<splitc::FoldRow, std::uint8_t>, "symbols"_a.noconvert(),
+        "previous"_a.noconvert(), "count"_a);
+  m.def("fold_symbols", &against_previous<splitc::FoldRow, std::uint16_t>, "symbols"_a.noconvert(),
+        "previous"_a.noconvert(), "count"_a);
+  m.def("unfold_symbols", &against_previous<splitc::UnfoldRow, std::uint8_t>, "residual"_a.noconvert(),
+        "previous"_a.noconvert(), "count"_a);
+  m.def("unfold_symbols", &against_previous<splitc::UnfoldRow, std::uint16_t>, "residual"_a.noconvert(),
+        "previous"_a.noconvert(), "count"_a);
   m.def("lookup_levels", &lookup_levels<std::uint8_t>, "symbols"_a.noconvert(), "levels"_a.noconvert());
   m.def("lookup_levels", &lookup_levels<std::uint16_t>, "symbols"_a.noconvert(), "levels"_a.noconvert());
 

@@ -55,6 +55,45 @@ struct LinearRow {
   }
 };
 
+#if SPLITC_X86
+/// Whole numbers 0..255 of 16 values: `round((x - lo) * scale)`, limited to 0..top; marks NaN.
+SPLITC_AVX512 inline __m512i linear_vector(const float* x, __m512 lo, __m512 scale, __m512 top, __mmask16& has_nan) {
+  const __m512 value = _mm512_loadu_ps(x);
+  has_nan |= _mm512_cmp_ps_mask(value, value, _CMP_UNORD_Q);
+  const __m512 scaled = _mm512_mul_ps(_mm512_sub_ps(value, lo), scale);
+  const __m512 limited = _mm512_min_ps(_mm512_max_ps(scaled, _mm512_setzero_ps()), top);
+  return _mm512_cvt_roundps_epi32(limited, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+
+/// The start of a row, 64 values at a time; counts what it did in `done`. True where a value is NaN.
+SPLITC_AVX512 inline bool linear_wide(const LinearRow<std::uint8_t>& row, std::size_t& done) {
+  const __m512 lo = _mm512_set1_ps(row.lo), scale = _mm512_set1_ps(row.scale), top = _mm512_set1_ps(row.top);
+  // packs work in 128-bit lanes; this puts their four-byte pieces back in order
+  const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  __mmask16 has_nan = 0;
+  for (done = 0; done + 64 <= row.size; done += 64) {
+    const float* const x = row.x + done;
+    const __m512i a = linear_vector(x, lo, scale, top, has_nan), b = linear_vector(x + 16, lo, scale, top, has_nan);
+    const __m512i c = linear_vector(x + 32, lo, scale, top, has_nan), d = linear_vector(x + 48, lo, scale, top, has_nan);
+    const __m512i bytes = _mm512_packus_epi16(_mm512_packs_epi32(a, b), _mm512_packs_epi32(c, d));
+    _mm512_storeu_si512(row.symbols + done, _mm512_permutexvar_epi32(order, bytes));
+  }
+  return has_nan != 0;
+}
+#endif
+
+/// True where a value is NaN.
+inline bool run_linear(LinearRow<std::uint8_t> row) {
+  std::size_t done = 0;
+  bool has_nan = false;
+#if SPLITC_X86
+  if (simd_level() == SimdLevel::kAvx512) has_nan = linear_wide(row, done);
+#endif
+  row.x += done, row.symbols += done, row.size -= done;
+  return dispatch(row) || has_nan;
+}
+inline bool run_linear(const LinearRow<std::uint16_t>& row) { return dispatch(row); }
+
 /// One row of "how many thresholds are at or below x", each compared. True where a value is NaN.
 template <typename Symbol>
 struct CountRow {
@@ -189,7 +228,7 @@ void quantize_linear(const float* x, const RowShape& shape, const float* lo, con
                      Symbol* symbols) {
   for (std::size_t p = 0; p < shape.planes; ++p, x += shape.size, symbols += shape.size) {
     const std::size_t c = p % shape.channels;
-    if (dispatch(LinearRow<Symbol>{x, shape.size, lo[c], scale[c], static_cast<float>(top), symbols})) refuse_nan();
+    if (run_linear(LinearRow<Symbol>{x, shape.size, lo[c], scale[c], static_cast<float>(top), symbols})) refuse_nan();
   }
 }
 

@@ -94,6 +94,44 @@ def test_what_has_no_symbol_is_refused() -> None:
         _core.lookup_levels(np.full((1, 40), 16, np.uint8), np.zeros((1, 16), np.float32))
 
 
+def near(x: F32, previous: Symbols, lo: F32, scale: F32, top: int, rounding: float) -> Symbols:
+    """The definition, in NumPy."""
+    rows = (np.arange(len(x)) % len(lo))[:, None]
+    with np.errstate(over="ignore", invalid="ignore"):
+        error = (x - lo[rows]) * scale[rows] - previous
+        moved = np.copysign(np.floor(np.abs(error) + np.float32(rounding)), error)
+    return np.clip(previous + moved, 0, top).astype(previous.dtype)
+
+
+@given(st.integers(1, 4), st.integers(0, 200), st.sampled_from([1, 3, 15, 255, 256, 65535]), st.integers(0, 99))
+def test_symbols_near_the_previous_ones_are_numpys(channels: int, size: int, top: int, seed: int) -> None:
+    x = values(2 * channels, size, seed)
+    rng = np.random.default_rng(seed)
+    lo = (rng.standard_normal(channels) * 2).astype(np.float32)
+    scale = (top / rng.uniform(0.1, 9, channels)).astype(np.float32)
+    previous = rng.integers(0, top + 1, x.shape).astype(np.uint8 if top <= 255 else np.uint16)
+    for rounding in (0.1, 0.4, 0.5):
+        got = _core.quantize_near(x, previous, lo, scale, top, rounding)
+        assert got.dtype == previous.dtype
+        assert np.array_equal(got, near(x, previous, lo, scale, top, rounding))
+
+
+def test_previous_symbols_that_do_not_fit_are_refused() -> None:
+    x, one = np.zeros((2, 5), np.float32), np.ones(1, np.float32)
+    before = np.zeros((2, 5), np.uint8)
+    with pytest.raises(CodecError, match="previous frame's symbols have another shape"):
+        _core.quantize_near(x, before[:1], one, one, 15, 0.4)
+    with pytest.raises(CodecError, match="previous frame's symbols have another shape"):
+        _core.fold_symbols(before, before[:, :4].copy(), 16)
+    with pytest.raises(CodecError, match=r"257 symbols, must be 1\.\.256"):
+        _core.quantize_near(x, before, one, one, 256, 0.4)
+    with pytest.raises(CodecError, match=r"0 symbols, must be 1\.\.256"):
+        _core.unfold_symbols(before, before, 0)
+    x[1, 4] = np.nan
+    with pytest.raises(CodecError, match="feature holds NaN"):
+        _core.quantize_near(x, before, one, one, 15, 0.4)
+
+
 DIGEST = """
 import sys
 sys.path.insert(0, {folder!r})
@@ -111,6 +149,11 @@ def digest() -> str:
         for top in (1, 15, 255, 4095):
             symbols = _core.quantize_linear(x, lo, scale, top)
             found.update(symbols.tobytes())
+            before = symbols[::-1].copy()
+            found.update(_core.quantize_near(x, before, lo, scale, top, 0.4).tobytes())
+            residual = _core.fold_symbols(symbols, before, top + 1)
+            assert np.array_equal(_core.unfold_symbols(residual, before, top + 1), symbols)
+            found.update(residual.tobytes())
             found.update(_core.lookup_levels(symbols, np.linspace(-1, 1, top + 1, dtype=np.float32)[None]).tobytes())
         for count in (3, 15, 255):
             found.update(_core.quantize_thresholds(x, np.linspace(-3, 3, count, dtype=np.float32)[None]).tobytes())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from splitc.codec.quantizers.base import Quantizer
 from splitc.codec.quantizers.operators import Operators, against_channels
 from splitc.codec.quantizers.params import MAX_GRAPH_BITS, QuantParams
-from splitc.codec.quantizers.rules import refuse_nan
+from splitc.codec.quantizers.rules import as_rows, refuse_nan
 from splitc.registry import Registry
 
 QUANTIZERS = Registry[Quantizer](
@@ -20,4 +20,13 @@ QUANTIZERS = Registry[Quantizer](
     },
 )
 
-__all__ = ["MAX_GRAPH_BITS", "QUANTIZERS", "Operators", "QuantParams", "Quantizer", "against_channels", "refuse_nan"]
+__all__ = [
+    "MAX_GRAPH_BITS",
+    "QUANTIZERS",
+    "Operators",
+    "QuantParams",
+    "Quantizer",
+    "against_channels",
+    "as_rows",
+    "refuse_nan",
+]

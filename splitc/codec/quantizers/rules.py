@@ -49,7 +49,7 @@ class Rule(ABC):
     def features(self, symbols: Symbols, params: QuantParams, side: F32 | None) -> F32:
         """The symbols' levels where they are stored, else the middles of their bins by formula."""
         if params.levels.shape[1]:
-            return _core.lookup_levels(_planes(symbols, params.levels), params.levels).reshape(symbols.shape)
+            return _core.lookup_levels(as_rows(symbols, params.levels), params.levels).reshape(symbols.shape)
         return self._middles(symbols, params)
 
     def graph_side(self, ops: Operators[T], x: T) -> T:
@@ -97,7 +97,7 @@ class Linear(Rule):
     is_linear: ClassVar[bool] = True
 
     def symbols(self, x: F32, params: QuantParams, side: F32 | None) -> Symbols:
-        planes = _planes(x, params.lo)
+        planes = as_rows(x, params.lo)
         return _core.quantize_linear(planes, params.lo, params.scale, params.count - 1).reshape(x.shape)
 
     def graph_symbols(self, ops: Operators[T], x: T, params: QuantParams, side: T | None) -> T:
@@ -128,7 +128,7 @@ class Thresholds(Rule):
     has_thresholds: ClassVar[bool] = True
 
     def symbols(self, x: F32, params: QuantParams, side: F32 | None) -> Symbols:
-        planes = _planes(x, params.thresholds)
+        planes = as_rows(x, params.thresholds)
         return _core.quantize_thresholds(planes, params.thresholds).reshape(x.shape)
 
     def graph_symbols(self, ops: Operators[T], x: T, params: QuantParams, side: T | None) -> T:
@@ -233,7 +233,7 @@ LEAST = 1e-20
 """Stands for the greatest logarithm of a constant sample; far below that of any other, which is at least 1.7e-7."""
 
 
-def _planes(x: Array, rows: Array) -> Array:
+def as_rows(x: Array, rows: Array) -> Array:
     """``[n, C, ...]`` as contiguous ``[planes, values]``, where plane p takes row ``p % S`` of ``rows`` ``[S, ...]``.
 
     Raises:

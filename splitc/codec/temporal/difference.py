@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import ClassVar, cast
 
 import numpy as np
 
-from splitc.codec.temporal.base import Predictor, unzigzag, zigzag
-from splitc.types import U8, Array, Symbols
-
-MAX_TABLE_COUNT = 256
-"""Alphabets up to this size are folded by a table."""
+from splitc.codec.temporal.base import Predictor
+from splitc.native import _core
+from splitc.types import Symbols
 
 
 class Difference(Predictor):
@@ -27,42 +24,11 @@ class Difference(Predictor):
     wire_id: ClassVar[int] = 1
 
     def residual(self, symbols: Symbols, previous: Symbols, count: int) -> Symbols:
-        if count > MAX_TABLE_COUNT:
-            return cast(Symbols, fold(symbols.astype(np.int32), previous, count).astype(symbols.dtype))
-        return _fold_table(count)[previous, symbols]
+        return _core.fold_symbols(_flat(symbols), _flat(previous), count).reshape(symbols.shape)
 
     def restore(self, residual: Symbols, previous: Symbols, count: int) -> Symbols:
-        if count > MAX_TABLE_COUNT:
-            return cast(Symbols, unfold(residual.astype(np.int32), previous, count).astype(residual.dtype))
-        return _unfold_table(count)[previous, residual]
+        return _core.unfold_symbols(_flat(residual), _flat(previous), count).reshape(residual.shape)
 
 
-def fold(symbols: Array, previous: Array, count: int) -> Array:
-    """``symbols - previous`` by distance, signs in turn while both are possible: 0 .. count - 1."""
-    difference = symbols - np.asarray(previous, np.int32)
-    both = np.minimum(previous, count - 1 - np.asarray(previous, np.int32))  # distances that both signs can have
-    size = np.abs(difference)
-    return np.where(size <= both, zigzag(difference), size + both)
-
-
-def unfold(residual: Array, previous: Array, count: int) -> Array:
-    """Invert :func:`fold`."""
-    base = np.asarray(previous, np.int32)
-    room = count - 1 - base
-    both = np.minimum(base, room)
-    beyond = np.where(base <= room, residual - both, both - residual)
-    return np.asarray(base + np.where(residual <= 2 * both, unzigzag(residual), beyond))
-
-
-@lru_cache
-def _fold_table(count: int) -> U8:
-    """uint8 ``[previous, symbol]``."""
-    every = np.arange(count, dtype=np.int32)
-    return cast(U8, fold(every[None], every[:, None], count).astype(np.uint8))
-
-
-@lru_cache
-def _unfold_table(count: int) -> U8:
-    """uint8 ``[previous, residual]``."""
-    every = np.arange(count, dtype=np.int32)
-    return cast(U8, unfold(every[None], every[:, None], count).astype(np.uint8))
+def _flat(symbols: Symbols) -> Symbols:
+    return cast(Symbols, np.ascontiguousarray(symbols).reshape(1, -1))

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, ClassVar, cast
 import numpy as np
 from pydantic import Field
 
-from splitc.codec.quantizers import Quantizer, against_channels, refuse_nan
+from splitc.codec.quantizers import Quantizer, as_rows
 from splitc.codec.temporal.difference import Difference
 from splitc.errors import UsageError
+from splitc.native import _core
 from splitc.types import F32, Symbols
 
 if TYPE_CHECKING:
@@ -52,9 +53,7 @@ class Dpcm(Difference):
     def choose(self, x: F32, previous: Symbols, tensor: FittedTensor) -> Symbols:
         if self.temporal_rounding == NO_DEAD_ZONE:
             return tensor.quantize(x)
-        refuse_nan(x)
-        position = (x - against_channels(tensor.params.lo, x)) * against_channels(tensor.params.scale, x)
-        residual = position - previous
-        moved = np.copysign(np.floor(np.abs(residual) + np.float32(self.temporal_rounding)), residual)
-        symbols = np.clip(previous + moved, 0, tensor.count - 1)
-        return cast(Symbols, symbols.astype(previous.dtype))
+        lo, scale = tensor.params.lo, tensor.params.scale
+        planes = as_rows(x, lo)
+        before = cast(Symbols, np.ascontiguousarray(previous).reshape(planes.shape))
+        return _core.quantize_near(planes, before, lo, scale, tensor.count - 1, self.temporal_rounding).reshape(x.shape)
