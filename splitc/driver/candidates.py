@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -83,9 +83,10 @@ class Candidates:
         """Of the last cut and precision, or computed now: options of one cut come one after the other."""
         if self._last is None or (self._last.cut, self._last.precision) != (names, precision):
             halves = graph.split(self._inputs.model, names)
-            rounded = graph.Halves(in_precision(halves.head, precision), halves.tail, halves.cut, 0)
-            to_fit, to_code = features(rounded, self.fit_on), features(rounded, self.measure_on)
-            self._last = _Features(names, precision, rounded, to_fit, to_code)
+            head = in_precision(halves.head, precision, [sample.feeds for sample in self.fit_on])
+            halves = replace(halves, head=head)
+            to_fit, to_code = features(halves, self.fit_on), features(halves, self.measure_on)
+            self._last = _Features(names, precision, halves, to_fit, to_code)
         return self._last
 
     def _measured(self, at: _Features, option: plan.Option) -> plan.Measurement:
@@ -93,7 +94,7 @@ class Candidates:
         packets = _packets(fitted, at.to_code)
         decoder = fitted.decoder()
         restored = iter([decoder.decode(packet) for packet in packets])
-        tail = evaluate.open_graph(in_precision(at.halves.tail, option.cloud_precision))
+        tail = evaluate.open_graph(in_precision(at.halves.tail, option.cloud_precision, _feeds(at)))
 
         def answer(sample: Sample) -> F32:
             arrays = zip(at.halves.cut, next(restored), strict=True)
@@ -102,9 +103,16 @@ class Candidates:
         return self.judge(answer, float(np.mean([len(packet) for packet in packets])))
 
 
-def in_precision(model: ir.Model, precision: Precision) -> ir.Model:
-    """The graph with its weights rounded as an engine of that precision stores them."""
-    return model if precision == "fp32" else passes.RoundWeights(precision)(model).model
+def in_precision(model: ir.Model, precision: Precision, feeds: Sequence[Feeds]) -> ir.Model:
+    """The graph as a build lowers it, with ranges from ``feeds``."""
+    return model if precision == "fp32" else passes.LOWER[precision](feeds)(model).model
+
+
+def _feeds(at: _Features) -> list[Feeds]:
+    """What the tail sees of the samples that are fitted on, before coding."""
+    count = len(at.to_fit[0])
+    cut = list(zip(at.halves.cut, at.to_fit, strict=True))
+    return [{spec.name: x[i : i + 1].astype(spec.dtype) for spec, x in cut} for i in range(count)]
 
 
 def own_option(inputs: Inputs) -> plan.Option:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
@@ -19,8 +19,12 @@ from splitc.driver.watch import Stages, Watch
 from splitc.errors import UsageError
 from splitc.recipe import Recipe
 
-USUAL_BITS = (3, 4, 6, 8)
-"""Tried where nothing is asked for and the quantizer has a number of bits."""
+USUAL: Mapping[str, tuple[str, tuple[float, ...]]] = {
+    "uniform": ("bits", (3, 4, 6, 8)),
+    "log": ("bits", (3, 4, 6, 8)),
+    "step": ("step", (0.25, 0.5, 1.0)),
+}
+"""Quantizer -> its rate, and what is tried beside the recipe's own where nothing is asked for."""
 TRACE_RATES = 5
 """Links along a trace for which cuts are measured: the best at none of them is not worth building."""
 
@@ -162,16 +166,19 @@ def options_of(recipe: Recipe, question: Question) -> tuple[plan.Option, ...]:
     weights = recipe.weights
     pairs = [(one, one) for one in question.precisions] or [(weights.edge.precision, weights.cloud.precision)]
     specs = [spec_from_text(text).resolved() for text in question.codecs] or [codec_spec(with_defaults(recipe))]
-    coded = dict.fromkeys(one for spec in specs for one in _with_bits(spec, question.bits))
+    coded = dict.fromkeys(one for spec in specs for one in _rates(spec, question.bits))
     return tuple(plan.Option(spec, edge, cloud) for spec, (edge, cloud) in product(coded, pairs))
 
 
-def _with_bits(spec: CodecSpec, bits: Sequence[int]) -> list[CodecSpec]:
+def _rates(spec: CodecSpec, bits: Sequence[int]) -> list[CodecSpec]:
     if bits:
-        return [CodecSpec(**spec.model_dump() | {"bits": one}).resolved() for one in bits]
-    if spec.quantizer not in ("uniform", "log"):
-        return [spec]
-    return [CodecSpec(**spec.model_dump() | {"bits": one}).resolved() for one in sorted({*USUAL_BITS, spec.bits or 4})]
+        return [_changed(spec, "bits", one) for one in bits]
+    key, values = USUAL.get(spec.quantizer, ("", ()))
+    return [spec, *(_changed(spec, key, one) for one in values)]
+
+
+def _changed(spec: CodecSpec, key: str, value: float) -> CodecSpec:
+    return CodecSpec(**spec.model_dump() | {key: value}).resolved()
 
 
 def _links(own: Link, question: Question) -> tuple[Link, ...]:

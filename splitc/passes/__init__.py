@@ -14,7 +14,6 @@ from splitc.passes.lower_precision import LOWER, QuantizeStatic, ToFloat16
 from splitc.passes.prepare import prepare
 from splitc.passes.raise_opset import RaiseOpset
 from splitc.passes.remove_codec import float_head, float_tail
-from splitc.passes.round_weights import RoundWeights
 from splitc.passes.simplify import Simplify
 
 __all__ = [
@@ -25,7 +24,6 @@ __all__ = [
     "PassResult",
     "QuantizeStatic",
     "RaiseOpset",
-    "RoundWeights",
     "Simplify",
     "ToFloat16",
     "float_head",

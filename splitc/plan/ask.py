@@ -47,9 +47,10 @@ class Option:
 
     @property
     def label(self) -> str:
-        """For people: ``uniform 4 bit, rans``."""
+        """For people: ``uniform 4 bit, rans`` or ``step 0.5, rans``."""
         bits = "" if self.bits is None else f" {self.bits} bit"
-        return f"{self.spec.quantizer}{bits}, {self.spec.entropy}"
+        rate = bits if self.spec.step is None else f" {self.spec.step:g}"
+        return f"{self.spec.quantizer}{rate}, {self.spec.entropy}"
 
 
 @dataclass(frozen=True)

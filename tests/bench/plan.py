@@ -1,10 +1,11 @@
 """What cutting graphs and choosing a cut cost, and how right they are.
 
-    python tests/bench/plan.py [--json FILE] [--quick] [--only corpus|chain|big]
+    python tests/bench/plan.py [--json FILE] [--quick] [--only corpus|chain|big|predict]
 
 ``corpus``: every single-tensor cut and 200 random wide ones over all test graphs at hand, split, run and merged,
 bit for bit. ``chain``: a graph of 100,000 nodes. ``big``: a transformer with 6 GB of external weights, beside
-onnx.utils.extract_model and polygraphy surgeon. Each measurement runs in a process of its own.
+onnx.utils.extract_model and polygraphy surgeon. Each measurement runs in a process of its own. ``predict``: what heads
+take on this CPU beside what a plan predicts for them.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from plan_bench import big, chain, corpus
+from plan_bench import big, chain, corpus, predict
 from plan_bench.rows import Cell, Row, markdown, of_section
 
 
@@ -33,6 +34,7 @@ SECTIONS = {
     "corpus": Section(corpus.rows, corpus.summary),
     "chain": Section(chain.rows, chain.summary),
     "big": Section(big.rows, big.summary),
+    "predict": Section(predict.rows, predict.summary),
 }
 
 

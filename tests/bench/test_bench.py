@@ -75,6 +75,14 @@ def test_plan_runs(tmp_path: Path, section: str) -> None:
     assert section != "big" or all(row["cells"]["seconds"] for row in rows if row["name"].startswith("splitc"))
 
 
+@needs_data
+@pytest.mark.slow
+def test_predictions_run(tmp_path: Path) -> None:
+    summary = run(tmp_path, "--only", "predict", script="plan.py")["summary"]
+    assert isinstance(summary, dict)
+    assert 0 < summary["predict_median_error"] < summary["predict_unseen_median_error"] + 1
+
+
 @needs_peers
 def test_floor_runs(tmp_path: Path) -> None:
     summary = run(tmp_path, "--only", "floor")["summary"]

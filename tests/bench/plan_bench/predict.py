@@ -10,6 +10,7 @@ measured is the median over the rounds. Times are of the thread's CPU, which oth
 
 from __future__ import annotations
 
+import os
 import statistics
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +22,7 @@ from typing import Literal
 import numpy as np
 import onnxruntime as ort
 
+from plan_bench.rows import Cell, Row
 from splitc import graph
 from splitc.codec import CodecSpec
 from splitc.device import Link, load_device
@@ -33,20 +35,10 @@ MODELS = ("mobilenet_v2_imagenet", "resnet18_tinyimagenet200", "yolo_fastest_1.1
 HELPERS = ("resnet56_cifar10", "ultraface-rfb-320")
 """Profiled for ``unseen`` only."""
 CUTS, ROUNDS, RUNS = 10, 7, 5
+LAYERS, UNSEEN = "predicted / measured, own layers", "predicted / measured, from other models"
+DATA = Path(os.environ.get("SPLITC_DATA", Path(__file__).parents[4] / "shared" / "data")) / "models"
 OPTION, LINK, CPU = Option(CodecSpec()), Link(uplink_mbps=1), load_device("cpu")
 CLOCK: Literal["cpu"] = "cpu"
-
-
-@dataclass(frozen=True)
-class PredictRow:
-    """One head. Times are medians over the rounds; ratios are predicted over measured."""
-
-    network: str
-    cut: str
-    flops_share: float
-    measured_ms: float
-    layers_ratio: float
-    unseen_ratio: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,43 +53,40 @@ class _Subject:
     heads: tuple[ort.InferenceSession, ...]
 
 
-def predict_rows(models: Path, rounds: int = ROUNDS) -> Iterator[PredictRow]:
-    """Measure; ``models`` is the folder of the shared models."""
+def rows(quick: bool) -> Iterator[Row]:
+    """One row a head; none where the shared models are not there."""
+    if not (DATA / f"{MODELS[0]}.onnx").is_file():
+        return
     with TemporaryDirectory() as folder:
-        subjects = [_subject(models / f"{name}.onnx", Path(folder), CUTS) for name in MODELS]
-        helpers = [_subject(models / f"{name}.onnx", Path(folder), 0) for name in HELPERS]
-        every = [_round(subjects, helpers) for _ in range(rounds)]
+        subjects = [_subject(DATA / f"{name}.onnx", Path(folder), CUTS) for name in MODELS]
+        helpers = [_subject(DATA / f"{name}.onnx", Path(folder), 0) for name in HELPERS]
+        every = [_round(subjects, helpers) for _ in range(1 if quick else ROUNDS)]
     for subject in subjects:
         for index, cut in enumerate(subject.cuts):
-            measured, layers, unseen = zip(*(one[subject.name][index] for one in every), strict=True)
-            yield PredictRow(
-                network=subject.name,
-                cut=", ".join(cut.names),
-                flops_share=cut.head_flops / max(subject.model.flops, 1),
-                measured_ms=statistics.median(measured),
-                layers_ratio=statistics.median(a / b for a, b in zip(layers, measured, strict=True)),
-                unseen_ratio=statistics.median(a / b for a, b in zip(unseen, measured, strict=True)),
-            )
+            times = [one[subject.name][index] for one in every]
+            yield Row("predict", f"{subject.name}, {', '.join(cut.names)}", _cells(subject, cut, times))
 
 
-def predict_summary(rows: Sequence[PredictRow]) -> dict[str, float]:
-    """Median over the cuts of how far the prediction is off."""
+def summary(rows: Sequence[Row]) -> Mapping[str, Cell]:
+    """Median over all heads of how far the prediction is off."""
     return {
-        "predict_median_error": statistics.median(abs(row.layers_ratio - 1) for row in rows),
-        "predict_unseen_median_error": statistics.median(abs(row.unseen_ratio - 1) for row in rows),
+        "predict_median_error": _median_error(rows, LAYERS),
+        "predict_unseen_median_error": _median_error(rows, UNSEEN),
     }
 
 
-def predict_table(rows: Sequence[PredictRow]) -> str:
-    """Markdown."""
-    lines = [
-        "| network | cut | FLOPs | measured ms | predicted / measured, own layers | from other models |",
-        "|---|---|---:|---:|---:|---:|",
-    ]
-    for row in rows:
-        ratios = f"{row.layers_ratio:.2f} | {row.unseen_ratio:.2f}"
-        lines.append(f"| {row.network} | {row.cut} | {row.flops_share:.0%} | {row.measured_ms:.2f} | {ratios} |")
-    return "\n".join(lines)
+def _cells(subject: _Subject, cut: CandidateCut, times: Sequence[tuple[float, float, float]]) -> dict[str, Cell]:
+    return {
+        "share of FLOPs": cut.head_flops / max(subject.model.flops, 1),
+        "measured ms": statistics.median(measured for measured, _, _ in times),
+        LAYERS: statistics.median(layers / measured for measured, layers, _ in times),
+        UNSEEN: statistics.median(unseen / measured for measured, _, unseen in times),
+    }
+
+
+def _median_error(rows: Sequence[Row], column: str) -> float | None:
+    ratios = [float(row.cells[column] or 0) for row in rows]
+    return statistics.median(abs(ratio - 1) for ratio in ratios) if ratios else None
 
 
 def _subject(path: Path, folder: Path, count: int) -> _Subject:

@@ -1,0 +1,176 @@
+"""``splitc plan``: measured points beside edge-only, cloud-only and JPEG; links, traces, profiles, refusals."""
+
+from __future__ import annotations
+
+import os
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from e2e_setting import CUT, cli, setting
+
+from splitc import driver
+from splitc.profile import Effort, profile_onnxruntime, write_record
+
+DATA = Path(os.environ.get("SPLITC_DATA", Path(__file__).parents[3] / "shared" / "data"))
+MOBILENET = DATA / "models" / "mobilenet_v2_imagenet.onnx"
+needs_data = pytest.mark.skipif(not MOBILENET.is_file(), reason=f"no models and pictures in {DATA} (set SPLITC_DATA)")
+AUTO = setting("split.at=auto", "split.candidates=3")
+LINKS_MBPS = [1.0, 5.0, 20.0, 100.0]
+
+
+def test_a_recipe_is_planned_with_real_bytes(source: Path) -> None:
+    outcome = cli("plan", source / "recipe.toml", "--json", "--bits", "2,4", *AUTO)
+    assert outcome.code == 0, outcome.err
+    document = outcome.document
+    assert {point["bits"] for point in document["points"]} == {2, 4}
+    assert len(document["points"]) == 6
+    assert all(point["is_measured"] and 0 <= point["fidelity"] <= 1 for point in document["points"])
+    names = [one["name"] for one in document["baselines"]]
+    assert names[:2] == ["edge only", "cloud only, 8-bit input uncompressed"]
+    assert names[2].startswith("cloud only, JPEG quality ")
+    ways = [*document["points"], *document["baselines"]]
+    assert document["chosen"] in ways
+    assert document["chosen"]["total_ms"] == min(way["total_ms"] for way in ways)
+    assert any(way["pareto"] for way in ways)
+    assert document["replay"] is None
+    assert all(one["names"] and one["reason"] for one in document["rejected"])
+
+
+def test_jpeg_answers_as_well_as_the_cut(source: Path) -> None:
+    document = cli("plan", source / "recipe.toml", "--json", *AUTO).document
+    jpeg = document["baselines"][2]
+    assert jpeg["is_measured"]
+    assert jpeg["fidelity"] >= document["best_cut"]["fidelity"] or jpeg["name"].endswith("quality 95")
+    assert 0 < jpeg["payload_bytes"] < document["baselines"][1]["payload_bytes"]
+
+
+def test_a_build_makes_the_best_cut_of_the_plan(source: Path) -> None:
+    arguments = [source / "recipe.toml", "--json", *AUTO]
+    planned = cli("plan", *arguments, "--bits", "4").document
+    dry = cli("build", *arguments, "--dry-run", *setting("codec.bits=4")).document
+    assert dry["best_cut"] == planned["best_cut"]
+
+
+def test_several_links_in_one_document(source: Path) -> None:
+    document = cli("plan", source / "recipe.toml", "--json", "--uplink", "0.1,10", "--rtt", "3", *AUTO).document
+    assert [one["link"]["uplink_mbps"] for one in document["what_if"]] == [0.1, 10]
+    assert document["link"]["rtt_ms"] == 3
+    assert document["chosen"] == document["what_if"][0]["chosen"]
+
+
+def test_a_table_for_people(source: Path) -> None:
+    outcome = cli("plan", source / "recipe.toml", "--uplink", "1,10", *AUTO)
+    assert outcome.code == 0, outcome.err
+    assert "edge only" in outcome.out
+    assert "chosen by latency" in outcome.out
+    assert "Predicted for one sample alone" in outcome.err
+
+
+def test_a_trace_says_when_to_switch(source: Path, tmp_path: Path) -> None:
+    trace = tmp_path / "lte.csv"
+    trace.write_text("seconds,uplink_mbps\n0,1000\n1,0.01\n2,1000\n")
+    outcome = cli("plan", source / "recipe.toml", "--json", "--trace", trace, *AUTO)
+    assert outcome.code == 0, outcome.err
+    replay = outcome.document["replay"]
+    assert replay["samples"] == 3
+    assert replay["switches"][0]["at_s"] == 0
+    assert replay["ranges"][-1]["to_mbps"] is None
+    assert replay["outcomes"][0]["name"] == "switching"
+    shown = cli("plan", source / "recipe.toml", "--trace", trace, *AUTO)
+    assert "along the trace of 3 rows" in shown.out
+
+
+def test_a_model_alone_is_planned_without_samples(source: Path) -> None:
+    outcome = cli("plan", source / "tiny.onnx", "--json", "--edge", "jetson-orin-nano", "--cloud", "l4")
+    assert outcome.code == 0, outcome.err
+    document = outcome.document
+    assert (document["edge"], document["cloud"]) == ("jetson-orin-nano", "l4")
+    assert not any(point["is_measured"] for point in document["points"])
+    assert "no samples: packets are estimates" in document["notes"][0]
+    assert document["best_cut"]["energy_mj"] > 0
+
+
+def test_a_measured_profile_prices_the_model(source: Path, tmp_path: Path) -> None:
+    """The whole on the edge takes the profile's median, which no roofline gives."""
+    feeds = [{"image": np.zeros((1, 3, 32, 32), np.float32)}]
+    record = profile_onnxruntime(source / "tiny.onnx", feeds, Effort(warmup=1, samples=5))
+    path = write_record(record, tmp_path / "edge.json")
+    arguments = ["plan", source / "tiny.onnx", "--json", *setting(f"target.edge.profile={path}")]
+    outcome = cli(*arguments)
+    assert outcome.code == 0, outcome.err
+    edge = outcome.document["baselines"][0]
+    assert edge["edge_ms"] == pytest.approx(record.latency_ms.p50, rel=1e-6)  # sums of float64
+    assert "measured times of this model's layers on the edge" in outcome.document["note"]
+    heads = [point["edge_ms"] for point in outcome.document["points"]]
+    assert heads == sorted(heads)
+
+
+def test_a_profile_of_another_model_is_refused(source: Path, tmp_path: Path) -> None:
+    feeds = [{"image": np.zeros((1, 3, 32, 32), np.float32)}]
+    record = profile_onnxruntime(source / "tiny.onnx", feeds, Effort(warmup=0, samples=1))
+    path = write_record(record.model_copy(update={"model_sha256": "0" * 64}), tmp_path / "other.json")
+    outcome = cli("plan", source / "tiny.onnx", *setting(f"target.edge.profile={path}"))
+    assert outcome.code == 2
+    assert "is the profile of another model" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        pytest.param(["--uplink", "fast"], "--uplink: 'fast' is not a list of numbers", id="uplink"),
+        pytest.param(["--precision", "fp8"], "--precision: 'fp8' is none of fp32, fp16, int8", id="precision"),
+        pytest.param(["--codec", "nope"], "unknown codec profile 'nope'", id="codec"),
+        pytest.param(["--edge", "jetson-orin-nan"], "Did you mean 'jetson-orin-nano'?", id="device"),
+        pytest.param(["--trace", "none.csv"], "none.csv: cannot be read", id="trace"),
+        pytest.param(["--objective", "speed"], "is not a choice", id="objective"),
+        pytest.param(["--set", "gate.min_fidelity=0.9"], "gate.min_fidelity needs samples", id="fidelity"),
+        pytest.param(["--set", "split.edge_memory=10"], "satisfies the pins, min_depth and memory", id="memory"),
+    ],
+)
+def test_what_cannot_be_planned(source: Path, arguments: list[str], words: str) -> None:
+    outcome = cli("plan", source / "tiny.onnx", *arguments)
+    assert outcome.code == 2
+    assert words in outcome.err
+    assert outcome.out == ""
+
+
+def test_a_named_cut_is_priced_alone(source: Path) -> None:
+    document = cli("plan", source / "recipe.toml", "--json", "--bits", "4").document
+    assert [point["cut"] for point in document["points"]] == [[CUT]]
+    assert document["proven"]
+
+
+def test_half_precision_is_a_choice(source: Path) -> None:
+    document = cli(
+        *("plan", source / "recipe.toml", "--json", "--bits", "4", "--precision", "fp32,fp16"),
+        *("--edge", "jetson-orin-nano", "--cloud", "l4"),
+    ).document
+    times = {point["edge_precision"]: point["edge_ms"] for point in document["points"]}
+    assert times["fp16"] < times["fp32"]
+    assert [one["name"] for one in document["baselines"][:2]] == ["edge only", "edge only, fp16"]
+
+
+@needs_data
+def test_the_cut_moves_as_the_link_grows() -> None:
+    """MobileNetV2 between Orin Nano and L4, real packets: towards the input, and nothing beats what is chosen."""
+    pictures = DATA / "images" / "imagenet_sample"
+    recipe = driver.recipe_of_model(
+        str(MOBILENET),
+        [
+            "target.edge.device=jetson-orin-nano",
+            "target.cloud.device=l4",
+            f"data.calibration={pictures}/*.jpg",
+            f"data.labels={pictures / 'labels.csv'}",
+            "data.preprocess={crop=224,mean=[0.485,0.456,0.406],std=[0.229,0.224,0.225]}",
+        ],
+    )
+    answer = driver.make_plan(recipe, driver.Question(uplinks_mbps=LINKS_MBPS, bits=[4]))
+    depth = [one.best_cut.load.head_flops for one in answer.plans]
+    assert all(before >= after for before, after in pairwise(depth))
+    assert depth[-1] < depth[0]
+    for one in answer.plans:
+        assert one.chosen.latency.total_ms == min(way.latency.total_ms for way in [*one.points, *one.baselines])
+        assert all(point.is_measured for point in one.points)
+        assert any("JPEG" in way.name for way in one.baselines)
