@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,26 +12,45 @@ from splitc.cli.app import Json, app, print_json
 from splitc.cli.names import Shapes, load_model
 
 if TYPE_CHECKING:
-    from splitc.graph import Candidates, Model
+    from splitc.evaluate import FeatureStats
+    from splitc.graph import CandidateCut, Candidates, Model, Stage
 
 
 @app.command()
 def inspect(
     model: Annotated[str, typer.Argument(help="An ONNX file, or zoo:NAME.")],
     cuts: Annotated[bool, typer.Option("--cuts", help="List every cut, and every value that is none.")] = False,
+    stats: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--stats", metavar="FILES", help="Run these pictures or .npy/.npz and describe the tensor at each cut."
+        ),
+    ] = None,
     shape: Shapes = None,
     max_tensors: Annotated[int, typer.Option(min=1, max=16, help="Most tensors of one cut.")] = 4,
     json: Json = False,
 ) -> None:
     """What a model is made of, and where it can be cut."""
-    from splitc import graph
+    from splitc import driver, graph
 
     loaded = load_model(model, shape)
     listed = graph.enumerate_cuts(loaded, max_tensors)
-    print_json(_document(loaded, listed)) if json else _show(model, loaded, listed, every=cuts)
+    stages = graph.stages_of(loaded, listed.candidates)
+    names = [cut.names[0] for cut in listed.candidates if len(cut.names) == 1]
+    described = driver.cut_stats(model, loaded, names, stats) if stats else []
+    if json:
+        print_json(_document(loaded, listed, stages) | ({"stats": [asdict(one) for one in described]} if stats else {}))
+        return
+    _show(model, loaded, listed, stages)
+    if cuts:
+        _show_cuts(listed)
+    if stats:
+        _show_stats(described)
+    if not cuts and not stats:
+        print("  --cuts lists them, --stats FILES describes their numbers")
 
 
-def _document(model: Model, listed: Candidates) -> dict[str, object]:
+def _document(model: Model, listed: Candidates, stages: Sequence[Stage]) -> dict[str, Any]:
     return {
         "inputs": [spec.model_dump(mode="json") for spec in model.inputs],
         "outputs": [spec.model_dump(mode="json") for spec in model.outputs],
@@ -38,26 +58,55 @@ def _document(model: Model, listed: Candidates) -> dict[str, object]:
         "parameters": model.parameters,
         "flops": model.flops,
         "sha256": model.sha256,
+        "blocks": [asdict(stage) for stage in stages],
         "cuts": [asdict(cut) for cut in listed.candidates],
         "rejected": [asdict(cut) for cut in listed.rejected],
     }
 
 
-def _show(name: str, model: Model, listed: Candidates, *, every: bool) -> None:
+def _show(name: str, model: Model, listed: Candidates, stages: Sequence[Stage]) -> None:
     print(f"{name}: {model.nodes} nodes, {model.parameters / 1e6:.2f} M parameters, {model.flops / 1e9:.3f} GFLOP")
     for kind, specs in (("input", model.inputs), ("output", model.outputs)):
         for spec in specs:
             print(f"  {kind:<7} {spec.name}  {spec.dtype} {list(spec.shape)}")
-    print(f"  {len(listed.candidates)} cuts, {len(listed.rejected)} values and sets that are none")
-    if not every:
-        print("  --cuts lists them")
-        return
-    print(f"\n  {'kB float32':>10} {'head GFLOP':>10} {'%':>5} {'head M':>7} {'tail M':>7}  cut")
+    if len(stages) > 1:
+        print(f"\n  {'GFLOP':>10} {'%':>5} {'sum %':>6}  {'size':<12} block ends in")
+        for stage in stages:
+            size = "x".join(map(str, stage.resolution)) or "-"
+            shares = f"{100 * stage.share:5.1f} {100 * stage.cumulative_share:6.1f}"
+            print(f"  {stage.flops / 1e9:10.3f} {shares}  {size:<12} {stage.end}")
+    print(f"\n  {len(listed.candidates)} cuts, {len(listed.rejected)} values and sets that are none")
+
+
+def _show_cuts(listed: Candidates) -> None:
+    print(
+        f"\n  {'kB float32':>10} {'type':<9} {'head GFLOP':>10} {'tail':>8} {'%':>5} {'head M':>7} {'tail M':>7}  cut"
+    )
     for cut in listed.candidates:
-        share = 100 * cut.head_flops / max(model.flops, 1)
-        weights = f"{cut.head_parameters / 1e6:7.2f} {cut.tail_parameters / 1e6:7.2f}"
-        sizes = f"{cut.wire_bytes / 1e3:10.1f} {cut.head_flops / 1e9:10.3f} {share:5.1f}"
-        print(f"  {sizes} {weights}  {', '.join(cut.names)}")
+        print(f"  {_cut_line(cut)}")
     print("\n  not cuts:")
     for refused in listed.rejected:
         print(f"  {', '.join(refused.names)}: {refused.reason}")
+
+
+def _cut_line(cut: CandidateCut) -> str:
+    share = 100 * cut.head_flops / max(cut.head_flops + cut.tail_flops, 1)
+    kinds = ",".join(dict.fromkeys(cut.dtypes))
+    work = f"{cut.head_flops / 1e9:10.3f} {cut.tail_flops / 1e9:8.3f} {share:5.1f}"
+    weights = f"{cut.head_parameters / 1e6:7.2f} {cut.tail_parameters / 1e6:7.2f}"
+    return f"{cut.wire_bytes / 1e3:10.1f} {kinds:<9} {work} {weights}  {', '.join(cut.names)}"
+
+
+def _show_stats(described: Sequence[FeatureStats]) -> None:
+    print(
+        f"\n  {'zeros %':>7} {'[0,1] %':>7} {'< 0 %':>6} {'mean':>9} {'max':>9} {'exp rate':>9} {'distance':>8}  tensor"
+    )
+    for one in described:
+        print(f"  {_stats_line(asdict(one))}  {one.name}")
+
+
+def _stats_line(one: Mapping[str, Any]) -> str:
+    shares = f"{100 * one['zeros_share']:7.2f} {100 * one['unit_share']:7.2f} {100 * one['negative_share']:6.2f}"
+    fit = "        -        -" if one["exponential_rate"] is None else ""
+    fit = fit or f"{one['exponential_rate']:9.3g} {one['exponential_distance']:8.3f}"
+    return f"{shares} {one['mean']:9.3g} {one['largest']:9.3g} {fit}"

@@ -12,6 +12,7 @@ from splitc.driver.linting import lint_bundle, lint_model
 from splitc.driver.pipeline import Built, build
 from splitc.driver.planning import Answer, Question, make_plan, recipe_of_model
 from splitc.driver.split import SplitFiles, merge_models, split_model
+from splitc.driver.statistics import cut_stats
 from splitc.driver.watch import Stages, Watch
 from splitc.driver.write import tool_versions
 
@@ -26,6 +27,7 @@ __all__ = [
     "build",
     "choose",
     "codec_spec",
+    "cut_stats",
     "data_files",
     "features",
     "find_inputs",

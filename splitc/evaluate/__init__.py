@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from splitc.evaluate.examples import examples
+from splitc.evaluate.feature_stats import FeatureStats, feature_stats
 from splitc.evaluate.gates import Gate, at_least, at_most, measured_gates
 from splitc.evaluate.metrics import Agreement, compare
 from splitc.evaluate.paths import Joint, Paths, make_paths, open_graph, paths_of_bundle
@@ -10,6 +11,7 @@ from splitc.evaluate.verify import Stage, Verification, verify
 
 __all__ = [
     "Agreement",
+    "FeatureStats",
     "Gate",
     "Joint",
     "Paths",
@@ -19,6 +21,7 @@ __all__ = [
     "at_most",
     "compare",
     "examples",
+    "feature_stats",
     "make_paths",
     "measured_gates",
     "open_graph",

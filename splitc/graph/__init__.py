@@ -5,7 +5,7 @@ from __future__ import annotations
 from splitc.graph.candidates import CandidateCut, Candidates, RejectedCut, check_codable, enumerate_cuts
 from splitc.graph.cut import Cut, check_cut
 from splitc.graph.equality import is_same_computation
-from splitc.graph.extract import Halves, split
+from splitc.graph.extract import Halves, split, with_outputs
 from splitc.graph.files import save, save_alike, to_bytes
 from splitc.graph.flops import node_flops
 from splitc.graph.folder import DATA, HEAD, TAIL, halves_folder, model_file
@@ -15,6 +15,7 @@ from splitc.graph.model import Model, load, model_from_ir, verify
 from splitc.graph.orders import cuts_of_every_order
 from splitc.graph.place import Place, find_place
 from splitc.graph.price import cut_sides, head_nodes, price_cut
+from splitc.graph.stages import Stage, stages_of
 from splitc.graph.strip import has_comments, strip
 from splitc.graph.tensors import own_bytes
 from splitc.graph.work import Work, work_of
@@ -30,6 +31,7 @@ __all__ = [
     "Model",
     "Place",
     "RejectedCut",
+    "Stage",
     "Work",
     "activation_peaks",
     "check_codable",
@@ -53,8 +55,10 @@ __all__ = [
     "save",
     "save_alike",
     "split",
+    "stages_of",
     "strip",
     "to_bytes",
     "verify",
+    "with_outputs",
     "work_of",
 ]

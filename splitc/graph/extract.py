@@ -105,3 +105,8 @@ def _constants(graph: ir.Graph) -> dict[str, int]:
         if node.op_type == "Constant" and node.domain == "" and "value" in node.attributes:
             sizes[node.outputs[0].name or ""] = int(node.attributes["value"].as_tensor().nbytes)
     return sizes
+
+
+def with_outputs(model: ir.Model, names: Sequence[str]) -> ir.Model:
+    """A copy whose outputs are the values ``names``; weights are shared."""
+    return _part(model, [value.name or "" for value in model.graph.inputs], names)

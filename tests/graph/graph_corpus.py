@@ -30,7 +30,7 @@ FOLDERS = ("light", "simple", "pytorch-converted", "pytorch-operator")
 HEAVY = ("i3d", "vgg", "alexnet", "zfnet", "densenet")
 """Parts of names of graphs whose cuts take minutes."""
 
-MOST_WIDE = 8
+MOST_WIDE = 12
 """Random cuts of one graph."""
 
 Arrays = dict[str, Any]

@@ -1,0 +1,47 @@
+"""The numbers of the features at every cut, on sample inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from splitc import evaluate, graph, zoo
+from splitc.errors import UsageError
+from splitc.runtime import Reader, find_files
+from splitc.types import Array, Preprocess, TensorSpec
+
+
+def cut_stats(
+    source: str, model: graph.Model, names: Sequence[str], patterns: Sequence[str]
+) -> list[evaluate.FeatureStats]:
+    """Run the model on samples and describe the tensors ``names``.
+
+    Pictures are prepared as the zoo network ``source`` wants them; for a model from a file they are resized to its
+    input and scaled to [0, 1]. Arrays are taken as they are.
+
+    Raises:
+        UsageError: No samples, or one that does not fit the inputs.
+        BackendError: ONNX Runtime cannot run the model.
+    """
+    files = find_files(patterns, Path())
+    reader = Reader(model.inputs, zoo.preprocess(source) if zoo.is_zoo(source) else _fitting(model.inputs))
+    return evaluate.feature_stats(_features(model, names, reader, files))
+
+
+def _features(
+    model: graph.Model, names: Sequence[str], reader: Reader, files: Sequence[Path]
+) -> Iterator[dict[str, Array]]:
+    runner = evaluate.open_graph(graph.with_outputs(model.ir_model, names))
+    for sample in reader.samples(files):
+        answers = runner.run(sample.feeds)
+        yield {name: answers[name] for name in names}
+
+
+def _fitting(inputs: Sequence[TensorSpec]) -> Preprocess:
+    shape = inputs[0].shape
+    if len(shape) != 4:
+        return Preprocess()
+    height, width = shape[2:]
+    if isinstance(height, int) and isinstance(width, int):
+        return Preprocess(resize=(height, width))
+    raise UsageError(f"input {inputs[0].name!r} is {list(shape)}: fix its height and width with --shape.")

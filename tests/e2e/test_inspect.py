@@ -1,0 +1,50 @@
+"""``splitc inspect``: the table of cuts, the numbers at each, and refusals."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+from e2e_setting import cli
+from onnx import parser
+from refusals import assert_refused
+
+TEXT = """<ir_version: 8, opset_import: ["" : 17]> g (float[N,3,8,8] x) => (float[N,3] y) {
+    a = Relu(x)  p = MaxPool<kernel_shape=[2,2], strides=[2,2]>(a)  b = Neg(p)  g = GlobalAveragePool(b)
+    y = Flatten(g) }"""
+
+
+def setting(folder: Path) -> tuple[Path, Path]:
+    path, data = folder / "m.onnx", folder / "x.npy"
+    onnx.save(parser.parse_model(TEXT), path)
+    np.save(data, np.random.default_rng(0).standard_normal((4, 3, 8, 8)).astype(np.float32))
+    return path, data
+
+
+def test_stats_describe_every_cut(tmp_path: Path) -> None:
+    path, data = setting(tmp_path)
+    document = json.loads(cli("inspect", path, "--stats", data, "--json").out)
+    stats = {one["name"]: one for one in document["stats"]}
+    assert list(stats) == [cut["names"][0] for cut in document["cuts"]]
+    assert stats["a"]["elements"] == 4 * 3 * 64
+    assert 0.4 < stats["a"]["zeros_share"] < 0.6
+    assert stats["a"]["negative_share"] == 0
+    assert stats["b"]["exponential_rate"] is None
+
+
+def test_text_has_tables(tmp_path: Path) -> None:
+    path, data = setting(tmp_path)
+    outcome = cli("inspect", path, "--cuts", "--stats", data)
+    assert outcome.code == 0
+    for words in ("kB float32 type ", "not cuts:", "zeros % [0,1] %", "float32"):
+        assert words in outcome.out
+
+
+def test_samples_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    path, data = setting(tmp_path)
+    np.save(data, np.zeros((1, 3, 9, 9), np.float32))
+    assert_refused(cli("inspect", path, "--stats", data), 2, "x.npy", "input 'x' takes")
+    assert_refused(cli("inspect", path, "--stats", tmp_path / "none"), 2, "none")
+    assert_refused(cli("inspect", tmp_path), 2, "is a folder")
