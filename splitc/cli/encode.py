@@ -20,7 +20,9 @@ Clips = list[tuple[Path, dict[str, "F32"]]]
 
 @app.command()
 def encode(
-    features: Annotated[list[Path], typer.Argument(help=".npy or .npz; axis 0 counts the frames of a clip.")],
+    features: Annotated[
+        list[Path], typer.Argument(help=".npy, .npz, or folders of them; axis 0 counts the frames of a clip.")
+    ],
     out: Annotated[Path, typer.Option("--out", help="The stream file.")],
     codec: Annotated[
         str | None, typer.Option("--codec", metavar="SPEC", help="PROFILE,key=value,... with the keys of [codec].")
@@ -71,9 +73,9 @@ def _of_bundle(place: Path) -> tuple[Codec, bytes]:
 
 
 def _read(files: list[Path], names: list[str] | None) -> Clips:
-    from splitc.cli.feature_files import read_clip
+    from splitc.cli.feature_files import clip_files, read_clip
 
-    return [(file, read_clip(file, names)) for file in files]
+    return [(file, read_clip(file, names)) for file in clip_files(files)]
 
 
 def _fit(text: str, clips: Clips) -> Codec:

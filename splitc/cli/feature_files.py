@@ -12,10 +12,27 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from splitc.errors import UsageError
+from splitc.runtime import natural_key
 from splitc.types import F32, Array, TensorSpec
 
 FEATURE = "feature"
 """Name of the tensor in an ``.npy``."""
+
+
+def clip_files(paths: Sequence[Path]) -> list[Path]:
+    """The paths in their order, folders replaced by what they hold: ``clip2`` before ``clip10``.
+
+    Raises:
+        UsageError: A folder without ``.npy`` and ``.npz``.
+    """
+    return [file for path in paths for file in (_in_folder(path) if path.is_dir() else [path])]
+
+
+def _in_folder(folder: Path) -> list[Path]:
+    files = [file for file in folder.iterdir() if file.suffix.lower() in (".npy", ".npz") and file.is_file()]
+    if not files:
+        raise UsageError(f"{folder}: a folder without .npy and .npz files; name one that holds features.")
+    return sorted(files, key=natural_key)
 
 
 def read_clip(file: Path, names: Sequence[str] | None = None) -> dict[str, F32]:

@@ -31,7 +31,7 @@ def code_chunks(
         payload = coder.encode(planes[first:last], first)
         return struct.pack("<I", checksum(seed, tensor, chunk, payload)), payload
 
-    return in_order(code, range(view.chunks))
+    return in_order(code, range(view.chunks), view.elements)
 
 
 def decode_chunks(coder: ChunkCoder, payloads: Sequence[memoryview], view: PlaneView, tensor: int) -> Symbols:
@@ -48,5 +48,5 @@ def decode_chunks(coder: ChunkCoder, payloads: Sequence[memoryview], view: Plane
         except BitstreamError as error:
             raise BitstreamError(f"bitstream: Payload of chunk {chunk} of tensor {tensor}: {error}") from error
 
-    parts = in_order(decode, range(len(payloads)))
+    parts = in_order(decode, range(len(payloads)), view.elements)
     return parts[0] if len(parts) == 1 else cast(Symbols, np.concatenate(parts))

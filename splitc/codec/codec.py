@@ -189,13 +189,16 @@ class Codec:
         return [*quantized.symbols, *(side for side in quantized.side if side.shape[1])]
 
     def with_entropy(self, name: str) -> Codec:
-        """The same symbols coded by an untrained coder, for comparing rates."""
-        spec = self.spec.model_copy(update={"entropy": name})
-        if spec.make_entropy().is_trained:
+        """The same symbols coded by another coder without calibration, for comparing rates.
+
+        Raises:
+            UsageError: Unknown name, or a coder that cannot do without tables.
+        """
+        tensors = tuple(replace(tensor, tables=b"", predicted_tables=b"") for tensor in self.tensors)
+        codec = Codec(self.spec.with_part("entropy", name), tensors, self.pair_tag)
+        if codec.spec.make_entropy().needs_tables:
             raise UsageError(f"entropy coder {name!r} needs tables; fit a codec with it.")
-        return Codec(
-            spec, tuple(replace(tensor, tables=b"", predicted_tables=b"") for tensor in self.tensors), self.pair_tag
-        )
+        return codec
 
     def to_json(self) -> JsonObject:
         """All but the pair tag, which follows from the contract that this goes into."""
@@ -211,6 +214,7 @@ class Codec:
         """
         try:
             spec = CodecSpec(**data["spec"])
+            spec.resolved()  # refuses options that no part has
             quantizer = spec.make_quantizer()
             codec = cls(spec, tuple(FittedTensor.from_json(one, quantizer) for one in data["tensors"]), pair_tag)
             _ = codec.layout.description  # opens the coders, which check their tables

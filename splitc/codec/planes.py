@@ -36,11 +36,15 @@ class PlaneView:
         return cls(batch * channels, channels, math.prod(inner[:-1]), inner[-1], is_whole)
 
     @property
+    def elements(self) -> int:
+        return self.planes * self.height * self.width
+
+    @property
     def planes_per_chunk(self) -> int:
         """Planes in every chunk but the last, so that chunks are alike in size."""
         if self.is_whole:
             return self.planes
-        wanted = -(-self.planes * self.height * self.width // CHUNK_ELEMENTS)
+        wanted = -(-self.elements // CHUNK_ELEMENTS)
         return -(-self.planes // min(self.planes, wanted))
 
     @property

@@ -71,6 +71,23 @@ class CodecSpec(Frozen):
             raise UsageError(f"codec.{key}: neither {names} has such an option; leave it out.")
         return self.model_copy(update={key: value for key, value in options.items() if key in type(self).model_fields})
 
+    def with_part(self, part: str, name: str) -> CodecSpec:
+        """The same with another component, and without the options of the one it replaces.
+
+        Args:
+            part: A key of :data:`PARTS`.
+            name: The component's.
+
+        Raises:
+            UsageError: Unknown name.
+        """
+        its_own = PARTS[part].load(getattr(self, part)).model_fields.keys() - PARTS[part].load(name).model_fields.keys()
+        kept = {key: None for key in its_own if key in type(self).model_fields}
+        others = (registry.load(getattr(self, other)) for other, registry in PARTS.items() if other != part)
+        for component in others:
+            kept = {key: None for key in kept if key not in component.model_fields}
+        return self.model_copy(update={**kept, part: name})
+
     def make_quantizer(self) -> Quantizer:
         """Raises: UsageError: unknown name or a value out of range."""
         return self._make(QUANTIZERS, self.quantizer)

@@ -127,7 +127,7 @@ def describe(inputs: Inputs, chosen: plan.Plan, pair: Pair, folder: Path) -> dic
         "notes": list(pair.notes),
         "plan": chosen.to_json(),
         "model_sha256": inputs.source.sha256,
-        "versions": {"splitc": __version__} | tool_versions(),
+        "versions": {"splitc": __version__} | tool_versions() | pair.codec.spec.make_entropy().tools,
     }
 
 

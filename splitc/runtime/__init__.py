@@ -6,7 +6,7 @@ from splitc.runtime.answer import describe
 from splitc.runtime.engines import check_engine, find_order, finish_engine, with_options
 from splitc.runtime.labels import Labels, read_classes, read_labels
 from splitc.runtime.pair import RUNNER, Answer, CloudHalf, EdgeHalf, read_contract, run_pair
-from splitc.runtime.sources import Reader, Sample, files_sha256, find_files, is_picture, read_picture
+from splitc.runtime.sources import Reader, Sample, files_sha256, find_files, is_picture, natural_key, read_picture
 
 __all__ = [
     "RUNNER",
@@ -23,6 +23,7 @@ __all__ = [
     "find_order",
     "finish_engine",
     "is_picture",
+    "natural_key",
     "read_classes",
     "read_contract",
     "read_labels",

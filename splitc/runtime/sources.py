@@ -6,6 +6,7 @@ import glob
 import hashlib
 import importlib.util
 import os
+import re
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -99,7 +100,7 @@ class Reader:
 
 
 def find_files(patterns: Sequence[str], base: Path) -> list[Path]:
-    """Files that the patterns name, each once: pattern by pattern, sorted within one.
+    """Files that the patterns name, each once: pattern by pattern, within one in the order of their numbers.
 
     A pattern is a file, a folder, a glob relative to ``base``, or ``package:NAME/glob`` inside an installed package.
 
@@ -114,6 +115,12 @@ def find_files(patterns: Sequence[str], base: Path) -> list[Path]:
         for match in matches:
             found.setdefault(os.path.abspath(match), match)
     return list(found.values())
+
+
+def natural_key(path: Path) -> tuple[list[list[str | int]], str]:
+    """Sorts paths as people count: ``frame2`` before ``frame10``."""
+    parts = (re.split(r"([0-9]+)", part) for part in path.parts)  # text and digits in turn
+    return [[int(run) if index % 2 else run for index, run in enumerate(runs)] for runs in parts], str(path)
 
 
 def files_sha256(files: Sequence[Path]) -> str:
@@ -189,7 +196,7 @@ def _expand(pattern: str, base: Path) -> list[Path]:
     if path.is_file():  # its name may hold [ or *
         return [path]
     matches = path.iterdir() if path.is_dir() else map(Path, glob.glob(str(path), recursive=True))
-    return sorted(match for match in matches if not match.is_dir())
+    return sorted((match for match in matches if not match.is_dir()), key=natural_key)
 
 
 def _package_folder(name: str) -> Path:

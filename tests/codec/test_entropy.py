@@ -262,11 +262,12 @@ def test_a_previous_frame_like_this_one_shrinks_the_payload() -> None:
     plain = rans.open(4, 6, rans.fit(frames[:3], 4))
     both = rans.open(4, 6, Rans().fit(frames[:3], 4, nearly[:3]))
     assert both.encode(frames[3]) == plain.encode(frames[3])
-    payload = both.encode(frames[3], 0, previous=nearly[3])
+    after = rans.following(both, nearly[3])
+    payload = after.encode(frames[3])
     assert len(payload) < 0.5 * len(plain.encode(frames[3]))
-    assert np.array_equal(both.decode(payload, frames[3].shape, 0, previous=nearly[3]), frames[3])
+    assert np.array_equal(after.decode(payload, frames[3].shape), frames[3])
     with pytest.raises(CodecError, match="the previous frame's chunk has another shape"):
-        both.encode(frames[3], 0, previous=nearly[3][:5].copy())
+        rans.following(both, nearly[3][:5].copy()).encode(frames[3])
 
 
 @pytest.mark.parametrize("bits", [9, 12, 16])

@@ -14,8 +14,18 @@ from splitc.codec.entropy import ENTROPY_CODERS
 
 
 def test_results_come_in_order_and_one_item_stays_here() -> None:
-    assert workers.in_order(lambda x: x * x, range(100)) == [x * x for x in range(100)]
-    assert workers.in_order(lambda _: threading.current_thread(), [0]) == [threading.current_thread()]
+    many = workers.THREADED_ELEMENTS
+    assert workers.in_order(lambda x: x * x, range(100), many) == [x * x for x in range(100)]
+    assert workers.in_order(lambda _: threading.current_thread(), [0], many) == [threading.current_thread()]
+
+
+def test_few_symbols_stay_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "_threads", lambda: 2)
+    here = threading.current_thread()
+    assert set(workers.in_order(lambda _: threading.current_thread(), range(9), workers.THREADED_ELEMENTS - 1)) == {
+        here
+    }
+    assert here not in workers.in_order(lambda _: threading.current_thread(), range(9), workers.THREADED_ELEMENTS)
 
 
 def test_the_first_refusal_is_raised() -> None:
@@ -25,11 +35,12 @@ def test_the_first_refusal_is_raised() -> None:
         return x
 
     with pytest.raises(ValueError, match=r"^2$"):
-        workers.in_order(work, range(10))
+        workers.in_order(work, range(10), workers.THREADED_ELEMENTS)
 
 
 @pytest.mark.parametrize("name", ["rans", "range", "zstd"])
 def test_packets_of_many_chunks_are_the_same_with_one_thread(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "THREADED_ELEMENTS", 1)
     x = np.random.default_rng(0).integers(0, 4, (1, 12, 160, 160)).astype(np.uint8)
     coder = ENTROPY_CODERS.make(name, {})
     layout = StreamLayout((TensorLayout((1, 12, 160, 160), 2, coder.open(2, 12, coder.fit([x[0]], 2))),))
@@ -42,8 +53,8 @@ def test_packets_of_many_chunks_are_the_same_with_one_thread(name: str, monkeypa
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_forked_child_has_threads_of_its_own() -> None:
-    workers.in_order(abs, range(4))
+    workers.in_order(abs, range(4), workers.THREADED_ELEMENTS)
     child = os.fork()
     if child == 0:
-        os._exit(0 if workers.in_order(abs, range(4)) == [0, 1, 2, 3] else 1)
+        os._exit(0 if workers.in_order(abs, range(4), workers.THREADED_ELEMENTS) == [0, 1, 2, 3] else 1)
     assert os.waitpid(child, 0)[1] == 0

@@ -41,6 +41,9 @@ def test_rc4_rc5_ri8_a_recipe_builds_and_shows_what_is_lost(
     assert stages["coded"]["added_max_abs_diff"] > 0.0
     assert stages["coded"]["cosine"] > 0.97
     assert 0 < rate < 8
+    encoder = {"hevc": "libx265", "h264": "libx264", "av1": "libsvtav1"}[entropy]
+    assert f"{encoder} (PyAV)" in open_bundle(tmp_path / "x").read_json("report.json")["versions"]
+    assert f"{encoder} (PyAV)" in (tmp_path / "x" / "report.html").read_text("utf-8")
     contract = read_contract(open_bundle(tmp_path / "x"))
     assert (contract.quantized_in, contract.wire[0].dtype) == ("graph", "uint8")
 

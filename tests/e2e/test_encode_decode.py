@@ -75,6 +75,17 @@ def test_a_stream_file_describes_itself(spec: str, features: Path, tmp_path: Pat
     assert listing(tmp_path) == {"a.npy", "a.scs", "b.npy"}
 
 
+def test_a_folder_is_its_files_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    (tmp_path / "clips").mkdir()
+    for number in (1, 2, 10):
+        np.save(tmp_path / "clips" / f"part{number}.npy", np.full((1, 2, 3), number, np.float32))
+    done(encode(tmp_path / "clips", "--codec", "step=0.1", "--out", tmp_path / "a.scs"))
+    done(decode(tmp_path / "a.scs", "--out", tmp_path / "b.npy"))
+    np.testing.assert_allclose(np.load(tmp_path / "b.npy")[:, 0, 0], [1, 2, 10], atol=0.3)
+    (tmp_path / "nothing").mkdir()
+    refused(encode(tmp_path / "nothing", "--out", tmp_path / "c"), "a folder without .npy and .npz files")
+
+
 def test_the_file_is_what_the_library_makes_of_it(features: Path, tmp_path: Path) -> None:
     done(encode(features, "--codec", "temporal=difference", "--out", tmp_path / "a.scs"))
     tensor = TensorSpec(name="feature", dtype="float32", shape=("N", 8, 6, 5))

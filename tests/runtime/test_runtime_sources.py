@@ -47,6 +47,14 @@ def test_find_files(patterns: list[str], found: list[str], folder: Path) -> None
     assert [path.relative_to(folder).as_posix() for path in find_files(patterns, folder)] == found
 
 
+def test_files_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    names = ["a1.png", "a2.png", "a02.png", "a10.png", "b.png", "7.png", "12.png"]
+    for name in names:
+        (tmp_path / name).touch()
+    wanted = ["7.png", "12.png", "a1.png", "a02.png", "a2.png", "a10.png", "b.png"]
+    assert [path.name for path in find_files(["."], tmp_path)] == wanted
+
+
 def test_absolute_patterns_ignore_the_base(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     assert find_files([str(folder / "sub/*.png")], elsewhere) == [folder / "sub/d.png"]

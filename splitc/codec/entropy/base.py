@@ -67,7 +67,9 @@ class EntropyCoder(Component):
     max_bits: ClassVar[int]
     """Most bits per symbol."""
     is_trained: ClassVar[bool] = False
-    """Needs tables fitted on calibration symbols."""
+    """Learns tables from calibration symbols."""
+    needs_tables: ClassVar[bool] = False
+    """Cannot code without them."""
     is_lossless: ClassVar[bool] = True
     """Decoding gives the symbols that were encoded; else symbols near them."""
     is_whole: ClassVar[bool] = False
@@ -77,6 +79,11 @@ class EntropyCoder(Component):
     def probe(cls) -> list[str]:
         """Pixel formats in which this machine really codes a small frame; none for coders that make no pictures."""
         return []
+
+    @property
+    def tools(self) -> dict[str, str]:
+        """Versions of the encoders that decide its bytes, by name; none where FORMAT.md decides them."""
+        return {}
 
     def fit(self, samples: Sequence[Symbols], bits: int) -> bytes:
         """Learn tables from calibration symbols.

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, cast
 
+import av
 import numpy as np
 from pydantic import Field
 
@@ -25,6 +26,7 @@ class PictureCoder(EntropyCoder):
     """Options of a picture codec. The decoder needs none of them but the tiling, which is in the tables."""
 
     is_trained: ClassVar[bool] = True
+    needs_tables: ClassVar[bool] = True
     is_lossless: ClassVar[bool] = False
     is_whole: ClassVar[bool] = True
     codec: ClassVar[PictureCodec]
@@ -53,6 +55,10 @@ class PictureCoder(EntropyCoder):
         if known.shape[0] != channels:
             raise CodecError(f"{self.name}: tables are for {known.shape[0]} channels, the tensor has {channels}.")
         return _PictureChunks(self, bits, known, hash_of_tables(tables))
+
+    @property
+    def tools(self) -> dict[str, str]:
+        return {f"{self.codec.encoder} (PyAV)": av.__version__}
 
     @property
     def settings(self) -> EncoderSettings:

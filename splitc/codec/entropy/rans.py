@@ -70,19 +70,23 @@ class _RansChunks:
     tables_hash: bytes
     wire_id: int = Rans.wire_id
 
-    def encode(self, symbols: Symbols, first_plane: int = 0, previous: Symbols | None = None) -> bytes:
-        return self.model.encode(symbols, first_plane, previous)
+    def encode(self, symbols: Symbols, first_plane: int = 0) -> bytes:
+        return self.model.encode(symbols, first_plane)
 
-    def decode(
-        self,
-        payload: bytes | memoryview,
-        shape: tuple[int, int, int],
-        first_plane: int = 0,
-        previous: Symbols | None = None,
-    ) -> Symbols:
-        if self.model.bits <= 8:
-            return self.model.decode_u8(payload, *shape, first_plane, previous)
-        return self.model.decode_u16(payload, *shape, first_plane, previous)
+    def decode(self, payload: bytes | memoryview, shape: tuple[int, int, int], first_plane: int = 0) -> Symbols:
+        return _decode(self.model, payload, shape, first_plane, None)
+
+
+def _decode(
+    model: _core.RansModel,
+    payload: bytes | memoryview,
+    shape: tuple[int, int, int],
+    first_plane: int,
+    previous: Symbols | None,
+) -> Symbols:
+    if model.bits <= 8:
+        return model.decode_u8(payload, *shape, first_plane, previous)
+    return model.decode_u16(payload, *shape, first_plane, previous)
 
 
 @dataclass(frozen=True)
@@ -98,13 +102,13 @@ class _ChunksAfter:
         return self.chunks.tables_hash
 
     def encode(self, symbols: Symbols, first_plane: int = 0) -> bytes:
-        return self.chunks.encode(symbols, first_plane, self._before(symbols.shape, first_plane))
+        return self.chunks.model.encode(symbols, first_plane, self._before(symbols.shape, first_plane))
 
     def decode(self, payload: bytes | memoryview, shape: tuple[int, int, int], first_plane: int = 0) -> Symbols:
         before = self._before(shape, first_plane)
         if before.shape != shape:
             raise BitstreamError("the packet's sizes are not those of the frame it is predicted from.")
-        return self.chunks.decode(payload, shape, first_plane, before)
+        return _decode(self.chunks.model, payload, shape, first_plane, before)
 
     def _before(self, shape: tuple[int, ...], first_plane: int) -> Symbols:
         return self.previous[first_plane : first_plane + shape[0]]
@@ -118,16 +122,10 @@ class _UnfittedChunks:
     wire_id: int = Rans.wire_id
     tables_hash: bytes = hash_of_tables(b"")
 
-    def encode(self, symbols: Symbols, first_plane: int = 0, previous: Symbols | None = None) -> bytes:
+    def encode(self, symbols: Symbols, first_plane: int = 0) -> bytes:
         return _core.rans_encode_alone(symbols, self.bits)
 
-    def decode(
-        self,
-        payload: bytes | memoryview,
-        shape: tuple[int, int, int],
-        first_plane: int = 0,
-        previous: Symbols | None = None,
-    ) -> Symbols:
+    def decode(self, payload: bytes | memoryview, shape: tuple[int, int, int], first_plane: int = 0) -> Symbols:
         if self.bits <= 8:
             return _core.rans_decode_alone_u8(payload, self.bits, *shape)
         return _core.rans_decode_alone_u16(payload, self.bits, *shape)
