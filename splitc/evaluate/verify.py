@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
+from pydantic import computed_field
 
 from splitc.codec import Encoder, Quantized
 from splitc.errors import CapabilityError, CheckFailed, UsageError
@@ -57,6 +58,15 @@ class Verification(Frozen):
     payload_bytes_mean: float
     feature_bytes: int
     elements: int
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def compression_rate(self) -> float:
+        """Bytes after by bytes before, float32: smaller is better (Chen et al. 2019, eq. 1).
+
+        Its inverse is the compression ratio of Xing et al. 2020.
+        """
+        return self.payload_bytes_mean / self.feature_bytes
 
     def stage(self, name: str) -> Stage:
         """The stage called ``name``."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 av = pytest.importorskip("av", reason="needs splitc[video]")
 
-from splitc.codec import Codec, CodecSpec  # noqa: E402
+from splitc.codec import QUANTIZERS, TILINGS, Codec, CodecSpec  # noqa: E402
 from splitc.codec.bitstream import layout_from_header, read_header, read_packet, write_packet  # noqa: E402
 from splitc.codec.entropy import ENTROPY_CODERS  # noqa: E402
 from splitc.codec.entropy.base import hash_of_tables  # noqa: E402
@@ -346,6 +347,26 @@ def test_the_papers_codecs_are_fitted_and_code(name: str) -> None:
     stream, back = codec.encoder(), codec.decoder()
     for i in range(len(x)):
         assert back.decode(stream.encode([x[i : i + 1]]))[0].shape == (1, *shape)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("tiling", ["mosaic", "quilt"])
+def test_ri8_bytes_are_counted_with_and_without_key_frames(name: str, tiling: str) -> None:
+    """GOP 15: of 32 frames 0, 15 and 30 are key frames; no frame waits for a later one."""
+    codec, quantizer = codec_of(name), QUANTIZERS.make("uniform", {"bits": 8, "scope": "tensor"})
+    x = np.repeat(features(4, (16, 6, 6)), 8, axis=0)
+    params = quantizer.fit(x)
+    frames = TILINGS.make(tiling, {}).tile(quantizer.quantize(x, params))
+    coded = codec.encode_frames(frames, gop=15)
+    sizes = [len(packet) for packet in coded.packets]
+    assert coded.picture_bytes == sum(sizes)
+    assert coded.predicted_bytes == sum(sizes) - sizes[0] - sizes[15] - sizes[30]
+    for count in (1, 16, 17):  # what is there so far decodes: no B frames
+        part = replace(coded, packets=coded.packets[:count])
+        assert np.array_equal(codec.decode_frames(part), codec.decode_frames(coded)[:count])
+    other = codec.encode_frames(frames, qp=40, gop=15)  # QP sweeps the baselines
+    assert other.predicted_bytes <= coded.predicted_bytes
+    assert other.picture_bytes < coded.picture_bytes
 
 
 @pytest.mark.skipif(not (DATA / "videos" / "vtest_first300.avi").is_file(), reason="no test clip at SPLITC_DATA")

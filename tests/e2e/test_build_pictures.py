@@ -48,6 +48,20 @@ def test_rc4_rc5_ri8_a_recipe_builds_and_shows_what_is_lost(
     assert (contract.quantized_in, contract.wire[0].dtype) == ("graph", "uint8")
 
 
+@pytest.mark.parametrize("entropy", ["rans", "range", "zstd", "huffman", "hevc"])
+def test_rc15_every_report_has_a_lossless_row(source: Path, tmp_path: Path, entropy: str) -> None:
+    """zstd on the same symbols, from real packets, stands beside the rate of every coder, lossy ones too."""
+    assert build(source, tmp_path / "x", *setting(f"codec.entropy={entropy}")).code == 0
+    bundle = open_bundle(tmp_path / "x")
+    verified, page = bundle.read_json("verify.json"), (tmp_path / "x" / "report.html").read_text("utf-8")
+    assert verified["baseline"].startswith("zstd-19 on the same symbols")
+    assert 0 < verified["baseline_rate_bpe"] < 8
+    assert page.count(f"{verified['baseline_rate_bpe']:.3f}") >= 1
+    assert "zstd-19" in page
+    if entropy == "zstd":
+        assert verified["baseline_rate_bpe"] == verified["rate_bpe"]
+
+
 def test_rc5_a_higher_qp_takes_fewer_bytes_and_loses_more(source: Path, tmp_path: Path) -> None:
     outcomes = []
     for qp in (12, 22, 32, 42):

@@ -121,6 +121,17 @@ def test_a_sound_pair() -> None:
     assert found.skipped == ()
 
 
+def test_rc6_compression_rate_is_bytes_after_by_bytes_before() -> None:
+    """float32 before; the inverse is Xing's compression ratio, float32 bytes by stream bytes."""
+    found = check(paths())
+    after = sum(len(CODEC.encode([head(one.feeds)], sequence=number)) for number, one in enumerate(SAMPLES))
+    before = sum(head(one.feeds).astype(np.float32).nbytes for one in SAMPLES)
+    assert found.compression_rate == pytest.approx(after / before, rel=1e-12)
+    assert 1 / found.compression_rate == pytest.approx(before / after, rel=1e-12)
+    assert found.compression_rate == pytest.approx(found.rate_bpe / 32, rel=1e-12)
+    assert found.model_dump()["compression_rate"] == found.compression_rate
+
+
 def test_rates_are_those_of_the_packets() -> None:
     found = check(paths())
     sizes = [len(CODEC.encode([head(one.feeds)], sequence=number)) for number, one in enumerate(SAMPLES)]
