@@ -12,16 +12,19 @@ if TYPE_CHECKING:
     from splitc.bundle import open_bundle
     from splitc.codec import Codec
     from splitc.driver import build, load_recipe
+    from splitc.runtime import CloudServer, EdgeClient
 
 _HOMES = {
+    "CloudServer": "splitc.runtime",
     "Codec": "splitc.codec",
+    "EdgeClient": "splitc.runtime",
     "build": "splitc.driver",
     "errors": "splitc",
     "load_recipe": "splitc.driver",
     "open_bundle": "splitc.bundle",
 }
 
-__all__ = ["Codec", "__version__", "build", "errors", "load_recipe", "open_bundle"]
+__all__ = ["CloudServer", "Codec", "EdgeClient", "__version__", "build", "errors", "load_recipe", "open_bundle"]
 
 
 def __getattr__(name: str) -> object:

@@ -9,6 +9,7 @@
     │   └── BitstreamError exit 2  bytes that are not a bitstream, or not ours
     ├── BundleError        exit 2  a bundle that is damaged, foreign or cannot be written
     ├── BackendError       exit 2  a model that a backend refuses
+    ├── RemoteError        exit 2  the other half cannot be reached, or refuses
     ├── CapabilityError    exit 3  an extra, a device or a room that this machine or version lacks
     └── CheckFailed        exit 1  a gate or a verification that did not hold
 
@@ -56,6 +57,10 @@ class BundleError(SplitcError):
 
 class BackendError(SplitcError):
     """A backend refuses the model."""
+
+
+class RemoteError(SplitcError):
+    """The other half of a pair cannot be reached, refuses, or answers nonsense."""
 
 
 class CapabilityError(SplitcError):

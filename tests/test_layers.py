@@ -37,7 +37,8 @@ MAY_IMPORT = {
     "driver": BASE | LOW | ENGINES | {"zoo", "plan", "passes", "runtime", "evaluate", "report", "profile", "lint"},
 }
 """A room may always import itself. ``cli`` may import everything and nothing imports it."""
-OUTSIDE = {"onnx", "onnx_ir", "torch", "onnxruntime", "PIL", "rich", "typer"}
+NETWORK = {"grpc", "tritonclient", "prometheus_client"}
+OUTSIDE = {"onnx", "onnx_ir", "torch", "onnxruntime", "PIL", "rich", "typer"} | NETWORK
 """Heavy or special packages, and below, the only rooms that may import them."""
 MAY_USE = {
     "graph": {"onnx_ir", "onnx"},
@@ -47,7 +48,7 @@ MAY_USE = {
     "backends": {"onnxruntime"},
     "profile": {"onnxruntime"},
     "zoo": {"torch", "onnxruntime"},
-    "runtime": {"PIL"},
+    "runtime": {"PIL"} | NETWORK,
     "driver": {"PIL", "onnx_ir"},
     "cli": {"rich", "typer"},
 }

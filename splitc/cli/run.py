@@ -1,37 +1,81 @@
-"""``splitc run BUNDLE INPUT...``: both halves in this process, through the real bytes."""
+"""``splitc run BUNDLE INPUT...``: both halves in this process, or the edge half here and the cloud half on a server."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from splitc.cli.app import Json, app, print_json
+from splitc.cli.app import Json, app, print_json, say
 
 
 @app.command()
 def run(
     bundle: Annotated[Path, typer.Argument(help="A bundle.")],
     inputs: Annotated[list[str], typer.Argument(help="Pictures, .npy/.npz, folders, globs or package:NAME/GLOB.")],
+    server: Annotated[str | None, typer.Option(help="HOST:PORT of splitc serve; else both halves run here.")] = None,
+    token_file: Annotated[Path | None, typer.Option(help="The first token in it is shown to the server.")] = None,
+    tls_ca: Annotated[Path | None, typer.Option(help="The server's certificate must come from these, PEM.")] = None,
+    tls_cert: Annotated[Path | None, typer.Option(help="This client's certificate chain, PEM.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Its private key, PEM.")] = None,
+    insecure: Annotated[bool, typer.Option("--insecure", help="Plain text also to another machine.")] = False,
+    window: Annotated[int, typer.Option(min=1, help="Frames under way at once.")] = 8,
+    patience_s: Annotated[float, typer.Option(min=0, help="Seconds to wait for a server that is away.")] = 60.0,
     threads: Annotated[int, typer.Option(min=1, help="Threads an engine may use.")] = 1,
     json: Json = False,
 ) -> None:
     """Run pictures through the edge half, the bitstream and the cloud half; print the answers."""
     from splitc.bundle import open_bundle
-    from splitc.runtime import CloudHalf, EdgeHalf, Reader, describe, find_files, run_pair
+    from splitc.runtime import CloudHalf, EdgeHalf, Reader, find_files, run_pair
 
     opened = open_bundle(bundle)
-    edge, cloud = EdgeHalf(opened, threads=threads), CloudHalf(opened, threads=threads)
-    reader = Reader(edge.contract.inputs, edge.contract.preprocess)
-    lines = []
-    for answer in run_pair(edge, cloud, reader.samples(find_files(inputs, Path()))):
-        said = describe(answer.outputs, edge.contract)
-        ms = {stage: round(value, 3) for stage, value in answer.ms.items()}
-        lines.append({"input": answer.name, "answer": said, "payload_bytes": answer.bitstream_bytes, "ms": ms})
-        if not json:
-            text = f"{said['name']} ({said['share']:.0%})" if edge.contract.task == "classification" else str(said)
-            stages = " + ".join(f"{stage} {value:.2f}" for stage, value in ms.items() if stage != "total")
-            print(f"{answer.name:<24} {text:<28} {answer.bitstream_bytes:>7,} bytes  {ms['total']:.2f} ms = {stages}")
+    files = find_files(inputs, Path())
+    if server is None:
+        edge, cloud = EdgeHalf(opened, threads=threads), CloudHalf(opened, threads=threads)
+        reader = Reader(edge.contract.inputs, edge.contract.preprocess)
+        lines = [_show(answer, edge.contract, json) for answer in run_pair(edge, cloud, reader.samples(files))]
+        counters = None
+    else:
+        from splitc.runtime import ClientOptions, EdgeClient, Remote, TlsFiles, read_tokens
+
+        token = read_tokens(token_file)[0] if token_file else None
+        remote = Remote(server, TlsFiles(tls_cert, tls_key, tls_ca), token, insecure)
+        client = EdgeClient(opened, remote, ClientOptions(window=window, patience_s=patience_s), threads)
+        reader = Reader(client.contract.inputs, client.contract.preprocess)
+        lines = [_show(answer, client.contract, json) for answer in client.run(reader.samples(files))]
+        counters = client.counters.as_dict()
+    stages = percentiles([line["ms"] for line in lines])
     if json:
-        print_json({"results": lines})
+        print_json({"results": lines, "stages_ms": stages} | ({"counters": counters} if counters else {}))
+        return
+    for stage, values in stages.items():
+        say(f"  {stage:<8} p50 {values['p50']:8.2f}   p95 {values['p95']:8.2f}   p99 {values['p99']:8.2f} ms")
+    if counters:
+        say("  " + ", ".join(f"{name.replace('_', ' ')} {value:,}" for name, value in counters.items()))
+
+
+def _show(answer: Any, contract: Any, is_quiet: bool) -> dict[str, Any]:
+    """The answer as JSON; also a line for people, as soon as it is there."""
+    from splitc.runtime import describe
+
+    said = describe(answer.outputs, contract)
+    ms = {stage: round(value, 3) for stage, value in answer.ms.items()}
+    if not is_quiet:
+        text = f"{said['name']} ({said['share']:.0%})" if contract.task == "classification" else str(said)
+        stages = " + ".join(f"{stage} {value:.2f}" for stage, value in ms.items() if stage != "total")
+        print(f"{answer.name:<24} {text:<28} {answer.bitstream_bytes:>7,} bytes  {ms['total']:.2f} ms = {stages}")
+    return {"input": answer.name, "answer": said, "payload_bytes": answer.bitstream_bytes, "ms": ms}
+
+
+def percentiles(times: Sequence[Mapping[str, float]]) -> dict[str, dict[str, float]]:
+    """p50, p95 and p99 of every stage, in milliseconds."""
+    import numpy as np
+
+    return {
+        stage: {
+            f"p{rank}": round(float(np.percentile([one[stage] for one in times], rank)), 3) for rank in (50, 95, 99)
+        }
+        for stage in times[0]
+    }

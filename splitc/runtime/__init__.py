@@ -2,20 +2,47 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from splitc.errors import CapabilityError
 from splitc.runtime.answer import describe
 from splitc.runtime.engines import check_engine, find_order, finish_engine, with_options
 from splitc.runtime.labels import Labels, read_classes, read_labels
 from splitc.runtime.pair import RUNNER, Answer, CloudHalf, EdgeHalf, read_contract, run_pair
 from splitc.runtime.sources import Reader, Sample, files_sha256, find_files, is_picture, natural_key, read_picture
 
+if TYPE_CHECKING:
+    from splitc.runtime.client import ClientOptions, Counters, EdgeClient, Remote
+    from splitc.runtime.security import TlsFiles, read_tokens
+    from splitc.runtime.server import CloudServer, ServerOptions
+
+_NETWORKED = {
+    "ClientOptions": "client",
+    "CloudServer": "server",
+    "Counters": "client",
+    "EdgeClient": "client",
+    "Remote": "client",
+    "ServerOptions": "server",
+    "TlsFiles": "security",
+    "read_tokens": "security",
+}
+
 __all__ = [
     "RUNNER",
     "Answer",
+    "ClientOptions",
     "CloudHalf",
+    "CloudServer",
+    "Counters",
+    "EdgeClient",
     "EdgeHalf",
     "Labels",
     "Reader",
+    "Remote",
     "Sample",
+    "ServerOptions",
+    "TlsFiles",
     "check_engine",
     "describe",
     "files_sha256",
@@ -28,6 +55,17 @@ __all__ = [
     "read_contract",
     "read_labels",
     "read_picture",
+    "read_tokens",
     "run_pair",
     "with_options",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Import what talks over a network when it is first used: a pair in one process needs none of it."""
+    if name not in _NETWORKED:
+        raise AttributeError(f"module 'splitc.runtime' has no attribute {name!r}")
+    try:
+        return getattr(import_module(f"splitc.runtime.{_NETWORKED[name]}"), name)
+    except ModuleNotFoundError as error:
+        raise CapabilityError(f"a pair over a network needs {error.name!r}: install splitc[serve].") from error

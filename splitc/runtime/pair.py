@@ -51,10 +51,17 @@ class EdgeHalf:
         self.stream = self.codec.encoder()
         self.runner = _open(bundle, "edge", threads, optimize)
 
-    def symbols(self, feeds: Feeds) -> Quantized:
-        """Head, and the quantizers where they are on the host: symbols of the stream's next frame."""
+    def head(self, feeds: Feeds) -> list[Array]:
+        """What the head engine gives: symbols, or features where quantizers are on the host."""
         outputs = self.runner.run(feeds)
-        wires = [outputs[spec.name] for spec in self.contract.wire]
+        return [outputs[spec.name] for spec in self.contract.wire]
+
+    def symbols(self, feeds: Feeds) -> Quantized:
+        """Head and quantizers: symbols of the stream's next frame."""
+        return self.quantize(self.head(feeds))
+
+    def quantize(self, wires: Sequence[Array]) -> Quantized:
+        """What the head gave to symbols of the stream's next frame."""
         if self.contract.quantized_in == "graph":
             return self.codec.quantized_from_wires(wires)
         return self.stream.quantize([wire.astype(np.float32, copy=False) for wire in wires])
@@ -85,12 +92,16 @@ class CloudHalf:
         """
         return self.stream.decode_symbols(bitstream)
 
-    def answer(self, symbols: Quantized) -> dict[str, Array]:
-        """Dequantizers where they are on the host, and the tail."""
+    def feeds(self, symbols: Quantized) -> Feeds:
+        """What the tail takes: the symbols, or features where dequantizers are on the host."""
         in_graph = self.contract.quantized_in == "graph"
         wires = self.codec.wires_from_quantized(symbols) if in_graph else self.codec.dequantize(symbols)
         named = zip(self.contract.wire, wires, strict=True)
-        return self.runner.run({spec.name: wire.astype(spec.dtype, copy=False) for spec, wire in named})
+        return {spec.name: wire.astype(spec.dtype, copy=False) for spec, wire in named}
+
+    def answer(self, symbols: Quantized) -> dict[str, Array]:
+        """Dequantizers where they are on the host, and the tail."""
+        return self.runner.run(self.feeds(symbols))
 
 
 def run_pair(edge: EdgeHalf, cloud: CloudHalf, samples: Iterable[Sample]) -> Iterator[Answer]:

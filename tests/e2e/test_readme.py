@@ -34,10 +34,26 @@ def test_set_up_is_two_commands_and_ci_follows_them() -> None:
     lines = [line for line in blocks("sh")[0].splitlines() if line]
     assert len(lines) == 2
     assert (
-        "pip install --quiet --disable-pip-version-check -e '.[zoo,trt-rtx,video,dev]'"
+        "pip install --quiet --disable-pip-version-check -e '.[zoo,trt-rtx,video,serve,dev]'"
         in (ROOT / ".ci/run").read_text()
     )
-    assert lines[1] == "pip install -e '.[zoo,trt-rtx,video,dev]'"
+    assert lines[1] == "pip install -e '.[zoo,trt-rtx,video,serve,dev]'"
+
+
+def run_command(command: str, folder: Path, background: list[subprocess.Popen[bytes]]) -> None:
+    """As a shell does, ``... &`` and ``kill %1`` included."""
+    if command == "kill %1":
+        background[0].terminate()
+        assert background[0].wait(30) == 0
+        return
+    assert command.startswith("splitc ")
+    said = shlex.split(command.removesuffix("&"))[1:]
+    words = [sys.executable, "-c", "from splitc.cli import main; main()", *said]
+    if command.endswith("&"):
+        background.append(subprocess.Popen(words, cwd=folder, stderr=subprocess.DEVNULL))
+        return
+    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False, env={**os.environ})
+    assert done.returncode == 0, f"{command}\n{done.stderr}"
 
 
 @pytest.mark.slow
@@ -47,11 +63,13 @@ def test_every_command_runs(tmp_path: Path) -> None:
             pytest.skip(f"the zoo extra is not installed: no {package}")
     assert len(commands()) >= 6
     (tmp_path / "recipes").symlink_to(ROOT / "recipes")
-    for command in commands():
-        words = [sys.executable, "-c", "from splitc.cli import main; main()", *shlex.split(command)[1:]]
-        assert command.startswith("splitc ")
-        done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False, env={**os.environ})
-        assert done.returncode == 0, f"{command}\n{done.stderr}"
+    background: list[subprocess.Popen[bytes]] = []
+    try:
+        for command in commands():
+            run_command(command, tmp_path, background)
+    finally:
+        for process in background:
+            process.kill()
     made = {path.name for path in (tmp_path / "artifacts" / "quickstart").iterdir()}
     said = {"edge", "cloud", "contract.json", "manifest.json", "recipe.lock.toml", "verify.json", "report.json"}
     assert said | {"report.html"} == made

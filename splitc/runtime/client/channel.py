@@ -1,0 +1,125 @@
+"""A connection to a server: open it, shake hands, stream packets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+from tritonclient.grpc import service_pb2 as oip
+from tritonclient.grpc import service_pb2_grpc as oip_grpc
+
+from splitc.errors import RemoteError
+from splitc.runtime import protocol
+from splitc.runtime.security import TlsFiles, refuse_plain_text
+
+HANDSHAKE_S = 10.0
+PING_MS, PING_TIMEOUT_MS = 10_000, 5_000
+TRANSIENT = {
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+    grpc.StatusCode.INTERNAL,
+    grpc.StatusCode.CANCELLED,
+}
+"""Another try may succeed: the server is away, or a message was damaged on its way."""
+BUSY = {grpc.StatusCode.RESOURCE_EXHAUSTED}
+
+
+class LostConnectionError(Exception):
+    """The server cannot be reached now; another try may succeed."""
+
+
+@dataclass(frozen=True)
+class Remote:
+    """Where the cloud half is served.
+
+    Attributes:
+        address: ``HOST:PORT`` or ``unix:PATH``.
+        tls: Certificates; without any, plain text.
+        token: Bearer token.
+        allow_plain_text: Also to another machine.
+
+    Raises:
+        UsageError: Plain text would leave this machine.
+    """
+
+    address: str
+    tls: TlsFiles = field(default_factory=TlsFiles)
+    token: str | None = None
+    allow_plain_text: bool = False
+
+    def __post_init__(self) -> None:
+        is_encrypted = self.tls.channel_credentials() is not None
+        refuse_plain_text(self.address, is_encrypted, self.allow_plain_text)
+
+    def open(self) -> Channel:
+        """A channel that connects when it is first used."""
+        credentials = self.tls.channel_credentials()
+        options = [
+            ("grpc.max_receive_message_length", protocol.MAX_MESSAGE_BYTES),
+            ("grpc.max_send_message_length", protocol.MAX_MESSAGE_BYTES),
+            ("grpc.keepalive_time_ms", PING_MS),
+            ("grpc.keepalive_timeout_ms", PING_TIMEOUT_MS),
+            ("grpc.enable_retries", 0),  # a frame is sent again by its outbox, which knows about keyframes
+            ("grpc.use_local_subchannel_pool", 1),
+        ]
+        channel = (
+            grpc.secure_channel(self.address, credentials, options)
+            if credentials
+            else grpc.insecure_channel(self.address, options)
+        )
+        metadata = [("authorization", f"Bearer {self.token}")] if self.token else []
+        return Channel(self.address, channel, metadata)
+
+
+class Channel:
+    """One connection; what fails is either lost or refused."""
+
+    def __init__(self, address: str, channel: grpc.Channel, metadata: list[tuple[str, str]]) -> None:
+        self._address, self._channel, self._metadata = address, channel, metadata
+        self._stub = oip_grpc.GRPCInferenceServiceStub(channel)
+
+    def shake_hands(self, model: str, pair_id: str) -> None:
+        """Compare pair ids before the first packet.
+
+        Raises:
+            RemoteError: No such bundle there, or the half of another pair; both ids are named.
+            LostConnectionError: No answer.
+        """
+        request = oip.ModelConfigRequest(name=model)
+        try:
+            reply = self._stub.ModelConfig(request, metadata=self._metadata, timeout=HANDSHAKE_S)
+        except grpc.RpcError as error:
+            raise self._as_ours(error) from error
+        theirs = reply.config.parameters[protocol.PAIR_ID].string_value
+        if theirs != pair_id:
+            raise RemoteError(
+                f"{self._address}: serves {model!r} of pair {theirs[:12] or 'none'}, this edge half is of pair "
+                f"{pair_id[:12]}; use the two halves of one bundle."
+            )
+
+    def stream(self, requests: Iterable[Any]) -> Iterator[Any]:
+        """Replies in whatever order they come.
+
+        Raises:
+            RemoteError: The server refuses the whole stream.
+            LostConnectionError: It went away, or has no room now.
+        """
+        call = self._stub.ModelStreamInfer(iter(requests), metadata=self._metadata)
+        try:
+            yield from call
+        except grpc.RpcError as error:
+            raise self._as_ours(error) from error
+        finally:
+            call.cancel()
+
+    def close(self) -> None:
+        """Hang up."""
+        self._channel.close()
+
+    def _as_ours(self, error: Any) -> Exception:
+        code, details = error.code(), error.details() or "no reason given"
+        if code in TRANSIENT or code in BUSY:
+            return LostConnectionError(details)
+        return RemoteError(f"{self._address}: {details} ({code.name.lower().replace('_', ' ')})")

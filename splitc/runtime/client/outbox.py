@@ -1,0 +1,169 @@
+"""Frames between the head and the wire: bounded, in order, kept until they are answered."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass, field
+
+from splitc.types import Array
+
+
+@dataclass(eq=False)
+class Frame:
+    """One sample on its way.
+
+    Attributes:
+        name: Of the sample.
+        wires: What the head gave.
+        starts_anew: Not to be predicted from the frame before.
+        marks: ``time.perf_counter()`` at: read, head done, encoding begun, encoding done; the last two of the last try.
+        packet_bytes: Of the last try.
+        tries: How often it was sent.
+    """
+
+    name: str
+    wires: list[Array]
+    starts_anew: bool
+    marks: dict[str, float]
+    packet_bytes: int = 0
+    tries: int = 0
+    index: int = -1
+    is_sent: bool = field(default=False)
+
+
+class Outbox:
+    """A queue whose front stays until it is answered.
+
+    ``[ sent, not answered ][ waiting ]``: ``window`` and ``depth`` bound the two parts. One thread puts, one takes.
+
+    Args:
+        window: Frames that may be under way at once.
+        depth: Frames that may wait.
+        drops_late: A full queue drops its oldest waiting frame, as a camera's should, instead of holding up the head.
+    """
+
+    def __init__(self, window: int, depth: int, *, drops_late: bool = False) -> None:
+        self._window, self._depth, self._drops_late = window, depth, drops_late
+        self._frames: deque[Frame] = deque()
+        self._changed = threading.Condition()
+        self._is_ended = False
+        self._is_closed = False
+        self._starts_anew = False
+        self._count = 0
+        self.dropped = 0
+
+    def put(self, frame: Frame) -> bool:
+        """Add a frame, waiting for room; False where nobody will take it any more."""
+        with self._changed:
+            if self._drops_late:
+                self._drop_oldest()
+            self._changed.wait_for(lambda: self._is_closed or self._waiting() < self._depth)
+            if self._is_closed:
+                return False
+            frame.index, self._count = self._count, self._count + 1
+            self._frames.append(frame)
+            self._changed.notify_all()
+            return True
+
+    def end(self) -> None:
+        """No more frames will be put."""
+        with self._changed:
+            self._is_ended = True
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Nobody will take frames any more: lets go of who puts."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify_all()
+
+    def next_to_send(self, talk: Talk) -> Frame | None:
+        """The oldest frame that is not sent, waiting for it and for the window; None when this talk is over.
+
+        A talk is over when it was hung up, or when all frames of an ended queue are answered.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: talk.is_over or self._is_done() or self._can_send())
+            if talk.is_over or self._is_done():
+                return None
+            frame = next(one for one in self._frames if not one.is_sent)
+            frame.is_sent = True
+            frame.tries += 1
+            frame.starts_anew |= self._starts_anew
+            self._starts_anew = False
+            return frame
+
+    def hang_up(self, talk: Talk) -> None:
+        """End a talk; what it had sent without an answer is to be sent again, from a keyframe on."""
+        with self._changed:
+            talk.is_over = self._starts_anew = True
+            for frame in self._frames:
+                frame.is_sent = False
+            self._changed.notify_all()
+
+    def find(self, index: int) -> Frame | None:
+        """A frame that is sent and not answered."""
+        with self._changed:
+            return next((one for one in self._frames if one.index == index and one.is_sent), None)
+
+    def answered(self, frame: Frame) -> None:
+        """Forget a frame: its answer is here."""
+        with self._changed:
+            self._frames.remove(frame)
+            self._changed.notify_all()
+
+    def send_again(self, frame: Frame, *, as_keyframe: bool) -> None:
+        """A frame that the other end could not use."""
+        with self._changed:
+            frame.is_sent = False
+            self._starts_anew |= as_keyframe
+            self._changed.notify_all()
+
+    def oldest(self) -> int | None:
+        """Number of the first frame that is not answered."""
+        with self._changed:
+            return self._frames[0].index if self._frames else None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether everything that was put is answered, and nothing more comes."""
+        with self._changed:
+            return self._is_done()
+
+    def _is_done(self) -> bool:
+        return self._is_ended and not self._frames
+
+    def _waiting(self) -> int:
+        return sum(not one.is_sent for one in self._frames)
+
+    def _can_send(self) -> bool:
+        waiting = self._waiting()
+        return waiting > 0 and len(self._frames) - waiting < self._window
+
+    def _drop_oldest(self) -> None:
+        while self._waiting() >= self._depth:
+            late = next((one for one in self._frames if not one.is_sent and one.tries == 0), None)
+            if late is None:
+                return  # only frames that are to be sent again: these are not lost
+            self._frames.remove(late)
+            self.dropped += 1
+
+
+@dataclass
+class Talk:
+    """One connection's turn at an outbox.
+
+    Attributes:
+        is_over: Hung up.
+        error: Why encoding ended early.
+    """
+
+    is_over: bool = False
+    error: Exception | None = None
+
+
+def now() -> float:
+    """Seconds of a clock that never goes back."""
+    return time.perf_counter()

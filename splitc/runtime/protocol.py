@@ -1,0 +1,122 @@
+"""Messages between edge and cloud: the Open Inference Protocol (v2) over gRPC, which stock clients and Triton speak.
+
+A bundle is one model. It takes one input, the packet, and gives the network's outputs. What the protocol has no field
+for travels as parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from tritonclient.grpc import service_pb2 as oip
+from tritonclient.utils import np_to_triton_dtype, triton_to_np_dtype
+
+from splitc.errors import RemoteError, UsageError
+from splitc.types import Array, TensorSpec
+
+PACKET = "packet"
+"""Name of the only input: UINT8 ``[n]``, a packet of the bitstream."""
+PAIR_ID = "pair_id"
+"""Parameter of a request and of a model's configuration: what both halves must share."""
+FAULT = "fault"
+"""Parameter of a failed reply: one of the three below."""
+DAMAGED, BUSY, REFUSED = "damaged", "busy", "refused"
+"""The packet cannot be decoded: send a keyframe. Try later. Do not try again."""
+STAGES = ("decode", "queue", "cloud")
+"""Stages of the cloud; a reply has ``STAGE_ms`` of each as a parameter."""
+MAX_MESSAGE_BYTES = 64 << 20
+
+
+def packet_request(model: str, pair_id: str, name: str, packet: bytes) -> Any:
+    """A packet as an inference request.
+
+    Args:
+        model: Name of the bundle.
+        pair_id: 64 hexadecimal digits.
+        name: Comes back with the answer.
+        packet: As the edge's encoder gave it.
+    """
+    request = oip.ModelInferRequest(model_name=model, id=name, raw_input_contents=[packet])
+    request.inputs.add(name=PACKET, datatype="UINT8", shape=[len(packet)])
+    request.parameters[PAIR_ID].string_param = pair_id
+    return request
+
+
+def packet_of(request: Any) -> bytes:
+    """The packet in a request that anyone may have sent.
+
+    Raises:
+        UsageError: Not exactly one input of this name, type and size.
+    """
+    if len(request.inputs) != 1 or len(request.raw_input_contents) != 1:
+        raise UsageError(f"a request has one input, {PACKET!r}, in raw_input_contents.")
+    tensor, packet = request.inputs[0], request.raw_input_contents[0]
+    shape = list(tensor.shape)
+    if tensor.name != PACKET or tensor.datatype != "UINT8" or shape not in ([len(packet)], [1, len(packet)]):
+        raise UsageError(
+            f"the input is {tensor.name!r} {tensor.datatype} {shape} with {len(packet)} bytes; "
+            f"it must be {PACKET!r} UINT8 [bytes]."
+        )
+    return bytes(packet)
+
+
+def pair_of(request: Any) -> str | None:
+    """The pair id that a request names, if it does."""
+    return request.parameters[PAIR_ID].string_param if PAIR_ID in request.parameters else None
+
+
+def answer_reply(model: str, name: str, outputs: Mapping[str, Array], ms: Mapping[str, float]) -> Any:
+    """Outputs as an inference response.
+
+    Args:
+        model: As in the request.
+        name: As in the request.
+        outputs: Arrays by name.
+        ms: Milliseconds by stage.
+    """
+    reply = oip.ModelInferResponse(model_name=model, model_version="1", id=name)
+    for output, array in outputs.items():
+        reply.outputs.add(name=output, datatype=np_to_triton_dtype(array.dtype), shape=list(array.shape))
+        reply.raw_output_contents.append(np.ascontiguousarray(array).tobytes())
+    for stage, value in ms.items():
+        reply.parameters[f"{stage}_ms"].double_param = value
+    return reply
+
+
+def outputs_of(reply: Any, wanted: Sequence[TensorSpec]) -> dict[str, Array]:
+    """The outputs in a response.
+
+    Raises:
+        RemoteError: They are not what the contract says, or sizes and bytes differ.
+    """
+    outputs = {}
+    for tensor, raw in zip(reply.outputs, reply.raw_output_contents, strict=False):
+        dtype = np.dtype(triton_to_np_dtype(tensor.datatype) or np.uint8)
+        if any(size < 0 for size in tensor.shape) or int(np.prod(tensor.shape)) * dtype.itemsize != len(raw):
+            raise RemoteError(f"the server's {tensor.name!r} has {len(raw)} bytes for {list(tensor.shape)} of {dtype}.")
+        outputs[tensor.name] = np.frombuffer(raw, dtype).reshape(tuple(tensor.shape))
+    missing = [spec.name for spec in wanted if spec.name not in outputs]
+    if missing:
+        raise RemoteError(f"the server's answer lacks {', '.join(missing)}; is it the cloud half of this bundle?")
+    return outputs
+
+
+def stage_ms(reply: Any) -> dict[str, float]:
+    """Milliseconds by stage in a response; zeros from a server that tells none."""
+    said = reply.parameters
+    return {stage: said[f"{stage}_ms"].double_param if f"{stage}_ms" in said else 0.0 for stage in STAGES}
+
+
+def fault_reply(model: str, name: str, fault: str, message: str) -> Any:
+    """A refusal inside a stream, which goes on."""
+    reply = oip.ModelInferResponse(model_name=model, id=name)
+    reply.parameters[FAULT].string_param = fault
+    return oip.ModelStreamInferResponse(error_message=message, infer_response=reply)
+
+
+def fault_of(reply: Any) -> str:
+    """Which of the faults a failed reply names; one without a name is not to be tried again."""
+    said = reply.infer_response.parameters
+    return said[FAULT].string_param if FAULT in said else REFUSED

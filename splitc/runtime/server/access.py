@@ -1,0 +1,70 @@
+"""Who gets in: bearer tokens, and a rate for each client."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import grpc
+
+from splitc.runtime.security import is_known
+from splitc.runtime.server.metrics import Metrics
+
+BEARER = "Bearer "
+OPEN_TO_ALL = {"/inference.GRPCInferenceService/ServerLive", "/inference.GRPCInferenceService/ServerReady"}
+"""What a load balancer asks without a token."""
+MAX_CLIENTS = 4096
+
+
+class Rates:
+    """A bucket of requests for each client: ``rate`` a second, and a second's worth at once."""
+
+    def __init__(self, rate: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._rate, self._clock = rate, clock
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def take(self, client: str) -> bool:
+        """Whether this client may send one more now."""
+        now, most = self._clock(), max(self._rate, 1.0)
+        left, since = self._buckets.pop(client, (most, now))
+        left = min(most, left + (now - since) * self._rate)
+        self._buckets[client] = (left - 1 if left >= 1 else left, now)
+        if len(self._buckets) > MAX_CLIENTS:
+            self._buckets.popitem(last=False)
+        return left >= 1
+
+
+class RequireToken(grpc.aio.ServerInterceptor):  # type: ignore[misc]
+    """Turns away calls without a known bearer token."""
+
+    def __init__(self, tokens: tuple[str, ...], metrics: Metrics) -> None:
+        self._tokens, self._metrics = tokens, metrics
+
+    async def intercept_service(self, continuation: Callable[[Any], Awaitable[Any]], handler_call_details: Any) -> Any:
+        handler = await continuation(handler_call_details)
+        if handler is None or handler_call_details.method in OPEN_TO_ALL:
+            return handler
+        said = dict(handler_call_details.invocation_metadata or ()).get("authorization", "")
+        if said.startswith(BEARER) and is_known(said[len(BEARER) :], self._tokens):
+            return handler
+        self._metrics.turned_away("token")
+        return _refusing(handler)
+
+
+def _refusing(handler: Any) -> Any:
+    """The same kind of method, which ends every call."""
+
+    async def refuse_one(request: Any, context: Any) -> None:
+        await context.abort(grpc.StatusCode.UNAUTHENTICATED, "no known bearer token: give one with --token-file.")
+
+    async def refuse_stream(requests: Any, context: Any) -> Any:
+        await context.abort(grpc.StatusCode.UNAUTHENTICATED, "no known bearer token: give one with --token-file.")
+        yield  # makes this a generator, as a streaming method is
+
+    if handler.request_streaming:
+        return grpc.stream_stream_rpc_method_handler(
+            refuse_stream, handler.request_deserializer, handler.response_serializer
+        )
+    return grpc.unary_unary_rpc_method_handler(refuse_one, handler.request_deserializer, handler.response_serializer)

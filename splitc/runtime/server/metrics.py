@@ -1,0 +1,62 @@
+"""What a server counts, for Prometheus."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+
+_MS = (0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
+
+
+class Metrics:
+    """Counters of one server, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._answers = self._counter("answers", "Requests by how they ended.", ["model", "outcome"])
+        self._bytes = self._counter("packet_bytes", "Bytes of packets received.", ["model"])
+        self._stage = Histogram(
+            "splitc_stage_ms", "Milliseconds by stage.", ["model", "stage"], buckets=_MS, registry=self.registry
+        )
+        self._batch = Histogram(
+            "splitc_batch_size",
+            "Requests that ran together.",
+            ["model"],
+            buckets=(1, 2, 4, 8, 16, 32, 64),
+            registry=self.registry,
+        )
+        self._streams = Gauge("splitc_streams", "Open streams.", registry=self.registry)
+        self._refused = self._counter("refused_calls", "Calls turned away before any work.", ["reason"])
+
+    def _counter(self, name: str, text: str, labels: list[str]) -> Counter:
+        return Counter(f"splitc_{name}", text, labels, registry=self.registry)
+
+    def answered(self, model: str, packet_bytes: int, ms: Mapping[str, float], batch: int) -> None:
+        """One answer went out."""
+        self._answers.labels(model, "answered").inc()
+        self._bytes.labels(model).inc(packet_bytes)
+        self._batch.labels(model).observe(batch)
+        for stage, value in ms.items():
+            self._stage.labels(model, stage).observe(value)
+
+    def failed(self, model: str, fault: str) -> None:
+        """One request was refused."""
+        self._answers.labels(model, fault).inc()
+
+    def turned_away(self, reason: str) -> None:
+        """One call ended before any work."""
+        self._refused.labels(reason).inc()
+
+    def stream_opened(self) -> None:
+        """One more open stream."""
+        self._streams.inc()
+
+    def stream_closed(self) -> None:
+        """One fewer."""
+        self._streams.dec()
+
+    def listen(self, host: str, port: int) -> int:
+        """Serve ``/metrics`` over HTTP from a thread; returns the port, chosen where it was 0."""
+        server, _ = start_http_server(port, host, registry=self.registry)
+        return int(server.server_port)

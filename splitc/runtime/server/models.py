@@ -1,0 +1,90 @@
+"""A bundle behind the server: one model by its name."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+import numpy as np
+
+from splitc.bundle import Bundle
+from splitc.codec import Decoder, Quantized
+from splitc.runtime.pair import CloudHalf
+from splitc.runtime.server.batcher import Batcher
+from splitc.types import Array, Feeds, TensorSpec
+
+
+@dataclass(frozen=True)
+class Answered:
+    """One packet's outputs, milliseconds by stage, and how many packets ran with it."""
+
+    outputs: dict[str, Array]
+    ms: Mapping[str, float]
+    batch: int
+
+
+class ServedModel:
+    """The cloud half of a bundle, for many streams at once.
+
+    Args:
+        bundle: Where the half is.
+        codecs: Decodes packets.
+        engines: Runs the tail.
+        max_batch, max_delay_s: As of :class:`Batcher`; a network with a fixed batch runs alone.
+        threads: For one run of the tail.
+    """
+
+    def __init__(
+        self, bundle: Bundle, codecs: Executor, engines: Executor, max_batch: int, max_delay_s: float, threads: int
+    ) -> None:
+        self.name, self.pair_id = bundle.name, bundle.pair_id
+        self._half = CloudHalf(bundle, threads=threads)
+        self.contract = self._half.contract
+        self._codecs = codecs
+        can_batch = all(isinstance(spec.shape[0], str) for spec in (*self.contract.wire, *self.contract.outputs))
+        self.max_batch = max_batch if can_batch else 1
+        self._batcher = Batcher(self._run, engines, self.max_batch, max_delay_s if can_batch else 0.0)
+
+    @property
+    def outputs(self) -> list[TensorSpec]:
+        """What answers hold."""
+        return self.contract.outputs
+
+    def decoder(self) -> Decoder:
+        """The receiving end of one stream."""
+        return self._half.codec.decoder()
+
+    async def decode(self, decoder: Decoder, packet: bytes) -> tuple[Feeds, float]:
+        """The stream's next packet to the tail's inputs, and the milliseconds it took.
+
+        Raises:
+            BitstreamError: Damaged, another pair's, or predicted from a packet that did not arrive.
+        """
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        feeds = await loop.run_in_executor(self._codecs, self._feeds, decoder, packet)
+        return feeds, (loop.time() - begun) * 1e3
+
+    async def answer(self, feeds: Feeds, decode_ms: float) -> Answered:
+        """Run the tail, with other requests where they wait too."""
+        ran = await self._batcher.submit(feeds)
+        ms = {"decode": decode_ms, "queue": ran.queue_ms, "cloud": ran.cloud_ms}
+        return Answered({spec.name: ran.outputs[spec.name] for spec in self.outputs}, ms, ran.batch)
+
+    async def close(self) -> None:
+        """Stop batching."""
+        await self._batcher.close()
+
+    def warm_up(self) -> None:
+        """Run once on zeros, so that the first client does not wait for it."""
+        shapes = {spec.name: tuple(d if isinstance(d, int) else 1 for d in spec.shape) for spec in self.contract.wire}
+        self._run({spec.name: np.zeros(shapes[spec.name], spec.dtype) for spec in self.contract.wire})
+
+    def _feeds(self, decoder: Decoder, packet: bytes) -> Feeds:
+        symbols: Quantized = decoder.decode_symbols(packet)
+        return self._half.feeds(symbols)
+
+    def _run(self, feeds: Feeds) -> dict[str, Array]:
+        return self._half.runner.run(feeds)

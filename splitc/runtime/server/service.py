@@ -1,0 +1,234 @@
+"""The Open Inference Protocol over the served models (KServe "v2", with Triton's bidirectional stream)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, TypeAlias
+
+import grpc
+import numpy as np
+from tritonclient.grpc import model_config_pb2 as triton_config
+from tritonclient.grpc import service_pb2 as oip
+from tritonclient.grpc import service_pb2_grpc as oip_grpc
+from tritonclient.utils import np_to_triton_dtype
+
+from splitc import __version__
+from splitc.codec import Decoder
+from splitc.errors import BitstreamError, SplitcError, UsageError
+from splitc.runtime import protocol
+from splitc.runtime.server.access import Rates
+from splitc.runtime.server.metrics import Metrics
+from splitc.runtime.server.models import Answered, ServedModel
+from splitc.types import TensorSpec
+
+Replies: TypeAlias = "asyncio.Queue[asyncio.Future[Any] | None]"
+
+
+class Refusal(Exception):
+    """One request is not answered: which fault, and why."""
+
+    def __init__(self, fault: str, message: str) -> None:
+        super().__init__(message)
+        self.fault = fault
+
+
+CODES = {
+    protocol.DAMAGED: grpc.StatusCode.DATA_LOSS,
+    protocol.BUSY: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    protocol.REFUSED: grpc.StatusCode.INVALID_ARGUMENT,
+}
+
+
+class InferenceService(oip_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
+    """All methods a client of splitc or a stock client calls; the others are unimplemented.
+
+    A stream is one sequence of packets: what its decoder remembers ends with it. A single call decodes by itself.
+    """
+
+    def __init__(
+        self,
+        models: Mapping[str, ServedModel],
+        metrics: Metrics,
+        rates: Rates | None,
+        max_streams: int,
+        max_pending: int,
+    ) -> None:
+        self._models, self._metrics, self._rates = models, metrics, rates
+        self._max_streams, self._max_pending = max_streams, max_pending
+        self._readers: set[asyncio.Task[None]] = set()
+        self.is_ready = True
+
+    def end_streams(self) -> None:
+        """Read no more; what was read is still answered."""
+        self.is_ready = False
+        for reader in self._readers:
+            reader.cancel()
+
+    async def ServerLive(self, request: Any, context: Any) -> Any:
+        return oip.ServerLiveResponse(live=True)
+
+    async def ServerReady(self, request: Any, context: Any) -> Any:
+        return oip.ServerReadyResponse(ready=self.is_ready)
+
+    async def ModelReady(self, request: Any, context: Any) -> Any:
+        return oip.ModelReadyResponse(ready=self.is_ready and request.name in self._models)
+
+    async def ServerMetadata(self, request: Any, context: Any) -> Any:
+        return oip.ServerMetadataResponse(name="splitc", version=__version__, extensions=["model_configuration"])
+
+    async def RepositoryIndex(self, request: Any, context: Any) -> Any:
+        reply = oip.RepositoryIndexResponse()
+        for name in self._models:
+            reply.models.add(name=name, version="1", state="READY")
+        return reply
+
+    async def ModelMetadata(self, request: Any, context: Any) -> Any:
+        model = await self._model_or_abort(request.name, context)
+        reply = oip.ModelMetadataResponse(name=model.name, versions=["1"], platform="splitc")
+        reply.inputs.add(name=protocol.PACKET, datatype="UINT8", shape=[-1])
+        for spec in model.outputs:
+            reply.outputs.add(name=spec.name, datatype=_oip_dtype(spec), shape=_sizes(spec))
+        return reply
+
+    async def ModelConfig(self, request: Any, context: Any) -> Any:
+        model = await self._model_or_abort(request.name, context)
+        config = triton_config.ModelConfig(name=model.name, platform="splitc", max_batch_size=0)
+        config.parameters[protocol.PAIR_ID].string_value = model.pair_id
+        config.input.add(name=protocol.PACKET, data_type="TYPE_UINT8", dims=[-1])
+        for spec in model.outputs:
+            kind = "TYPE_" + _oip_dtype(spec).replace("BYTES", "STRING")
+            config.output.add(name=spec.name, data_type=kind, dims=_sizes(spec))
+        return oip.ModelConfigResponse(config=config)
+
+    async def ModelInfer(self, request: Any, context: Any) -> Any:
+        try:
+            model = self._admitted(request, context)
+            answered = await self._answered(model, *await self._decoded(model, model.decoder(), request))
+        except Refusal as refusal:
+            self._metrics.failed(self._label(request), refusal.fault)
+            await context.abort(CODES[refusal.fault], str(refusal))
+        return self._reply(model, request, answered)
+
+    async def ModelStreamInfer(self, requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
+        if not self.is_ready or len(self._readers) >= self._max_streams:
+            self._metrics.turned_away("streams")
+            why = f"{len(self._readers)} streams are open, as many as it takes" if self.is_ready else "it is ending"
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, f"this server has no room: {why}; try later.")
+        replies: Replies = asyncio.Queue(self._max_pending)
+        reader = asyncio.create_task(self._read(requests, context, replies))
+        self._readers.add(reader)
+        self._metrics.stream_opened()
+        try:
+            while (reply := await replies.get()) is not None:
+                yield await reply
+        finally:
+            reader.cancel()
+            await asyncio.gather(reader, *_drained(replies), return_exceptions=True)
+            self._readers.discard(reader)
+            self._metrics.stream_closed()
+
+    async def _read(self, requests: AsyncIterator[Any], context: Any, replies: Replies) -> None:
+        """Decode a stream's packets in their order; the tails run beside. A full queue stops the reading."""
+        decoders: dict[str, Decoder] = {}
+        try:
+            async for request in requests:
+                await replies.put(await self._begun(request, context, decoders))
+        finally:
+            await replies.put(None)
+
+    async def _begun(self, request: Any, context: Any, decoders: dict[str, Decoder]) -> asyncio.Future[Any]:
+        """The reply to come."""
+        try:
+            model = self._admitted(request, context)
+            decoder = decoders.setdefault(model.name, model.decoder())
+            feeds, decode_ms = await self._decoded(model, decoder, request)
+        except Refusal as refusal:
+            done = asyncio.get_running_loop().create_future()
+            done.set_result(self._fault(request, refusal))
+            return done
+        return asyncio.create_task(self._streamed(model, request, feeds, decode_ms))
+
+    async def _streamed(self, model: ServedModel, request: Any, feeds: Any, decode_ms: float) -> Any:
+        try:
+            answered = await self._answered(model, feeds, decode_ms)
+        except Refusal as refusal:
+            return self._fault(request, refusal)
+        return oip.ModelStreamInferResponse(infer_response=self._reply(model, request, answered))
+
+    def _admitted(self, request: Any, context: Any) -> ServedModel:
+        """The model asked for, once pair and rate allow it."""
+        model = self._models.get(request.model_name)
+        if model is None:
+            raise Refusal(protocol.REFUSED, _no_model(request.model_name, self._models))
+        pair = protocol.pair_of(request)
+        if pair is not None and pair != model.pair_id:
+            raise Refusal(
+                protocol.REFUSED,
+                f"{model.name}: the edge half is of pair {pair[:12]}, this server's half of pair {model.pair_id[:12]}; "
+                "use the two halves of one bundle.",
+            )
+        if self._rates is not None and not self._rates.take(_client(context)):
+            raise Refusal(protocol.BUSY, "too many requests a second from this client; send fewer.")
+        return model
+
+    async def _decoded(self, model: ServedModel, decoder: Decoder, request: Any) -> tuple[Any, float]:
+        try:
+            return await model.decode(decoder, protocol.packet_of(request))
+        except UsageError as error:
+            raise Refusal(protocol.REFUSED, str(error)) from error
+        except BitstreamError as error:
+            raise Refusal(protocol.DAMAGED, str(error)) from error
+
+    async def _answered(self, model: ServedModel, feeds: Any, decode_ms: float) -> Answered:
+        try:
+            return await model.answer(feeds, decode_ms)
+        except SplitcError as error:
+            raise Refusal(protocol.REFUSED, str(error)) from error
+
+    def _reply(self, model: ServedModel, request: Any, answered: Answered) -> Any:
+        size = len(request.raw_input_contents[0])
+        self._metrics.answered(model.name, size, answered.ms, answered.batch)
+        return protocol.answer_reply(model.name, request.id, answered.outputs, answered.ms)
+
+    def _fault(self, request: Any, refusal: Refusal) -> Any:
+        self._metrics.failed(self._label(request), refusal.fault)
+        return protocol.fault_reply(request.model_name, request.id, refusal.fault, str(refusal))
+
+    def _label(self, request: Any) -> str:
+        """A name that clients cannot invent: a metric has one series a label."""
+        return request.model_name if request.model_name in self._models else "unknown"
+
+    async def _model_or_abort(self, name: str, context: Any) -> ServedModel:
+        if name not in self._models:
+            await context.abort(grpc.StatusCode.NOT_FOUND, _no_model(name, self._models))
+        return self._models[name]
+
+
+def _no_model(name: str, models: Mapping[str, ServedModel]) -> str:
+    return f"no bundle {name[:80]!r} is served here; there {'is' if len(models) == 1 else 'are'} {', '.join(models)}."
+
+
+def _client(context: Any) -> str:
+    """Who pays for a request: the token where there is one, else the address without its port."""
+    said = dict(context.invocation_metadata() or ()).get("authorization")
+    return str(said or context.peer().rpartition(":")[0])
+
+
+def _oip_dtype(spec: TensorSpec) -> str:
+    return str(np_to_triton_dtype(np.dtype(spec.dtype)))
+
+
+def _sizes(spec: TensorSpec) -> list[int]:
+    return [size if isinstance(size, int) else -1 for size in spec.shape]
+
+
+def _drained(replies: Replies) -> list[asyncio.Future[Any]]:
+    """Replies that nobody waits for any more, cancelled."""
+    left = []
+    while not replies.empty():
+        reply = replies.get_nowait()
+        if reply is not None:
+            reply.cancel()
+            left.append(reply)
+    return left
