@@ -40,6 +40,9 @@ def plan(
     trace: Annotated[
         Path | None, typer.Option(help='CSV "seconds,uplink_mbps[,rtt_ms]": say when to switch between cuts.')
     ] = None,
+    pictures: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Write graph.svg and latency.svg into this folder.")
+    ] = None,
     overrides: Set = None,
     base: Annotated[
         Path | None, typer.Option("--base", help="Folder that relative paths refer to; else the recipe's.")
@@ -62,6 +65,8 @@ def plan(
         trace=trace,
     )
     answer = driver.make_plan(recipe, question, make_watch())
+    if pictures is not None:
+        _write_pictures(answer, pictures)
     print_json(answer.to_json()) if json else show(answer)
 
 
@@ -77,6 +82,23 @@ def show(answer: Answer) -> None:
         _show_replay(answer.replay)
     for note in [answer.plans[0].note, *answer.notes]:
         say(f"  {note}")
+
+
+def _write_pictures(answer: Answer, folder: Path) -> None:
+    from splitc.report import graph_picture, latency_picture, standalone, write_page
+
+    document = answer.to_json()
+    best = document["best_cut"]
+    drawn = {
+        "graph.svg": graph_picture(document["outline"], best["cut"], best["payload_bytes"]),
+        "latency.svg": latency_picture(document),
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--pictures: {folder} cannot be made ({error.strerror}).") from error
+    for name, picture in drawn.items():
+        say(f"  {write_page(standalone(picture), folder / name)}")
 
 
 def _recipe(target: str, overrides: Sequence[str], base: Path | None) -> Recipe:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -55,6 +55,7 @@ class Answer:
     Attributes:
         links, plans: In the order asked for.
         edge, cloud: Names of the devices.
+        outline: The model in blocks, cut at the first plan's best cut.
         replay: Where a trace is given.
         notes: What could not be compared, and why.
     """
@@ -63,6 +64,7 @@ class Answer:
     plans: tuple[plan.Plan, ...]
     edge: str
     cloud: str
+    outline: graph.Outline
     replay: plan.Replay | None = None
     notes: tuple[str, ...] = field(default=())
 
@@ -76,6 +78,7 @@ class Answer:
             **what_if[0],
             "edge": self.edge,
             "cloud": self.cloud,
+            "outline": asdict(self.outline),
             "what_if": what_if,
             "replay": None if self.replay is None else self.replay.to_json(),
             "notes": list(self.notes),
@@ -108,7 +111,9 @@ def make_plan(recipe: Recipe, question: Question, watch: Watch | None = None) ->
     links = _links(subject.places.link, question)
     with stages("plan") as step:
         plans = _plans(subject, links, step)
-    answer = Answer(links, plans, subject.places.edge.name, subject.places.cloud.name, notes=tuple(subject.notes))
+    outline = graph.outline(subject.model, plans[0].best_cut.cut)
+    names = subject.places.edge.name, subject.places.cloud.name
+    answer = Answer(links, plans, *names, outline, notes=tuple(subject.notes))
     if (path := question.trace or _own_trace(recipe)) is None:
         return answer
     trace = read_trace(path, subject.places.link)

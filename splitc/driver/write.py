@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -126,6 +126,7 @@ def describe(inputs: Inputs, chosen: plan.Plan, pair: Pair, folder: Path) -> dic
         "precision": precisions(inputs.recipe),
         "notes": list(pair.notes),
         "plan": chosen.to_json(),
+        "outline": asdict(graph.outline(inputs.model, point.cut)),
         "model_sha256": inputs.source.sha256,
         "versions": {"splitc": __version__} | tool_versions() | pair.codec.spec.make_entropy().tools,
     }

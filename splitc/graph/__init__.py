@@ -13,6 +13,7 @@ from splitc.graph.memory import activation_peaks
 from splitc.graph.merge import fix_names, merge
 from splitc.graph.model import Model, load, model_from_ir, verify
 from splitc.graph.orders import cuts_of_every_order
+from splitc.graph.outline import Block, Edge, Outline, outline
 from splitc.graph.place import Place, find_place
 from splitc.graph.price import cut_sides, head_nodes, price_cut
 from splitc.graph.stages import Stage, stages_of
@@ -24,11 +25,14 @@ __all__ = [
     "DATA",
     "HEAD",
     "TAIL",
+    "Block",
     "CandidateCut",
     "Candidates",
     "Cut",
+    "Edge",
     "Halves",
     "Model",
+    "Outline",
     "Place",
     "RejectedCut",
     "Stage",
@@ -50,6 +54,7 @@ __all__ = [
     "model_file",
     "model_from_ir",
     "node_flops",
+    "outline",
     "own_bytes",
     "price_cut",
     "save",

@@ -10,6 +10,7 @@ from typing import Any
 
 from splitc.errors import UsageError
 from splitc.report import svg
+from splitc.report.drawing import graph_picture, latency_picture
 
 Numbers = Mapping[str, Any]
 STYLE = """
@@ -22,11 +23,6 @@ td, th { padding: .25rem .6rem; border-bottom: 1px solid var(--line); }
 th { text-align: left; font-weight: 600; } td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; }
 code { font-size: .88em; overflow-wrap: anywhere; } .ok { color: #2f7d6b; } .bad { color: #c0392b; font-weight: 600; }
 svg { width: 100%; height: auto; font: 13px system-ui, sans-serif; }
-svg text { fill: currentColor; } svg .light { fill: #fff; }
-svg .mid { text-anchor: middle; } svg .end { text-anchor: end; }
-svg .strong, .strong { font-weight: 600; } svg .wire { stroke: #d9a441; stroke-width: 4; } svg .tip { fill: #d9a441; }
-.legend span { margin-right: 1rem; font-size: .9rem; }
-.legend i { display: inline-block; width: .8rem; height: .8rem; margin-right: .3rem; border-radius: 2px; }
 .pictures { display: grid; grid-template-columns: repeat(auto-fill, minmax(150px, 1fr)); gap: .8rem; }
 figure { margin: 0; background: var(--soft); border-radius: 6px; overflow: hidden; font-size: .85rem; }
 figure img { width: 100%; display: block; } figcaption { padding: .4rem .5rem; }
@@ -46,6 +42,7 @@ def page(report: Numbers) -> str:
         _gates(report["gates"]),
         _stages(report["verification"]),
         _rate(report["verification"], report["codec"]["bits"]),
+        _graph(report),
         _latency(report["plan"]),
         _examples(report["examples"]),
         _engines(report["engines"]),
@@ -57,7 +54,8 @@ def page(report: Numbers) -> str:
     body = "\n".join(section for section in sections if section)
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-        f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head><body>{body}</body></html>\n'
+        f'<meta name="viewport" content="width=device-width"><style>{STYLE}{svg.RULES}</style></head>'
+        f"<body>{body}</body></html>\n"
     )
 
 
@@ -136,16 +134,15 @@ def _rate(check: Numbers, bits: int) -> str:
     return "<h2>Rate</h2>" + svg.bars(rows, "{:.3f}", marked="splitc") + note
 
 
+def _graph(report: Numbers) -> str:
+    sent = report["verification"]["payload_bytes_mean"]
+    note = '<p class="note">Bytes of the tensors between blocks, as float32 of one sample.</p>'
+    return "<h2>The graph and its cut</h2>" + graph_picture(report["outline"], report["cut"], sent) + note
+
+
 def _latency(plan: Numbers) -> str:
-    points = [*plan["points"], *plan["baselines"]]
-    rows = [(_point_name(point), {s: point[f"{s}_ms"] for s in svg.COLOURS}) for point in points]
-    chosen = _point_name(plan["best_cut"])
     note = f'<p class="note">{escape(plan["note"])}</p>'
-    return "<h2>Latency of the cuts</h2>" + svg.legend() + svg.stacked_bars(rows, "ms", marked=chosen) + note
-
-
-def _point_name(point: Numbers) -> str:
-    return point["name"] if "name" in point else ", ".join(point["cut"])
+    return "<h2>Latency of the cuts</h2>" + latency_picture(plan) + note
 
 
 def _examples(examples: Sequence[Numbers]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -13,9 +14,20 @@ COLOURS = {
     "decode": "#8fa8d0",
     "cloud": "#3d62a8",
 }
-LABEL_WIDTH = 270
+SHOWN = {"wire": "link"}
+"""What people read for a stage, where it is not its name."""
+LABEL_WIDTH = 290
+LABEL_LENGTH = 36
 BAR_WIDTH = 420
 ROW = 26
+OUT_OF_PROPORTION = 4
+"""A bar so many times the median is drawn broken."""
+RULES = """svg text { fill: currentColor; } svg .light { fill: #fff; }
+svg .mid { text-anchor: middle; } svg .end { text-anchor: end; }
+svg .strong, .strong { font-weight: 600; } svg .wire { stroke: #d9a441; stroke-width: 4; } svg .tip { fill: #d9a441; }
+svg .gap { stroke: Canvas; stroke-width: 3; fill: none; }"""
+"""Style of everything drawn here."""
+FILE_STYLE = "svg { font: 13px system-ui, sans-serif; background: #fff; color: #1c2430; } " + RULES.replace("\n", " ")
 
 
 @dataclass(frozen=True)
@@ -35,28 +47,54 @@ def flow(edge: Box, wire: Box, cloud: Box) -> str:
         *(f'<text x="342" y="{86 + 18 * i}" class="mid">{escape(line)}</text>' for i, line in enumerate(wire.lines)),
         _box(456, COLOURS["cloud"], cloud),
     ]
-    return _svg(690, 132, "The edge half, the bitstream and the cloud half", parts)
+    return picture(690, 132, "The edge half, the bitstream and the cloud half", parts)
 
 
 def stacked_bars(rows: Sequence[tuple[str, dict[str, float]]], unit: str, marked: str | None = None) -> str:
-    """One row a name, one coloured piece a stage, the total behind it.
+    """One row a name, one coloured piece a stage, the total behind it, and above them what the colours mean.
+
+    A row many times longer than the usual one is drawn broken, so that the others can be told apart.
 
     Args:
         rows: ``(name, {stage: value})``; stages are keys of ``COLOURS``.
         unit: Written after the total.
         marked: Name of the row to set in bold.
     """
-    longest = max((sum(pieces.values()) for _, pieces in rows), default=0.0) or 1.0
-    parts = []
-    for index, (name, pieces) in enumerate(rows):
+    longest = _longest([sum(pieces.values()) for _, pieces in rows])
+    parts = _key()
+    for index, (name, pieces) in enumerate(rows, 1):
         parts.append(_label(index, name, strong=name == marked))
-        left = float(LABEL_WIDTH)
+        left, end = float(LABEL_WIDTH), float(LABEL_WIDTH + BAR_WIDTH)
         for stage, value in pieces.items():
-            width = value / longest * BAR_WIDTH
-            parts.append(_rect(left, index, width, COLOURS[stage], f"{stage} {value:.2f} {unit}"))
+            width = min(value / longest * BAR_WIDTH, end - left)
+            if value > 0 and left < end:
+                parts.append(_rect(left, index, width, COLOURS[stage], f"{stage} {value:.2f} {unit}"))
             left += width
-        parts.append(_value(left, index, f"{sum(pieces.values()):.2f} {unit}"))
-    return _svg(LABEL_WIDTH + BAR_WIDTH + 110, ROW * len(rows) + 8, f"Stacked bars in {unit}", parts)
+        total = sum(pieces.values())
+        parts += [_break(index)] if total > longest else []
+        parts.append(_value(left, index, f"{total:.2f} {unit}"))
+    return picture(LABEL_WIDTH + BAR_WIDTH + 110, ROW * (len(rows) + 1) + 8, f"Stacked bars in {unit}", parts)
+
+
+def _longest(totals: Sequence[float]) -> float:
+    """Length of the scale: the longest row that is not out of proportion."""
+    usual = sorted(totals)[len(totals) // 2] if totals else 0.0
+    return max((total for total in totals if total <= OUT_OF_PROPORTION * usual), default=0.0) or 1.0
+
+
+def _break(index: int) -> str:
+    """Two white strokes through the end of a bar that goes on."""
+    x, y = LABEL_WIDTH + BAR_WIDTH - 26, ROW * index + 2
+    return f'<path d="M{x} {y + 24} l8 -24 M{x + 8} {y + 24} l8 -24" class="gap"/>'
+
+
+def _key() -> list[str]:
+    """The colours of the stages, in the first row."""
+    return [
+        f'<rect x="{LABEL_WIDTH + 84 * index}" y="7" width="12" height="12" rx="2" fill="{colour}"/>'
+        f'<text x="{LABEL_WIDTH + 84 * index + 18}" y="18">{SHOWN.get(stage, stage)}</text>'
+        for index, (stage, colour) in enumerate(COLOURS.items())
+    ]
 
 
 def bars(rows: Sequence[tuple[str, float]], text: str = "{:.3g}", marked: str | None = None) -> str:
@@ -68,18 +106,21 @@ def bars(rows: Sequence[tuple[str, float]], text: str = "{:.3g}", marked: str | 
         colour = COLOURS["edge"] if name == marked else "#a9b4c4"
         parts += [_label(index, name, strong=name == marked), _rect(LABEL_WIDTH, index, width, colour, name)]
         parts.append(_value(LABEL_WIDTH + width, index, text.format(value)))
-    return _svg(LABEL_WIDTH + BAR_WIDTH + 110, ROW * len(rows) + 8, "Bars", parts)
+    return picture(LABEL_WIDTH + BAR_WIDTH + 110, ROW * len(rows) + 8, "Bars", parts)
 
 
-def legend() -> str:
-    """The colours of the stages, as HTML."""
-    items = (f'<span><i style="background:{colour}"></i>{stage}</span>' for stage, colour in COLOURS.items())
-    return f'<p class="legend">{"".join(items)}</p>'
+def standalone(drawn: str) -> str:
+    """A picture of this module as a file of its own, with its style in it."""
+    sized = re.sub(
+        r'viewBox="0 0 (\S+) (\S+)"', r'xmlns="http://www.w3.org/2000/svg" \g<0> width="\1" height="\2"', drawn
+    )
+    return sized.replace("</title>", f"</title><style>{FILE_STYLE}</style>", 1) + "\n"
 
 
-def _svg(width: int, height: int, title: str, parts: Sequence[str]) -> str:
+def picture(width: float, height: float, title: str, parts: Sequence[str]) -> str:
+    """The parts as one picture that scales with the page."""
     body = "".join(parts)
-    return f'<svg viewBox="0 0 {width} {height}" role="img"><title>{escape(title)}</title>{body}</svg>'
+    return f'<svg viewBox="0 0 {width:g} {height:g}" role="img"><title>{escape(title)}</title>{body}</svg>'
 
 
 def _box(left: int, colour: str, box: Box) -> str:
@@ -92,7 +133,7 @@ def _box(left: int, colour: str, box: Box) -> str:
 
 
 def _label(index: int, name: str, *, strong: bool) -> str:
-    shown = name if len(name) <= 30 else f"{name[:11]}…{name[-18:]}"
+    shown = name if len(name) <= LABEL_LENGTH else f"…{name[1 - LABEL_LENGTH :]}"
     weight = " strong" if strong else ""
     return f'<text x="{LABEL_WIDTH - 8}" y="{ROW * index + 19}" class="end{weight}">{escape(shown)}</text>'
 

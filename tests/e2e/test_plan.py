@@ -82,6 +82,18 @@ def test_a_trace_says_when_to_switch(source: Path, tmp_path: Path) -> None:
     assert "along the trace of 3 rows" in shown.out
 
 
+def test_pictures_are_files(source: Path, tmp_path: Path) -> None:
+    arguments = ["plan", source / "recipe.toml", *AUTO, "--pictures"]
+    for folder in ("one", "two"):
+        outcome = cli(*arguments, tmp_path / folder)
+        assert outcome.code == 0, outcome.err
+    assert sorted(file.name for file in (tmp_path / "one").iterdir()) == ["graph.svg", "latency.svg"]
+    for name in ("graph.svg", "latency.svg"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+    (tmp_path / "file").write_text("")
+    assert cli(*arguments, tmp_path / "file" / "x").code == 2
+
+
 def test_a_model_alone_is_planned_without_samples(source: Path) -> None:
     outcome = cli("plan", source / "tiny.onnx", "--json", "--edge", "jetson-orin-nano", "--cloud", "l4")
     assert outcome.code == 0, outcome.err

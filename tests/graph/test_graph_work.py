@@ -7,7 +7,7 @@ import math
 import onnx_ir as ir
 from onnx import parser
 
-from splitc.graph import Model, activation_peaks, cut_sides, model_from_ir, work_of
+from splitc.graph import Model, activation_peaks, cut_sides, cuts_of_every_order, model_from_ir, outline, work_of
 
 BLOCK = """<ir_version: 8, opset_import: ["" : 17]>
 g (float[N,4,8,8] x) => (float[N,4] y) <float[4,4,3,3] w1, float[4,1,3,3] w2, float[4,4,1,1] w3> {
@@ -58,3 +58,38 @@ def test_activations_alive_at_one_time() -> None:
 def test_sides_are_positions() -> None:
     assert cut_sides(model_of(BLOCK), ["b"]) == (frozenset({0, 1}), frozenset({2, 3, 4, 5, 6}))
     assert cut_sides(model_of(BLOCK), ["c", "b"]) == (frozenset({0, 1, 2}), frozenset({3, 4, 5, 6}))
+
+
+def test_an_outline_ends_a_block_at_the_cut() -> None:
+    found = outline(model_of(BLOCK), ["e"], most_blocks=2)
+    assert [(block.name, block.is_head) for block in found.blocks] == [("e", True), ("y", False)]
+    assert found.blocks[0].operators == (("Conv", 3), ("Add", 1), ("Relu", 1))
+    assert sum(block.nodes for block in found.blocks) == 7
+    ends = [(edge.source, edge.target, edge.values, edge.wire_bytes) for edge in found.edges]
+    assert ends == [(-1, 0, ("x",), 1024), (0, 1, ("e",), 1024), (1, 2, ("y",), 16)]
+
+
+def test_an_outline_of_several_tensors_has_no_way_back() -> None:
+    """The cut lies beside the residual: both tensors cross one border, and every edge goes forward."""
+    found = outline(model_of(BLOCK), ["d", "b"], most_blocks=8)
+    heads = sum(block.is_head for block in found.blocks)
+    assert all(edge.source < edge.target for edge in found.edges)
+    crossing = {name for edge in found.edges if edge.source < heads <= edge.target for name in edge.values}
+    assert crossing == {"b", "d"}
+
+
+def test_cuts_beside_a_branch_are_found_in_every_order() -> None:
+    """Two branches of two nodes: any place of one with any place of the other."""
+    text = """<ir_version: 8, opset_import: ["" : 17]>
+    g (float[1,4] x) => (float[1,4] y) { s = Neg(x) a = Relu(s) b = Abs(a) c = Exp(s) d = Sqrt(c) y = Add(b, d) }"""
+    pairs = {frozenset(cut.names) for cut in cuts_of_every_order(model_of(text), 2)}
+    assert pairs == {frozenset(pair) for pair in (("a", "c"), ("a", "d"), ("b", "c"), ("b", "d"))}
+
+
+def test_too_many_orders_give_nothing() -> None:
+    """Sixteen branches have 2^16 heads."""
+    lines = " ".join(f"b{index} = Relu(x)" for index in range(16))
+    total = ", ".join(f"b{index}" for index in range(16))
+    text = f"""<ir_version: 8, opset_import: ["" : 17]>
+    g (float[1,4] x) => (float[1,4] y) {{ {lines} y = Sum({total}) }}"""
+    assert cuts_of_every_order(model_of(text), 16) == ()

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
 from splitc.errors import UsageError
-from splitc.report import page, summary, svg, write_page
+from splitc.report import graph_picture, latency_picture, page, standalone, summary, svg, write_page
 
 HOSTILE = "</td><script>alert('x')</script><img src=x onerror=\"y\">&amp;"
 VOID = {"meta", "img", "br"}
@@ -26,7 +27,20 @@ def stage(name: str, top1: float | None) -> dict[str, Any]:
 
 def point(cut: str) -> dict[str, Any]:
     times = {"edge_ms": 1.0, "encode_ms": 0.1, "wire_ms": 20.0, "decode_ms": 0.1, "cloud_ms": 2.0, "total_ms": 23.2}
-    return {"cut": [cut], "payload_bytes": 500.0, **times}
+    return {"name": cut, "cut": [cut], "payload_bytes": 500.0, **times}
+
+
+def outline(name: str) -> dict[str, Any]:
+    """Three blocks in a row with one edge over the middle one; the cut behind the first."""
+    block = {"name": name, "operators": [[name, 2], ["Relu", 1]], "nodes": 3, "flops": 2_000_000, "parameters": 500}
+    ends = [(-1, 0, 4000), (0, 1, 2000), (0, 2, 2000), (1, 2, 1000), (2, 3, 40)]
+    return {
+        "blocks": [{**block, "is_head": index == 0} for index in range(3)],
+        "edges": [
+            {"source": source, "target": target, "values": [name], "count": 1, "wire_bytes": size}
+            for source, target, size in ends
+        ],
+    }
 
 
 def numbers(name: str = "plain", top1: float | None = 0.5) -> dict[str, Any]:
@@ -45,6 +59,7 @@ def numbers(name: str = "plain", top1: float | None = 0.5) -> dict[str, Any]:
     return {
         "name": name,
         "cut": [name],
+        "outline": outline(name),
         "notes": [f"did {name}"],
         "codec": {"quantizer": name, "bits": 4, "entropy": name},
         "halves": {
@@ -121,6 +136,7 @@ SECTIONS = [
     "Gates",
     "Where the answer changes",
     "Rate",
+    "The graph and its cut",
     "Latency of the cuts",
     "Pictures, before and after",
     "Engines",
@@ -208,6 +224,46 @@ def test_bars_are_in_proportion() -> None:
     drawn = Page(svg.bars([("half", 1.0), ("whole", 2.0)]))
     widths = [float(attrs["width"] or 0) for tag, attrs in drawn.elements if tag == "rect"]
     assert widths == [svg.BAR_WIDTH / 2, svg.BAR_WIDTH]
+
+
+def test_a_bar_out_of_proportion_is_broken() -> None:
+    """Four usual rows and one a hundred times longer: the usual ones keep the scale."""
+    rows = [(str(index), {"edge": 10.0 + index}) for index in range(4)]
+    drawn = svg.stacked_bars([*rows, ("long", {"edge": 5.0, "wire": 1000.0})], "ms")
+    widths = [float(attrs["width"] or 0) for tag, attrs in Page(drawn).elements if tag == "rect" and "height" in attrs]
+    bars = [width for width in widths if width != 12]  # the key's squares
+    assert bars[3] == svg.BAR_WIDTH
+    assert sum(bars[4:]) == pytest.approx(svg.BAR_WIDTH, abs=0.02)  # widths have two decimals
+    assert drawn.count('class="gap"') == 1
+    assert "1005.00 ms" in drawn
+
+
+def test_the_graph_shows_its_cut() -> None:
+    """4 kB in, 2 kB across: once, though two blocks read it."""
+    drawn = Page(graph_picture(outline("block"), ["block"], 321.0))
+    assert "cut: 2.0 kB sent as 321 B" in drawn.text
+    for size in ("4.0 kB", "2.0 kB", "1.0 kB", "40 B"):
+        assert size in drawn.text
+    fills = [attrs["fill"] for tag, attrs in drawn.elements if tag == "rect" and attrs.get("rx") == "6"]
+    assert fills == [svg.COLOURS["edge"], svg.COLOURS["cloud"], svg.COLOURS["cloud"]]
+
+
+@pytest.mark.parametrize("name", ["plain", HOSTILE, "a" * 5000])
+def test_a_picture_stands_alone(name: str) -> None:
+    """Well-formed XML of a known size, the same each time."""
+    for drawn in (graph_picture(outline(name), [name], 1.0), latency_picture(numbers(name)["plan"])):
+        root = ElementTree.fromstring(standalone(drawn))
+        assert root.tag == "{http://www.w3.org/2000/svg}svg"
+        assert float(root.attrib["width"]) > 0 < float(root.attrib["height"])
+    assert graph_picture(outline(name), [name], 1.0) == graph_picture(outline(name), [name], 1.0)
+
+
+def test_a_cut_with_several_codecs_is_one_row() -> None:
+    plan = numbers()["plan"]
+    plan["points"] = [point("a"), point("a") | {"edge_ms": 0.5, "total_ms": 22.7}]
+    drawn = latency_picture(plan)
+    assert "22.70 ms" in drawn
+    assert drawn.count(">a</text>") == 1
 
 
 def test_the_page_is_a_function_of_the_numbers() -> None:
