@@ -5,11 +5,13 @@ from __future__ import annotations
 from splitc.cli import (  # noqa: F401  # they register themselves
     build,
     decode,
+    delta,
     doctor,
     encode,
     engine,
     inspect,
     merge,
+    pack,
     plan,
     report,
     run,

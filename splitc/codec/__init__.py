@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from splitc.codec.byte_fields import FieldReader, varint
 from splitc.codec.codec import Codec, mean_packet_bytes
 from splitc.codec.entropy import ENTROPY_CODERS, PICTURE_CODERS
 from splitc.codec.papers import PAPERS
@@ -13,6 +14,7 @@ from splitc.codec.stream import Decoder, Encoder
 from splitc.codec.stream_file import StreamFile
 from splitc.codec.temporal import TEMPORALS, Temporal
 from splitc.codec.tilings import TILINGS, Tiling
+from splitc.codec.workers import in_order
 
 __all__ = [
     "ENTROPY_CODERS",
@@ -27,6 +29,7 @@ __all__ = [
     "CodecSpec",
     "Decoder",
     "Encoder",
+    "FieldReader",
     "FittedTensor",
     "Operators",
     "QuantParams",
@@ -35,7 +38,9 @@ __all__ = [
     "StreamFile",
     "Temporal",
     "Tiling",
+    "in_order",
     "mean_packet_bytes",
     "spec_from_text",
+    "varint",
     "with_profile",
 ]

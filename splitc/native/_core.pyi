@@ -158,3 +158,27 @@ def nrle_decode_u8(payload: _Bytes, bits: int, planes: int, height: int, width: 
 def nrle_decode_u16(payload: _Bytes, bits: int, planes: int, height: int, width: int) -> _U16: ...
 def cohen_encode(symbols: npt.NDArray[np.unsignedinteger], bits: int) -> bytes: ...
 def cohen_decode(payload: _Bytes, bits: int, planes: int, height: int, width: int) -> _U8: ...
+
+_I32: TypeAlias = npt.NDArray[np.int32]
+
+def scw_count(levels: _I32, outer: _U8, middle: _U8, inner: _U8, first: int, contexts: int) -> npt.NDArray[np.uint32]:
+    """How often each token stands in each context, ``[contexts * 256]``, for levels ``first ...`` of a tensor."""
+
+class ScwTables:
+    """Tables of the weight container's level coder, expanded. Immutable and thread-safe.
+
+    ``outer``, ``middle`` and ``inner`` are the classes of the axes of the tensor seen as three; every method takes or
+    gives a chunk, which begins at level ``first`` of the tensor.
+    """
+
+    def __init__(self, frequencies: _U16) -> None:
+        """``[contexts, 256]``, each row summing to 4096."""
+
+    @property
+    def contexts(self) -> int: ...
+    def encode(self, levels: _I32, outer: _U8, middle: _U8, inner: _U8, first: int) -> bytes: ...
+    def decode_levels(self, payload: _Bytes, outer: _U8, middle: _U8, inner: _U8, first: int, count: int) -> _I32: ...
+    def decode_values(
+        self, payload: _Bytes, outer: _U8, middle: _U8, inner: _U8, first: int, steps: _F32, values: _F32
+    ) -> None:
+        """Write levels times ``steps[row]`` into ``values``, whose size is the chunk's."""

@@ -11,6 +11,7 @@
 
 #include "bind_arrays.hpp"
 #include "bind_baselines.hpp"
+#include "bind_scw.hpp"
 #include "crc32c.hpp"
 #include "packing.hpp"
 #include "quantize.hpp"
@@ -296,6 +297,7 @@ NB_MODULE(_core, m) {
            "first_plane"_a, "previous"_a.noconvert().none() = nb::none());
 
   bind_baselines(m);
+  bind_scw(m);
   m.def("rans_encode_alone", &rans_encode_alone<std::uint8_t>, "symbols"_a.noconvert(), "bits"_a);
   m.def("rans_encode_alone", &rans_encode_alone<std::uint16_t>, "symbols"_a.noconvert(), "bits"_a);
   m.def("rans_decode_alone_u8", &rans_decode_alone<std::uint8_t>, "payload"_a, "bits"_a, "planes"_a, "height"_a,

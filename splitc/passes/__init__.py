@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from splitc.passes.base import Pass, PassResult
+from splitc.passes.initializers import PutWeights, Skeleton, weights_of
 from splitc.passes.insert_codec import (
     InsertDequantizers,
     InsertQuantizers,
@@ -22,14 +23,17 @@ __all__ = [
     "InsertQuantizers",
     "Pass",
     "PassResult",
+    "PutWeights",
     "QuantizeStatic",
     "RaiseOpset",
     "Simplify",
+    "Skeleton",
     "ToFloat16",
     "float_head",
     "float_tail",
     "prepare",
     "side_name",
     "symbols_name",
+    "weights_of",
     "wire_specs",
 ]

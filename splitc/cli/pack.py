@@ -1,0 +1,101 @@
+"""``splitc pack MODEL --out FILE`` and ``splitc unpack FILE``: weights to a container and back, bit for bit."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from splitc.cli.app import Json, app, print_json
+from splitc.errors import UsageError
+
+if TYPE_CHECKING:
+    from splitc.weights import WeightTensor
+
+
+@app.command()
+def pack(
+    model: Annotated[Path, typer.Argument(help="An ONNX file.")],
+    out: Annotated[Path, typer.Option("--out", help="The container, by convention weights.scw.")],
+    skeleton: Annotated[
+        Path | None, typer.Option("--skeleton", help="Write the graph without its weights here; unpack fills it.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Pack the weights of a model, each tensor the way that makes it smallest. Nothing is rounded."""
+    from splitc import graph, passes, weights
+
+    loaded = graph.load(model).ir_model
+    started = time.perf_counter()
+    tensors = passes.weights_of(loaded)
+    if not tensors:
+        raise UsageError(f"{model}: has no weights to pack.")
+    data = weights.container_bytes(weights.smallest_items(tensors))
+    weights.write_whole(out, data)
+    if skeleton is not None:
+        graph.save(passes.Skeleton()(loaded).model, skeleton)
+    with weights.open_container(out) as container:
+        parts = container.ledger
+    source_bytes = sum(tensor.nbytes for tensor in tensors)
+    document = {
+        "container": str(out),
+        "tensors": len(tensors),
+        "bytes": len(data),
+        "source_bytes": source_bytes,
+        "ratio": source_bytes / len(data),
+        "ledger": parts,
+        "seconds": time.perf_counter() - started,
+    }
+    if json:
+        print_json(document)
+        return
+    print(f"{out}: {len(tensors)} tensors, {source_bytes:,} -> {len(data):,} bytes ({document['ratio']:.2f}x)")
+    print("  " + ", ".join(f"{part} {size:,}" for part, size in parts.items() if size))
+
+
+@app.command()
+def unpack(
+    container: Annotated[Path, typer.Argument(help="A weight container.")],
+    out: Annotated[Path, typer.Option("--out", help="An .onnx with --model, else an .npz of the tensors.")],
+    model: Annotated[
+        Path | None, typer.Option("--model", help="The graph to fill: the model itself, or its skeleton.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Put the weights of a container into a graph, or into NumPy arrays; every tensor is checked by its hash."""
+    from splitc import weights
+
+    if (out.suffix == ".onnx") != (model is not None) or (model is None and out.suffix != ".npz"):
+        raise UsageError(f"{out}: an .onnx needs --model, and without it the tensors go into an .npz.")
+    started = time.perf_counter()
+    with weights.open_container(container) as opened:
+        tensors = list(opened.tensors())
+    if model is None:
+        _write_arrays(out, tensors)
+    else:
+        _write_model(out, model, tensors)
+    document = {
+        "output": str(out),
+        "tensors": len(tensors),
+        "bytes": sum(tensor.nbytes for tensor in tensors),
+        "seconds": time.perf_counter() - started,
+    }
+    print_json(document) if json else print(f"{out}: {len(tensors)} tensors, {document['bytes']:,} bytes")
+
+
+def _write_arrays(out: Path, tensors: list[WeightTensor]) -> None:
+    import numpy as np
+
+    from splitc.cli.feature_files import write_aside
+
+    arrays: dict[str, Any] = {tensor.name: tensor.values for tensor in tensors}
+    write_aside(out, lambda file: np.savez(file, **arrays))
+
+
+def _write_model(out: Path, model: Path, tensors: list[WeightTensor]) -> None:
+    from splitc import graph, passes, weights
+
+    filled = passes.PutWeights(tensors)(graph.load(model).ir_model).model
+    weights.write_whole(out, graph.to_bytes(filled))

@@ -1,0 +1,64 @@
+"""Which encoding suits a tensor, found by looking at it: all of them are lossless, so the smallest is the best."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from splitc.errors import CodecError
+from splitc.types import Array
+from splitc.weights.container import SMALL_BYTES, Item, container_bytes
+from splitc.weights.encodings import Encoding
+from splitc.weights.encodings.levels import Levels
+from splitc.weights.encodings.planes import Planes
+from splitc.weights.encodings.raw import Raw
+from splitc.weights.encodings.shared import Shared
+from splitc.weights.tensor import WeightTensor
+
+MOST_CODES = 256
+MOST_LEVELS = 1 << 16
+PARTS_OF_LEAST = (1, 2, 3)
+"""The value nearest zero is so many steps away from it, if there are steps."""
+
+
+def smallest_items(tensors: Iterable[WeightTensor]) -> list[Item]:
+    """Every tensor in the encoding that makes it smallest."""
+    return [Item(tensor, _smallest(tensor)) for tensor in tensors]
+
+
+def _smallest(tensor: WeightTensor) -> Encoding:
+    if tensor.nbytes <= SMALL_BYTES:
+        return Raw()
+    options = [*_possible(tensor), Planes()]
+    if len(options) == 1:
+        return options[0]
+    return min(options, key=lambda one: len(container_bytes([Item(tensor, one)])))
+
+
+def _possible(tensor: WeightTensor) -> Iterator[Encoding]:
+    """Encodings for tensors of few distinct values that represent this one exactly."""
+    if tensor.dtype == "int8":
+        yield Levels()
+    if tensor.dtype not in ("float32", "float16"):
+        return
+    distinct = np.unique(tensor.flat)
+    if len(distinct) <= MOST_CODES:
+        yield Shared(basis="csr" if np.count_nonzero(tensor.flat) < tensor.flat.size else "dense")
+    if len(distinct) <= MOST_LEVELS and (step := grid_step(tensor, distinct)) is not None:
+        yield Levels(step=step)
+
+
+def grid_step(tensor: WeightTensor, distinct: Array) -> float | None:
+    """The step on whose grid ``tensor`` lies, if there is one; ``distinct`` are its values."""
+    sizes = np.abs(distinct[distinct != 0])
+    if not sizes.size or not np.isfinite(sizes).all():
+        return None
+    for parts in PARTS_OF_LEAST:
+        step = float(np.float32(sizes.min()) / np.float32(parts))
+        try:
+            Levels(step=step).plan(tensor)
+        except CodecError:
+            continue
+        return step
+    return None

@@ -1,0 +1,185 @@
+"""Updates: what leads from a deployed container to another, much smaller than either (FORMAT.md, "Deltas").
+
+A delta names the content hash of its base and of its target. It applies to that base alone, and what comes out is
+compared with the target before anything on disk changes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+from splitc.errors import BitstreamError, CheckFailed, CodecError, UsageError
+from splitc.weights.container import Container, Item, assemble, container_bytes, open_container
+from splitc.weights.encodings import Encoding, Wanted
+from splitc.weights.encodings.keep import Keep
+from splitc.weights.encodings.patch import Patch
+from splitc.weights.encodings.planes import Planes
+from splitc.weights.encodings.raw import Raw
+from splitc.weights.header import Entry, content_hash
+from splitc.weights.recode import encoding_like
+from splitc.weights.tensor import WeightTensor, same
+
+ROLLBACK = ".previous"
+"""What an applied delta leaves its base as."""
+
+
+@dataclass(frozen=True)
+class Applied:
+    """An update that took place.
+
+    Attributes:
+        path: The container that now holds the target.
+        previous: The one it was, for :func:`roll_back`.
+        content: Content hash of the target.
+        changed: Tensors that are not the base's.
+    """
+
+    path: Path
+    previous: Path
+    content: str
+    changed: int
+
+
+def delta_bytes(base: Container, target: Container) -> bytes:
+    """The delta from ``base`` to ``target``.
+
+    Raises:
+        BitstreamError: Either is damaged, or is a delta itself.
+    """
+    _refuse_deltas(base, target)
+    bases = {tensor.name: tensor for tensor in base.tensors()}
+    items = [_smallest(tensor, bases.get(tensor.name)) for tensor in target.tensors()]
+    return assemble(items, bases, (base.header.content, target.header.content))
+
+
+def _refuse_deltas(*containers: Container) -> None:
+    if any(one.header.is_delta for one in containers):
+        raise BitstreamError("weights: a delta stands where a whole container belongs; apply it to its base first.")
+
+
+def _smallest(tensor: WeightTensor, base: WeightTensor | None) -> Item:
+    if base is not None and same(tensor, base):
+        return Item(tensor, Keep())
+    whole: Encoding = Planes() if tensor.flat.size else Raw()
+    if base is None or (base.dtype, base.shape) != (tensor.dtype, tensor.shape):
+        return Item(tensor, whole)
+    return min((Item(tensor, one) for one in (Patch(), whole)), key=lambda item: _size(item, base))
+
+
+def _size(item: Item, base: WeightTensor) -> int:
+    return len(assemble([item], {base.name: base}, (bytes(32), bytes(32))))
+
+
+def merged(base: Container, delta: Container) -> bytes:
+    """The container that ``delta`` makes of ``base``: its tensors coded as the base's are.
+
+    Raises:
+        BitstreamError: Either is damaged, or the delta is of another base.
+    """
+    _refuse_deltas(base)
+    if not delta.header.is_delta:
+        raise BitstreamError("weights: this is a whole container, not a delta; put it in the base's place.")
+    if base.header.content != delta.header.base:
+        raise BitstreamError(
+            f"weights: the delta is for a base of content {delta.header.base.hex()[:12]}, this one has "
+            f"{base.header.content.hex()[:12]}; fetch the delta for it, or the whole container."
+        )
+    bases = {tensor.name: tensor for tensor in base.tensors()}
+    tensors = list(delta.tensors(bases))
+    found = content_hash([(Wanted(one.name, one.dtype, one.shape), one.digest) for one in tensors])
+    if found != delta.header.target:
+        raise BitstreamError("weights: what the delta makes is not its target; make the delta anew.")
+    return container_bytes(_recoded(tensors, base.header.entries))
+
+
+def _recoded(tensors: Sequence[WeightTensor], entries: Sequence[Entry]) -> list[Item]:
+    """Coded as in the base, or as byte planes where the new values do not allow it."""
+    like: Mapping[str, Entry] = {entry.wanted.name: entry for entry in entries}
+    items = []
+    for tensor in tensors:
+        encoding = encoding_like(like[tensor.name]) if tensor.name in like else Planes()
+        try:
+            container_bytes([Item(tensor, encoding)])
+        except CodecError:
+            encoding = Planes() if tensor.flat.size else Raw()
+        items.append(Item(tensor, encoding))
+    return items
+
+
+def apply_delta(base: Path, delta: Path, max_bytes: int | None = None) -> Applied:
+    """Update ``base`` in place: all of it or nothing, the old one kept beside it.
+
+    Args:
+        base: The deployed container.
+        delta: For this base.
+        max_bytes: Refuse an updated container larger than this.
+
+    Raises:
+        BitstreamError: Damage, or a delta of another base; ``base`` is untouched.
+        CheckFailed: The size gate is missed; ``base`` is untouched.
+        UsageError: A file is absent, or the folder cannot be written.
+    """
+    with open_container(base) as old, open_container(delta) as update:
+        data = merged(old, update)
+        content = update.header.target.hex()
+        changed = sum(entry.encoding != Keep.name for entry in update.header.entries)
+    if max_bytes is not None and len(data) > max_bytes:
+        raise CheckFailed(
+            f"the updated container has {len(data)} bytes, the limit is {max_bytes}; {base} is untouched."
+        )
+    with open_container(BytesIO(data)) as again:
+        for _ in again.tensors():  # every hash, before the deployed file is touched
+            pass
+    previous = base.with_name(base.name + ROLLBACK)
+    write_whole(previous, base.read_bytes())
+    write_whole(base, data)
+    return Applied(base, previous, content, changed)
+
+
+def roll_back(base: Path) -> Path:
+    """Put back what the last update of ``base`` replaced.
+
+    Raises:
+        UsageError: Nothing was kept, or it cannot be put back.
+        BitstreamError: What was kept is damaged; ``base`` is untouched.
+    """
+    previous = base.with_name(base.name + ROLLBACK)
+    if not previous.is_file():
+        raise UsageError(f"{previous}: no such file; there is no update of {base} to take back.")
+    with open_container(previous) as kept:
+        for _ in kept.tensors():
+            pass
+    try:
+        previous.replace(base)
+    except OSError as error:
+        raise UsageError(f"{base}: cannot be written ({error.strerror}).") from error
+    return base
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write beside ``path``, onto the disk, then rename: a reader sees the old file or the new one.
+
+    Raises:
+        UsageError: The folder is absent, full, or not ours to write.
+    """
+    aside = path.with_name(f".{path.name}.partial")
+    try:
+        with aside.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        if path.is_file():
+            shutil.copymode(path, aside)
+        aside.replace(path)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            aside.unlink()
+        if isinstance(error, OSError):
+            raise UsageError(f"{path}: cannot be written ({error.strerror or error}).") from error
+        raise

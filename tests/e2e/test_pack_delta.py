@@ -1,0 +1,107 @@
+"""``splitc pack``, ``unpack`` and ``delta``: the model's own weights back, and every way to get it wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from e2e_setting import Outcome, cli, listing
+from onnx import numpy_helper
+
+
+def done(outcome: Outcome) -> dict[str, object]:
+    assert outcome.code == 0, outcome.err
+    document: dict[str, object] = outcome.document
+    return document
+
+
+def refused(outcome: Outcome, message: str, code: int = 2) -> None:
+    assert (outcome.code, message in outcome.err, outcome.err.count("\n")) == (code, True, 1), outcome.err
+
+
+def initializers(path: Path) -> dict[str, np.ndarray]:
+    return {one.name: numpy_helper.to_array(one) for one in onnx.load(path).graph.initializer}
+
+
+@pytest.fixture
+def model(source: Path) -> Path:
+    return next(source.glob("*.onnx"))
+
+
+@pytest.fixture
+def packed(model: Path, tmp_path: Path) -> Path:
+    done(cli("pack", model, "--out", tmp_path / "weights.scw", "--skeleton", tmp_path / "graph.onnx", "--json"))
+    return tmp_path / "weights.scw"
+
+
+def test_a_skeleton_and_its_container_make_the_model(model: Path, packed: Path, tmp_path: Path) -> None:
+    onnx.checker.check_model(onnx.load(tmp_path / "graph.onnx"))
+    done(cli("unpack", packed, "--model", tmp_path / "graph.onnx", "--out", tmp_path / "again.onnx", "--json"))
+    again, first = initializers(tmp_path / "again.onnx"), initializers(model)
+    assert again.keys() == first.keys()
+    assert all(again[name].tobytes() == first[name].tobytes() for name in first)
+    names = [one.name for one in onnx.load(tmp_path / "again.onnx").graph.input]
+    assert names == [one.name for one in onnx.load(model).graph.input]
+
+
+def test_document(model: Path, tmp_path: Path) -> None:
+    document = done(cli("pack", model, "--out", tmp_path / "w.scw", "--json"))
+    ledger = document["ledger"]
+    assert isinstance(ledger, dict)
+    assert set(ledger) == {"values", "indices", "codebooks", "tables", "header", "dense"}
+    assert sum(ledger.values()) == document["bytes"] == (tmp_path / "w.scw").stat().st_size
+    assert document["source_bytes"] == sum(x.nbytes for x in initializers(model).values())
+
+
+def test_arrays(model: Path, packed: Path, tmp_path: Path) -> None:
+    done(cli("unpack", packed, "--out", tmp_path / "w.npz", "--json"))
+    with np.load(tmp_path / "w.npz") as arrays:
+        assert {name: arrays[name].tobytes() for name in arrays} == {
+            name: x.tobytes() for name, x in initializers(model).items()
+        }
+
+
+def test_update_and_back(model: Path, packed: Path, tmp_path: Path) -> None:
+    changed = onnx.load(model)
+    weights = max(changed.graph.initializer, key=lambda one: len(one.raw_data))
+    values = numpy_helper.to_array(weights).copy()
+    values.reshape(-1)[::100] += 0.5
+    weights.CopyFrom(numpy_helper.from_array(values, weights.name))
+    onnx.save(changed, tmp_path / "new.onnx")
+    done(cli("pack", tmp_path / "new.onnx", "--out", tmp_path / "new.scw", "--json"))
+    made = done(cli("delta", "make", packed, tmp_path / "new.scw", "--out", tmp_path / "update.scd", "--json"))
+    assert made["bytes"] == (tmp_path / "update.scd").stat().st_size
+    before = packed.read_bytes()
+    refused(cli("delta", "apply", packed, tmp_path / "update.scd", "--max-bytes", 10), "the limit is 10", 1)
+    assert packed.read_bytes() == before
+    assert done(cli("delta", "apply", packed, tmp_path / "update.scd", "--json"))["changed_tensors"] == 1
+    assert packed.read_bytes() == (tmp_path / "new.scw").read_bytes()
+    refused(cli("delta", "apply", packed, tmp_path / "update.scd"), "the delta is for a base of content")
+    done(cli("delta", "rollback", packed, "--json"))
+    assert packed.read_bytes() == before
+
+
+def test_refusals_leave_nothing(model: Path, packed: Path, tmp_path: Path) -> None:
+    files = listing(tmp_path)
+    refused(cli("unpack", packed, "--out", tmp_path / "x.onnx"), "an .onnx needs --model")
+    refused(cli("unpack", model, "--out", tmp_path / "x.npz"), "this is no weight container")
+    refused(cli("unpack", tmp_path / "absent", "--out", tmp_path / "x.npz"), "cannot be read")
+    refused(cli("pack", model, "--out", tmp_path / "absent" / "x.scw"), "cannot be written")
+    refused(cli("delta", "rollback", packed), "there is no update")
+    assert listing(tmp_path) == files
+
+
+def test_weights_of_another_model(packed: Path, tmp_path: Path) -> None:
+    node = onnx.helper.make_node("Relu", ["x"], ["y"])
+    sides = [onnx.helper.make_tensor_value_info(name, 1, [1, 4]) for name in ("x", "y")]
+    graph = onnx.helper.make_graph([node], "other", sides[:1], sides[1:])
+    onnx.save(
+        onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8),
+        tmp_path / "o.onnx",
+    )
+    refused(
+        cli("unpack", packed, "--model", tmp_path / "o.onnx", "--out", tmp_path / "x.onnx"),
+        "these weights are of another model",
+    )

@@ -1,0 +1,146 @@
+"""Weight containers: every encoding gives back every bit, sizes add up, and what is wrong is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from reference.weight_samples import dense, float32, items, on_grid, opened, packed, sparse
+
+from splitc.errors import BitstreamError, CodecError, UsageError
+from splitc.weights import (
+    Item,
+    Levels,
+    Planes,
+    Raw,
+    Shared,
+    WeightTensor,
+    container_bytes,
+    open_container,
+    smallest_items,
+)
+from splitc.weights.encodings import ENCODINGS
+
+
+@pytest.mark.parametrize("item", items(), ids=lambda item: item.tensor.name)
+def test_every_bit_comes_back(item: Item) -> None:
+    (tensor,) = packed(item).tensors()
+    assert (tensor.name, tensor.dtype, tensor.shape) == (item.tensor.name, item.tensor.dtype, item.tensor.shape)
+    assert tensor.values.tobytes() == item.tensor.values.tobytes()
+
+
+def test_a_whole_container_and_its_ledger() -> None:
+    data = container_bytes(items())
+    container = opened(data)
+    assert [tensor.digest for tensor in container.tensors()] == [item.tensor.digest for item in items()]
+    assert sum(container.ledger.values()) == len(data)
+    assert min(container.ledger[part] for part in ("values", "indices", "codebooks", "tables", "header", "dense")) > 0
+    assert container_bytes(items()) == data, "the same items must give the same bytes"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pytest.param(np.array([np.nan, np.inf, -0.0, 1e-45], np.float32), id="special-values"),
+        pytest.param(np.zeros((0, 3), np.float32), id="empty"),
+        pytest.param(np.full((300, 300), 0.25, np.float32), id="constant"),
+    ],
+)
+def test_extreme_tensors_in_their_smallest_encoding(values: np.ndarray) -> None:
+    (item,) = smallest_items([float32("x", values)])
+    assert next(packed(item).tensors()).values.tobytes() == values.tobytes()
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float64", "bfloat16", "int32", "uint8", "bool"])
+def test_other_types(dtype: str) -> None:
+    stored = {"bfloat16": "uint16"}.get(dtype, dtype)
+    tensor = WeightTensor("x", dtype, (100 * dense((30, 40))).astype(np.float32).astype(stored))
+    (item,) = smallest_items([tensor])
+    assert next(packed(item).tensors()).values.tobytes() == tensor.values.tobytes()
+
+
+def test_the_encoding_is_found_by_looking() -> None:
+    step = float(np.float32(0.013))
+    tensors = [
+        float32("planes", dense((64, 64))),
+        float32("levels", on_grid(100 * dense((200, 200)), step)),
+        float32("shared", sparse((64, 64), 0.1, 31)),
+        WeightTensor("int8", "int8", (20 * dense((256, 256))).astype(np.int8)),
+        float32("small", dense((4,))),
+    ]
+    assert [item.encoding.name for item in smallest_items(tensors)] == ["planes", "levels", "shared", "levels", "raw"]
+
+
+def test_levels_cost_less_than_the_entropy_of_the_tensor() -> None:
+    """Rows of different sizes are what contexts are for."""
+    step = float(np.float32(0.004))
+    tensor = float32("w", on_grid(dense((256, 512)), step))
+    _, counts = np.unique(tensor.values, return_counts=True)
+    share = counts / tensor.values.size
+    entropy_bytes = -(share * np.log2(share)).sum() * tensor.values.size / 8
+    assert packed(Item(tensor, Levels(step=step))).ledger["values"] < 0.92 * entropy_bytes
+
+
+def test_row_exponents() -> None:
+    exponents = tuple(int(e) for e in np.random.default_rng(0).integers(0, 20, 12))
+    roots = np.array([1.0, 2**0.25, 2**0.5, 2**0.75], np.float32)
+    steps = [np.ldexp(np.float32(0.01) * roots[e % 4], e // 4) for e in exponents]
+    levels = np.random.default_rng(1).integers(-9, 10, (12, 30)).astype(np.float32)
+    tensor = float32("w", levels * np.array(steps, np.float32)[:, None])
+    item = Item(tensor, Levels(step=float(np.float32(0.01)), row_exponents=exponents))
+    assert next(packed(item).tensors()).digest == tensor.digest
+
+
+def test_large_levels_pass_as_escapes() -> None:
+    levels = np.zeros((100, 200), np.float32)
+    levels[3, 5], levels[50, 0], levels[99, 199] = 4000, -128, 2**24
+    item = Item(float32("w", levels), Levels(step=1.0))
+    assert next(packed(item).tensors()).digest == item.tensor.digest
+
+
+@pytest.mark.parametrize(
+    ("item", "message"),
+    [
+        pytest.param(Item(float32("w", dense((3, 4))), Levels(step=0.1)), "does not lie on the grid", id="off-grid"),
+        pytest.param(
+            Item(float32("w", dense((30, 40))), Shared()), "has 1200 distinct values, 8 bits hold 256", id="codebook"
+        ),
+        pytest.param(
+            Item(WeightTensor("w", "int64", np.arange(4)), Levels()), r"int64 \[4\]; it has no levels", id="type"
+        ),
+    ],
+)
+def test_what_an_encoding_cannot_hold_is_refused(item: Item, message: str) -> None:
+    with pytest.raises(CodecError, match=message):
+        container_bytes([item])
+
+
+def test_two_tensors_of_one_name() -> None:
+    with pytest.raises(CodecError, match="two tensors have one name"):
+        container_bytes([Item(float32("w", dense((2, 2))), Raw())] * 2)
+
+
+def test_a_lower_limit_is_kept() -> None:
+    container = open_container(opened(container_bytes(items())).file, max_elements=100)
+    with pytest.raises(BitstreamError, match=r"tensor 'conv' has 432 elements, at most 100 are allowed"):
+        list(container.tensors())
+
+
+def test_not_a_container(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"PK\x03\x04" * 10)
+    with pytest.raises(BitstreamError, match=r"Magic at offset 0 is not 'SCWT'; this is no weight container"):
+        open_container(tmp_path / "x")
+    with pytest.raises(UsageError, match="cannot be read"):
+        open_container(tmp_path / "absent")
+
+
+def test_planes_beat_the_bytes() -> None:
+    tensor = float32("w", dense((256, 256)))
+    assert sum(packed(Item(tensor, Planes())).ledger.values()) < 0.87 * tensor.nbytes
+
+
+def test_every_encoding_is_what_the_registry_says() -> None:
+    loaded = {name: ENCODINGS.load(name) for name in ENCODINGS}
+    assert [one.name for one in loaded.values()] == list(loaded)
+    assert len({one.wire_id for one in loaded.values()}) == len(loaded)
