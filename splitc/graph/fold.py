@@ -21,6 +21,15 @@ FOLDABLE = frozenset({
 # fmt: on
 
 
+def can_fold(graph: ir.Graph) -> bool:
+    """Whether any node might be replaced: one of shapes, or one that reads nothing but small constants."""
+    constants = {value for value in graph.initializers.values() if _small(value.const_value) is not None}
+    return any(
+        is_shape(node) or node.op_type == "Constant" or (node.op_type in FOLDABLE and constants.issuperset(node.inputs))
+        for node in graph
+    )
+
+
 def fold_shape_arithmetic(model: ir.Model) -> bool:
     """Replace small constant nodes of the top graph, and Shape of a static shape, by initializers.
 

@@ -95,8 +95,7 @@ def load(path: Path | str, shapes: Mapping[str, Shape] | None = None) -> Model:
     """
     path = Path(path)
     ir_model, files = read(path)
-    model = model_from_ir(ir_model, shapes, label=str(path))
-    return Model(model.ir_model, path, files)
+    return _prepared(Model(ir_model, path, files), shapes or {}, str(path))
 
 
 @collector_paused()
@@ -106,20 +105,7 @@ def model_from_ir(ir_model: ir.Model, shapes: Mapping[str, Shape] | None = None,
     Raises:
         GraphError: The graph is not sound, or ``shapes`` contradicts it.
     """
-    _refuse_opset(ir_model, label)
-    try:
-        if ir_model.functions:
-            common.InlinePass()(ir_model)
-        ir_model.graph.sort()
-    except ValueError as error:
-        raise GraphError(f"{label}: {_sentence(error)}; export the model again.") from error
-    common.RemoveInitializersFromInputsPass()(ir_model)
-    ir_model.ir_version = max(ir_model.ir_version or 0, OLDEST_IR_VERSION)
-    model = Model(ir_model)
-    _refuse_unsound(model, label)
-    bind_inputs(ir_model.graph, shapes or {}, label)
-    infer(ir_model)
-    return model
+    return _prepared(Model(ir_model), shapes or {}, label)
 
 
 def verify(ir_model: ir.Model, label: str = "model") -> None:
@@ -131,6 +117,24 @@ def verify(ir_model: ir.Model, label: str = "model") -> None:
     """
     _refuse_opset(ir_model, label)
     _refuse_unsound(Model(ir_model), label)
+
+
+def _prepared(model: Model, shapes: Mapping[str, Shape], label: str) -> Model:
+    """The model itself, whose graph is made ready in place."""
+    ir_model = model.ir_model
+    _refuse_opset(ir_model, label)
+    try:
+        if ir_model.functions:
+            common.InlinePass()(ir_model)
+        ir_model.graph.sort()
+    except ValueError as error:
+        raise GraphError(f"{label}: {_sentence(error)}; export the model again.") from error
+    common.RemoveInitializersFromInputsPass()(ir_model)
+    ir_model.ir_version = max(ir_model.ir_version or 0, OLDEST_IR_VERSION)
+    _refuse_unsound(model, label)
+    bind_inputs(ir_model.graph, shapes, label)
+    infer(ir_model)
+    return model
 
 
 def _refuse_opset(ir_model: ir.Model, label: str) -> None:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 
 import onnx_ir as ir
-import onnx_ir.passes.common as common
 
 from splitc.errors import GraphError
 from splitc.graph.flow import subgraphs
-from splitc.graph.fold import fold_shape_arithmetic
+from splitc.graph.fold import can_fold, fold_shape_arithmetic
 from splitc.graph.gaps import fill_gaps
+from splitc.graph.skeleton import infer_once
 from splitc.graph.tensors import is_sequence
 from splitc.registry import nearest
 from splitc.types import Shape
@@ -55,20 +53,23 @@ def infer(model: ir.Model) -> None:
     """Write inferred types and shapes into the values of ``model``; what stays unknown keeps None.
 
     Inference runs on a copy whose shape arithmetic is folded as far as it is constant: exporters spell paddings
-    and reshapes as a dozen integer nodes, which plain inference does not see through.
+    and reshapes as a dozen integer nodes, which plain inference does not see through. A graph without any is not
+    copied.
     """
-    scratch = model.clone()
+    scratch = model.clone() if can_fold(model.graph) else model
     declared = {value: value.shape for node in scratch.graph for value in node.outputs}
     for _ in range(MAX_ROUNDS):
         for node in scratch.graph:
             for value in node.outputs:
                 value.shape = declared[value]
-        _infer_once(scratch)
+        infer_once(scratch)
         learned = fill_gaps(scratch.graph)
         declared.update(learned)
         if not fold_shape_arithmetic(scratch) and not learned:
             break
     _mark_sequences(scratch.graph)
+    if scratch is model:
+        return
     found = {value.name or "": value for value in common_values(scratch.graph)}
     for value in common_values(model.graph):
         source = found.get(value.name or "")
@@ -87,16 +88,6 @@ def common_values(graph: ir.Graph) -> Iterator[ir.Value]:
         yield from node.outputs
 
 
-def _infer_once(model: ir.Model) -> None:
-    with _quiet("onnx_ir"):
-        for is_strict in (True, False):
-            try:
-                if common.ShapeInferencePass(check_type=is_strict, strict_mode=is_strict)(model).modified:
-                    return
-            except Exception:  # odd types break the merge of results; shapes then stay unknown
-                continue
-
-
 def _mark_sequences(graph: ir.Graph) -> None:
     """onnx-ir writes down the element type of a sequence as if it were a tensor's; say what it is."""
     for node in graph:
@@ -108,18 +99,6 @@ def _mark_sequences(graph: ir.Graph) -> None:
             passed_on = node.op_type == "Identity" and any(one is not None and is_sequence(one) for one in node.inputs)
             if node.op_type in SEQUENCE_OPS or index + shift in carried or passed_on:
                 value.type, value.shape = ir.SequenceType(ir.TensorType(value.dtype or ir.DataType.UNDEFINED)), None
-
-
-@contextmanager
-def _quiet(name: str) -> Iterator[None]:
-    """onnx-ir logs a traceback when inference fails; here an unknown shape is an ordinary answer."""
-    logger = logging.getLogger(name)
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 def _bind_one(value: ir.Value, dims: Shape, renamed: dict[str, int | str], where: str) -> None:
