@@ -35,6 +35,7 @@ MAY_IMPORT = {
     "evaluate": BASE | LOW | ENGINES | {"plan", "passes", "runtime"},
     "report": BASE | LOW | ENGINES | {"plan", "passes", "runtime", "evaluate"},
     "profile": BASE | ENGINES | {"graph", "device"},
+    "profiler": BASE | ENGINES | {"profile", "runtime"},
     "driver": BASE | LOW | ENGINES | {"zoo", "plan", "passes", "runtime", "evaluate", "report", "profile", "lint"},
 }
 """A room may always import itself. ``cli`` may import everything and nothing imports it."""
@@ -48,6 +49,7 @@ MAY_USE = {
     "evaluate": {"onnx_ir"},
     "backends": {"onnxruntime"},
     "profile": {"onnxruntime"},
+    "profiler": {"onnxruntime"},
     "zoo": {"torch", "onnxruntime"},
     "runtime": {"PIL"} | NETWORK,
     "driver": {"PIL", "onnx_ir"},

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from splitc.backends.base import Availability, Backend, EngineRecord, Runner, Side, Status, Target
 from splitc.backends.in_place import Finished, Made, Surroundings, finish, parts_of, why_stale
-from splitc.backends.interface import Interface, read_interface
+from splitc.backends.interface import Interface, model_digests, node_outputs, read_interface, sha256_of
 from splitc.backends.order import Order, read_order
 from splitc.registry import Registry
 
@@ -40,8 +40,11 @@ __all__ = [
     "Surroundings",
     "Target",
     "finish",
+    "model_digests",
+    "node_outputs",
     "parts_of",
     "read_interface",
     "read_order",
+    "sha256_of",
     "why_stale",
 ]

@@ -4,7 +4,7 @@ The edge box has no ``onnx``, and a build script must know shapes and files befo
 memory-mapped and weights are skipped, so a model of gigabytes costs as little as a small one. Field numbers are those
 of ``onnx.proto``; the encoding is protobuf's (tag = field << 3 | wire type).
 
-    ModelProto.graph 7 ─► GraphProto ─┬─ node 1         NodeProto: op_type 4
+    ModelProto.graph 7 ─► GraphProto ─┬─ node 1         NodeProto: output 2, name 3, op_type 4
                                       ├─ initializer 5  TensorProto: data_type 2, name 8, external_data 13
                                       ├─ input 11       ValueInfoProto: name 1, type 2
                                       └─ output 12        └─ tensor_type 1: elem_type 1, shape 2 ─► dim 1
@@ -85,6 +85,29 @@ def read_interface(model_path: Path) -> Interface:
         raise BackendError(f"{model_path.name}: cannot be read: {error}.") from error
     except _MalformedError as error:
         raise BackendError(f"{model_path.name}: not an ONNX model ({error}).") from error
+
+
+def node_outputs(model_path: Path) -> dict[str, str]:
+    """Name of each named node of the top graph -> its first output.
+
+    Raises:
+        BackendError: No such file, or not an ONNX model.
+    """
+    try:
+        with model_path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            graphs = [span for number, _, span in _fields(data, (0, len(data))) if number == _MODEL_GRAPH]
+            nodes = [span for number, _, span in _fields(data, graphs[-1]) if number == _NODE] if graphs else []
+            return dict(named for span in nodes for named in _named_output(data, span))
+    except (OSError, ValueError) as error:
+        raise BackendError(f"{model_path.name}: cannot be read: {error}.") from error
+    except _MalformedError as error:
+        raise BackendError(f"{model_path.name}: not an ONNX model ({error}).") from error
+
+
+def _named_output(data: Buffer, node: Span) -> list[tuple[str, str]]:
+    outputs = [_text(data, inner) for number, _, inner in _fields(data, node) if number == 2]
+    names = [_text(data, inner) for number, _, inner in _fields(data, node) if number == 3]
+    return [(names[0], outputs[0])] if names and names[0] and outputs else []
 
 
 def model_digests(model_path: Path, interface: Interface) -> dict[str, str]:

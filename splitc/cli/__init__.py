@@ -13,6 +13,7 @@ from splitc.cli import (  # noqa: F401  # they register themselves
     merge,
     pack,
     plan,
+    profile,
     report,
     run,
     serve,

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
-from splitc.profile.calibrate import Measured, fit_device
-from splitc.profile.onnxruntime import Effort, profile_onnxruntime
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from splitc.profile.record import Layer, Percentiles, Record, layer_ms, read_record, write_record
+
+if TYPE_CHECKING:
+    from splitc.profile.calibrate import Measured, fit_device
+    from splitc.profile.onnxruntime import Effort, profile_onnxruntime
+
+_COMPILER = {
+    "Measured": "calibrate",
+    "fit_device": "calibrate",
+    "Effort": "onnxruntime",
+    "profile_onnxruntime": "onnxruntime",
+}
+"""Names whose modules read graphs: a device without compiler uses the record alone."""
 
 __all__ = [
     "Effort",
@@ -18,3 +31,10 @@ __all__ = [
     "read_record",
     "write_record",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Import what reads graphs when it is first used."""
+    if name not in _COMPILER:
+        raise AttributeError(f"module 'splitc.profile' has no attribute {name!r}")
+    return getattr(import_module(f"splitc.profile.{_COMPILER[name]}"), name)

@@ -84,6 +84,9 @@ class Record(Strict):
     samples: int = Field(ge=1, description="inferences behind latency_ms")
     latency_ms: Percentiles
     layers: Annotated[tuple[Layer, ...], Field(max_length=MAX_LAYERS)] = ()
+    device_ms: Percentiles | None = Field(default=None, description="on the accelerator alone; None: not told apart")
+    peak_memory_mb: float | None = Field(default=None, ge=0, description="of the process, MiB")
+    power_w: float | None = Field(default=None, ge=0, description="mean of the module while samples ran")
     energy_mj: float | None = Field(default=None, ge=0, description="of one inference")
     environment: dict[str, str] = Field(default={}, description="power mode, clocks, temperature, versions")
 

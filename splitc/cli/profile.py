@@ -1,0 +1,160 @@
+"""``splitc profile``: what a model or a half takes, here, on a device behind SSH, or as trtexec measured it."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, cast
+
+import typer
+
+from splitc.cli.app import Json, app, print_json, say
+from splitc.errors import UsageError
+
+if TYPE_CHECKING:
+    from splitc.profile import Record
+    from splitc.profiler import Half, Measurement
+    from splitc.types import Feeds
+
+SHOWN_LAYERS = 12
+
+
+@app.command()
+def profile(
+    what: Annotated[Path, typer.Argument(help="A bundle, with --side; or an ONNX model.")],
+    side: Annotated[str, typer.Option("--side", help="Of a bundle: edge or cloud.")] = "edge",
+    device: Annotated[
+        str | None, typer.Option("--device", help="ssh://user@host[:port] to measure there; else here.")
+    ] = None,
+    name: Annotated[str, typer.Option("--name", help="Device profile that the record is of.")] = "cpu",
+    data: Annotated[list[str] | None, typer.Option("--data", help="Inputs; else noise of a fixed seed.")] = None,
+    samples: Annotated[int, typer.Option("--samples", min=1, help="Inferences that count.")] = 100,
+    warmup: Annotated[int, typer.Option("--warmup", min=0, help="Inferences before them.")] = 10,
+    threads: Annotated[int, typer.Option("--threads", min=1, help="Threads an inference may use.")] = 1,
+    ssh_config: Annotated[Path | None, typer.Option("--ssh-config", help="In place of ssh's own.")] = None,
+    remote_python: Annotated[str, typer.Option("--remote-python", help="Interpreter there.")] = "python3",
+    imported: Annotated[Path | None, typer.Option("--import", help="trtexec's --exportTimes file.")] = None,
+    import_profile: Annotated[Path | None, typer.Option("--import-profile", help="Its --exportProfile.")] = None,
+    import_layers: Annotated[Path | None, typer.Option("--import-layers", help="Its --exportLayerInfo.")] = None,
+    tensorrt: Annotated[str, typer.Option("--tensorrt", help="TensorRT's version, with --import.")] = "",
+    trtexec_flags: Annotated[str, typer.Option("--trtexec-flags", help="Its flags, with --import.")] = "",
+    tegrastats: Annotated[Path | None, typer.Option("--tegrastats", help="A log of the measured time.")] = None,
+    chip: Annotated[str | None, typer.Option("--chip", help="tegra234, ...: whose rails add up, in the log.")] = None,
+    replay: Annotated[Path | None, typer.Option("--replay", help="A record to show and check; runs nothing.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Write the record here.")] = None,
+    export: Annotated[Path | None, typer.Option("--export", help="Folder for JSON as trtexec writes it.")] = None,
+    json: Json = False,
+) -> None:
+    """Latency with percentiles, layers, memory, watts and clocks, as one record that plan can use."""
+    from splitc.profile import write_record
+    from splitc.profiler import Address, Exports, Runs, export_files, measure, measure_there, record_from_trtexec
+
+    half = _half(what, side)
+    if replay is not None:
+        record, measured = _replayed(replay, half), None
+    elif imported is not None:
+        if not tensorrt:
+            raise UsageError("--import needs --tensorrt VERSION: numbers of different versions cannot be compared.")
+        exports = Exports(imported, import_profile, import_layers, tensorrt, name, trtexec_flags)
+        record, measured = record_from_trtexec(half, exports), None
+    else:
+        runs, feeds = Runs(threads, warmup, samples), _feeds(what, half, data or [])
+        if device is None:
+            measured = measure(half, feeds, runs, name)
+        else:
+            address = Address.parse(device, ssh_config, remote_python)
+            measured = measure_there(half, feeds, runs, name, address, lambda text: say(f"  {address.host}: {text}"))
+        record = measured.record
+        record = record.model_copy(update={"environment": record.environment | _inputs(data)})
+    if tegrastats is not None:
+        record = _with_log(record, tegrastats, chip)
+    if export is not None:
+        export_files(_exportable(measured), export)
+    if out is not None:
+        write_record(record, out)
+    print_json(record.model_dump(mode="json")) if json else show(record)
+
+
+def show(record: Record) -> None:
+    """Percentiles, then power, then the slowest layers."""
+    ms = record.latency_ms
+    print(f"{record.side} on {record.device}, {record.backend} {record.backend_version}, {record.samples} samples")
+    for title, one in (("latency", ms), ("device", record.device_ms)):
+        if one is not None:
+            print(
+                f"{title:<8} mean {one.mean:.3f}  p50 {one.p50:.3f}  p90 {one.p90:.3f}  p95 {one.p95:.3f}  "
+                f"p99 {one.p99:.3f} ms"
+            )
+    if record.peak_memory_mb is not None:
+        print(f"memory   {record.peak_memory_mb:.0f} MiB at most")
+    if record.power_w is not None and record.energy_mj is not None:
+        print(f"power    {record.power_w:.2f} W, {record.energy_mj:.2f} mJ an inference, idle power included")
+    for key, text in sorted(record.environment.items()):
+        print(f"  {key}: {text}")
+    slowest = sorted(record.layers, key=lambda layer: -layer.median_ms)
+    total = sum(layer.median_ms for layer in record.layers) or 1.0
+    for layer in slowest[:SHOWN_LAYERS]:
+        print(f"{layer.median_ms:9.4f} ms {layer.median_ms / total:6.1%}  {layer.operator:<14} {layer.name[:70]}")
+    if len(slowest) > SHOWN_LAYERS:
+        print(f"and {len(slowest) - SHOWN_LAYERS} faster layers")
+
+
+def _half(what: Path, side: str) -> Half:
+    """The model, or the half of a bundle."""
+    from splitc.bundle import open_bundle
+    from splitc.profiler import Half, model_sha256
+
+    if not what.is_dir():
+        return Half(what, model_sha256(what), "whole")
+    if side not in ("edge", "cloud"):
+        raise UsageError(f"--side: must be edge or cloud, got {side!r}.")
+    bundle = open_bundle(what)
+    path = bundle.edge_model if side == "edge" else bundle.cloud_model
+    return Half(path, model_sha256(path), cast("Literal['edge', 'cloud']", side), _precision(bundle.path, side))
+
+
+def _precision(bundle: Path, side: str) -> Literal["fp32", "fp16", "int8"]:
+    """As the bundle's report says it."""
+    from splitc.bundle import open_bundle
+
+    opened = open_bundle(bundle, verify=False)
+    report = opened.read_json("report.json") if "report.json" in opened else {}
+    said = report.get("precision", {}).get(side, "fp32")
+    return cast("Literal['fp32', 'fp16', 'int8']", said)
+
+
+def _feeds(what: Path, half: Half, data: list[str]) -> list[Feeds]:
+    """Inputs of the half: real ones, or noise; of the cloud half what the edge half makes of them."""
+    from splitc.profiler import MOST_FEEDS, bundle_feeds, model_feeds
+
+    make = bundle_feeds if half.side != "whole" else model_feeds
+    return make(what, half, data)[:MOST_FEEDS]
+
+
+def _inputs(data: list[str] | None) -> dict[str, str]:
+    return {
+        "inputs": "files" if data else "noise of a fixed seed",
+        "measured_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+
+
+def _replayed(path: Path, half: Half) -> Record:
+    from splitc.profile import read_record
+
+    record = read_record(path)
+    if record.model_sha256 != half.model_sha256:
+        raise UsageError(f"{path}: is of another model (sha256 {record.model_sha256[:12]}...).")
+    return record
+
+
+def _with_log(record: Record, log: Path, chip: str | None) -> Record:
+    """The record with the watts and clocks of a tegrastats log."""
+    from splitc.profiler import read_tegrastats, summarize_log
+
+    return summarize_log(record, read_tegrastats(log, chip))
+
+
+def _exportable(measured: Measurement | None) -> Measurement:
+    if measured is None:
+        raise UsageError("--export writes what has just been measured; leave out --import and --replay.")
+    return measured

@@ -1,0 +1,83 @@
+"""What a measured model is fed: real files, or noise of a fixed seed. Times hardly depend on values; answers do."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from splitc.backends import model_digests, read_interface
+from splitc.bundle import open_bundle
+from splitc.errors import UsageError
+from splitc.profiler.timing import Half
+from splitc.runtime import EdgeHalf, Reader, find_files
+from splitc.types import Feeds, Preprocess, TensorSpec
+
+MOST_FEEDS = 8
+"""Samples that a measurement takes turns with."""
+SEED = 0
+
+
+def model_sha256(path: Path) -> str:
+    """Of the model file, or of the list of all its files' where there are external weights: as the graph room has it.
+
+    Raises:
+        BackendError: The model or a weight file cannot be read.
+    """
+    digests = model_digests(path, read_interface(path))
+    own = digests.pop(path.name)
+    if not digests:
+        return own
+    lines = [f"{own}  model\n", *(f"{digest}  {name}\n" for name, digest in sorted(digests.items()))]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def model_feeds(what: Path, half: Half, data: Sequence[str]) -> list[Feeds]:
+    """Inputs of an ONNX model.
+
+    Raises:
+        UsageError: Files that do not fit its inputs.
+    """
+    inputs = read_interface(half.path).inputs
+    if data:
+        files = find_files(data, Path())
+        return [sample.feeds for sample in Reader(inputs, Preprocess(), 1).samples(files[:MOST_FEEDS])]
+    return [noise(inputs)]
+
+
+def bundle_feeds(what: Path, half: Half, data: Sequence[str]) -> list[Feeds]:
+    """Inputs of one half of a bundle.
+
+    Raises:
+        UsageError: Files that do not fit its inputs.
+    """
+    edge = EdgeHalf(open_bundle(what, verify=False))
+    if data:
+        reader = Reader(edge.contract.inputs, edge.contract.preprocess, 1)
+        feeds: list[Feeds] = [one.feeds for one in reader.samples(find_files(data, Path())[:MOST_FEEDS])]
+    else:
+        feeds = [noise(edge.contract.inputs)]
+    if half.side == "edge":
+        return feeds
+    names = [spec.name for spec in edge.contract.wire]
+    return [{name: outputs[name] for name in names} for outputs in map(edge.runner.run, feeds)]
+
+
+def noise(inputs: Sequence[TensorSpec]) -> Feeds:
+    """Normal numbers for floats, zeros and ones for the rest; dynamic dimensions have one element.
+
+    Raises:
+        UsageError: An element type that NumPy lacks.
+    """
+    random = np.random.default_rng(SEED)
+    feeds = {}
+    for spec in inputs:
+        shape = [1 if isinstance(dim, str) else dim for dim in spec.shape]
+        try:
+            values = random.standard_normal(shape) if spec.dtype.startswith("float") else random.integers(0, 2, shape)
+            feeds[spec.name] = values.astype(spec.dtype)
+        except TypeError as error:
+            raise UsageError(f"input {spec.name!r} is {spec.dtype}, which NumPy lacks; give --data.") from error
+    return feeds

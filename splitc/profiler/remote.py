@@ -1,0 +1,198 @@
+"""Measure on a device behind SSH: copy the half, run there, bring the record back. The system's OpenSSH does the rest.
+
+A broken connection is taken up again: files go on where they stopped, and a measurement that was cut off starts anew.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import shlex
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+from pydantic import ValidationError
+
+from splitc.backends import read_interface
+from splitc.errors import CapabilityError, UsageError
+from splitc.profile import Record
+from splitc.profiler.there import FEEDS, REQUEST
+from splitc.profiler.timing import Half, Measurement, Runs
+from splitc.types import Feeds
+
+ATTEMPTS = 4
+"""Times that a connection is made before a measurement is given up."""
+_BROKEN = 255  # what ssh exits with when the connection, not the command, failed
+_HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._:-]{0,254}")
+_USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
+_MOST_ANSWER = 64 << 20
+_OPTIONS = ("BatchMode=yes", "ConnectTimeout=10", "ServerAliveInterval=5", "ServerAliveCountMax=3")
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where, and how to get there.
+
+    Attributes:
+        host: Name or address.
+        user: None for ssh's own choice.
+        port: None for ssh's own choice.
+        config: An ssh_config in place of the user's own.
+        python: The interpreter there that has splitc.
+    """
+
+    host: str
+    user: str | None = None
+    port: int | None = None
+    config: Path | None = None
+    python: str = "python3"
+
+    @classmethod
+    def parse(cls, url: str, config: Path | None = None, python: str = "python3") -> Address:
+        """From ``ssh://user@host:port``.
+
+        Raises:
+            UsageError: Another scheme, a path, a password, or a name that ssh would take for an option.
+        """
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError as error:
+            raise UsageError(f"--device {url}: {error}; write ssh://user@host or ssh://user@host:port.") from error
+        host, user = parts.hostname or "", parts.username
+        is_plain = parts.scheme == "ssh" and parts.path in ("", "/") and not (parts.query or parts.password)
+        if not (is_plain and _HOST.fullmatch(host) and (user is None or _USER.fullmatch(user))):
+            raise UsageError(f"--device {url}: is not ssh://user@host or ssh://user@host:port.")
+        return cls(host, user, port, config, python)
+
+    def command(self, arguments: Sequence[str]) -> list[str]:
+        """The ssh command line that runs the other end with ``arguments``."""
+        options = [word for option in _OPTIONS for word in ("-o", option)]
+        place = [*(["-F", str(self.config)] if self.config else []), *(["-p", str(self.port)] if self.port else [])]
+        who = f"{self.user}@{self.host}" if self.user else self.host
+        there = shlex.join([self.python, "-m", "splitc.profiler.there", *arguments])
+        return ["ssh", *place, *options, "--", who, there]
+
+
+class _Broken(Exception):
+    """The connection failed; the argument is what ssh said."""
+
+
+def measure_there(
+    half: Half, feeds: Sequence[Feeds], runs: Runs, device: str, address: Address, say: Say = lambda text: None
+) -> Measurement:
+    """Measure ``half`` on the device behind ``address``.
+
+    Args:
+        half: What; its files are copied unless they are there already.
+        feeds: Inputs to take turns with.
+        runs: Threads and numbers of runs.
+        device: Name of the device profile that the record is of.
+        address: Where.
+        say: Hears of what goes on.
+
+    Raises:
+        CapabilityError: No ssh here, no connection, or no splitc there.
+        UsageError: The device refuses the measurement; the message is its own.
+    """
+    if shutil.which("ssh") is None:
+        raise CapabilityError("--device needs OpenSSH's ssh on the PATH; install openssh-client.")
+    files = _files(half, feeds, runs, device)
+    folder = sha256(b"".join(sha256(data).digest() for data in files.values())).hexdigest()[:16]
+    wait = 0.5
+    for attempt in range(ATTEMPTS):
+        try:
+            _copy(address, folder, files, say)
+            say("measuring")
+            return _measurement(_call(address, ["measure", folder]), half)
+        except _Broken as error:
+            why = str(error)
+            if attempt + 1 < ATTEMPTS:
+                say(f"connection broken ({why}); trying again in {wait:g} s")
+                time.sleep(wait)
+                wait *= 2
+    raise CapabilityError(f"{address.host}: {ATTEMPTS} connections failed, the last with: {why}.")
+
+
+def _files(half: Half, feeds: Sequence[Feeds], runs: Runs, device: str) -> dict[str, bytes]:
+    """Everything that the device needs, by name there."""
+    interface = read_interface(half.path)
+    inputs = [spec.name for spec in interface.inputs]
+    request = {
+        "model": half.path.name,
+        "model_sha256": half.model_sha256,
+        "side": half.side,
+        "precision": half.precision,
+        "inputs": inputs,
+        "runs": asdict(runs),
+        "device": device,
+    }
+    stored = io.BytesIO()
+    arrays: dict[str, Any] = {f"{n}/{i}": one[name] for n, one in enumerate(feeds) for i, name in enumerate(inputs)}
+    np.savez(stored, **arrays)
+    models = {name: (half.path.parent / name).read_bytes() for name in (half.path.name, *interface.external_files)}
+    return {**models, FEEDS: stored.getvalue(), REQUEST: json.dumps(request, sort_keys=True).encode()}
+
+
+def _copy(address: Address, folder: str, files: dict[str, bytes], say: Say) -> None:
+    """Send what is not there yet, from where it stopped."""
+    there = _call(address, ["state", folder])["files"]
+    for name, data in files.items():
+        known = there.get(name, {"bytes": 0, "sha256": ""})
+        size = int(known["bytes"])
+        if known["sha256"] == sha256(data).hexdigest():
+            continue
+        offset = size if size < len(data) and sha256(data[:size]).hexdigest() == known["sha256"] else 0
+        rest = f", from byte {offset} on" if offset else ""
+        say(f"sending {name}, {len(data) - offset} bytes{rest}")
+        arrived = _call(address, ["receive", folder, name, str(offset)], data[offset:])
+        if arrived["sha256"] != sha256(data).hexdigest():
+            raise _Broken(f"{name} did not arrive whole")
+
+
+def _call(address: Address, arguments: Sequence[str], data: bytes = b"") -> Any:
+    """One action of the other end.
+
+    Raises:
+        _Broken: The connection failed.
+        CapabilityError: There is no splitc, or no such interpreter.
+        UsageError: The action was refused.
+    """
+    done = subprocess.run(address.command(arguments), input=data, capture_output=True)
+    said = " ".join(done.stderr.decode(errors="replace").split())
+    if done.returncode == _BROKEN:
+        raise _Broken(said[-200:] or "ssh ended without a word")
+    if done.returncode == 127 or "No module named" in said:
+        raise CapabilityError(
+            f"{address.host}: {address.python} has no splitc ({said[-160:]}); run pip install 'splitc[edge]' there, "
+            "or name its interpreter with --remote-python."
+        )
+    if done.returncode:
+        raise UsageError(f"{address.host}: {said.removeprefix('splitc: ')[-400:] or f'ended with {done.returncode}'}")
+    if len(done.stdout) > _MOST_ANSWER:
+        raise UsageError(f"{address.host}: its answer has {len(done.stdout)} bytes; at most {_MOST_ANSWER} are read.")
+    try:
+        return json.loads(done.stdout.decode("utf-8").splitlines()[-1])
+    except (ValueError, IndexError):  # cut off, or a shell that prints a greeting behind the answer
+        raise _Broken(f"the answer was cut off after {len(done.stdout)} bytes") from None
+
+
+def _measurement(answer: Any, half: Half) -> Measurement:
+    try:
+        record = Record.model_validate_json(json.dumps(answer["record"]))
+        times = [float(one) for one in answer["times_ms"]]
+    except (ValidationError, KeyError, TypeError, ValueError) as error:
+        raise UsageError(f"the device's record cannot be read ({error}); install the same splitc there.") from error
+    if record.model_sha256 != half.model_sha256:
+        raise UsageError("the device's record is of another model; install the same splitc there.")
+    return Measurement(record, times)

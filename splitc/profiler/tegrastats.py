@@ -1,0 +1,104 @@
+"""One line of tegrastats, of any JetPack from 4 to 7.
+
+JetPack 4     VDD_IN 14025/14416
+JetPack 5, 6  VDD_GPU_SOC 2390mW/2390mW                GR3D_FREQ 10%@1300            gpu@47.625C
+JetPack 7     VDD_GPU_SOC 5139mW/5139mW/5139mW         GR3D_FREQ 12%@[1300,1300]     gpu@47.625C/47.625C
+Thor                                                   GR3D_FREQ @[1000,1000,1000]
+"""
+
+from __future__ import annotations
+
+import re
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from splitc.errors import UsageError
+from splitc.profile import Record
+from splitc.profiler.board import OFF_C
+from splitc.profiler.power import Power, total
+
+MAX_FILE_BYTES = 64 << 20
+_RAM = re.compile(r"\bRAM (\d+)/(\d+)MB")
+_GPU = re.compile(r"\bGR3D_FREQ (?:(\d+)%)?(?:@\[?([\d,]+)\]?)?")
+_EMC = re.compile(r"\bEMC_FREQ (?:\d+%)?@(\d+)")
+_CPU = re.compile(r"\bCPU \[([^\]]*)\]")
+_HEAT = re.compile(r"(\w+)@(-?[\d.]+)C")
+_RAIL = re.compile(r"\b([A-Z][A-Z0-9_]*) (\d+)(?:mW)?/\d+(?:mW)?(?:/\d+mW)?(?![\w/])")
+
+
+@dataclass(frozen=True)
+class Tegrastats:
+    """What one line says; a figure that it does not give is None or absent."""
+
+    power: Power
+    ram_mb: int | None
+    gpu_load: float | None
+    gpu_mhz: float | None
+    cpu_mhz: float | None
+    emc_mhz: float | None
+    temperatures_c: Mapping[str, float]
+
+
+def parse_line(line: str, chip: str | None = None) -> Tegrastats:
+    """One sample.
+
+    Args:
+        line: As tegrastats prints it, with or without date and time.
+        chip: For the sum of rails: ``tegra234``.
+
+    Raises:
+        UsageError: Nothing in it is known.
+    """
+    ram, gpu, emc, cpu = (pattern.search(line) for pattern in (_RAM, _GPU, _EMC, _CPU))
+    if ram is None and gpu is None:
+        raise UsageError(f"not a line of tegrastats: {line.strip()[:60]!r}.")
+    rails = {name: int(now) / 1e3 for name, now in _RAIL.findall(line) if name not in ("RAM", "SWAP", "IRAM")}
+    heat = {name: float(value) for name, value in _HEAT.findall(line) if float(value) > OFF_C}
+    clocks = [int(core.split("@")[1]) for core in (cpu[1].split(",") if cpu else ()) if "@" in core]
+    gpu_clocks = [int(one) for one in (gpu[2] or "").split(",") if one] if gpu else []
+    return Tegrastats(
+        power=total(rails, chip),
+        ram_mb=int(ram[1]) if ram else None,
+        gpu_load=int(gpu[1]) / 100 if gpu and gpu[1] else None,
+        gpu_mhz=max(gpu_clocks, default=None),
+        cpu_mhz=max(clocks, default=None),
+        emc_mhz=int(emc[1]) if emc else None,
+        temperatures_c=heat,
+    )
+
+
+def read_tegrastats(path: Path, chip: str | None = None) -> list[Tegrastats]:
+    """Every line of a log.
+
+    Raises:
+        UsageError: Absent, too large, or with a line that is none of tegrastats.
+    """
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise UsageError(f"{path}: is larger than {MAX_FILE_BYTES >> 20} MiB; cut the log to the measured time.")
+        lines = path.read_text("utf-8", errors="replace").splitlines()
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror}); give a log of tegrastats.") from error
+    return [parse_line(line, chip) for line in lines if line.strip()]
+
+
+def summarize_log(record: Record, samples: Sequence[Tegrastats]) -> Record:
+    """The record with what a log of the same time says: mean watts, energy, the highest clocks and temperatures.
+
+    Raises:
+        UsageError: The log is empty.
+    """
+    if not samples:
+        raise UsageError("the log of tegrastats has no line in it.")
+    watts = [one.power.total_w for one in samples if one.power.total_w is not None]
+    mean_w = statistics.fmean(watts) if watts else None
+    notes = {} if watts else {"power": f"not measured: {samples[0].power.reason}"}
+    for name in ("gpu_mhz", "cpu_mhz", "emc_mhz"):
+        clocks = [getattr(one, name) for one in samples if getattr(one, name) is not None]
+        notes |= {name: f"{max(clocks):g}"} if clocks else {}
+    heat = [value for one in samples for value in one.temperatures_c.values()]
+    notes |= {"temperature_c": f"{max(heat):g}"} if heat else {}
+    energy = None if mean_w is None else mean_w * record.latency_ms.mean
+    return record.model_copy(update={"power_w": mean_w, "energy_mj": energy, "environment": record.environment | notes})

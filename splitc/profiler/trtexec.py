@@ -1,0 +1,224 @@
+"""trtexec's JSON files to a record, and a measurement to files that trtexec's readers understand.
+
+    --exportTimes      [{"startEnqMs": ..., "computeMs": 1.2, "latencyMs": 1.4, ...}, ...]   one object a query
+    --exportProfile    [{"count": N}, {"name": ..., "timeMs": ..., "averageMs": ..., "medianMs": ..., ...}]
+    --exportLayerInfo  {"Layers": [...], "Bindings" | "I/O Tensors": [...]}
+
+The formats are those of 8.6 to 11.1. Names are written without escaping, so that a quote in a layer's name breaks the
+file, and a percentage can be ``nan``: such files are read line by line.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from splitc.backends import node_outputs
+from splitc.errors import UsageError
+from splitc.profile import Layer, Percentiles, Record
+from splitc.profiler.timing import Half, Measurement
+
+MAX_FILE_BYTES = 256 << 20
+_NUMBER = r"-?(?:\d+(?:\.\d*)?(?:[eE][-+]?\d+)?|nan|inf)"
+_ENTRY = re.compile(
+    rf'"name"\s*:\s*"(?P<name>.*?)"\s*,\s*"timeMs"\s*:\s*(?P<timeMs>{_NUMBER})\s*,\s*"averageMs"\s*:\s*'
+    rf'(?P<averageMs>{_NUMBER})(?:\s*,\s*"medianMs"\s*:\s*(?P<medianMs>{_NUMBER}))?',
+    re.DOTALL,
+)
+_COUNT = re.compile(r'"count"\s*:\s*(\d+)')
+_LAYER_NAME = re.compile(r'"Name"\s*:\s*"(?P<name>.*?)"\s*,\s*"LayerType"\s*:\s*"(?P<kind>[^"]*)"', re.DOTALL)
+_ONNX_LAYER = re.compile(r"\[ONNX Layer: ([^\]\x1e]*)\]")
+_FUSED = re.compile(r" \+ | \|\| ")
+
+
+@dataclass(frozen=True)
+class Exports:
+    """trtexec's files.
+
+    Attributes:
+        times: ``--exportTimes``.
+        profile: ``--exportProfile``.
+        layers: ``--exportLayerInfo``.
+        version: TensorRT's version.
+        device: Name of the device profile.
+        flags: What trtexec was called with: default numbers of 10 and 11 cannot be compared.
+    """
+
+    times: Path
+    profile: Path | None
+    layers: Path | None
+    version: str
+    device: str
+    flags: str = ""
+
+
+def record_from_trtexec(half: Half, exports: Exports) -> Record:
+    """The record of what trtexec measured.
+
+    Raises:
+        UsageError: A file is absent, too large, or not what trtexec writes.
+    """
+    queries = _read_times(exports.times)
+    layers, count = _read_profile(exports.profile) if exports.profile else ([], None)
+    kinds = _read_layer_info(exports.layers) if exports.layers else {}
+    made = node_outputs(half.path)
+    environment = {"tensorrt": exports.version, "trtexec_flags": exports.flags} | (
+        {"layer_runs": str(count)} if count is not None else {}
+    )
+    return Record(
+        device=exports.device,
+        backend="tensorrt",
+        backend_version=exports.version,
+        model_sha256=half.model_sha256,
+        side=half.side,
+        precision=half.precision,
+        warmup=0,
+        samples=len(queries),
+        latency_ms=Percentiles.of([query["latencyMs"] for query in queries]),
+        device_ms=Percentiles.of([query["computeMs"] for query in queries]),
+        layers=tuple(
+            Layer(
+                name=name, operator=kinds.get(name, _Info("", "")).kind, median_ms=ms, values=_values(name, kinds, made)
+            )
+            for name, ms in layers
+        ),
+        environment={name: text for name, text in environment.items() if text},
+    )
+
+
+def export_files(measured: Measurement, folder: Path) -> tuple[Path, Path]:
+    """``times.json`` and ``profile.json`` as trtexec would write them, with names escaped.
+
+    Raises:
+        UsageError: The folder cannot be written.
+    """
+    start, times = 0.0, []
+    for ms in measured.times_ms:
+        times.append(_query(start, ms))
+        start += ms
+    total = sum(layer.median_ms for layer in measured.record.layers) or 1.0
+    count = measured.record.samples
+    rows = [
+        {
+            "name": layer.name,
+            "timeMs": layer.median_ms * count,
+            "averageMs": layer.median_ms,
+            "medianMs": layer.median_ms,
+            "percentage": 100 * layer.median_ms / total,
+        }
+        for layer in measured.record.layers
+    ]
+    files = folder / "times.json", folder / "profile.json"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path, document in zip(files, (times, [{"count": count}, *rows]), strict=True):
+            part = path.with_name(f".{path.name}.partial")
+            part.write_text(json.dumps(document, indent=1) + "\n", "utf-8")
+            part.replace(path)
+    except OSError as error:
+        raise UsageError(f"{folder}: cannot be written ({error.strerror}).") from error
+    return files
+
+
+def _query(start: float, ms: float) -> dict[str, float]:
+    """A query without transfers: enqueued, computed, done."""
+    end = start + ms
+    marks = {"startEnqMs": start, "endEnqMs": start, "startH2dMs": start, "endH2dMs": start}
+    marks |= {"startComputeMs": start, "endComputeMs": end, "startD2hMs": end, "endD2hMs": end}
+    return marks | {"h2dMs": 0.0, "computeMs": ms, "d2hMs": 0.0, "latencyMs": ms}
+
+
+@dataclass(frozen=True)
+class _Info:
+    """What the engine inspector says of one layer."""
+
+    kind: str
+    metadata: str
+
+
+def _read_times(path: Path) -> list[dict[str, float]]:
+    document: list[dict[str, float]] = _json(path, _text(path))
+    wanted = ("latencyMs", "computeMs")
+    is_times = isinstance(document, list) and all(
+        isinstance(one, dict) and all(_is_time(one.get(name)) for name in wanted) for one in document
+    )
+    if not is_times or not document:
+        raise UsageError(f"{path}: is not what trtexec --exportTimes writes: a list with latencyMs and computeMs.")
+    return document
+
+
+def _is_time(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
+
+
+def _read_profile(path: Path) -> tuple[list[tuple[str, float]], int | None]:
+    """Name and median milliseconds of each layer, and the number of runs; broken quoting is read around."""
+    text = _text(path)
+    layers = [
+        (match["name"], float(match["medianMs"] or match["averageMs"]))
+        for match in _ENTRY.finditer(text)
+        if _is_time(float(match["medianMs"] or match["averageMs"]))
+    ]
+    if not layers:
+        raise UsageError(f"{path}: is not what trtexec --exportProfile writes: no layer with timeMs and averageMs.")
+    count = _COUNT.search(text)
+    return [(_unescaped(name), ms) for name, ms in layers], int(count[1]) if count else None
+
+
+def _unescaped(name: str) -> str:
+    """A name as it was meant: escapes of a well-formed file are undone, bare quotes stay."""
+    try:
+        return str(json.loads(f'"{name}"'))
+    except ValueError:
+        return name
+
+
+def _read_layer_info(path: Path) -> dict[str, _Info]:
+    text = _text(path)
+    try:
+        document = json.loads(text)
+    except ValueError:
+        found = {match["name"]: _Info(match["kind"], "") for match in _LAYER_NAME.finditer(text)}
+        if not found:
+            raise UsageError(f"{path}: is not what trtexec --exportLayerInfo writes: no layer in it.") from None
+        return found
+    layers = document.get("Layers") if isinstance(document, dict) else None
+    if not isinstance(layers, list):
+        raise UsageError(f"{path}: is not what trtexec --exportLayerInfo writes: no Layers in it.")
+    return dict(_info(layer) for layer in layers)
+
+
+def _info(layer: Any) -> tuple[str, _Info]:
+    """A layer is an object, or its bare name where the engine was not built with detailed verbosity."""
+    if isinstance(layer, str):
+        return layer, _Info("", "")
+    fields: Mapping[str, Any] = layer if isinstance(layer, dict) else {}
+    return str(fields.get("Name", "")), _Info(str(fields.get("LayerType", "")), str(fields.get("Metadata", "")))
+
+
+def _values(name: str, kinds: Mapping[str, _Info], made: Mapping[str, str]) -> tuple[str, ...]:
+    """Values of the model behind a layer: by the inspector's metadata, else by the names that TensorRT joins."""
+    metadata = kinds[name].metadata if name in kinds else ""
+    nodes = _ONNX_LAYER.findall(metadata) or _FUSED.split(name)
+    return tuple(dict.fromkeys(made[node] for node in nodes if node in made))
+
+
+def _text(path: Path) -> str:
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise UsageError(f"{path}: is larger than {MAX_FILE_BYTES >> 20} MiB, so it is no export of trtexec.")
+        return path.read_text("utf-8", errors="replace")
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror}); give a file that trtexec wrote.") from error
+
+
+def _json(path: Path, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise UsageError(f"{path}: is not JSON ({error}); give a file that trtexec wrote.") from error

@@ -1,0 +1,92 @@
+"""``splitc profile``: a half, a model, a record replayed, what trtexec and tegrastats wrote."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from e2e_setting import build, cli, write_setting
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = write_setting(tmp_path_factory.mktemp("profile"))
+    assert build(folder, folder / "out").code == 0
+    return folder
+
+
+@pytest.mark.parametrize("side", ["edge", "cloud"])
+def test_a_half(side: str, source: Path, tmp_path: Path) -> None:
+    pictures = ["--data", source / "pictures/*.png"]
+    arguments = ["--side", side, "--samples", 5, "--warmup", 1, "--json", "--out", tmp_path / "r.json", *pictures]
+    outcome = cli("profile", source / "out", *arguments)
+    assert outcome.code == 0, outcome.err
+    document = outcome.document
+    assert (document["side"], document["device"], document["backend"], document["samples"]) == (
+        side,
+        "cpu",
+        "onnxruntime",
+        5,
+    )
+    assert {"mean", "p50", "p90", "p95", "p99"} <= document["latency_ms"].keys()
+    assert document["layers"]
+    assert document["environment"]["inputs"] == "files"
+    replayed = cli("profile", source / "out", "--side", side, "--replay", tmp_path / "r.json", "--json")
+    assert replayed.document == document
+    other = cli(
+        "profile", source / "out", "--side", "edge" if side == "cloud" else "cloud", "--replay", tmp_path / "r.json"
+    )
+    assert other.code == 2
+    assert "is of another model" in other.err
+
+
+def test_a_model_s_record_is_what_a_plan_counts_with(source: Path, tmp_path: Path) -> None:
+    profile = tmp_path / "cpu.json"
+    outcome = cli("profile", source / "tiny.onnx", "--samples", 5, "--out", profile, "--export", tmp_path / "trt")
+    assert outcome.code == 0, outcome.err
+    assert "p99" in outcome.out
+    assert "Conv" in outcome.out
+    assert len(json.loads((tmp_path / "trt/times.json").read_text())) == 5
+    built = build(source, tmp_path / "out", "--set", f"target.edge.profile={profile}")
+    assert built.code == 0, built.err
+
+
+def test_what_trtexec_measured(source: Path, tmp_path: Path) -> None:
+    times = tmp_path / "times.json"
+    times.write_text(json.dumps([{"latencyMs": 2.0, "computeMs": 1.5}] * 10))
+    log = tmp_path / "tegrastats.log"
+    log.write_text("RAM 3012/15656MB CPU [5%@1984] GR3D_FREQ 99%@1173 gpu@49C VDD_IN 8000mW/8000mW\n" * 3)
+    arguments = ["--import", times, "--tensorrt", "10.3.0", "--name", "jetson-orin-nx", "--tegrastats", log]
+    outcome = cli("profile", source / "out", "--side", "edge", *arguments, "--json")
+    assert outcome.code == 0, outcome.err
+    document = outcome.document
+    assert (document["backend"], document["latency_ms"]["p50"], document["device_ms"]["p50"]) == ("tensorrt", 2.0, 1.5)
+    assert (document["power_w"], document["energy_mj"]) == (8.0, 16.0)
+    assert document["environment"]["gpu_mhz"] == "1173"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--side", "egde"], 2, "--side: must be edge or cloud"),
+        (["--import", "none.json"], 2, "--import needs --tensorrt"),
+        (["--import", "none.json", "--tensorrt", "10.3"], 2, "none.json: cannot be read"),
+        (["--replay", "none.json"], 2, "none.json: cannot be read"),
+        (["--device", "http://x"], 2, "is not ssh://user@host"),
+        (["--data", "none/*.png"], 2, "none/*.png"),
+    ],
+)
+def test_refusals(arguments: list[str], code: int, message: str, source: Path) -> None:
+    outcome = cli("profile", source / "out", *arguments)
+    assert outcome.code == code
+    assert message in outcome.err
+    assert "Traceback" not in outcome.err
+
+
+def test_export_needs_a_measurement(source: Path, tmp_path: Path) -> None:
+    record = tmp_path / "r.json"
+    assert cli("profile", source / "tiny.onnx", "--samples", 1, "--out", record).code == 0
+    outcome = cli("profile", source / "tiny.onnx", "--replay", record, "--export", tmp_path / "x")
+    assert outcome.code == 2
+    assert "has just been measured" in outcome.err

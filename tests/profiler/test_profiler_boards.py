@@ -1,0 +1,94 @@
+"""Watts, clocks, mode and temperature from fixture trees of Orin, Xavier and Thor; missing rails are said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from boards import BOARDS, Fixture
+
+from splitc.errors import UsageError
+from splitc.profiler import parse_line, read_board, read_power, read_tegrastats
+
+EVERY = pytest.mark.parametrize("board", BOARDS.values(), ids=BOARDS)
+
+
+@EVERY
+def test_watts_from_sysfs(board: Fixture, tmp_path: Path) -> None:
+    power = read_power(board.chip, board.write(tmp_path) / "sys")
+    assert power.total_w == pytest.approx(board.watts)
+    assert power.reason is None
+    assert not {"NC", "sum of shunt voltages"} & set(power.rails_w)
+
+
+@EVERY
+def test_mode_clocks_and_heat(board: Fixture, tmp_path: Path) -> None:
+    found = read_board(board.write(tmp_path))
+    assert (found.chip, found.linux, found.model) == (board.chip, board.linux, board.model)
+    assert found.power_mode == board.modes[board.mode]
+    assert found.clocks_mhz["gpu"] == pytest.approx(board.gpu_mhz)
+    assert found.temperatures_c == {name: value / 1e3 for name, value in board.heat.items() if value > -256000}
+    environment = found.environment()
+    assert environment["power_mode"] == board.modes[board.mode]
+    assert float(environment["temperature_c"]) == max(board.heat.values()) / 1e3
+
+
+@EVERY
+def test_a_line_of_tegrastats(board: Fixture) -> None:
+    one = parse_line(board.line, board.chip)
+    assert one.power.total_w == pytest.approx(board.line_watts)
+    assert one.gpu_mhz == pytest.approx(board.gpu_mhz, abs=1)
+    assert one.ram_mb is not None
+    assert -256 not in one.temperatures_c.values()
+    assert one.emc_mhz is not None
+    assert one.cpu_mhz is not None
+
+
+def test_the_older_form_of_tegrastats() -> None:
+    one = parse_line(
+        "RAM 2000/3964MB (lfb 4x4MB) CPU [10%@1479,off] GR3D_FREQ 99% POM_5V_IN 4100/4200 POM_5V_GPU 900/900"
+    )
+    assert (one.power.total_w, one.gpu_load, one.gpu_mhz) == (4.1, 0.99, None)
+    assert parse_line("RAM 1/2MB GR3D_FREQ 5%@1300 VDD_IN 14025/14416").power.total_w == 14.025
+
+
+def test_missing_rails_are_named(tmp_path: Path) -> None:
+    root = BOARDS["agx-orin-jetpack5"].write(tmp_path)
+    for path in (root / "sys/bus/i2c/drivers/ina3221/1-0040").rglob("*3_label"):
+        path.unlink()
+    power = read_power("tegra234", root / "sys")
+    assert power.total_w is None
+    assert power.missing == ("VIN_SYS_5V0",)
+    assert power.reason == "no rail VIN_SYS_5V0"
+    assert power.rails_w["VDD_GPU_SOC"] == pytest.approx(4.75)
+
+
+def test_no_monitor_and_no_jetson(tmp_path: Path) -> None:
+    power = read_power(None, tmp_path)
+    assert (power.total_w, power.reason) == (None, "no power monitor")
+    assert read_board(tmp_path).environment() == {}
+
+
+def test_a_rail_that_cannot_be_read_is_missing(tmp_path: Path) -> None:
+    root = BOARDS["orin-nx-jetpack6"].write(tmp_path)
+    next(root.rglob("curr1_input")).write_text("error\n")
+    assert read_power("tegra234", root / "sys").missing == ("VDD_GPU_SOC", "VDD_CPU_CV", "VIN_SYS_5V0")
+
+
+def test_the_older_driver(tmp_path: Path) -> None:
+    place = tmp_path / "bus/i2c/drivers/ina3221x/6-0040/iio:device0"
+    place.mkdir(parents=True)
+    (place / "rail_name_0").write_text("POM_5V_IN\n")
+    (place / "in_power0_input").write_text("4100\n")
+    assert read_power("tegra210", tmp_path).total_w == 4.1
+
+
+def test_a_log(tmp_path: Path) -> None:
+    log = tmp_path / "log.txt"
+    log.write_text(f"{BOARDS['orin-nx-jetpack6'].line}\n\n{BOARDS['orin-nx-jetpack6'].line}\n")
+    assert len(read_tegrastats(log)) == 2
+    log.write_text("something else\n")
+    with pytest.raises(UsageError, match="not a line of tegrastats: 'something else'"):
+        read_tegrastats(log)
+    with pytest.raises(UsageError, match="cannot be read"):
+        read_tegrastats(tmp_path / "none.txt")

@@ -1,0 +1,162 @@
+"""Measuring here, and trtexec's files in and out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import onnx
+import pytest
+from boards import BOARDS
+from onnx import parser
+
+from splitc.errors import BackendError, UsageError
+from splitc.profile import layer_ms, read_record, write_record
+from splitc.profiler import (
+    Exports,
+    Half,
+    Runs,
+    export_files,
+    measure,
+    model_feeds,
+    model_sha256,
+    record_from_trtexec,
+)
+
+TEXT = """
+<ir_version: 8, opset_import: ["" : 17]>
+g (float[N, 64, 32, 32] x) => (float[N, 64, 32, 32] z) { y = Sigmoid(x) z = Softmax(y) }
+"""
+
+
+@pytest.fixture
+def half(tmp_path: Path) -> Half:
+    model = parser.parse_model(TEXT)
+    for node in model.graph.node:
+        node.name = f"node_of_{node.output[0]}"
+    path = tmp_path / "model.onnx"
+    onnx.save_model(model, path)
+    return Half(path, model_sha256(path))
+
+
+def test_a_measurement_here(half: Half, tmp_path: Path) -> None:
+    steps: list[None] = []
+    runs = Runs(threads=1, warmup=2, samples=7)
+    measured = measure(half, model_feeds(half.path, half, []), runs, root=tmp_path, step=lambda: steps.append(None))
+    record = measured.record
+    assert len(steps) == 9
+    assert (record.samples, record.warmup, len(measured.times_ms)) == (7, 2, 7)
+    assert record.latency_ms.min == min(measured.times_ms)
+    assert record.model_sha256 == hashlib.sha256(half.path.read_bytes()).hexdigest()
+    assert {layer.operator: layer.values for layer in record.layers} == {"Sigmoid": ("y",), "Softmax": ("z",)}
+    assert sum(layer_ms(record).values()) == pytest.approx(record.latency_ms.p50)
+    assert record.peak_memory_mb is not None
+    assert record.power_w is None
+    assert record.environment["power"] == "not measured: no power monitor"
+    assert read_record(write_record(record, tmp_path / "r.json")) == record
+
+
+def test_power_while_it_runs(half: Half, tmp_path: Path) -> None:
+    root = BOARDS["orin-nx-jetpack6"].write(tmp_path / "board")
+    record = measure(half, model_feeds(half.path, half, []), Runs(1, 1, 60), "jetson-orin-nx", root=root).record
+    assert record.power_w == pytest.approx(8.0768)
+    assert record.energy_mj == pytest.approx(8.0768 * record.latency_ms.mean)
+    assert record.environment["power_mode"] == "MAXN_SUPER"
+    assert record.environment["gpu_mhz"] == "1173"
+    assert record.environment["VDD_IN_w"] == "8.077"
+
+
+def test_power_without_all_rails_says_so(half: Half, tmp_path: Path) -> None:
+    root = BOARDS["agx-thor-jetpack7"].write(tmp_path / "board")
+    for path in root.rglob("in1_label"):
+        path.unlink()
+    record = measure(half, model_feeds(half.path, half, []), Runs(1, 1, 60), root=root).record
+    assert record.power_w is None
+    assert record.environment["power"] == "not measured: no rail VDD_GPU"
+
+
+def test_feeds_that_do_not_fit(half: Half) -> None:
+    with pytest.raises(BackendError, match="input 'x' is missing"):
+        measure(half, [{}], Runs(1, 0, 1))
+    with pytest.raises(UsageError, match="at least 1 thread"):
+        Runs(samples=0)
+
+
+QUERY = {"startEnqMs": 0.0, "h2dMs": 0.1, "computeMs": 1.5, "d2hMs": 0.1, "latencyMs": 1.7}
+BROKEN = """[
+  { "count" : 40 }
+, { "name" : "node_of_y", "timeMs" : 40, "averageMs" : 1, "medianMs" : 0.9, "percentage" : 66.6 }
+, { "name" : "a "quoted" name", "timeMs" : 20, "averageMs" : 0.5, "medianMs" : 0.4, "percentage" : nan }
+, { "name" : "Reformatting CopyNode", "timeMs" : 4, "averageMs" : 0.1, "medianMs" : 0.1, "percentage" : 6.6 }
+]
+"""
+LAYERS = {
+    "Layers": [
+        {"Name": "node_of_y", "LayerType": "kgen", "Metadata": "[ONNX Layer: node_of_y]\x1e[ONNX Layer: node_of_z]"},
+        {"Name": "Reformatting CopyNode", "LayerType": "Reformat", "Metadata": ""},
+    ],
+    "Bindings": ["x", "z"],
+}
+
+
+def exports(folder: Path, times: object, profile: str | None = None, layers: str | None = None) -> Exports:
+    paths = {"times": json.dumps(times) if not isinstance(times, str) else times, "profile": profile, "layers": layers}
+    for name, text in paths.items():
+        if text is not None:
+            (folder / f"{name}.json").write_text(text, "utf-8")
+    files = [folder / f"{name}.json" if paths[name] is not None else None for name in ("profile", "layers")]
+    return Exports(folder / "times.json", files[0], files[1], "10.3.0", "jetson-orin-nx", "--useSpinWait")
+
+
+def test_what_trtexec_measured(half: Half, tmp_path: Path) -> None:
+    record = record_from_trtexec(half, exports(tmp_path, [QUERY] * 40, BROKEN, json.dumps(LAYERS)))
+    assert (record.samples, record.latency_ms.p50, record.backend_version) == (40, 1.7, "10.3.0")
+    assert record.device_ms is not None
+    assert record.device_ms.p99 == 1.5
+    assert [(layer.name, layer.operator, layer.median_ms, layer.values) for layer in record.layers] == [
+        ("node_of_y", "kgen", 0.9, ("y", "z")),
+        ('a "quoted" name', "", 0.4, ()),
+        ("Reformatting CopyNode", "Reformat", 0.1, ()),
+    ]
+    assert record.environment == {"tensorrt": "10.3.0", "trtexec_flags": "--useSpinWait", "layer_runs": "40"}
+
+
+def test_layers_without_the_inspector(half: Half, tmp_path: Path) -> None:
+    fused = BROKEN.replace("node_of_y", "node_of_y + node_of_z")
+    record = record_from_trtexec(half, exports(tmp_path, [QUERY], fused))
+    assert record.layers[0].values == ("y", "z")
+    eleven = {"Layers": ["node_of_y + node_of_z"], "I/O Tensors": [{"Name": "x"}]}
+    again = record_from_trtexec(half, exports(tmp_path, [QUERY], fused, json.dumps(eleven)))
+    assert again.layers == record.layers
+    broken = '{"Layers": [{"Name": "node_of_y + node_of_z", "LayerType": "kgen", "x": "a "b" c"}]}'
+    assert record_from_trtexec(half, exports(tmp_path, [QUERY], fused, broken)).layers[0].operator == "kgen"
+
+
+@pytest.mark.parametrize(
+    ("times", "profile", "layers", "message"),
+    [
+        ("{", None, None, "is not JSON"),
+        ([], None, None, "not what trtexec --exportTimes writes"),
+        ([{"latencyMs": 1.0}], None, None, "not what trtexec --exportTimes writes"),
+        ([{"latencyMs": "x", "computeMs": 1}], None, None, "not what trtexec --exportTimes writes"),
+        ([QUERY], "[]", None, "not what trtexec --exportProfile writes"),
+        ([QUERY], BROKEN, "[1]", "no Layers in it"),
+        ([QUERY], BROKEN, "{", "no layer in it"),
+    ],
+)
+def test_files_of_something_else(
+    times: object, profile: str | None, layers: str | None, message: str, half: Half, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        record_from_trtexec(half, exports(tmp_path, times, profile, layers))
+
+
+def test_what_is_exported_is_read_back(half: Half, tmp_path: Path) -> None:
+    measured = measure(half, model_feeds(half.path, half, []), Runs(1, 0, 5))
+    times, profile = export_files(measured, tmp_path / "out")
+    record = record_from_trtexec(half, Exports(times, profile, None, "10.3.0", "cpu"))
+    assert record.latency_ms == measured.record.latency_ms
+    assert [(layer.name, layer.median_ms) for layer in record.layers] == [
+        (layer.name, layer.median_ms) for layer in measured.record.layers
+    ]

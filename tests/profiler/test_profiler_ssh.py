@@ -1,0 +1,216 @@
+"""``--device ssh://`` against a real OpenSSH server on loopback; a proxy between breaks the connection."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from splitc.errors import CapabilityError, UsageError
+from splitc.profiler import Address, Half, Runs, measure_there, model_feeds, model_sha256
+
+SSHD = shutil.which("sshd") or ("/usr/sbin/sshd" if Path("/usr/sbin/sshd").exists() else None)
+RUNS = Runs(threads=1, warmup=1, samples=5)
+pytestmark = pytest.mark.skipif(
+    SSHD is None or shutil.which("ssh") is None or shutil.which("ssh-keygen") is None,
+    reason="no OpenSSH server here: apt-get install openssh-server",
+)
+
+
+@dataclass
+class Server:
+    """A running sshd, and the client's configuration for it."""
+
+    port: int
+    config: Path
+    cache: Path
+
+    def address(self, port: int | None = None, python: str = sys.executable) -> Address:
+        return Address("127.0.0.1", None, port or self.port, self.config, python)
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("sshd")
+    for key in ("host", "user"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / key)], check=True)
+    (folder / "authorized").write_bytes((folder / "user.pub").read_bytes())
+    port, cache = free_port(), folder / "cache"
+    (folder / "sshd_config").write_text(
+        f"ListenAddress 127.0.0.1\nPort {port}\nHostKey {folder}/host\nAuthorizedKeysFile {folder}/authorized\n"
+        f"UsePAM no\nStrictModes no\nPermitRootLogin yes\nPidFile none\nPasswordAuthentication no\n"
+        f"SetEnv XDG_CACHE_HOME={cache}\n"
+    )
+    (folder / "ssh_config").write_text(
+        f"Host *\n  IdentityFile {folder}/user\n  UserKnownHostsFile {folder}/known\n"
+        "  StrictHostKeyChecking accept-new\n  IdentitiesOnly yes\n  LogLevel ERROR\n"
+    )
+    Path("/run/sshd").mkdir(exist_ok=True) if os.getuid() == 0 else None
+    process = subprocess.Popen([str(SSHD), "-D", "-e", "-f", str(folder / "sshd_config")], stderr=subprocess.PIPE)
+    try:
+        for _ in range(100):
+            with socket.socket() as attempt:
+                if attempt.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            if process.poll() is not None:
+                pytest.skip(
+                    f"sshd does not start here: {process.stderr.read().decode()[:200] if process.stderr else ''}"
+                )
+            time.sleep(0.05)
+        yield Server(port, folder / "ssh_config", cache)
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@pytest.fixture
+def half(tmp_path: Path) -> Half:
+    """A product of 2 MB, so that a connection can break in the middle of it."""
+    weight = np.random.default_rng(1).standard_normal((1024, 512)).astype(np.float32)
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["y"], name="product")],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 1024])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", 512])],
+        [numpy_helper.from_array(weight, "w")],
+    )
+    path = tmp_path / "model.onnx"
+    onnx.save_model(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return Half(path, model_sha256(path), "edge")
+
+
+@dataclass
+class Proxy:
+    """Forwards to the server and cuts each of the first connections after so many bytes from the client."""
+
+    target: int
+    cuts: list[int]
+    port: int = field(default_factory=free_port)
+
+    def __enter__(self) -> Proxy:
+        self._listener = socket.create_server(("127.0.0.1", self.port))
+        threading.Thread(target=self._serve, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.close()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            limit = self.cuts.pop(0) if self.cuts else None
+            upstream = socket.create_connection(("127.0.0.1", self.target))
+            threading.Thread(target=self._pump, args=(client, upstream, limit), daemon=True).start()
+            threading.Thread(target=self._pump, args=(upstream, client, None), daemon=True).start()
+
+    def _pump(self, source: socket.socket, sink: socket.socket, limit: int | None) -> None:
+        sent = 0
+        with contextlib.suppress(OSError):
+            while data := source.recv(1 << 14):
+                sink.sendall(data)
+                sent += len(data)
+                if limit is not None and sent > limit:
+                    break
+        for one in (source, sink):
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+
+
+def test_a_record_comes_back(server: Server, half: Half) -> None:
+    said: list[str] = []
+    feeds = model_feeds(half.path, half, [])
+    measured = measure_there(half, feeds, RUNS, "jetson-orin-nx", server.address(), said.append)
+    record = measured.record
+    assert (record.side, record.device, record.samples) == ("edge", "jetson-orin-nx", 5)
+    assert record.model_sha256 == half.model_sha256
+    assert len(measured.times_ms) == 5
+    assert [layer.values for layer in record.layers] == [("y",)]
+    assert any(text.startswith("sending model.onnx") for text in said)
+    said.clear()
+    measure_there(half, feeds, RUNS, "jetson-orin-nx", server.address(), said.append)
+    assert said == ["measuring"]
+
+
+def test_a_broken_connection_goes_on_where_it_stopped(server: Server, half: Half) -> None:
+    said: list[str] = []
+    untouched = 1 << 30
+    with Proxy(server.port, [untouched, 900_000]) as proxy:  # state, then the model's file
+        record = measure_there(
+            half, model_feeds(half.path, half, []), RUNS, "orin", server.address(proxy.port), said.append
+        ).record
+    assert record.samples == 5
+    broken = next(index for index, text in enumerate(said) if text.startswith("connection broken"))
+    resumed = [text for text in said[broken:] if text.startswith("sending model.onnx") and "from byte" in text]
+    assert resumed, said
+    assert int(resumed[0].split("from byte ")[1].split()[0]) >= 1 << 16
+
+
+def test_a_connection_that_stays_broken_is_said(server: Server, half: Half, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    message = r"127\.0\.0\.1: 4 connections failed, the last with: "
+    with Proxy(server.port, [2_000] * 20) as proxy, pytest.raises(CapabilityError, match=message):
+        measure_there(half, model_feeds(half.path, half, []), RUNS, "orin", server.address(proxy.port))
+
+
+def test_no_server_and_no_splitc(server: Server, half: Half, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("splitc.profiler.remote.time.sleep", lambda seconds: None)
+    with pytest.raises(CapabilityError, match="Connection refused"):
+        measure_there(half, [], RUNS, "orin", server.address(free_port()))
+    for python in ("/usr/bin/false-python", "/usr/bin/env -i python3 -S"):
+        with pytest.raises(CapabilityError, match="has no splitc"):
+            measure_there(half, [], RUNS, "orin", server.address(python=python))
+
+
+def test_a_refusal_of_the_device_is_its_own(server: Server, half: Half) -> None:
+    with pytest.raises(UsageError, match="input 'x'"):
+        measure_there(half, [{"x": np.zeros((1, 3), np.float32)}], RUNS, "orin", server.address())
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://h",
+        "ssh://",
+        "ssh://u@h/path",
+        "ssh://u:secret@h",
+        "ssh://-oProxyCommand=x",
+        "ssh://h:99999",
+        "ssh://-l@h",
+    ],
+)
+def test_addresses_that_are_none(url: str) -> None:
+    with pytest.raises(UsageError, match="ssh://user@host"):
+        Address.parse(url)
+
+
+def test_an_address() -> None:
+    address = Address.parse("ssh://nvidia@10.0.0.7:2222", python="/opt/my env/bin/python")
+    command = address.command(["state", "x y"])
+    assert command[0] == "ssh"
+    assert command[-4:-1] == ["BatchMode=yes", "--", "nvidia@10.0.0.7"] or command[-3:-1] == ["--", "nvidia@10.0.0.7"]
+    assert command[command.index("-p") + 1] == "2222"
+    assert command[-1] == "'/opt/my env/bin/python' -m splitc.profiler.there state 'x y'"
+    assert json.dumps(command)
