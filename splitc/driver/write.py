@@ -121,6 +121,7 @@ def describe(inputs: Inputs, chosen: plan.Plan, pair: Pair, folder: Path) -> dic
         "name": inputs.recipe.name,
         "cut": list(point.cut),
         "codec": pair.codec.spec.model_dump(mode="json"),
+        "symbol_bits": max(tensor.params.bits for tensor in pair.codec.tensors),
         "halves": halves,
         "duplicated_bytes": pair.halves.duplicated_bytes,
         "precision": precisions(inputs.recipe),

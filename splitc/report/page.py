@@ -41,7 +41,7 @@ def page(report: Numbers) -> str:
         _flow(report),
         _gates(report["gates"]),
         _stages(report["verification"]),
-        _rate(report["verification"], report["codec"]["bits"]),
+        _rate(report["verification"], report["symbol_bits"]),
         _graph(report),
         _latency(report["plan"]),
         _examples(report["examples"]),
@@ -74,7 +74,10 @@ def _flow(report: Numbers) -> str:
     check, halves, codec = report["verification"], report["halves"], report["codec"]
     wire = svg.Box(
         f"{_bytes(check['payload_bytes_mean'])} a sample",
-        [f"{check['rate_bpe']:.2f} bits an element", f"{codec['quantizer']} {codec['bits']} bit, {codec['entropy']}"],
+        [
+            f"{check['rate_bpe']:.2f} bits an element",
+            f"{codec['quantizer']} {report['symbol_bits']} bit, {codec['entropy']}",
+        ],
     )
     return svg.flow(_half("Edge", halves["edge"]), wire, _half("Cloud", halves["cloud"]))
 

@@ -61,7 +61,8 @@ def numbers(name: str = "plain", top1: float | None = 0.5) -> dict[str, Any]:
         "cut": [name],
         "outline": outline(name),
         "notes": [f"did {name}"],
-        "codec": {"quantizer": name, "bits": 4, "entropy": name},
+        "codec": {"quantizer": name, "bits": 8, "entropy": name},
+        "symbol_bits": 4,
         "halves": {
             side: {"device": name, "flops": 2e9, "parameters": 3_000_000, "model_bytes": 12_000_000}
             for side in ("edge", "cloud")
