@@ -14,7 +14,7 @@ from splitc.errors import UsageError
 
 if TYPE_CHECKING:
     from splitc.device import Link, Precision
-    from splitc.driver import Answer
+    from splitc.driver import Answer, Question
     from splitc.plan import Plan, Point, Replay
     from splitc.recipe import Recipe
 
@@ -40,6 +40,13 @@ def plan(
     trace: Annotated[
         Path | None, typer.Option(help='CSV "seconds,uplink_mbps[,rtt_ms]": say when to switch between cuts.')
     ] = None,
+    fit: Annotated[
+        list[str] | None,
+        typer.Option("--fit", metavar="MODEL=PROFILE", help="Fit the edge's times to a profile; again for more."),
+    ] = None,
+    save_edge: Annotated[
+        Path | None, typer.Option("--save-edge", metavar="TOML", help="Write the fitted edge as a device file.")
+    ] = None,
     pictures: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Write graph.svg and latency.svg into this folder.")
     ] = None,
@@ -63,7 +70,10 @@ def plan(
         bits=[round(number) for number in _numbers(bits, "--bits")],
         precisions=_precisions(precision),
         trace=trace,
+        fits=_fits(fit or []),
     )
+    if save_edge is not None:
+        say(f"  {_save_edge(recipe, question, save_edge)}")
     answer = driver.make_plan(recipe, question, make_watch())
     if pictures is not None:
         _write_pictures(answer, pictures)
@@ -114,6 +124,22 @@ def _numbers(text: str, flag: str) -> list[float]:
         return [float(word) for word in text.split(",") if word.strip()]
     except ValueError:
         raise UsageError(f"{flag}: {text!r} is not a list of numbers such as 1,5,20.") from None
+
+
+def _fits(texts: Sequence[str]) -> list[tuple[Path, Path]]:
+    pairs = [text.rpartition("=")[::2] for text in texts]
+    if wrong := [text for text, (model, record) in zip(texts, pairs, strict=True) if not (model and record)]:
+        raise UsageError(f"--fit: {wrong[0]!r} is not MODEL=PROFILE, such as a.onnx=a.json.")
+    return [(Path(model), Path(record)) for model, record in pairs]
+
+
+def _save_edge(recipe: Recipe, question: Question, path: Path) -> Path:
+    from splitc import driver
+    from splitc.device import save_device
+
+    if not question.fits:
+        raise UsageError("--save-edge writes a fitted device; give --fit MODEL=PROFILE.")
+    return save_device(driver.fit_edge(driver.find_places(recipe).edge, question.fits), path)
 
 
 def _precisions(text: str) -> list[Precision]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from splitc.device.cost import codec_ms, layer_ms, roofline_ms
 from splitc.device.link import Link
-from splitc.device.profile import Device, Precision, device_names, load_device
+from splitc.device.profile import Device, Precision, device_names, load_device, save_device
 from splitc.device.rate import Rate
 from splitc.device.trace import Row, Trace, read_trace
 
@@ -21,4 +21,5 @@ __all__ = [
     "load_device",
     "read_trace",
     "roofline_ms",
+    "save_device",
 ]

@@ -12,6 +12,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+import tomli_w
 from pydantic import Field, ValidationError, model_validator
 
 from splitc.device.rate import Rate
@@ -115,6 +116,25 @@ def load_device(name: str) -> Device:
         raise UsageError(f"unknown device {name!r}.{nearest(name, names)} A file of your own works too: NAME.toml.")
     text = resources.files("splitc.device").joinpath(name + _SUFFIX).read_text(encoding="utf-8")
     return _device_from_toml(text, name + _SUFFIX)
+
+
+def save_device(device: Device, path: Path) -> Path:
+    """Write a device file that :func:`load_device` reads; aside first, then renamed.
+
+    Raises:
+        UsageError: The name does not end in ``.toml``, or the folder cannot be written.
+    """
+    if path.suffix != _SUFFIX:
+        raise UsageError(f"{path}: a device file's name ends in {_SUFFIX}.")
+    fields = device.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+    aside = path.with_name(f".{path.name}.partial")
+    try:
+        aside.write_text(tomli_w.dumps(fields), "utf-8")
+        aside.replace(path)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        raise UsageError(f"{path}: cannot be written ({error.strerror}).") from error
+    return path
 
 
 def _read(path: Path) -> str:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from splitc.driver.calibrate import features, sequence_lengths
 from splitc.driver.choose import choose
-from splitc.driver.inputs import Inputs, codec_spec, data_files, find_inputs, load_recipe, with_defaults
+from splitc.driver.inputs import Inputs, codec_spec, data_files, find_inputs, find_places, load_recipe, with_defaults
 from splitc.driver.linting import lint_bundle, lint_model
 from splitc.driver.pipeline import Built, build
-from splitc.driver.planning import Answer, Question, make_plan, recipe_of_model
+from splitc.driver.planning import Answer, Question, fit_edge, make_plan, recipe_of_model
 from splitc.driver.split import SplitFiles, merge_models, split_model
 from splitc.driver.statistics import cut_stats
 from splitc.driver.watch import Stages, Watch
@@ -31,6 +31,8 @@ __all__ = [
     "data_files",
     "features",
     "find_inputs",
+    "find_places",
+    "fit_edge",
     "lint_bundle",
     "lint_model",
     "load_recipe",

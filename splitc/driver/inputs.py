@@ -129,29 +129,45 @@ def with_layers(places: plan.Places, recipe: Recipe, source: graph.Model, model:
     Raises:
         UsageError: A profile that cannot be read, or that is of another model.
     """
-    edge = _carried(_layers(recipe, recipe.target.edge, source.sha256), source, model)
-    cloud = _carried(_layers(recipe, recipe.target.cloud, source.sha256), source, model)
-    return replace(places, edge_layers=edge, cloud_layers=cloud)
+    edge, cloud = (_record(recipe, target, source) for target in (recipe.target.edge, recipe.target.cloud))
+    return replace(
+        places,
+        edge=places.edge if edge is None else _with_power(places.edge, edge),
+        edge_layers={} if edge is None else _carried(profile.layer_ms(edge), source, model),
+        cloud_layers={} if cloud is None else _carried(profile.layer_ms(cloud), source, model),
+    )
 
 
-def _layers(recipe: Recipe, target: TargetSection, model_sha256: str) -> Mapping[str, float]:
+def _record(recipe: Recipe, target: TargetSection, source: graph.Model) -> profile.Record | None:
     if target.profile is None:
-        return {}
+        return None
     path = recipe.resolve(target.profile)
     record = profile.read_record(path)
-    if record.model_sha256 != model_sha256:
+    refuse_another_model(path, record, source)
+    if not record.layers:
+        raise UsageError(f"{path}: has no layers, so it cannot price a part of the model; profile with layers.")
+    return record
+
+
+def _with_power(device: Device, record: profile.Record) -> Device:
+    """The device with the mean power that was measured, where the profile has the energy of an inference."""
+    if not record.energy_mj:
+        return device
+    sources = device.sources | {"power_w": "measured: energy of an inference over its time, in the profile"}
+    power_w = record.energy_mj / record.latency_ms.mean
+    return Device.model_validate({**device.model_dump(), "power_w": power_w, "sources": sources})
+
+
+def refuse_another_model(path: Path, record: profile.Record, model: graph.Model) -> None:
+    """Raises: UsageError: the profile was not measured on this model."""
+    if record.model_sha256 != model.sha256:
         raise UsageError(
             f"{path}: is the profile of another model (sha256 {record.model_sha256[:12]}...); profile this one."
         )
-    if not record.layers:
-        raise UsageError(f"{path}: has no layers, so it cannot price a part of the model; profile with layers.")
-    return profile.layer_ms(record)
 
 
 def _carried(layers: Mapping[str, float], source: graph.Model, model: graph.Model) -> Mapping[str, float]:
     """Times of the source's nodes at the prepared model's; a node that preparation removed adds to the next one."""
-    if not layers:
-        return {}
     kept = {node.outputs[0].name for node in model.flow.nodes}
     carried: dict[str, float] = {}
     pending = 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import product
@@ -9,12 +10,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from splitc import graph, plan
+from splitc import graph, plan, profile
 from splitc.codec import CodecSpec, spec_from_text
-from splitc.device import Link, Precision, read_trace
+from splitc.device import Device, Link, Precision, read_trace
 from splitc.driver.candidates import Candidates
 from splitc.driver.coded_inputs import CodedInputs
-from splitc.driver.inputs import codec_spec, find_inputs, find_model, load_recipe, with_defaults
+from splitc.driver.inputs import codec_spec, find_inputs, find_model, load_recipe, refuse_another_model, with_defaults
 from splitc.driver.watch import Stages, Watch
 from splitc.errors import UsageError
 from splitc.recipe import Recipe
@@ -39,6 +40,7 @@ class Question:
         bits: Of a symbol.
         precisions: Element types of both halves.
         trace: A CSV file.
+        fits: Models and their profiles; the edge's times are fitted to these instead of taken from its peaks.
     """
 
     uplinks_mbps: Sequence[float] = ()
@@ -46,6 +48,7 @@ class Question:
     bits: Sequence[int] = ()
     precisions: Sequence[Precision] = ()
     trace: Path | None = None
+    fits: Sequence[tuple[Path, Path]] = ()
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,7 @@ def make_plan(recipe: Recipe, question: Question, watch: Watch | None = None) ->
     """
     stages = Stages(watch)
     with stages("load"):
-        subject = _subject(recipe, question)
+        subject = _fitted(_subject(recipe, question), question)
     links = _links(subject.places.link, question)
     with stages("plan") as step:
         plans = _plans(subject, links, step)
@@ -148,6 +151,30 @@ def _subject(recipe: Recipe, question: Question) -> _Subject:
     _, model, places = find_model(recipe)
     note = "no samples: packets are estimates, and neither fidelity nor JPEG can be measured; give --data"
     return _Subject(model, places, ask, None, None, [note])
+
+
+def _fitted(subject: _Subject, question: Question) -> _Subject:
+    """The same, with an edge that is fitted to the profiles given."""
+    if not question.fits:
+        return subject
+    edge = fit_edge(subject.places.edge, question.fits)
+    return replace(subject, places=replace(subject.places, edge=edge))
+
+
+def fit_edge(device: Device, fits: Sequence[tuple[Path, Path]]) -> Device:
+    """A device whose rates are fitted to profiles of other models.
+
+    Args:
+        device: Its published figures.
+        fits: Pairs of a model and its profile.
+
+    Raises:
+        UsageError: A profile that cannot be read, is of another model or has no layers.
+    """
+    measured = [profile.Measured(graph.load(model), profile.read_record(record)) for model, record in fits]
+    for (_, record), one in zip(fits, measured, strict=True):
+        refuse_another_model(record, one.record, one.model)
+    return profile.fit_device(device, measured)
 
 
 def _plans(subject: _Subject, links: Sequence[Link], step: Callable[[], None]) -> tuple[plan.Plan, ...]:
@@ -191,7 +218,13 @@ def _links(own: Link, question: Question) -> tuple[Link, ...]:
 
 
 def replace_rate(link: Link, uplink_mbps: float) -> Link:
-    """The same link at another rate."""
+    """The same link at another rate.
+
+    Raises:
+        UsageError: The rate is not above 0, or not finite.
+    """
+    if not 0 < uplink_mbps < math.inf:
+        raise UsageError(f"a link of {uplink_mbps:g} Mbit/s carries nothing; give rates above 0.")
     return Link.model_validate({**link.model_dump(), "uplink_mbps": uplink_mbps})
 
 

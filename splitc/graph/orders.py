@@ -19,8 +19,8 @@ from splitc.graph.model import Model
 from splitc.graph.price import price_cut
 from splitc.graph.sweep import uses_of
 
-WORK = 1_000_000
-"""Heads walked times nodes of the graph."""
+WORK, MOST_NODES = 2_000_000, 2_000
+"""Heads walked times nodes of the graph, and the largest graph that is tried."""
 MOST_CUTS = 256
 
 
@@ -44,6 +44,8 @@ def cuts_of_every_order(model: Model, max_tensors: int, known: Sequence[Candidat
 
 def _boundaries(flow: Flow, most: int) -> list[tuple[ir.Value, ...]]:
     """What crosses behind each head, where 2 to ``most`` values do."""
+    if len(flow.nodes) > MOST_NODES:
+        return []
     made = uses_of(flow).made
     nodes = [index for index, node in enumerate(flow.nodes) if any(value in made for value in node.outputs)]
     place = {index: bit for bit, index in enumerate(nodes)}

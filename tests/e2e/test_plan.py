@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
-from e2e_setting import CUT, cli, setting
+from e2e_setting import CUT, Net, cli, setting
 
 from splitc import driver
+from splitc.device import load_device
 from splitc.profile import Effort, profile_onnxruntime, write_record
 
 DATA = Path(os.environ.get("SPLITC_DATA", Path(__file__).parents[3] / "shared" / "data"))
@@ -108,15 +111,33 @@ def test_a_measured_profile_prices_the_model(source: Path, tmp_path: Path) -> No
     """The whole on the edge takes the profile's median, which no roofline gives."""
     feeds = [{"image": np.zeros((1, 3, 32, 32), np.float32)}]
     record = profile_onnxruntime(source / "tiny.onnx", feeds, Effort(warmup=1, samples=5))
-    path = write_record(record, tmp_path / "edge.json")
+    path = write_record(record.model_copy(update={"energy_mj": 2 * record.latency_ms.mean}), tmp_path / "edge.json")
     arguments = ["plan", source / "tiny.onnx", "--json", *setting(f"target.edge.profile={path}")]
     outcome = cli(*arguments)
     assert outcome.code == 0, outcome.err
     edge = outcome.document["baselines"][0]
     assert edge["edge_ms"] == pytest.approx(record.latency_ms.p50, rel=1e-6)  # sums of float64
+    assert edge["energy_mj"] == pytest.approx(2 * edge["edge_ms"], rel=1e-6)  # two watts
     assert "measured times of this model's layers on the edge" in outcome.document["note"]
     heads = [point["edge_ms"] for point in outcome.document["points"]]
     assert heads == sorted(heads)
+
+
+def test_an_edge_is_fitted_to_a_profile_and_kept(source: Path, tmp_path: Path) -> None:
+    """Rates from one model price it; the device file that is written prices it the same."""
+    feeds = [{"image": np.zeros((1, 3, 32, 32), np.float32)}]
+    record = profile_onnxruntime(source / "tiny.onnx", feeds, Effort(warmup=1, samples=5))
+    path, mine = write_record(record, tmp_path / "edge.json"), tmp_path / "mine.toml"
+    model = source / "tiny.onnx"
+    fitted = cli("plan", model, "--json", "--fit", f"{model}={path}", "--save-edge", mine)
+    assert fitted.code == 0, fitted.err
+    assert "rates fitted to measured layers on the edge" in fitted.document["note"]
+    again = cli("plan", model, "--json", "--edge", mine)
+    assert again.code == 0, again.err
+    assert again.document["points"] == fitted.document["points"]
+    assert load_device(str(mine)).sources["rates"].startswith("fitted to 1 profiles of ")
+    for arguments in (["--save-edge", mine], ["--fit", "nothing"], ["--fit", f"{model}=none.json"]):
+        assert cli("plan", model, *arguments).code == 2
 
 
 def test_a_profile_of_another_model_is_refused(source: Path, tmp_path: Path) -> None:
@@ -132,6 +153,9 @@ def test_a_profile_of_another_model_is_refused(source: Path, tmp_path: Path) -> 
     ("arguments", "words"),
     [
         pytest.param(["--uplink", "fast"], "--uplink: 'fast' is not a list of numbers", id="uplink"),
+        pytest.param(["--uplink", "0"], "a link of 0 Mbit/s carries nothing", id="no-link"),
+        pytest.param(["--bits", "99"], "bits", id="bits"),
+        pytest.param(["--edge", "jetson-thor", "--precision", "int8"], "'jetson-thor' has no int8 peak", id="peak"),
         pytest.param(["--precision", "fp8"], "--precision: 'fp8' is none of fp32, fp16, int8", id="precision"),
         pytest.param(["--codec", "nope"], "unknown codec profile 'nope'", id="codec"),
         pytest.param(["--edge", "jetson-orin-nan"], "Did you mean 'jetson-orin-nano'?", id="device"),
@@ -186,3 +210,61 @@ def test_the_cut_moves_as_the_link_grows() -> None:
         assert one.chosen.latency.total_ms == min(way.latency.total_ms for way in [*one.points, *one.baselines])
         assert all(point.is_measured for point in one.points)
         assert any("JPEG" in way.name for way in one.baselines)
+
+
+def clip_setting(folder: Path) -> Path:
+    """A network on clips of 8 frames, and clips in which a disc moves; a recipe that says how pixels became numbers."""
+    net = Net(7)
+    weight = net.weight("w", 8, 3, 3, 3, 3)
+    x = net.op("Conv", ["clip", weight], "conv", kernel_shape=[3, 3, 3], pads=[1] * 6, strides=[1, 2, 2])
+    x = net.op("GlobalAveragePool", [net.op("Relu", [x], "act")], "pool")
+    x = net.op("Flatten", [x], "flat", axis=1)
+    net.op("Gemm", [x, net.weight("v", 8, 5)], "scores")
+    folder.mkdir()
+    onnx.save(net.model([("clip", ["N", 3, 8, 32, 32])], [("scores", ["N", 5])]), folder / "clip.onnx")
+    (folder / "clips").mkdir()
+    place = np.mgrid[0:32, 0:32]
+    for one in range(12):
+        clip = np.full((1, 3, 8, 32, 32), 51, np.float32)
+        for frame in range(8):
+            inside = np.hypot(place[0] - 16, place[1] - 6 - 2 * frame) < 3 + one / 2
+            clip[0, :, frame, inside] = (230, 100, 25)
+        np.save(folder / "clips" / f"{one:02}.npy", clip / np.float32(255))
+    (folder / "recipe.toml").write_text(
+        'name = "clip"\n[model]\nsource = "clip.onnx"\n[data]\ncalibration = "clips/*.npy"\n'
+        "[split]\ncandidates = 2\n[data.preprocess]\nscale = 0.00392156862745098\n"
+    )
+    return folder
+
+
+@pytest.mark.skipif(find_spec("av") is None, reason="needs PyAV (extra video)")
+def test_clips_are_compared_with_h264(tmp_path: Path) -> None:
+    """Smaller than the pixels themselves; without data.preprocess nobody knows what the numbers mean."""
+    folder = clip_setting(tmp_path / "clip")
+    document = cli("plan", folder / "recipe.toml", "--json", "--bits", "4").document
+    raw, h264 = document["baselines"][1:]
+    assert raw["payload_bytes"] == 3 * 8 * 32 * 32
+    assert h264["name"].startswith("cloud only, H.264 at CRF ")
+    assert 0 < h264["payload_bytes"] < raw["payload_bytes"] / 4
+    assert h264["fidelity"] >= document["best_cut"]["fidelity"] or h264["name"].endswith("CRF 15")
+    text = (folder / "recipe.toml").read_text()
+    (folder / "bare.toml").write_text(text[: text.index("[data.preprocess]")])
+    bare = cli("plan", folder / "bare.toml", "--json", "--bits", "4").document
+    assert len(bare["baselines"]) == 2
+    assert "data.preprocess would say how pixels become numbers" in bare["notes"][0]
+
+
+@pytest.mark.skipif(find_spec("av") is None, reason="needs PyAV (extra video)")
+@pytest.mark.parametrize("size", [(32, 32), (33, 31)], ids=str)
+def test_h264_gives_back_what_it_was_given_nearly(size: tuple[int, int]) -> None:
+    from splitc.driver.h264 import through_h264
+
+    frames = np.full((5, *size, 3), 90, np.uint8)
+    frames[:, 8:16, 8:16] = (200, 40, 120)
+    few, coarse = through_h264(frames, 45)
+    many, fine = through_h264(frames, 10)
+    assert few < many
+    assert coarse.shape == fine.shape == frames.shape
+    away = [float(np.mean(np.abs(one.astype(int) - frames))) for one in (coarse, fine)]
+    assert away[1] < away[0]
+    assert away[1] < 4  # 4:2:0 blurs the colours of the square's border
