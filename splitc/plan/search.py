@@ -7,7 +7,8 @@ cuts x options ──► pins, depth, memory ──► predicted ──► K bes
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from splitc.device import codec_ms
@@ -25,7 +26,7 @@ from splitc.graph import (
 from splitc.plan.ask import USUAL_BITS, Ask, CodeInput, Measure, Option, Places, no_codings
 from splitc.plan.baselines import cloud_only, edge_only, fidelity_reason
 from splitc.plan.constraints import constrain, constraint_reason, memory_reason, refuse_idle_pins
-from splitc.plan.objective import Cost, cost, price, with_pareto
+from splitc.plan.objective import cost, price, with_pareto
 from splitc.plan.plan import Latency, Load, Plan, Point
 from splitc.plan.prices import Prices
 
@@ -69,7 +70,7 @@ def search(model: Model, ask: Ask, places: Places, measure: Measure | None, code
     allowed, too_big = _fitting(cuts, ask, places, prices)
     if not allowed:
         raise CutError(f"split.at = {_asked(ask)}: {_why_none(len(cuts), too_big, rejected)}")
-    ranked = [pair.cut.names for pair in sorted(_one_a_cut(allowed, objective), key=_key(objective))]
+    ranked = [pair.cut.names for pair in _ranked(_one_a_cut(allowed, objective), objective)]
     best = {names: place for place, names in enumerate(ranked[: ask.split.candidates])}
     measured = sorted((pair for pair in allowed if pair.cut.names in best), key=lambda pair: best[pair.cut.names])
     points = [_measured(pair, ask, places, prices, measure) for pair in measured]
@@ -185,11 +186,6 @@ def _measured(pair: _Pair, ask: Ask, places: Places, prices: Prices, measure: Me
     return replace(point, is_measured=True, fidelity=found.fidelity, accuracy=found.accuracy, refused=refused)
 
 
-def _ranked(pairs: Sequence[_Pair], objective: str) -> list[CandidateCut]:
-    """Cuts by the price of their best option."""
-    return [pair.cut for pair in sorted(_one_a_cut(pairs, objective), key=lambda pair: cost(pair.point, objective))]
-
-
 def _one_a_cut(pairs: Sequence[_Pair], objective: str) -> list[_Pair]:
     """The best pair of each cut, in the order of the cuts."""
     best: dict[tuple[str, ...], _Pair] = {}
@@ -205,8 +201,18 @@ def _least(pair: _Pair, places: Places, prices: Prices, objective: str) -> float
     return cost(_sending(pair.point, 0.0, places, prices), objective)[0]
 
 
-def _key(objective: str) -> Callable[[_Pair], Cost]:
-    return lambda pair: cost(pair.point, objective)
+def _ranked(pairs: Sequence[_Pair], objective: str) -> list[_Pair]:
+    """The cheapest first, but of those predicted alike only the deepest; its likes come after all others.
+
+    A convolution and the activation behind it are predicted alike, and the activation has the fewer bytes.
+    """
+    alike: Counter[tuple[float, int]] = Counter()
+    turns = []
+    for pair in sorted(pairs, key=lambda one: one.cut.position, reverse=True):
+        kind = round(pair.point.latency.total_ms, 9), pair.point.feature_bytes
+        turns.append((alike[kind], cost(pair.point, objective), pair.cut.position, pair))
+        alike[kind] += 1
+    return [pair for *_, pair in sorted(turns, key=lambda turn: turn[:3])]
 
 
 def _cheapest(points: Sequence[Point], objective: str) -> Point:
