@@ -8,6 +8,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from splitc.backends.base import Availability, Backend, EngineRecord, Runner, Side, Status, Target
 from splitc.backends.in_place import Finished, Made, Surroundings, finish, parts_of, why_stale
 from splitc.backends.interface import Interface, model_digests, node_outputs, read_interface, sha256_of
@@ -40,6 +42,7 @@ __all__ = [
     "Surroundings",
     "Target",
     "finish",
+    "fold_constants",
     "model_digests",
     "node_outputs",
     "parts_of",
@@ -48,3 +51,14 @@ __all__ = [
     "sha256_of",
     "why_stale",
 ]
+
+
+def fold_constants(source: Path, out: Path) -> None:
+    """Write the model ``source`` with everything computed ahead that can be; the answers keep their bits.
+
+    Raises:
+        BackendError: ONNX Runtime cannot load the model.
+    """
+    from splitc.backends import fold  # ONNX Runtime: only machines that compile have it
+
+    fold.fold_constants(source, out)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from splitc.cli.app import Json, app, print_json
-from splitc.cli.names import Shapes, load_model
+from splitc.cli.names import Shapes, Simplify, load_model
 
 if TYPE_CHECKING:
     from splitc.evaluate import FeatureStats
@@ -26,6 +26,7 @@ def inspect(
             "--stats", metavar="FILES", help="Run these pictures or .npy/.npz and describe the tensor at each cut."
         ),
     ] = None,
+    simplify: Simplify = False,
     shape: Shapes = None,
     max_tensors: Annotated[int, typer.Option(min=1, max=16, help="Most tensors of one cut.")] = 4,
     json: Json = False,
@@ -34,12 +35,15 @@ def inspect(
     from splitc import driver, graph
 
     loaded = load_model(model, shape)
+    digest = loaded.sha256 if json else ""
+    loaded = driver.simplified(loaded) if simplify else loaded
     listed = graph.enumerate_cuts(loaded, max_tensors)
     stages = graph.stages_of(loaded, listed.candidates)
     names = [cut.names[0] for cut in listed.candidates if len(cut.names) == 1]
     described = driver.cut_stats(model, loaded, names, stats) if stats else []
     if json:
-        print_json(_document(loaded, listed, stages) | ({"stats": [asdict(one) for one in described]} if stats else {}))
+        numbers = {"stats": [asdict(one) for one in described]} if stats else {}
+        print_json(_document(loaded, listed, stages) | {"sha256": digest} | numbers)
         return
     _show(model, loaded, listed, stages)
     if cuts:
@@ -57,7 +61,6 @@ def _document(model: Model, listed: Candidates, stages: Sequence[Stage]) -> dict
         "nodes": model.nodes,
         "parameters": model.parameters,
         "flops": model.flops,
-        "sha256": model.sha256,
         "blocks": [asdict(stage) for stage in stages],
         "cuts": [asdict(cut) for cut in listed.candidates],
         "rejected": [asdict(cut) for cut in listed.rejected],

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 Shapes = Annotated[
     list[str] | None, typer.Option("--shape", metavar="NAME:1x3x224x224", help="Fix or name an input's dimensions.")
 ]
+Simplify = Annotated[
+    bool, typer.Option("--simplify", help="Compute ahead what depends on no input; the answers keep their bits.")
+]
 
 
 def load_model(model: str, shapes: list[str] | None) -> Model:

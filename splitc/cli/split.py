@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from splitc.cli.app import Json, app, print_json, say
-from splitc.cli.names import Shapes, load_model, split_names
+from splitc.cli.names import Shapes, Simplify, load_model, split_names
 
 if TYPE_CHECKING:
     from splitc.driver import SplitFiles
@@ -25,6 +25,7 @@ def split(
         list[str] | None,
         typer.Option("--exit", metavar="OUTPUT", help="An output that the head answers by itself (early exit)."),
     ] = None,
+    simplify: Simplify = False,
     shape: Shapes = None,
     json: Json = False,
 ) -> None:
@@ -32,6 +33,7 @@ def split(
     from splitc import driver
 
     loaded = load_model(model, shape)
+    loaded = driver.simplified(loaded) if simplify else loaded
     known = loaded.flow.values.keys() | loaded.flow.by_name.keys()
     found = driver.split_model(loaded, split_names(at, known), out, split_names(exits or [], known))
     print_json(found.to_json()) if json else _show(found)

@@ -11,6 +11,7 @@ from splitc.driver.inputs import Inputs, codec_spec, data_files, find_inputs, fi
 from splitc.driver.linting import lint_bundle, lint_model
 from splitc.driver.pipeline import Built, build
 from splitc.driver.planning import Answer, Question, fit_edge, make_plan, recipe_of_model
+from splitc.driver.simplify import simplified
 from splitc.driver.split import SplitFiles, merge_models, split_model
 from splitc.driver.statistics import cut_stats
 from splitc.driver.watch import Stages, Watch
@@ -40,6 +41,7 @@ __all__ = [
     "merge_models",
     "recipe_of_model",
     "sequence_lengths",
+    "simplified",
     "split_model",
     "tool_versions",
     "with_defaults",

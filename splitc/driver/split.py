@@ -6,16 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from splitc import graph
-from splitc.backends import BACKENDS
-from splitc.errors import BackendError, CheckFailed
+from splitc.driver.compare import distance, random_feeds, run_file
+from splitc.errors import CheckFailed
 from splitc.types import Array, Feeds, TensorSpec
-
-RUNNER = "onnxruntime"
-DYNAMIC_DIM = 2
-"""What a dynamic dimension is when halves must run to be compared."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +79,7 @@ def split_model(model: graph.Model, at: Sequence[str], out: Path, exits: Sequenc
         head, tail = folder / graph.HEAD, folder / graph.TAIL
         graph.save_alike(halves.head, head)
         graph.save_alike(halves.tail, tail)
-        difference = 0.0 if is_proven else _ran(model, head, tail)
+        difference = 0.0 if is_proven else _ran(model, head, tail, place.names)
     found = SplitFiles(
         head=out / graph.HEAD,
         tail=out / graph.TAIL,
@@ -115,59 +109,27 @@ def merge_models(head: Path, tail: Path, out: Path) -> graph.Model:
     return graph.Model(merged)
 
 
-def _ran(model: graph.Model, head: Path, tail: Path) -> float:
+def _ran(model: graph.Model, head: Path, tail: Path, cut: Sequence[str]) -> float:
     """Run whole and halves on ONNX Runtime without optimizations; the largest difference.
 
     Raises:
         CheckFailed: They differ.
     """
-    feeds = {spec.name: _numbers(spec, seed) for seed, spec in enumerate(model.inputs)}
+    feeds = random_feeds(model.inputs)
     whole = head.with_name("whole.onnx")
     try:
         graph.save_alike(model.ir_model, whole)
-        expected = _run(whole, feeds)
-        found = _joined(feeds, head, tail)
+        expected = run_file(whole, feeds)
+        found = _joined(feeds, head, tail, cut)
     finally:
         whole.unlink(missing_ok=True)
         whole.with_name(whole.name + graph.DATA).unlink(missing_ok=True)
-    difference = max((_distance(expected[name], found[name]) for name in expected), default=0.0)
+    difference = max((distance(expected[name], found[name]) for name in expected), default=0.0)
     if difference:
         raise CheckFailed(f"the halves do not make the whole: outputs differ by {difference:.3g}; nothing was written.")
     return difference
 
 
-def _joined(feeds: Feeds, head: Path, tail: Path) -> dict[str, Array]:
-    features = _run(head, feeds)
-    runner = BACKENDS.make(RUNNER, {}).open(tail, optimize=False)
-    answers = runner.run({spec.name: features[spec.name] for spec in runner.inputs})
-    runner.close()
-    return features | answers
-
-
-def _run(path: Path, feeds: Feeds) -> dict[str, Array]:
-    try:
-        runner = BACKENDS.make(RUNNER, {}).open(path, optimize=False)
-        answers = runner.run(feeds)
-    except BackendError as error:
-        raise CheckFailed(f"the halves cannot be compared with the whole on random inputs: {error}") from error
-    runner.close()
-    return answers
-
-
-def _numbers(spec: TensorSpec, seed: int) -> Array:
-    """Normal numbers for floats, zeros and ones for the rest."""
-    rng = np.random.default_rng(seed)
-    shape = [DYNAMIC_DIM if isinstance(dim, str) else dim for dim in spec.shape]
-    is_float = spec.dtype.startswith(("float", "bfloat"))
-    values = rng.standard_normal(shape) if is_float else rng.integers(0, 2, shape)
-    return np.asarray(values).astype(spec.dtype)
-
-
-def _distance(one: Array, other: Array) -> float:
-    """0 when equal bit for bit, infinite when the difference is none that numbers show."""
-    if one.dtype == other.dtype and one.shape == other.shape and one.tobytes() == other.tobytes():
-        return 0.0
-    if one.shape != other.shape or one.dtype.kind not in "fiub":
-        return float("inf")
-    gap = float(np.max(np.abs(one.astype(np.float64) - other.astype(np.float64))))
-    return gap if gap > 0 else float("inf")
+def _joined(feeds: Feeds, head: Path, tail: Path, cut: Sequence[str]) -> dict[str, Array]:
+    features = run_file(head, feeds)
+    return features | run_file(tail, {name: features[name] for name in cut})

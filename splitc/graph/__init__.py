@@ -6,7 +6,7 @@ from splitc.graph.candidates import CandidateCut, Candidates, RejectedCut, check
 from splitc.graph.cut import Cut, check_cut
 from splitc.graph.equality import is_same_computation
 from splitc.graph.extract import Halves, split, with_outputs
-from splitc.graph.files import save, save_alike, to_bytes
+from splitc.graph.files import save, save_alike, to_bytes, weight_bytes
 from splitc.graph.flops import node_flops
 from splitc.graph.folder import DATA, HEAD, TAIL, halves_folder, model_file
 from splitc.graph.memory import activation_peaks
@@ -64,6 +64,7 @@ __all__ = [
     "strip",
     "to_bytes",
     "verify",
+    "weight_bytes",
     "with_outputs",
     "work_of",
 ]

@@ -155,3 +155,28 @@ def test_text_for_people(tmp_path: Path) -> None:
         "exit     early",
         "wire     16 bytes a sample, before any codec",
     ]
+
+
+FOLDABLE = f"""{HEADER} g (float[N,4] x) => (float[N,4] y)
+    <float[4] w = {{1, 2, 3, 4}}, int64[1] zero = {{0}}, int64[1] four = {{4}}> {{
+    a = Relu(x)  e = Exp(w)  f = Neg(e)  i = Identity(a)  b = Mul(i, f)  s = Shape(w)  t = Add(s, zero)
+    m = Concat<axis=0>(zero, t)  c = Reshape(b, m)  y = Tanh(c) }}"""
+
+
+def test_simplified_models_have_fewer_nodes_and_the_same_bits(tmp_path: Path) -> None:
+    path, out = write(tmp_path, FOLDABLE), tmp_path / "halves"
+    before = json.loads(cli("inspect", path, "--json").out)
+    after = json.loads(cli("inspect", path, "--simplify", "--json").out)
+    assert (before["nodes"], after["nodes"]) == (10, 4)
+    assert before["sha256"] == after["sha256"]
+    document = split(path, out, "--at", "b", "--simplify")
+    assert document["duplicated_bytes"] == 0
+    assert_holds(path, out, tmp_path / "merged.onnx")
+
+
+@pytest.mark.parametrize("opset", [9, 11, 13, 15, 17, 19, 21, 23, 24, 25, 26])
+def test_opsets(tmp_path: Path, opset: int) -> None:
+    path, out = write(tmp_path, RESIDUAL.replace('"" : 17', f'"" : {opset}')), tmp_path / "halves"
+    split(path, out, "--at", "c")
+    assert onnx.load(out / "tail.onnx").opset_import[0].version == opset
+    assert_holds(path, out, tmp_path / "merged.onnx")

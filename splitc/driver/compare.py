@@ -1,0 +1,56 @@
+"""Run model files on random inputs and compare their answers bit for bit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from splitc.backends import BACKENDS
+from splitc.errors import BackendError, CheckFailed
+from splitc.types import Array, Feeds, TensorSpec
+
+RUNNER = "onnxruntime"
+DYNAMIC_DIM = 2
+"""What a dynamic dimension is when graphs must run to be compared."""
+
+
+def random_feeds(inputs: Sequence[TensorSpec]) -> dict[str, Array]:
+    """Normal numbers for floats, zeros and ones for the rest; the same for the same inputs."""
+    return {spec.name: _numbers(spec, seed) for seed, spec in enumerate(inputs)}
+
+
+def run_file(path: Path, feeds: Feeds) -> dict[str, Array]:
+    """Answers of ONNX Runtime on a CPU, node by node.
+
+    Raises:
+        CheckFailed: It cannot run the model on these inputs.
+    """
+    try:
+        runner = BACKENDS.make(RUNNER, {}).open(path, optimize=False)
+        answers = runner.run(feeds)
+    except BackendError as error:
+        raise CheckFailed(f"the model cannot be run on random inputs to compare it: {error}") from error
+    runner.close()
+    return answers
+
+
+def distance(one: Array, other: Array | None) -> float:
+    """Largest difference: 0 when equal bit for bit, infinite when there is one that numbers do not show."""
+    if other is None or one.dtype != other.dtype or one.shape != other.shape:
+        return float("inf")
+    if one.tobytes() == other.tobytes():
+        return 0.0
+    if one.dtype.kind not in "fiub":
+        return float("inf")
+    gap = float(np.max(np.abs(one.astype(np.float64) - other.astype(np.float64))))
+    return gap if gap > 0 else float("inf")
+
+
+def _numbers(spec: TensorSpec, seed: int) -> Array:
+    rng = np.random.default_rng(seed)
+    shape = [DYNAMIC_DIM if isinstance(dim, str) else dim for dim in spec.shape]
+    is_float = spec.dtype.startswith(("float", "bfloat"))
+    values = rng.standard_normal(shape) if is_float else rng.integers(0, 2, shape)
+    return np.asarray(values).astype(spec.dtype)
