@@ -25,7 +25,7 @@ UNCODABLE = 1 << 44
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """Live nodes between two separating values.
+    """Two or more live nodes between two separating values.
 
     Attributes:
         flow: The graph.
@@ -70,10 +70,10 @@ class Block:
         """Position of a node -> its number in ``network``."""
         return {position: number for number, position in enumerate(self.positions, start=2)}
 
-    @cached_property
+    @property
     def is_bypassed(self) -> bool:
         """Whether the value before the block also feeds its last node, so that no other cut exists in it."""
-        return self.begin is not None and not self.is_last and self.end in self.readers[self.begin]
+        return self.begin is not None and not self.is_last and self.begin in self.flow.reads[self.end]
 
     @cached_property
     def network(self) -> Network:
@@ -193,6 +193,6 @@ class BlockMaker:
             one for one in range(self._start, stop) if any(v in self._uses.made for v in self._flow.nodes[one].outputs)
         )
         positions = tuple(live)
-        if positions:
+        if len(positions) > 1:
             wanted = frozenset(self._wanted)
             self._made.append(Block(self._flow, self._uses, self._begin, positions, wanted, is_last))

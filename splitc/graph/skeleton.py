@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 
 import onnx
 import onnx_ir as ir
@@ -77,11 +78,21 @@ def _write_back(graph: ir.Graph, inferred: onnx.GraphProto) -> None:
 
 def _learn(value: ir.Value, known: dict[str, onnx.TypeProto]) -> None:
     found = known.get(value.name or "")
-    if found is None or not found.WhichOneof("value"):
+    if found is None:
         return
-    kind = ir.serde.deserialize_type_proto_for_type(found)
-    if kind is not None and value.type != kind:
-        value.type = kind
-    shape = ir.serde.deserialize_type_proto_for_shape(found)
-    if shape is not None and value.shape != shape:
-        value.shape = shape
+    if found.WhichOneof("value") != "tensor_type":
+        value.type = ir.serde.deserialize_type_proto_for_type(found) or value.type
+        return
+    tensor = found.tensor_type
+    if tensor.elem_type and (value.type is None or value.dtype != tensor.elem_type):
+        value.type = ir.TensorType(ir.DataType(tensor.elem_type))
+    if tensor.HasField("shape"):
+        dims = [dim.dim_value if dim.HasField("dim_value") else _symbol(dim.dim_param) for dim in tensor.shape.dim]
+        if value.shape is None or value.shape != dims:
+            value.shape = ir.Shape(dims)
+
+
+@lru_cache(maxsize=1024)
+def _symbol(name: str) -> ir.SymbolicDim:
+    """The same object for the same name: most of 100,000 values have the same batch."""
+    return ir.SymbolicDim(name or None)

@@ -48,7 +48,7 @@ class WideCut:
 
 def wide_cuts(flow: Flow, uses: Uses, totals: Totals, blocks: Sequence[Block], most: int) -> Iterator[WideCut]:
     """The cuts of 2 to ``most`` values, block by block, and those too wide or of no use with their reasons."""
-    open_blocks = [block for block in blocks if len(block.positions) > 1 and not block.is_bypassed]
+    open_blocks = [block for block in blocks if not block.is_bypassed]
     edges = sum(4 * len(block.values) for block in open_blocks)
     left = BUDGET
     cost = _Cost(flow, uses, totals)

@@ -72,7 +72,7 @@ def test_plan_runs(tmp_path: Path, section: str) -> None:
     assert summary["wrong"] == (0 if section == "corpus" else None)
     rows = document["rows"]
     assert isinstance(rows, list)
-    assert section != "big" or all(row["cells"]["seconds"] for row in rows if row["name"].startswith("splitc"))
+    assert section != "big" or all(row["cells"]["seconds"] for row in rows if row["cells"]["tool"].startswith("splitc"))
 
 
 @needs_data

@@ -40,6 +40,8 @@ def onnx_utils_extract_model(path: str, out: str, at: str) -> None:
 
 def polygraphy_surgeon_extract(path: str, out: str, at: str) -> None:
     """Its command line, once a half."""
+    import sys
+
     import onnx
     from polygraphy.tools import main
 
@@ -50,9 +52,12 @@ def polygraphy_surgeon_extract(path: str, out: str, at: str) -> None:
     head = ["--inputs", f"{first}:auto:auto", "--outputs", f"{at}:auto", "-o", f"{out}/head.onnx"]
     tail = ["--inputs", f"{at}:auto:auto", "--outputs", f"{last}:auto", "-o", f"{out}/tail.onnx"]
     for half in (head, tail):
-        code = main.run(["surgeon", "extract", path, *half, *data])
-        if code:
-            raise SystemExit(code)
+        sys.argv = ["polygraphy", "surgeon", "extract", path, *half, *data]
+        try:
+            main()
+        except SystemExit as stop:
+            if stop.code:
+                raise
 
 
 def _answer(arguments: list[str], out: str) -> dict[str, object]:
