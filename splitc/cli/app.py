@@ -29,6 +29,8 @@ app = typer.Typer(
 
 INTERRUPTED, TERMINATED = 130, 143
 """Exit codes after Ctrl-C and SIGTERM, as shells have them."""
+COMPILER = ("onnx", "onnx_ir", "tomli_w")
+"""Packages of the extra ``build``, which a device does without."""
 STOPPED = {INTERRUPTED: "interrupted", TERMINATED: "terminated"}
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else there.")]
 
@@ -94,6 +96,11 @@ def _run() -> int:
         result = TERMINATED
     except BrokenPipeError:  # splitc ... | head
         return 1
+    except ModuleNotFoundError as error:
+        if error.name not in COMPILER:
+            raise
+        say(f"splitc: this command needs the compiler ({error.name}), which is not here: pip install 'splitc[build]'.")
+        return 3
     except Exception as error:
         if not hasattr(error, "format_message"):  # typer's usage errors have it; anything else is our bug
             raise

