@@ -112,8 +112,8 @@ def is_random(node: ir.Node) -> bool:
 
 
 def is_shape(node: ir.Node) -> bool:
-    """Whether the node reads nothing of its input but the sizes of its dimensions."""
-    return node.domain == "" and node.op_type == "Shape"
+    """Whether the node reads nothing of its input but the sizes of its dimensions: a Shape or a Size."""
+    return node.domain == "" and node.op_type in ("Shape", "Size")
 
 
 def node_label(node: ir.Node) -> str:

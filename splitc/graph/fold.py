@@ -86,7 +86,8 @@ def _static_shape(node: ir.Node) -> Array | None:
         return None
     start = node.attributes.get_int("start", 0)
     end = node.attributes.get_int("end", None)
-    return np.array(source.shape.numpy()[start:end], dtype=np.int64)
+    dims = np.array(source.shape.numpy()[start:end], dtype=np.int64)
+    return np.array(dims.prod()) if node.op_type == "Size" else dims
 
 
 def _small(tensor: ir.TensorProtocol | None) -> Array | None:

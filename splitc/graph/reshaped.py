@@ -46,11 +46,15 @@ def _rebuild(
         else:
             tensor, axis = where[dim.value or ""]
             pieces.append(_gathered(graph, node, label, values[tensor], axis))
+    pieces = pieces or [_constant(graph, f"{old.name}/none", [])]  # of a scalar
     name, old.name = old.name, f"{old.name}/of_head"
-    concat = ir.node("Concat", pieces, {"axis": 0}, name=f"{name}/rebuilt")
-    new = concat.outputs[0]
-    new.name, new.shape, new.type = name, ir.Shape([len(dims)]), ir.TensorType(ir.DataType.INT64)
-    graph.insert_before(node, concat)
+    rebuilt = [ir.node("Concat", pieces, {"axis": 0}, name=f"{name}/rebuilt")]
+    rebuilt[0].outputs[0].name = f"{name}/dims"
+    if node.op_type == "Size":
+        rebuilt.append(ir.node("ReduceProd", rebuilt[0].outputs, {"keepdims": 0}, name=f"{name}/product"))
+    new = rebuilt[-1].outputs[0]
+    new.name, new.shape, new.type = name, ir.Shape(old.shape or ()), ir.TensorType(ir.DataType.INT64)
+    graph.insert_before(node, rebuilt)
     ir.convenience.replace_all_uses_with(old, new, replace_graph_outputs=True)
 
 

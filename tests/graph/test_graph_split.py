@@ -164,6 +164,42 @@ def test_loop_stays_whole() -> None:
         assert_cut_holds(model, names, feeds, run(model.ir_model, feeds))
 
 
+def test_scan_stays_whole_with_what_it_captures() -> None:
+    model = parse(f"""{HEADER} g (float[4,2] x) => (float[4,2] y) <int64[1] axes = {{0}}> {{
+        a = Relu(x)  b = Neg(a)  s = ReduceSum<keepdims=0>(b, axes)  m = ReduceMax<axes=[0], keepdims=0>(b)
+        end, c = Scan<num_scan_inputs=1, body = l (float[2] state, float[2] v) => (float[2] state2, float[2] o) {{
+            state2 = Add(state, v)  t = Mul(state2, v)  o = Add(t, m) }}>(s, b)
+        y = Tanh(c) }}""")
+    feeds = random_feeds(model)
+    for names in (("a",), ("b",), ("b", "m"), ("s", "m", "b"), ("c",)):
+        assert_cut_holds(model, names, feeds, run(model.ir_model, feeds))
+    with pytest.raises(CutError, match="data reaches output 'y' around it: x -> a -> b -> "):
+        graph.check_cut(model, ["s"])
+
+
+@pytest.mark.parametrize("shape", ["N,3", "2,3"])
+def test_a_size_is_recomputed_like_a_shape(shape: str) -> None:
+    model = parse(f"""{HEADER} g (float[{shape}] x) => (float[{shape}] y) {{
+        n = Size(x)  f = Cast<to=1>(n)  a = Relu(x)  b = Tanh(a)  y = Mul(b, f) }}""")
+    assert graph.check_cut(model, ["b"]).recomputed == ("n",)
+    feeds = random_feeds(model, batch=5 if "N" in shape else 2)
+    assert_cut_holds(model, ("b",), feeds, run(model.ir_model, feeds))
+
+
+def test_the_shape_of_a_scalar_is_recomputed() -> None:
+    model = parse(f"""{HEADER} g (float[N,3] x) => (float[N,3] y, int64[0] s) {{
+        r = ReduceMax<keepdims=0>(x)  s = Shape(r)  a = Relu(x)  b = Tanh(a)  y = Neg(b) }}""")
+    feeds = random_feeds(model)
+    assert_cut_holds(model, ("b",), feeds, run(model.ir_model, feeds))
+
+
+def test_outputs_may_be_inputs_constants_and_initializers() -> None:
+    model = parse(f"""{HEADER} g (float[N,4] x, float[N,4] u) => (float[N,4] y, float[4] k, float[4] w, float[N,4] u)
+        <float[4] w = {{1, 2, 3, 4}}> {{ a = Relu(x)  k = Exp(w)  y = Mul(a, w) }}""")
+    feeds = random_feeds(model)
+    assert_cut_holds(model, ("a", "u"), feeds, run(model.ir_model, feeds))
+
+
 def test_a_model_may_be_split_again() -> None:
     model = parse(f"{HEADER} {INCEPTION}")
     feeds = random_feeds(model)

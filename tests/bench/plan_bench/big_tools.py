@@ -9,7 +9,8 @@ from __future__ import annotations
 import resource
 from pathlib import Path
 
-PEER_LIMIT_BYTES = 18 << 30
+PEER_SHARE = 0.75
+"""Of the memory that is free when a peer starts."""
 
 
 def splitc_inspect(path: str, out: str, at: str) -> int:
@@ -82,4 +83,7 @@ def _answer(arguments: list[str], out: str) -> dict[str, object]:
 
 
 def _limit() -> None:
-    resource.setrlimit(resource.RLIMIT_AS, (PEER_LIMIT_BYTES, PEER_LIMIT_BYTES))
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+    limit = int(PEER_SHARE * free)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
