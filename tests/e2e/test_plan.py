@@ -45,7 +45,7 @@ def test_jpeg_answers_as_well_as_the_cut(source: Path) -> None:
     document = cli("plan", source / "recipe.toml", "--json", *AUTO).document
     jpeg = document["baselines"][2]
     assert jpeg["is_measured"]
-    assert jpeg["fidelity"] >= document["best_cut"]["fidelity"] or jpeg["name"].endswith("quality 95")
+    assert jpeg["fidelity"] >= document["best_cut"]["fidelity"] or jpeg["name"].endswith("quality 100")
     assert 0 < jpeg["payload_bytes"] < document["baselines"][1]["payload_bytes"]
 
 
