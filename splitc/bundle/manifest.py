@@ -47,8 +47,10 @@ def is_file_name(name: str) -> bool:
 
 
 def is_built_folder(name: str) -> bool:
-    """Whether ``name`` is where a machine keeps the engines that it built itself. FORMAT.md §5."""
+    """Whether ``name`` is where a machine keeps what it made of the bundle itself. FORMAT.md §5."""
     parts = name.split("/")
+    if parts[:2] == ["cloud", "triton"]:
+        return parts[-1] == "__pycache__"
     return len(parts) == 4 and parts[0] in ("edge", "cloud") and parts[1] == "engines" and parts[3] == "built"
 
 

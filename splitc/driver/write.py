@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from splitc import __version__, bundle, evaluate, graph, passes, plan, report
+from splitc import __version__, bundle, evaluate, graph, passes, plan, report, runtime
 from splitc.backends import BACKENDS, EngineRecord, Side, Target
 from splitc.codec import Codec
 from splitc.device import Device
@@ -67,6 +67,11 @@ def write_pair(folder: Path, inputs: Inputs, lowered: Lowered, codec: Codec) -> 
     (folder / "contract.json").write_bytes(contract.to_bytes())
     lock = lock_toml(inputs.recipe, inputs.source.sha256, inputs.data_sha256)
     (folder / "recipe.lock.toml").write_text(lock, "utf-8")
+    sealed = seal(folder, inputs)
+    for name, data in runtime.triton_repository(contract, sealed.pair_id).items():
+        path = folder / "cloud" / "triton" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
     return Pair(halves, codec, seal(folder, inputs), notes)
 
 

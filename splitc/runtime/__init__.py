@@ -11,6 +11,7 @@ from splitc.runtime.engines import check_engine, find_order, finish_engine, with
 from splitc.runtime.labels import Labels, read_classes, read_labels
 from splitc.runtime.pair import RUNNER, Answer, CloudHalf, EdgeHalf, read_contract, run_pair
 from splitc.runtime.sources import Reader, Sample, files_sha256, find_files, is_picture, natural_key, read_picture
+from splitc.runtime.triton import repository as triton_repository
 
 if TYPE_CHECKING:
     from splitc.runtime.client import ClientOptions, Counters, EdgeClient, Remote
@@ -57,6 +58,7 @@ __all__ = [
     "read_picture",
     "read_tokens",
     "run_pair",
+    "triton_repository",
     "with_options",
 ]
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from splitc.backends import BACKENDS, Runner, read_interface
 from splitc.bundle import Bundle, Contract
-from splitc.codec import Quantized
+from splitc.codec import Codec, Quantized
 from splitc.errors import BundleError
 from splitc.runtime.sources import Sample
 from splitc.types import Array, Feeds, TensorSpec
@@ -94,14 +94,18 @@ class CloudHalf:
 
     def feeds(self, symbols: Quantized) -> Feeds:
         """What the tail takes: the symbols, or features where dequantizers are on the host."""
-        in_graph = self.contract.quantized_in == "graph"
-        wires = self.codec.wires_from_quantized(symbols) if in_graph else self.codec.dequantize(symbols)
-        named = zip(self.contract.wire, wires, strict=True)
-        return {spec.name: wire.astype(spec.dtype, copy=False) for spec, wire in named}
+        return tail_feeds(self.contract, self.codec, symbols)
 
     def answer(self, symbols: Quantized) -> dict[str, Array]:
         """Dequantizers where they are on the host, and the tail."""
         return self.runner.run(self.feeds(symbols))
+
+
+def tail_feeds(contract: Contract, codec: Codec, symbols: Quantized) -> dict[str, Array]:
+    """What the tail takes: the symbols, or features where dequantizers are on the host."""
+    wires = codec.wires_from_quantized(symbols) if contract.quantized_in == "graph" else codec.dequantize(symbols)
+    named = zip(contract.wire, wires, strict=True)
+    return {spec.name: wire.astype(spec.dtype, copy=False) for spec, wire in named}
 
 
 def run_pair(edge: EdgeHalf, cloud: CloudHalf, samples: Iterable[Sample]) -> Iterator[Answer]:

@@ -44,6 +44,13 @@ def packet_request(model: str, pair_id: str, name: str, packet: bytes) -> Any:
     return request
 
 
+def in_sequence(request: Any, sequence: int, *, is_first: bool) -> Any:
+    """The same request as part of a sequence, for servers that keep a stream's state by its number (Triton)."""
+    request.parameters["sequence_id"].int64_param = sequence
+    request.parameters["sequence_start"].bool_param = is_first
+    return request
+
+
 def packet_of(request: Any) -> bytes:
     """The packet in a request that anyone may have sent.
 
@@ -117,6 +124,8 @@ def fault_reply(model: str, name: str, fault: str, message: str) -> Any:
 
 
 def fault_of(reply: Any) -> str:
-    """Which of the faults a failed reply names; one without a name is not to be tried again."""
+    """Which of the faults a failed reply names. Triton has no field for it: there the decoder's words tell."""
     said = reply.infer_response.parameters
-    return said[FAULT].string_param if FAULT in said else REFUSED
+    if FAULT in said:
+        return str(said[FAULT].string_param)
+    return DAMAGED if "bitstream: " in reply.error_message else REFUSED

@@ -42,7 +42,13 @@ DOCUMENT = {
     "seconds",
 }
 """What design section 3 promises of ``build --json``."""
-FILES = {
+TRITON = {"cloud/triton/README.txt"} | {
+    f"cloud/triton/{variant}/tiny{part}/{file}"
+    for variant in ("cpu", "gpu")
+    for part, code in (("", "README.txt"), ("_decode", "model.py"), ("_tail", "model.py"))
+    for file in ("config.pbtxt", f"1/{'README.txt' if (variant, part) == ('gpu', '_tail') else code}")
+}
+FILES = TRITON | {
     "manifest.json",
     "recipe.lock.toml",
     "contract.json",

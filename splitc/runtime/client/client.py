@@ -146,7 +146,11 @@ class EdgeClient:
             frame.packet_bytes = len(packet)
             self.counters.sent_bytes += len(packet)
             self.counters.sent_again += int(frame.tries > 1)
-            yield protocol.packet_request(self._model, self._pair_id, str(frame.index), packet)
+            request = protocol.packet_request(self._model, self._pair_id, str(frame.index), packet)
+            if self._edge.codec.temporal.period > 1:
+                request = protocol.in_sequence(request, talk.number, is_first=talk.sent == 0)
+            talk.sent += 1
+            yield request
 
     def _packet(self, frame: Frame) -> bytes:
         frame.marks["encode"] = now()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 import time
 from collections import deque
@@ -158,10 +159,14 @@ class Talk:
     Attributes:
         is_over: Hung up.
         error: Why encoding ended early.
+        number: Tells its packets from those of other talks and clients.
+        sent: Packets so far.
     """
 
     is_over: bool = False
     error: Exception | None = None
+    number: int = field(default_factory=lambda: secrets.randbits(62) + 1)
+    sent: int = 0
 
 
 def now() -> float:

@@ -1,0 +1,7 @@
+"""The cloud half as a Triton model repository: decode, then the engine, as an ensemble of the bundle's name."""
+
+from __future__ import annotations
+
+from splitc.runtime.triton.repository import repository
+
+__all__ = ["repository"]

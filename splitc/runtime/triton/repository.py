@@ -1,0 +1,158 @@
+"""Files of a Triton model repository for a bundle's cloud half.
+
+    cloud/triton/cpu|gpu/NAME/           ensemble: packet ─► answers, what clients call
+                         NAME_decode/    Python backend: packet ─► what the tail takes
+                         NAME_tail/      cpu: Python backend on ONNX Runtime; gpu: a TensorRT plan, built in place
+
+Models and contract are not copied: the Python models open the bundle that the repository lies in, so it is deployed
+whole. Both variants have the same names, inputs and outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from splitc.bundle import Contract
+from splitc.types import TensorSpec
+
+PACKET = "packet"
+GPU_ENGINE = "model.plan"
+_SEQUENCE_IDLE_US = 60_000_000
+_KINDS = {
+    "float16": "TYPE_FP16",
+    "float32": "TYPE_FP32",
+    "float64": "TYPE_FP64",
+    "bool": "TYPE_BOOL",
+    "uint8": "TYPE_UINT8",
+    "uint16": "TYPE_UINT16",
+    "uint32": "TYPE_UINT32",
+    "uint64": "TYPE_UINT64",
+    "int8": "TYPE_INT8",
+    "int16": "TYPE_INT16",
+    "int32": "TYPE_INT32",
+    "int64": "TYPE_INT64",
+}
+_MODEL = (
+    "# Run by Triton's Python backend.\nfrom splitc.runtime.triton.{module} import TritonPythonModel  # noqa: F401\n"
+)
+
+
+def repository(contract: Contract, pair_id: str) -> dict[str, bytes]:
+    """Files by their name under ``cloud/triton``.
+
+    Args:
+        contract: Of the bundle.
+        pair_id: Its pair id; stands in every model's parameters.
+    """
+    files = {}
+    for variant in ("cpu", "gpu"):
+        for name, text in _variant(contract, pair_id, variant).items():
+            files[f"{variant}/{name}"] = text.encode()
+    files["README.txt"] = _readme(contract.name).encode()
+    return files
+
+
+def _variant(contract: Contract, pair_id: str, variant: str) -> Mapping[str, str]:
+    name, batches = contract.name, can_batch(contract)
+    packet = [TensorSpec(name=PACKET, dtype="uint8", shape=("bytes",))]
+    decode, tail = f"{name}_decode", f"{name}_tail"
+    parameters = _parameters({"pair_id": pair_id})
+    outputs = contract.outputs
+    whole = _config(name, 'platform: "ensemble"', packet, outputs) + parameters + _steps(contract, decode, tail)
+    decoder = _config(decode, 'backend: "python"', packet, contract.wire) + parameters + _ON_CPU
+    if contract.fitted_codec(pair_id).temporal.period > 1:
+        decoder += _SEQUENCES
+    batching = 8 if batches else 0
+    files = {
+        f"{name}/config.pbtxt": whole,
+        f"{name}/1/README.txt": "An ensemble has no files of its own; Triton wants the folder.\n",
+        f"{decode}/config.pbtxt": decoder,
+        f"{decode}/1/model.py": _MODEL.format(module="decode"),
+    }
+    if variant == "gpu":
+        engine = _config(tail, 'platform: "tensorrt_plan"', contract.wire, outputs, batching) + parameters + _ON_GPU
+        return files | {f"{tail}/config.pbtxt": engine, f"{tail}/1/README.txt": _engine_readme(name)}
+    engine = _config(tail, 'backend: "python"', contract.wire, outputs, batching) + parameters + _ON_CPU
+    return files | {f"{tail}/config.pbtxt": engine, f"{tail}/1/model.py": _MODEL.format(module="tail")}
+
+
+def can_batch(contract: Contract) -> bool:
+    """Whether axis 0 of everything that goes in and out of the tail is a dynamic batch."""
+    return all(isinstance(spec.shape[0], str) for spec in (*contract.wire, *contract.outputs))
+
+
+def _config(
+    name: str, kind: str, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec], max_batch: int = 0
+) -> str:
+    """The head of a ``config.pbtxt``. With batching Triton leaves axis 0 out of the sizes."""
+    skip = 1 if max_batch else 0
+    lines = [f'name: "{name}"', kind, f"max_batch_size: {max_batch}"]
+    for field, specs in (("input", inputs), ("output", outputs)):
+        lines += [f"{field} [", ",\n".join(f"  {_tensor(spec, skip)}" for spec in specs), "]"]
+    if max_batch:
+        lines.append("dynamic_batching { }")
+    return "\n".join(lines) + "\n"
+
+
+def _tensor(spec: TensorSpec, skip: int) -> str:
+    sizes = [size if isinstance(size, int) else -1 for size in spec.shape][skip:]
+    dims = ", ".join(map(str, sizes))
+    return f"{{ name: {_text(spec.name)} data_type: {_KINDS[np.dtype(spec.dtype).name]} dims: [ {dims} ] }}"
+
+
+def _text(name: str) -> str:
+    """A name as protobuf's text format quotes it: bytes that are not plain become octal."""
+    plain = [chr(b) if 32 <= b < 127 and chr(b) not in '"\\' else f"\\{b:03o}" for b in name.encode()]
+    return '"' + "".join(plain) + '"'
+
+
+def _parameters(values: Mapping[str, str]) -> str:
+    lines = [f'parameters {{ key: "{key}" value {{ string_value: "{value}" }} }}\n' for key, value in values.items()]
+    return "".join(lines)
+
+
+def _steps(contract: Contract, decode: str, tail: str) -> str:
+    between = [spec.name for spec in contract.wire]
+    answers = [spec.name for spec in contract.outputs]
+    steps = [
+        _step(decode, {PACKET: PACKET}, {name: f"wire.{name}" for name in between}),
+        _step(tail, {name: f"wire.{name}" for name in between}, {name: name for name in answers}),
+    ]
+    return "ensemble_scheduling {\n  step [\n" + ",\n".join(steps) + "\n  ]\n}\n"
+
+
+def _step(model: str, inputs: Mapping[str, str], outputs: Mapping[str, str]) -> str:
+    maps = [f"      input_map {{ key: {_text(ours)} value: {_text(theirs)} }}" for ours, theirs in inputs.items()]
+    maps += [f"      output_map {{ key: {_text(ours)} value: {_text(theirs)} }}" for ours, theirs in outputs.items()]
+    return f'    {{\n      model_name: "{model}"\n      model_version: -1\n' + "\n".join(maps) + "\n    }"
+
+
+_ON_CPU = "instance_group [ { kind: KIND_CPU count: 1 } ]\n"
+_ON_GPU = "instance_group [ { kind: KIND_GPU count: 1 } ]\n"
+_SEQUENCES = f"""\
+sequence_batching {{
+  max_sequence_idle_microseconds: {_SEQUENCE_IDLE_US}
+  control_input [
+    {{ name: "START" control [ {{ kind: CONTROL_SEQUENCE_START int32_false_true: [ 0, 1 ] }} ] }},
+    {{ name: "END" control [ {{ kind: CONTROL_SEQUENCE_END int32_false_true: [ 0, 1 ] }} ] }},
+    {{ name: "CORRID" control [ {{ kind: CONTROL_SEQUENCE_CORRID data_type: TYPE_UINT64 }} ] }}
+  ]
+}}
+"""
+
+
+def _engine_readme(name: str) -> str:
+    return (
+        f"{GPU_ENGINE} belongs here: the TensorRT engine of ../../../../model.onnx for this GPU and TensorRT.\n"
+        f"splitc engine BUNDLE --side cloud builds it; copy it here as {GPU_ENGINE} before {name} is loaded.\n"
+    )
+
+
+def _readme(name: str) -> str:
+    return (
+        "A Triton model repository in two variants of equal names: cpu and gpu.\n"
+        "Deploy the whole bundle; the Python models open it. Triton's Python needs splitc, and numpy below 2.\n"
+        f"tritonserver --model-repository=BUNDLE/cloud/triton/cpu --model-control-mode=explicit --load-model={name}\n"
+    )

@@ -1,0 +1,46 @@
+"""Triton's Python backend, the tail on ONNX Runtime, for servers without a GPU. Runs inside Triton only."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import triton_python_backend_utils as pb_utils
+
+from splitc.bundle import open_bundle
+from splitc.errors import SplitcError
+from splitc.runtime.pair import CloudHalf
+from splitc.runtime.triton.decode import BUNDLE_UP
+
+
+class TritonPythonModel:
+    """Requests that Triton batched run as one."""
+
+    def initialize(self, args: dict[str, str]) -> None:
+        self._half = CloudHalf(open_bundle(Path(args["model_repository"]).parents[BUNDLE_UP]))
+        self._batches = json.loads(args["model_config"])["max_batch_size"] > 0
+
+    def execute(self, requests: list[Any]) -> list[Any]:
+        names = [spec.name for spec in self._half.contract.wire]
+        every = [{name: pb_utils.get_input_tensor_by_name(one, name).as_numpy() for name in names} for one in requests]
+        together = [every] if self._batches else [[one] for one in every]
+        return [response for feeds in together for response in self._responses(feeds)]
+
+    def _responses(self, feeds: list[dict[str, Any]]) -> list[Any]:
+        try:
+            joined = {name: np.concatenate([one[name] for one in feeds]) for name in feeds[0]}
+            outputs = self._half.runner.run(joined)
+        except SplitcError as error:
+            return [pb_utils.InferenceResponse(error=pb_utils.TritonError(str(error))) for _ in feeds]
+        ends = np.cumsum([len(next(iter(one.values()))) for one in feeds])
+        wanted = [spec.name for spec in self._half.contract.outputs]
+        parts = [{name: np.split(outputs[name], ends[:-1])[index] for name in wanted} for index in range(len(feeds))]
+        return [_response(part) for part in parts]
+
+
+def _response(outputs: dict[str, Any]) -> Any:
+    return pb_utils.InferenceResponse(
+        [pb_utils.Tensor(name, np.ascontiguousarray(array)) for name, array in outputs.items()]
+    )
