@@ -8,8 +8,11 @@ from pathlib import Path
 
 from splitc import graph
 from splitc.driver.compare import distance, random_feeds, run_file
-from splitc.errors import CheckFailed
+from splitc.errors import CheckFailed, CutError
 from splitc.types import Array, Feeds, TensorSpec
+
+MOST_TENSORS = 16
+"""Of a cut that is proposed in place of one that leaks."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,10 @@ def split_model(model: graph.Model, at: Sequence[str], out: Path, exits: Sequenc
         UsageError: ``out`` cannot be written.
     """
     place = graph.find_place(model, at)
-    halves = graph.split(model, place.names, exits)
+    try:
+        halves = graph.split(model, place.names, exits)
+    except CutError as error:
+        raise _with_advice(model, place.names, error) from error
     recomputed = graph.check_cut(model, place.names, exits).recomputed
     is_proven = graph.is_same_computation(model.ir_model, graph.merge(halves.head, halves.tail))
     with graph.halves_folder(out) as folder:
@@ -107,6 +113,16 @@ def merge_models(head: Path, tail: Path, out: Path) -> graph.Model:
     with graph.model_file(out) as path:
         graph.save_alike(merged, path)
     return graph.Model(merged)
+
+
+def _with_advice(model: graph.Model, names: Sequence[str], error: CutError) -> CutError:
+    """The refusal, with the cheapest cut that holds the values asked for, where one is known."""
+    listed = graph.enumerate_cuts(model, max_tensors=MOST_TENSORS).candidates
+    wider = [cut for cut in listed if set(names) < set(cut.names)]
+    if not wider:
+        return error
+    best = min(wider, key=lambda cut: cut.wire_bytes)
+    return CutError(f"{error} The cheapest cut through it is --at {','.join(best.names)}, {best.wire_bytes:,} bytes.")
 
 
 def _ran(model: graph.Model, head: Path, tail: Path, cut: Sequence[str]) -> float:

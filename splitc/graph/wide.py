@@ -23,6 +23,8 @@ from splitc.graph.tensors import parameters_of, symbols_of, wire_bytes_of
 
 BUDGET = 3_000_000
 """Edges that the search may look at over all blocks: seconds. Larger graphs are searched at fewer of their values."""
+LEAST = 3
+"""Values that are tried in every block, however large it is, while any budget is left."""
 TYPICAL_PATHS = 8
 """Augmenting paths that a minimum cut is expected to take, to share out the budget."""
 
@@ -55,7 +57,7 @@ def wide_cuts(flow: Flow, uses: Uses, totals: Totals, blocks: Sequence[Block], m
     for block in open_blocks:
         share = max(left * 4 * len(block.values) // max(edges, 1), 1)
         edges -= 4 * len(block.values)
-        found, visits = _of_block(block, share)
+        found, visits = _of_block(block, share) if left else ([], 0)
         left = max(left - visits, 0)
         for values in found:
             yield cost.describe(block, values, most)
@@ -64,7 +66,7 @@ def wide_cuts(flow: Flow, uses: Uses, totals: Totals, blocks: Sequence[Block], m
 def _of_block(block: Block, budget: int) -> tuple[list[tuple[ir.Value, ...]], int]:
     """Minimal cuts, and the edges looked at."""
     anchors = list(_anchors(block))
-    count = min(len(anchors), budget // (TYPICAL_PATHS * 4 * len(block.values)))
+    count = min(len(anchors), max(LEAST, budget // (TYPICAL_PATHS * 4 * len(block.values))))
     found: dict[frozenset[ir.Value], tuple[ir.Value, ...]] = {}
     visits = 0
     for index in range(count):

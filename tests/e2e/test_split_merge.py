@@ -136,6 +136,12 @@ def test_what_is_no_cut_is_refused(tmp_path: Path, arguments: list[str], words: 
     assert not (tmp_path / "new").exists()
 
 
+def test_a_leak_comes_with_the_cheapest_cut_through_the_value(tmp_path: Path) -> None:
+    path = write(tmp_path, RESIDUAL.replace("c = Add(a, b)", "k = Tanh(a)  c = Add(k, b)"))
+    words = ["cut [b]", "around it", "The cheapest cut through it is --at b,k, 32 bytes."]
+    assert_refused(cli("split", path, "--at", "b", "-o", tmp_path / "halves"), 2, *words)
+
+
 def test_nothing_of_others_is_replaced(tmp_path: Path) -> None:
     path, out = write(tmp_path, RESIDUAL), tmp_path / "halves"
     split(path, out, "--at", "c")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import onnx
@@ -78,7 +78,10 @@ def _row(tool: str, path: Path, out: Path, at: str, size: int) -> Row:
 
 
 def _version(tool: str) -> str:
-    return version(tool.split()[0].split(".")[0])
+    try:
+        return version(tool.split()[0].split(".")[0])
+    except PackageNotFoundError:
+        return "not installed"
 
 
 def transformer(path: Path, width: int, layers: int) -> int:
