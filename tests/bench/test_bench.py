@@ -98,7 +98,7 @@ def test_symbols_run(tmp_path: Path) -> None:
     summary = run(tmp_path, "--only", "symbols")["summary"]
     assert isinstance(summary, dict)
     assert 0 < summary["fast_bytes_vs_zstd19"] < 1
-    assert 0 < summary["fast_4bit_bytes_vs_zstd19"] < 1
+    assert 0 < summary["fast_own_bytes_vs_zstd19"] < 1
     assert summary["balanced_encode_mels"] > 0
 
 

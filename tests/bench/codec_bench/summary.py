@@ -48,7 +48,7 @@ def _of(rows: Sequence[Row], kind: type[R]) -> list[R]:
 def _symbol_ratios(symbols: Sequence[SymbolRow], stills: Sequence[StillRow]) -> dict[str, float | None]:
     x265_encode = {row.cut: row.encode_mels for row in stills if row.method == X265_TILED}
     ratios: dict[str, float | None] = {}
-    for alphabet, suffix in ((FAST, ""), (FOUR_BITS, "_4bit")):
+    for alphabet, suffix in ((FOUR_BITS, ""), (FAST, "_own")):
         rows = {(row.cut, row.coder): row for row in symbols if row.symbols == alphabet}
         cuts = list(dict.fromkeys(cut for cut, _ in rows))
         for profile in PROFILES:
@@ -104,8 +104,8 @@ def _mean(ratios: Iterable[float]) -> float | None:
 def _peers() -> dict[str, str]:
     tiled = "uniform, clipped, 8 bits, a mosaic of the channels, slices only"
     return {
-        "fast_bytes_vs_zstd19": f"{ZSTD19}, on the symbols of the profile",
-        "fast_4bit_bytes_vs_zstd19": f"{ZSTD19}, on {FOUR_BITS}",
+        "fast_bytes_vs_zstd19": f"{ZSTD19}, the same symbols: {FOUR_BITS}",
+        "fast_own_bytes_vs_zstd19": f"{ZSTD19}, the same symbols: those that the profile quantizes to",
         "fast_encode_vs_x265": f"{x265.version()}, intra, {tiled}, nearest point to KL 0.01",
         "fast_bpe_vs_x265_tile": f"{x265.version()}, intra, {tiled}",
         "fast_bpe_vs_kbit_zstd19": f"uniform, clipped, 1 to 8 bits + {ZSTD19}",
