@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from splitc.errors import CapabilityError
 from splitc.types import F32, F64, Array
 
 
@@ -36,7 +37,12 @@ def compare(full: Sequence[F32], stage: Sequence[F32], labels: Sequence[int | No
         full: The unsplit model's answers.
         stage: The same samples through another path.
         labels: Class index a sample, or None where it is unknown.
+
+    Raises:
+        CapabilityError: Answers of unequal sizes.
     """
+    for answers in (full, stage):
+        check_size(full[0], *answers)
     reference, got = _rows(full), _rows(stage)
     decided = got.argmax(1)
     known = [(answer, label) for answer, label in zip(decided, labels, strict=True) if label is not None]
@@ -70,6 +76,16 @@ def log_softmax(logits: Array) -> F64:
     shifted = logits - logits.max(axis=-1, keepdims=True)
     result: F64 = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
     return result
+
+
+def check_size(first: F32, *others: F32) -> None:
+    """Raises: CapabilityError: an answer has another number of elements than the first."""
+    for other in others:
+        if other.size != first.size:
+            raise CapabilityError(
+                f"the network's answers have {first.size} and {other.size} elements; answers whose size depends on the "
+                "input cannot be compared in this version of splitc."
+            )
 
 
 def _rows(answers: Sequence[F32]) -> F64:

@@ -15,8 +15,8 @@ import numpy as np
 from pydantic import computed_field
 
 from splitc.codec import Encoder, Quantized
-from splitc.errors import CapabilityError, CheckFailed, UsageError
-from splitc.evaluate.metrics import Agreement, compare
+from splitc.errors import CheckFailed, UsageError
+from splitc.evaluate.metrics import Agreement, check_size, compare
 from splitc.evaluate.paths import Paths
 from splitc.runtime import EdgeHalf, Labels, Sample
 from splitc.types import F32, Array, Frozen
@@ -86,12 +86,7 @@ class _Tally:
     def keep(self, stage: str, outputs: Mapping[str, Array], names: Sequence[str]) -> None:
         flat = np.concatenate([np.asarray(outputs[name], np.float32).ravel() for name in names])
         kept = self.answers.setdefault(stage, [])
-        first = self.answers[FULL][0] if self.answers[FULL] else flat
-        if len(flat) != len(first):
-            raise CapabilityError(
-                f"the network's answers have {len(first)} and {len(flat)} elements; answers whose size depends on the "
-                "input cannot be compared in this version of splitc."
-            )
+        check_size(self.answers[FULL][0] if self.answers[FULL] else flat, flat)
         if not np.isfinite(flat).all():
             raise CheckFailed(f"an answer of stage {stage!r} holds NaN or infinities, which cannot be compared.")
         kept.append(flat)
