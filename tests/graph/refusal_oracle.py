@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import onnx
 import onnx_ir as ir
@@ -29,7 +29,7 @@ class Oracle:
     def judge(self, names: list[str], message: str) -> str:
         """The kind of a refusal; it begins with UNTRUE when the facts are otherwise."""
         kinds = {
-            "around it": ("leak", lambda: self._leaks(names)),
+            "around it": self._kind_of_leak(names),
             "head would be empty": ("only inputs", lambda: set(names) <= self._inputs),
             "tail would be empty": ("all outputs", lambda: set(self._outputs) <= set(names)),
             "reaches no output": ("reaches no output", lambda: not self._matters(names)),
@@ -43,10 +43,26 @@ class Oracle:
                 return kind if is_so() else f"UNTRUE {kind}"
         return "UNTRUE unknown kind"
 
-    def _leaks(self, names: list[str]) -> bool:
-        """Whether something reaches an output from an input when ``names`` are taken away."""
+    def _kind_of_leak(self, names: list[str]) -> tuple[str, Callable[[], bool]]:
+        """Elements that leak, or sizes alone; those the tail can rebuild where a crossing tensor has them."""
+        if self._leaks(names, past=("Shape", "Size")):
+            return "leak", lambda: True
+        return "leak of sizes", lambda: self._leaks(names) and not self._has_all_sizes(names)
+
+    def _has_all_sizes(self, names: list[str]) -> bool:
+        """Whether every input dimension is a number, or the name of a dimension of ``names``."""
+        return self._symbols(self._inputs) <= self._symbols(names)
+
+    def _symbols(self, names: Iterable[str]) -> set[str]:
+        kinds = (self._types[name].tensor_type.shape.dim for name in names if name in self._types)
+        return {dim.dim_param for dims in kinds for dim in dims if not dim.HasField("dim_value")}
+
+    def _leaks(self, names: list[str], past: tuple[str, ...] = ()) -> bool:
+        """Whether something reaches an output from an input, by no node of ``past``, when ``names`` are taken away."""
         reached = self._inputs - set(names)
         for node, reads, makes in self._nodes:
+            if node.op_type in past:
+                continue
             if reads & reached or (_is_random(node) and makes):
                 reached |= makes - set(names)
         return any(name in reached for name in self._outputs)
