@@ -181,7 +181,7 @@ class BlockMaker:
         self._wanted |= boundary.wanted
         if boundary.count == 1:
             self._close(boundary.position + 1, is_last=False)
-            self._begin, self._start, self._wanted = boundary.crossing[0], boundary.position + 1, set(boundary.wanted)
+            self._begin, self._start, self._wanted = boundary.new[0], boundary.position + 1, set(boundary.wanted)
 
     def finished(self) -> list[Block]:
         """All blocks, the last of which ends in the outputs."""

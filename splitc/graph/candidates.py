@@ -81,14 +81,14 @@ def enumerate_cuts(model: Model, max_tensors: int = 4) -> Candidates:
     totals, ends, blocks = totals_of(flow, uses), _Ends(flow, uses), BlockMaker(flow, uses)
     found: list[CandidateCut] = []
     rejected: list[RejectedCut] = []
-    for boundary in boundaries(flow, uses, max(max_tensors, 1)):
+    for boundary in boundaries(flow, uses):
         blocks.add(boundary)
-        for value in boundary.crossing[-_new_count(flow, boundary) :]:
+        for value in boundary.new:
             reason = _single_reason(flow, ends, boundary, value)
             if reason:
                 rejected.append(RejectedCut((value.name or "",), reason))
-        if boundary.count == 1 and not _single_reason(flow, ends, boundary, boundary.crossing[0]):
-            found.append(_single(boundary, totals, boundary.crossing[0]))
+        if boundary.count == 1 and not _single_reason(flow, ends, boundary, boundary.new[0]):
+            found.append(_single(boundary, totals, boundary.new[0]))
     more, refused = _wide(flow, totals, wide_cuts(flow, uses, totals, blocks.finished(), max_tensors))
     rejected += [RejectedCut((value,), _INNER) for value in sorted(flow.inner_names)]
     return Candidates(tuple(sorted([*found, *more], key=_order)), (*rejected, *refused))
@@ -145,18 +145,13 @@ class _Ends:
         return shorten(names)
 
 
-def _new_count(flow: Flow, boundary: Boundary) -> int:
-    made = flow.nodes[boundary.position].outputs
-    return sum(value in made for value in boundary.crossing)
-
-
 def _single_reason(flow: Flow, ends: _Ends, boundary: Boundary, value: ir.Value) -> str | None:
     """Why the newest value of a boundary is no cut by itself, or None."""
     unknown = unknown_reason(value)
     if unknown:
         return unknown
     if boundary.count > 1:
-        other = boundary.witness or next(one for one in boundary.crossing if one is not value)
+        other = boundary.witness or next(one for one in boundary.new if one is not value)
         return f"leaks via {ends.path(other)}: value {other.name!r} also crosses"
     if not boundary.wanted <= symbols_of(value):
         missing = sorted(boundary.wanted - symbols_of(value))

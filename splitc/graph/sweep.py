@@ -28,14 +28,14 @@ class Boundary:
 
     Attributes:
         position: Index of the node in topological order.
-        crossing: The first few values that cross, the newest last; ``count`` is how many do in all.
-        count: Number of values that cross.
+        new: The values that cross and were made by this node.
+        count: Number of values that cross in all.
         witness: An older value that crosses beside the newest, or None.
         wanted: Names of dynamic dimensions that shape arithmetic of the tail needs.
     """
 
     position: int
-    crossing: tuple[ir.Value, ...]
+    new: tuple[ir.Value, ...]
     count: int
     witness: ir.Value | None
     wanted: frozenset[str]
@@ -85,14 +85,8 @@ def uses_of(flow: Flow) -> Uses:
     return Uses(live, last, shapes, constants)
 
 
-def boundaries(flow: Flow, uses: Uses, keep: int) -> Iterator[Boundary]:
-    """Every boundary after a node that makes a value which crosses it.
-
-    Args:
-        flow: The graph.
-        uses: Of the same graph.
-        keep: How many crossing values to list at most.
-    """
+def boundaries(flow: Flow, uses: Uses) -> Iterator[Boundary]:
+    """Every boundary after a node that makes a value which crosses it; ``uses`` is of the same graph."""
     expiring: dict[int, list[ir.Value]] = defaultdict(list)
     for value in uses.made:
         expiring[uses.last[value]].append(value)
@@ -110,8 +104,7 @@ def boundaries(flow: Flow, uses: Uses, keep: int) -> Iterator[Boundary]:
             continue
         witness = next(iter(alive), None)
         alive.update(dict.fromkeys(new))
-        crossing = tuple(alive) if len(alive) <= keep else (*new,)
-        yield Boundary(index, crossing, len(alive), witness, frozenset(name for name in wanted if wanted[name] > 0))
+        yield Boundary(index, tuple(new), len(alive), witness, frozenset(name for name in wanted if wanted[name] > 0))
 
 
 @dataclass(frozen=True)
