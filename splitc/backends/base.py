@@ -168,6 +168,15 @@ class Backend(Component, ABC):
         """What builds the plan of ``order`` for the bundle at ``root``, once it is called."""
         raise CapabilityError(f"backend {self.name!r} leaves nothing to finish on the device.")
 
+    def open_engine(self, engine: Path, order: Order) -> Runner:
+        """Load a plan that :meth:`maker` made.
+
+        Raises:
+            BackendError: The toolkit refuses the plan.
+            CapabilityError: This backend cannot run plans here.
+        """
+        raise CapabilityError(f"backend {self.name!r} does not run engines in this version; use onnxruntime.")
+
     @abstractmethod
     def open(self, model_path: Path, *, threads: int = 1, optimize: bool = True) -> Runner:
         """Load ``model_path`` to run it in this process.

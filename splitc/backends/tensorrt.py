@@ -20,6 +20,7 @@ from splitc.backends.order import Order
 from splitc.backends.script import script_path, trtexec_recipe, write_script
 from splitc.backends.shapes import profile_from_target
 from splitc.backends.trt_network import OLDEST, Request, build_plan, load_tensorrt, version_of
+from splitc.backends.trt_run import EngineRunner
 from splitc.errors import BackendError, CapabilityError
 
 _HOW_TO_GET = "run splitc engine on the device; TensorRT comes with JetPack or NVIDIA's packages"
@@ -71,6 +72,9 @@ class TensorRT(EngineOptions, Backend):
             )
         parts = {"compute_capability": gpu.capability, "tensorrt": trt.__version__, "driver_major": gpu.driver[0]}
         return Surroundings(parts, gpu.free_bytes)
+
+    def open_engine(self, engine: Path, order: Order) -> Runner:
+        return EngineRunner(engine, Interface(order.inputs, order.outputs, ()))
 
     def maker(self, root: Path, order: Order) -> Callable[[Progress], Made]:
         def make(progress: Progress) -> Made:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 import typer
 
 from splitc.cli.app import Json, app, print_json, say
+from splitc.cli.progress import counted
 from splitc.errors import UsageError
 
 if TYPE_CHECKING:
     from splitc.profile import Record
-    from splitc.profiler import Half, Measurement
+    from splitc.profiler import Half, Measurement, Opened
     from splitc.types import Feeds
 
 SHOWN_LAYERS = 12
@@ -31,6 +32,7 @@ def profile(
     samples: Annotated[int, typer.Option("--samples", min=1, help="Inferences that count.")] = 100,
     warmup: Annotated[int, typer.Option("--warmup", min=0, help="Inferences before them.")] = 10,
     threads: Annotated[int, typer.Option("--threads", min=1, help="Threads an inference may use.")] = 1,
+    engine: Annotated[bool, typer.Option("--engine", help="The engine that splitc engine built here.")] = False,
     ssh_config: Annotated[Path | None, typer.Option("--ssh-config", help="In place of ssh's own.")] = None,
     remote_python: Annotated[str, typer.Option("--remote-python", help="Interpreter there.")] = "python3",
     imported: Annotated[Path | None, typer.Option("--import", help="trtexec's --exportTimes file.")] = None,
@@ -60,7 +62,11 @@ def profile(
     else:
         runs, feeds = Runs(threads, warmup, samples), _feeds(what, half, data or [])
         if device is None:
-            measured = measure(half, feeds, runs, name)
+            opened = _engine(what, half) if engine else None
+            with counted("profile", warmup + samples) as step:
+                measured = measure(half, feeds, runs, name, step=step, engine=opened)
+        elif engine:
+            raise UsageError("--engine measures here; run splitc profile --engine on the device itself.")
         else:
             address = Address.parse(device, ssh_config, remote_python)
             measured = measure_there(half, feeds, runs, name, address, lambda text: say(f"  {address.host}: {text}"))
@@ -129,6 +135,20 @@ def _feeds(what: Path, half: Half, data: list[str]) -> list[Feeds]:
 
     make = bundle_feeds if half.side != "whole" else model_feeds
     return make(what, half, data)[:MOST_FEEDS]
+
+
+def _engine(what: Path, half: Half) -> Opened:
+    """The engine of the half, refused when it is stale."""
+    from splitc.bundle import open_bundle
+    from splitc.profiler import Opened
+    from splitc.runtime import find_order, open_engine
+
+    if half.side == "whole":
+        raise UsageError("--engine is for a bundle and a --side; an ONNX model has no engine.")
+    bundle = open_bundle(what, verify=False)
+    order = find_order(bundle, half.side)
+    runner, version = open_engine(bundle, order)
+    return Opened(runner, order.backend, version)
 
 
 def _inputs(data: list[str] | None) -> dict[str, str]:

@@ -62,6 +62,17 @@ class Bars:
 
 
 @contextmanager
+def counted(title: str, total: int) -> Iterator[Callable[[], None]]:
+    """Progress of one step of ``total`` equal parts."""
+    watch, start = make_watch(), time.perf_counter()
+    watch.start(title, total)
+    try:
+        yield watch.step
+    finally:
+        watch.finish(time.perf_counter() - start)
+
+
+@contextmanager
 def phases() -> Iterator[Callable[[str, float | None], None]]:
     """Progress of one long step that tells phases and shares: a bar with the time left, or plain lines."""
     if sys.stderr.isatty():

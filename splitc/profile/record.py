@@ -66,6 +66,7 @@ class Layer(Strict):
     name: Name
     operator: str = Field(max_length=256, description="the backend's name of the kind of layer")
     median_ms: Milliseconds
+    mean_ms: Milliseconds | None = Field(default=None, description="None where only the median is known")
     values: tuple[Name, ...] = Field(default=(), description="values of the model that it computes")
 
 

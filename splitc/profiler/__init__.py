@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from splitc.profiler.power import Power, read_power
     from splitc.profiler.remote import Address, measure_there
     from splitc.profiler.tegrastats import Tegrastats, parse_line, read_tegrastats, summarize_log
-    from splitc.profiler.timing import Half, Measurement, Runs, measure
+    from splitc.profiler.timing import Half, Measurement, Opened, Runs, measure
     from splitc.profiler.trtexec import Exports, export_files, record_from_trtexec
 
 _HOMES = {
     "board": ("Board", "read_board"),
     "inputs": ("MOST_FEEDS", "bundle_feeds", "model_feeds", "model_sha256"),
-    "timing": ("Half", "Measurement", "Runs", "measure"),
+    "timing": ("Half", "Measurement", "Opened", "Runs", "measure"),
     "power": ("Power", "read_power"),
     "remote": ("Address", "measure_there"),
     "tegrastats": ("Tegrastats", "parse_line", "read_tegrastats", "summarize_log"),
@@ -36,6 +36,7 @@ __all__ = [
     "Exports",
     "Half",
     "Measurement",
+    "Opened",
     "Power",
     "Runs",
     "Tegrastats",

@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 import onnxruntime as ort
 
-from splitc.backends import BACKENDS, node_outputs
+from splitc.backends import BACKENDS, Runner, node_outputs
 from splitc.errors import BackendError, UsageError
 from splitc.profile import Layer, Percentiles, Record
 from splitc.profiler.board import ROOT, Board, read_board
@@ -65,6 +65,15 @@ class Runs:
 
 
 @dataclass(frozen=True)
+class Opened:
+    """What runs, and what it is: a backend's name and version."""
+
+    runner: Runner
+    backend: str
+    version: str
+
+
+@dataclass(frozen=True)
 class Measurement:
     """The record, and every sample's latency in milliseconds, which the record sums up."""
 
@@ -80,8 +89,9 @@ def measure(
     *,
     root: Path = ROOT,
     step: Callable[[], None] = lambda: None,
+    engine: Opened | None = None,
 ) -> Measurement:
-    """Time ``half`` on this machine's ONNX Runtime.
+    """Time ``half`` on this machine: on ONNX Runtime's CPU provider, or as the engine that is given.
 
     Args:
         half: What.
@@ -90,23 +100,25 @@ def measure(
         device: Name of the device profile that the record is of.
         root: Root of the file system that board and power are read under.
         step: Called after each inference.
+        engine: What runs in place of ONNX Runtime; its layers are not timed here.
 
     Raises:
         BackendError: The model or the feeds are refused.
     """
     board = read_board(root)
+    here = engine or _onnxruntime(half, runs)
     with _watching(board, root) as watts:
-        times = _whole(half, feeds, runs, step, watts)
-    layers = _layers(half, feeds, runs)
+        times = _whole(here.runner, feeds, runs, step, watts)
+    layers = () if engine else _layers(half, feeds, runs)
     power_w, settled = _mean_w(watts), read_board(root)
     record = Record(
         device=device,
-        backend=BACKEND,
-        backend_version=ort.__version__,
+        backend=here.backend,
+        backend_version=here.version,
         model_sha256=half.model_sha256,
         side=half.side,
         precision=half.precision,
-        threads=runs.threads,
+        threads=None if engine else runs.threads,
         warmup=runs.warmup,
         samples=runs.samples,
         latency_ms=Percentiles.of(times),
@@ -119,8 +131,14 @@ def measure(
     return Measurement(record, times)
 
 
-def _whole(half: Half, feeds: Sequence[Feeds], runs: Runs, step: Callable[[], None], watts: list[Power]) -> list[float]:
+def _onnxruntime(half: Half, runs: Runs) -> Opened:
     runner = BACKENDS.make(BACKEND, {"provider": "cpu"}).open(half.path, threads=runs.threads)
+    return Opened(runner, BACKEND, ort.__version__)
+
+
+def _whole(
+    runner: Runner, feeds: Sequence[Feeds], runs: Runs, step: Callable[[], None], watts: list[Power]
+) -> list[float]:
     times = []
     try:
         for index in range(runs.warmup + runs.samples):
@@ -184,16 +202,22 @@ def _layers(half: Half, feeds: Sequence[Feeds], runs: Runs) -> tuple[Layer, ...]
         key = event["name"].removesuffix(_KERNEL), event.get("args", {}).get("op_name", "")
         durations[key].append(event["dur"] / 1e3)
     return tuple(
-        Layer(name=name or "?", operator=kind, median_ms=_median(times, runs), values=_values(name, made))
+        Layer(
+            name=name or "?",
+            operator=kind,
+            median_ms=statistics.median(_sums(times, runs)),
+            mean_ms=statistics.fmean(_sums(times, runs)),
+            values=_values(name, made),
+        )
         for (name, kind), times in durations.items()
     )
 
 
-def _median(times: Sequence[float], runs: Runs) -> float:
-    """A node without a name shares its key with others; then their sum in a run counts."""
+def _sums(times: Sequence[float], runs: Runs) -> list[float]:
+    """Of each run after the warm-up: a node without a name shares its key with others, and their sum counts."""
     each = max(1, len(times) // (runs.warmup + runs.samples))
     sums = [sum(times[start : start + each]) for start in range(0, len(times), each)]
-    return statistics.median(sums[runs.warmup :] or sums)
+    return sums[runs.warmup :] or sums
 
 
 def _values(name: str, made: Mapping[str, str]) -> tuple[str, ...]:

@@ -83,9 +83,13 @@ def record_from_trtexec(half: Half, exports: Exports) -> Record:
         device_ms=Percentiles.of([query["computeMs"] for query in queries]),
         layers=tuple(
             Layer(
-                name=name, operator=kinds.get(name, _Info("", "")).kind, median_ms=ms, values=_values(name, kinds, made)
+                name=name,
+                operator=kinds.get(name, _Info("", "")).kind,
+                median_ms=median_ms,
+                mean_ms=mean_ms,
+                values=_values(name, kinds, made),
             )
-            for name, ms in layers
+            for name, median_ms, mean_ms in layers
         ),
         environment={name: text for name, text in environment.items() if text},
     )
@@ -106,8 +110,8 @@ def export_files(measured: Measurement, folder: Path) -> tuple[Path, Path]:
     rows = [
         {
             "name": layer.name,
-            "timeMs": layer.median_ms * count,
-            "averageMs": layer.median_ms,
+            "timeMs": (layer.mean_ms or layer.median_ms) * count,
+            "averageMs": layer.mean_ms or layer.median_ms,
             "medianMs": layer.median_ms,
             "percentage": 100 * layer.median_ms / total,
         }
@@ -156,18 +160,18 @@ def _is_time(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
 
 
-def _read_profile(path: Path) -> tuple[list[tuple[str, float]], int | None]:
-    """Name and median milliseconds of each layer, and the number of runs; broken quoting is read around."""
+def _read_profile(path: Path) -> tuple[list[tuple[str, float, float]], int | None]:
+    """Name, median and mean milliseconds of each layer, and the number of runs; broken quoting is read around."""
     text = _text(path)
     layers = [
-        (match["name"], float(match["medianMs"] or match["averageMs"]))
+        (_unescaped(match["name"]), float(match["medianMs"] or match["averageMs"]), float(match["averageMs"]))
         for match in _ENTRY.finditer(text)
-        if _is_time(float(match["medianMs"] or match["averageMs"]))
+        if _is_time(float(match["medianMs"] or match["averageMs"])) and _is_time(float(match["averageMs"]))
     ]
     if not layers:
         raise UsageError(f"{path}: is not what trtexec --exportProfile writes: no layer with timeMs and averageMs.")
     count = _COUNT.search(text)
-    return [(_unescaped(name), ms) for name, ms in layers], int(count[1]) if count else None
+    return layers, int(count[1]) if count else None
 
 
 def _unescaped(name: str) -> str:

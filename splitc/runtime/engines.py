@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from splitc.backends import BACKENDS, Finished, Order, finish, parts_of, read_order, why_stale
+from splitc.backends import BACKENDS, Finished, Order, Runner, finish, parts_of, read_order, why_stale
 from splitc.bundle import Bundle
 from splitc.errors import BundleError, CheckFailed, UsageError
 from splitc.registry import nearest
@@ -89,6 +89,20 @@ def finish_engine(
     surroundings = backend.surroundings(order)
     make = backend.maker(bundle.path, order)
     return finish(bundle.path, order, folder or bundle.path / order.folder, surroundings, make, progress, force=force)
+
+
+def open_engine(bundle: Bundle, order: Order, folder: Path | None = None) -> tuple[Runner, str]:
+    """The engine, checked and loaded, and its toolkit's version.
+
+    Raises:
+        CheckFailed: None, a stale or a damaged one.
+        BackendError: The toolkit refuses it.
+        CapabilityError: This machine cannot run it.
+    """
+    path = check_engine(bundle, order, folder)
+    backend = BACKENDS.make(order.backend, {})
+    version = str(backend.surroundings(order).parts.get(order.backend, ""))
+    return backend.open_engine(path, order), version
 
 
 def check_engine(bundle: Bundle, order: Order, folder: Path | None = None) -> Path:

@@ -57,7 +57,7 @@ rm -rf "$work/bundle"
 
 say "its edge half, here and there"
 pictures="$("$python" -c "import skimage, pathlib; print(pathlib.Path(skimage.__file__).parent / 'data')")"
-rm -rf "$root/work" && mkdir -p "$root/work/pictures"
+rm -rf "$root/work" "$work/here" && mkdir -p "$root/work/pictures"
 for picture in camera chelsea coffee; do cp "$pictures/$picture.png" "$root/work/pictures/"; done
 cp -r "$work/bundle" "$root/work/bundle"
 cp "$here/edge.py" "$root/work/"

@@ -10,7 +10,9 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from e2e_setting import build, cli, file_bytes, setting, write_setting
 
@@ -199,6 +201,40 @@ def test_another_place(bundle: Path, device: Fake, tmp_path: Path) -> None:
     code, document, _ = engine(bundle, "--out", tmp_path / "here")
     assert (code, document["path"]) == (0, str(tmp_path / "here/model.engine"))
     assert not (bundle / PLACE).exists()
+
+
+class Runner:
+    """Polygraphy's runner, as far as its documentation says."""
+
+    def __init__(self, engine: bytes) -> None: ...
+
+    def activate(self) -> None: ...
+
+    def deactivate(self) -> None: ...
+
+    def infer(self, feed_dict: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        raise NotImplementedError
+
+
+def test_a_built_engine_is_profiled(bundle: Path, device: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    ports(bundle, device)
+    outputs = list(device.tensors[1])
+    monkeypatch.setattr(Runner, "infer", lambda self, feeds: {name: np.zeros(1, np.uint8) for name in outputs})
+    for name, members in (
+        ("polygraphy.backend.trt", {"TrtRunner": Runner, "EngineFromBytes": lambda data: data}),
+        ("polygraphy.backend.common", {"BytesFromPath": lambda path: Path(path).read_bytes()}),
+    ):
+        monkeypatch.setitem(sys.modules, name, SimpleNamespace(**members))
+    arguments = ["--side", "edge", "--engine", "--samples", 5, "--warmup", 1, "--json"]
+    refused = cli("profile", bundle, *arguments)
+    assert refused.code == 1
+    assert "no engine has been built here" in refused.err
+    assert engine(bundle)[0] == 0
+    outcome = cli("profile", bundle, *arguments)
+    assert outcome.code == 0, outcome.err
+    document = outcome.document
+    assert (document["backend"], document["backend_version"], document["threads"]) == ("tensorrt", "10.3.0", None)
+    assert (document["samples"], document["layers"]) == (5, [])
 
 
 @pytest.mark.trt

@@ -84,6 +84,12 @@ def test_refusals(arguments: list[str], code: int, message: str, source: Path) -
     assert "Traceback" not in outcome.err
 
 
+def test_an_engine_that_is_not_there(source: Path, tmp_path: Path) -> None:
+    assert "an ONNX model has no engine" in cli("profile", source / "tiny.onnx", "--engine").err
+    assert "no edge engine waits" in cli("profile", source / "out", "--engine").err
+    assert "on the device itself" in cli("profile", source / "out", "--engine", "--device", "ssh://x").err
+
+
 def test_export_needs_a_measurement(source: Path, tmp_path: Path) -> None:
     record = tmp_path / "r.json"
     assert cli("profile", source / "tiny.onnx", "--samples", 1, "--out", record).code == 0

@@ -27,7 +27,7 @@ SMALL = Preprocess(scale=1 / 127.5, mean=(1.0, 1.0, 1.0))
 
 @dataclass(frozen=True)
 class Pair:
-    """A network, its pictures and its cut."""
+    """A network, its pictures and its cut; every ``every``-th picture from ``first`` on calibrates."""
 
     network: str
     model: str
@@ -35,6 +35,7 @@ class Pair:
     pattern: str
     label_column: str
     preprocess: Preprocess
+    first: int
     every: int
     cut: str
 
@@ -42,11 +43,11 @@ class Pair:
 PAIRS = (
     Pair(
         *("MobileNetV2", "mobilenet_v2_imagenet.onnx", "imagenet_sample", "*.jpg", "class_index_ilsvrc1000"),
-        *(IMAGENET, 5, "/features/features.7/conv/conv.2/Conv_output_0"),
+        *(IMAGENET, 2, 5, "/features/features.7/conv/conv.2/Conv_output_0"),
     ),
     Pair(
         *("ResNet-18", "resnet18_tinyimagenet200.onnx", "tinyimagenet_val", "*.JPEG", "class_index_sorted_wnid"),
-        *(SMALL, 10, "/layer2/layer2.1/relu_1/Relu_output_0"),
+        *(SMALL, 3, 10, "/layer2/layer2.1/relu_1/Relu_output_0"),
     ),
 )
 
@@ -69,7 +70,8 @@ class Row:
 def measure(pair: Pair) -> Row:
     """Calibrate both on the same pictures, ask both about all others."""
     files = sorted((DATA / "images" / pair.pictures).glob(pair.pattern))
-    calibration, rest = files[:: pair.every], [file for index, file in enumerate(files) if index % pair.every]
+    calibration = files[pair.first :: pair.every]
+    rest = [file for index, file in enumerate(files) if index % pair.every != pair.first]
     labels, model = _labels(pair), DATA / "models" / pair.model
     interface = read_interface(model)
     samples = list(Reader(interface.inputs, pair.preprocess, 1).samples(rest))
