@@ -64,7 +64,7 @@ class Candidates:
     @cached_property
     def answers(self) -> list[F32]:
         """The unsplit model's answers to the measured samples, ``[1, n]`` each."""
-        whole = evaluate.open_graph(self._inputs.model.ir_model)
+        whole = evaluate.open_optimized(self._inputs.model.ir_model)
         return [self.flat(whole.run(sample.feeds))[None] for sample in self.measure_on]
 
     @cached_property
@@ -94,7 +94,7 @@ class Candidates:
         packets = _packets(fitted, at.to_code)
         decoder = fitted.decoder()
         restored = iter([decoder.decode(packet) for packet in packets])
-        tail = evaluate.open_graph(in_precision(at.halves.tail, option.cloud_precision, _feeds(at)))
+        tail = evaluate.open_optimized(in_precision(at.halves.tail, option.cloud_precision, _feeds(at)))
 
         def answer(sample: Sample) -> F32:
             arrays = zip(at.halves.cut, next(restored), strict=True)

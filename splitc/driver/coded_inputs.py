@@ -31,7 +31,7 @@ class CodedInputs:
 
     def __init__(self, inputs: Inputs, candidates: Candidates) -> None:
         self._inputs, self._candidates = inputs, candidates
-        self._whole = evaluate.open_graph(inputs.model.ir_model)
+        self._whole = evaluate.open_optimized(inputs.model.ir_model)
         self._known: dict[tuple[str, int], plan.CodedInput] = {}
         self.skipped: list[str] = []
         self._kinds = self._find_kinds()

@@ -6,7 +6,7 @@ from splitc.evaluate.examples import examples
 from splitc.evaluate.feature_stats import FeatureStats, feature_stats
 from splitc.evaluate.gates import Gate, at_least, at_most, measured_gates
 from splitc.evaluate.metrics import Agreement, compare
-from splitc.evaluate.paths import Joint, Paths, make_paths, open_graph, paths_of_bundle
+from splitc.evaluate.paths import Joint, Paths, make_paths, open_graph, open_optimized, paths_of_bundle
 from splitc.evaluate.verify import Stage, Verification, verify
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "make_paths",
     "measured_gates",
     "open_graph",
+    "open_optimized",
     "paths_of_bundle",
     "verify",
 ]

@@ -141,7 +141,16 @@ def _run_joint(halves: Joint) -> Model:
 
 def open_graph(model: ir.Model) -> Runner:
     """A runner over a graph in memory, computed node by node."""
+    return _opened(model, optimize=False)
+
+
+def open_optimized(model: ir.Model) -> Runner:
+    """The same as an engine computes it: several times faster, and equal within rounding."""
+    return _opened(model, optimize=True)
+
+
+def _opened(model: ir.Model, *, optimize: bool) -> Runner:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
         graph.save(model, path)
-        return BACKENDS.make(RUNNER, {}).open(path, optimize=False)
+        return BACKENDS.make(RUNNER, {}).open(path, optimize=optimize)
