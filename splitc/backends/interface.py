@@ -88,7 +88,7 @@ def read_interface(model_path: Path) -> Interface:
 
 
 def node_outputs(model_path: Path) -> dict[str, str]:
-    """Name of each named node of the top graph -> its first output.
+    """Every name that a toolkit may call a node of the top graph: its own and its first output's -> that output.
 
     Raises:
         BackendError: No such file, or not an ONNX model.
@@ -107,7 +107,7 @@ def node_outputs(model_path: Path) -> dict[str, str]:
 def _named_output(data: Buffer, node: Span) -> list[tuple[str, str]]:
     outputs = [_text(data, inner) for number, _, inner in _fields(data, node) if number == 2]
     names = [_text(data, inner) for number, _, inner in _fields(data, node) if number == 3]
-    return [(names[0], outputs[0])] if names and names[0] and outputs else []
+    return [(name, outputs[0]) for name in (*names[:1], *outputs[:1]) if name and outputs]
 
 
 def model_digests(model_path: Path, interface: Interface) -> dict[str, str]:

@@ -39,6 +39,10 @@ class EngineOptions(Frozen):
         """What differs from the default, without the path of the timing cache: its hash stands for it."""
         return self.model_dump(include=set(EngineOptions.model_fields), exclude_defaults=True, exclude={"timing_cache"})
 
+    def portable(self) -> EngineOptions:
+        """Without the timing cache, which is a file of one machine: no bundle names one."""
+        return self.options().model_copy(update={"timing_cache": None, "timing_cache_sha256": None})
+
     def trtexec_flags(self) -> list[str]:
         """The same for trtexec."""
         dla = [f"--useDLACore={self.dla_core}", "--allowGPUFallback"]

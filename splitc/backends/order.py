@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from splitc.backends.base import Side, Target
 from splitc.backends.options import EngineOptions
@@ -36,6 +36,13 @@ class Order(Frozen):
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     cache_key: str
+
+    @field_validator("options")
+    @classmethod
+    def _portable(cls, options: EngineOptions) -> EngineOptions:
+        if options != options.portable():
+            raise ValueError("a bundle may not name a timing cache")
+        return options
 
     @property
     def folder(self) -> str:

@@ -115,7 +115,7 @@ def defer(backend: Backend, model_path: Path, target: Target, out_dir: Path, rea
         sources={target.in_bundle(name): digest for name, digest in digests.items()},
         shapes=profile,
         needs=needs,
-        options=options,
+        options=options.portable(),
         inputs=interface.inputs,
         outputs=interface.outputs,
         cache_key=recipe.cache_key,

@@ -21,6 +21,7 @@ from splitc.errors import BackendError, CapabilityError
 from splitc.types import TensorSpec
 
 OLDEST = (8, 6)
+MAX_TIMING_CACHE_BYTES = 512 << 20
 Progress = Callable[[str, float | None], None]
 """Called with the name of the phase and the share of it that is done, None when that is not known."""
 
@@ -169,8 +170,11 @@ def _apply(trt: Any, config: Any, options: EngineOptions) -> None:
 
 def _pin_timings(trt: Any, config: Any, options: EngineOptions) -> None:
     """Only tactics of the cache may be used: equal caches then give equal engines."""
+    path = Path(str(options.timing_cache))
     try:
-        data = Path(str(options.timing_cache)).read_bytes()
+        if path.is_file() and path.stat().st_size > MAX_TIMING_CACHE_BYTES:
+            raise BackendError(f"timing_cache {options.timing_cache!r}: is too large to be one.")
+        data = path.read_bytes() if path.is_file() else b""
     except OSError as error:
         raise BackendError(f"timing_cache {options.timing_cache!r}: cannot be read ({error.strerror}).") from error
     if hashlib.sha256(data).hexdigest() != options.timing_cache_sha256:

@@ -221,7 +221,7 @@ def _sums(times: Sequence[float], runs: Runs) -> list[float]:
 
 
 def _values(name: str, made: Mapping[str, str]) -> tuple[str, ...]:
-    """The value behind a layer: optimizers keep a node's name, add to its end, or write "fused " before it."""
+    """The value behind a layer: optimizers keep a node's name or its output's, add to it, or write "fused " before."""
     name = name.removeprefix("fused ")
     for end in range(len(name), 0, -1):
         if name[:end] in made:

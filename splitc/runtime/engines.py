@@ -59,9 +59,13 @@ def with_options(order: Order, options: Mapping[str, object]) -> Order:
     """
     if not options:
         return order
-    merged = {**order.options.asked(), **options}
-    backend = BACKENDS.make(order.backend, merged)
-    return order.model_copy(update={"options": type(order.options).model_validate(backend.model_dump())})
+    kind = type(order.options)
+    known = sorted(kind.model_fields.keys() & BACKENDS.load(order.backend).model_fields.keys())
+    for name in options.keys() - set(known):
+        advice = nearest(name, known) if known else " It has none that are chosen on the device."
+        raise UsageError(f"--set {name}: backend {order.backend!r} has no such option.{advice}")
+    backend = BACKENDS.make(order.backend, {**order.options.asked(), **options})
+    return order.model_copy(update={"options": kind.model_validate(backend.model_dump(include=set(known)))})
 
 
 def finish_engine(

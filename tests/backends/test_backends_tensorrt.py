@@ -150,6 +150,8 @@ def test_options_reach_the_command_and_the_key(write_model: WriteModel) -> None:
         *("--builderOptimizationLevel=4", "--timingCacheFile=t.cache", "--errorOnTimingCacheMiss"),
     ):
         assert flag in record.command.split(), flag
+    order = json.loads((model.parent / "engines/orin/build.json").read_text())
+    assert "timing_cache_sha256" not in order["options"]
     assert record.cache_key != build(model, target).cache_key
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import importlib.util
 import json
 import os
@@ -176,6 +177,36 @@ def test_a_changed_model_is_a_damaged_bundle(bundle: Path, device: Fake) -> None
     code, _, err = engine(bundle)
     assert code == 2
     assert "edge/model.onnx has sha256" in err
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"target": "another"}, "is not of this bundle"),
+        ({"model": "cloud/model.onnx"}, "is not of this bundle"),
+        ({"sources": {"edge/model.onnx": "0" * 64}}, "is not of this bundle"),
+        ({"sources": {"../../etc/passwd": "0" * 64}, "model": "../../etc/passwd"}, "is not of this bundle"),
+        ({"side": "cloud"}, "is not of this bundle"),
+        ({"options": {"dla_core": 99}}, "options.dla_core"),
+        ({"shapes": {"image": 3}}, "shapes.image"),
+        ({"options": {"timing_cache": "/dev/zero", "timing_cache_sha256": "0" * 64}}, "may not name a timing cache"),
+        ({"backend": "rm -rf"}, "unknown backend 'rm -rf'"),
+        ({"more": 1}, "more"),
+    ],
+)
+def test_an_order_that_nobody_vouches_for(change: dict[str, object], message: str, bundle: Path, device: Fake) -> None:
+    """Whoever wrote build.json also wrote the manifest: what it says is checked against the bundle all the same."""
+    path = (bundle / PLACE).with_name("build.json")
+    data = json.dumps({**json.loads(path.read_text()), **change}).encode()
+    path.write_bytes(data)
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    name = path.relative_to(bundle).as_posix()
+    manifest["files"][name] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
+    code, _, err = engine(bundle)
+    assert code == 2
+    assert message in err
+    assert not (bundle / PLACE).exists()
 
 
 @pytest.mark.parametrize(

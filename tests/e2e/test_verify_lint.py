@@ -53,3 +53,15 @@ def test_what_cannot_be_linted(tmp_path: Path) -> None:
     assert unknown.code == 2
     assert "Did you mean 'jetson-orin-nano'" in unknown.err
     assert "add --lint" in cli("verify", path, "--dla").err
+
+
+QUANTIZERS = ("uniform", "step", "log", "binary", "lloyd_max", "clipped")
+
+
+@pytest.mark.parametrize("quantizer", QUANTIZERS)
+def test_every_quantizer_inside_the_graphs_is_clean(quantizer: str, tmp_path: Path) -> None:
+    folder = write_setting(tmp_path)
+    assert build(folder, folder / "out", *setting(f"codec.quantizer={quantizer}")).code == 0
+    every = ("tensorrt-8.6", "tensorrt-10.3", "tensorrt-11.1", "tensorrt_rtx-1.7")
+    targets = [word for name in every for word in ("--target", name)]
+    assert cli("verify", folder / "out", "--lint", "--json", *targets).document["findings"] == []
