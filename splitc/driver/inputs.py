@@ -88,7 +88,7 @@ def find_inputs(recipe: Recipe, *, locked: bool = False) -> Inputs:
     target, data = recipe.target, recipe.data
     places = find_places(recipe)
     for side in (target.edge, target.cloud):
-        BACKENDS.make(side.backend, {})
+        BACKENDS.make(side.backend, side.options)
     _check_clips(recipe)
     calibration, verification = data_files(recipe)
     labels = read_labels(recipe.resolve(data.labels)) if data.labels else {}

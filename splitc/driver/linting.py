@@ -49,7 +49,8 @@ def lint_bundle(bundle: Bundle, base: Path, targets: Sequence[str], *, dla: bool
     ):
         places = _asked(targets) or _recipe_places(recipe, section)
         places = tuple(replace(place, dims=dims) for place in places)
-        found += lint(graph.load(path).ir_model, side, with_dla(places) if dla else places, RULES)
+        uses_dla = dla or "dla_core" in section.options
+        found += lint(graph.load(path).ir_model, side, with_dla(places) if uses_dla else places, RULES)
     return tuple(found)
 
 

@@ -95,7 +95,7 @@ def build_engines(folder: Path, inputs: Inputs, step: Callable[[], None]) -> lis
         ("cloud", inputs.recipe.target.cloud, inputs.places.cloud),
     )
     for side, asked, device in sides:
-        backend = BACKENDS.make(asked.backend, {})
+        backend = BACKENDS.make(asked.backend, asked.options)
         target = Target(
             device=device.name,
             side=side,

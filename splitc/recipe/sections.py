@@ -327,6 +327,9 @@ class TargetSection(Section):
     compute_capabilities: Capabilities | None = Field(
         None, description="CUDA compute capabilities without the dot; absent: the device's"
     )
+    options: dict[str, bool | int | str] = Field(
+        {}, description="of the backend: dla_core, workspace_mb, version_compatible ...; see docs/engines.md"
+    )
 
 
 class TargetsSection(Section):

@@ -65,3 +65,25 @@ def test_every_quantizer_inside_the_graphs_is_clean(quantizer: str, tmp_path: Pa
     every = ("tensorrt-8.6", "tensorrt-10.3", "tensorrt-11.1", "tensorrt_rtx-1.7")
     targets = [word for name in every for word in ("--target", name)]
     assert cli("verify", folder / "out", "--lint", "--json", *targets).document["findings"] == []
+
+
+def test_a_recipe_that_asks_for_the_accelerator_is_linted_for_it(tmp_path: Path) -> None:
+    folder = write_setting(tmp_path)
+    target = ("target.edge.backend=tensorrt", "target.edge.device=jetson-agx-orin", "target.edge.options={dla_core=0}")
+    outcome = build(folder, folder / "out", *setting(*target))
+    assert outcome.code == 0, outcome.err
+    assert "--useDLACore=0 --allowGPUFallback" in outcome.document["engines"][0]["command"]
+    found = cli("verify", folder / "out", "--lint", "--json").document["findings"]
+    assert {one["graph"] for one in found} == {"edge"}
+    assert "dla-dynamic" in {one["rule"] for one in found}
+    fixed = setting(*target, "model.dims={N={min=1,max=1}}")
+    assert build(folder, folder / "out", *fixed).code == 0
+    found = cli("verify", folder / "out", "--lint", "--json").document["findings"]
+    assert "dla-dynamic" not in {one["rule"] for one in found}
+
+
+def test_an_option_that_the_backend_lacks_is_refused(tmp_path: Path) -> None:
+    folder = write_setting(tmp_path)
+    wrong = build(folder, folder / "out", *setting("target.edge.backend=tensorrt", "target.edge.options={dla_cores=0}"))
+    assert wrong.code == 2
+    assert "dla_cores" in wrong.err
