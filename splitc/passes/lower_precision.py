@@ -57,6 +57,7 @@ class QuantizeStatic:
                 ) from error
             lowered = ir.from_proto(onnx.load(path / "int8.onnx"))
         _keep_ports(model, lowered)
+        _forget_tools(lowered)
         graph.verify(lowered, f"the model after {self.name}")
         count = sum(node.op_type == "QuantizeLinear" for node in lowered.graph)
         return PassResult(lowered, True, (f"INT8 Q/DQ: {count} activations quantized on {len(self.feeds)} samples",))
@@ -129,6 +130,14 @@ def _keep_ports(before: ir.Model, after: ir.Model) -> None:
         if old.name != new.name or old.dtype != new.dtype:
             raise GraphError(f"INT8: quantizing changed {old.name!r} to {new.name!r}; use precision fp32.")
         new.shape = old.shape
+
+
+def _forget_tools(model: ir.Model) -> None:
+    """The tools declare every operator set that they know, and sign what they did."""
+    used = {node.domain for node in model.graph.all_nodes()}
+    for domain in [domain for domain in model.opset_imports if domain not in used | {""}]:
+        del model.opset_imports[domain]
+    model.metadata_props.clear()
 
 
 @contextmanager

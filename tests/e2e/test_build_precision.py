@@ -42,6 +42,13 @@ def test_convolutions_and_products_read_int8(int8: Path) -> None:
                 assert [made[name] for name in node.input[:2]] == ["DequantizeLinear"] * 2
 
 
+def test_only_standard_operators_are_declared(int8: Path) -> None:
+    for side in ("edge", "cloud"):
+        model = onnx.load(int8 / side / "model.onnx")
+        assert [one.domain for one in model.opset_import] == [""]
+        assert not model.metadata_props
+
+
 def test_no_float_crosses_the_wire(int8: Path) -> None:
     assert [spec.dtype for spec in read_interface(int8 / "edge/model.onnx").outputs] == ["uint8"]
     assert [spec.dtype for spec in read_interface(int8 / "cloud/model.onnx").inputs] == ["uint8"]
