@@ -1,0 +1,1 @@
+"""Parts of ``tests/bench/runtime.py``: pairs, processes, and one module a section."""

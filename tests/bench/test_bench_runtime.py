@@ -1,0 +1,30 @@
+"""The runtime benchmark still runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+DATA = Path(os.environ.get("SPLITC_DATA", HERE.parents[2] / "shared" / "data"))
+PROMISED = ("throughput_vs_slowest_stage", "batching_gain", "p99_ms", "memory_growth", "answers_wrong")
+
+
+@pytest.mark.slow
+def test_the_benchmark_runs(tmp_path: Path) -> None:
+    pytest.importorskip("grpc", reason="needs splitc[serve]")
+    pytest.importorskip("av", reason="needs splitc[video]")
+    if not (DATA / "models/mobilenet_v2_imagenet.onnx").is_file():
+        pytest.skip(f"no models in {DATA} (set SPLITC_DATA)")
+    command = [sys.executable, str(HERE / "runtime.py"), "--quick", "--json", str(tmp_path / "x.json")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    summary = json.loads((tmp_path / "x.json").read_text())["summary"]
+    assert all(summary[name] is not None for name in PROMISED)
+    assert summary["answers_wrong"] == 0
+    assert "| MobileNetV2, pictures |" in done.stdout
