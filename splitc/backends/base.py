@@ -7,7 +7,7 @@ Layout inside a bundle, where ``out_dir`` is the folder of one side::
            └── engines/TARGET/            <- the only place that ``build`` writes
                ├── model.engine, build.json             built
                ├── build.json, build.sh                 deferred: an order, and the equal command
-               └── built/                               what the device made of it, never listed
+               └── built/                               what build.sh made of it there, never listed
 
 Paths and commands in a record are relative to BUNDLE, so a bundle can be moved.
 """

@@ -1,9 +1,8 @@
 """Finish a deferred engine on the machine where it will run: check, build aside, rename, and know it again.
 
-BUNDLE/edge/engines/TARGET/built/      never listed in the manifest, never sent anywhere
-    model.engine
-    engine.json    what decided it, its hash, and the hash of the tactics that were timed
-    timing.cache   the tactics, for a build that shall give the same engine again
+model.engine
+engine.json    what decided it, its hash, and the hash of the tactics that were timed
+timing.cache   the tactics, for a build that shall give the same engine again
 """
 
 from __future__ import annotations

@@ -44,11 +44,6 @@ class Order(Frozen):
             raise ValueError("a bundle may not name a timing cache")
         return options
 
-    @property
-    def folder(self) -> str:
-        """Where what is built on the device lies; the manifest lists nothing of it."""
-        return built_folder(Target(self.target, self.side))
-
     def document(self) -> dict[str, object]:
         """As it stands in build.json."""
         return self.model_dump(mode="json") | {"options": self.options.asked()}
@@ -74,7 +69,7 @@ def read_order(data: bytes, where: str) -> Order | None:
 
 
 def built_folder(target: Target) -> str:
-    """Where the engines of this machine lie, relative to the bundle."""
+    """Where build.sh puts its engine, relative to the bundle; the manifest lists nothing of it."""
     return target.in_bundle(f"{target.folder}/built")
 
 

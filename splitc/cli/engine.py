@@ -16,7 +16,7 @@ def engine(
     bundle: Annotated[Path, typer.Argument(help="A bundle.")],
     side: Annotated[str, typer.Option("--side", help="edge or cloud.")],
     target: Annotated[str | None, typer.Option("--target", help="Which engine, where several wait.")] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Folder for the engine; else inside the bundle.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for the engine; else the user's cache.")] = None,
     option: Annotated[
         list[str] | None, typer.Option("--set", help="An option of the backend, such as workspace_mb=512.")
     ] = None,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from splitc.errors import CapabilityError
 from splitc.runtime.answer import describe
-from splitc.runtime.engines import check_engine, find_order, finish_engine, open_engine, with_options
+from splitc.runtime.engines import check_engine, engine_folder, find_order, finish_engine, open_engine, with_options
 from splitc.runtime.labels import Labels, read_classes, read_labels
 from splitc.runtime.pair import RUNNER, Answer, CloudHalf, EdgeHalf, read_contract, run_pair
 from splitc.runtime.sources import Reader, Sample, files_sha256, find_files, is_picture, natural_key, read_picture
@@ -46,6 +46,7 @@ __all__ = [
     "TlsFiles",
     "check_engine",
     "describe",
+    "engine_folder",
     "files_sha256",
     "find_files",
     "find_order",

@@ -1,7 +1,12 @@
-"""Finish the engines that a bundle left to the machine where they run."""
+"""Finish the engines that a bundle left to the machine where they run.
+
+They lie in this user's cache, under the pair's id, never in the bundle: a plan is code to its toolkit, and a bundle
+that came from elsewhere must not bring one that looks like ours.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -81,7 +86,7 @@ def finish_engine(
     Args:
         bundle: The bundle.
         order: From :func:`find_order`.
-        folder: Where to put it; by default inside the bundle, where the manifest lists nothing.
+        folder: Where to put it; by default :func:`engine_folder`.
         progress: Hears of every phase.
         force: Build again all the same.
 
@@ -92,7 +97,15 @@ def finish_engine(
     backend = BACKENDS.make(order.backend, {})
     surroundings = backend.surroundings(order)
     make = backend.maker(bundle.path, order)
-    return finish(bundle.path, order, folder or bundle.path / order.folder, surroundings, make, progress, force=force)
+    place = folder or engine_folder(bundle, order)
+    return finish(bundle.path, order, place, surroundings, make, progress, force=force)
+
+
+def engine_folder(bundle: Bundle, order: Order) -> Path:
+    """Where this user's engine of the bundle lies: under ``$SPLITC_CACHE``, else ``$XDG_CACHE_HOME/splitc``."""
+    default = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "splitc"
+    cache = Path(os.environ.get("SPLITC_CACHE", default))
+    return cache / "engines" / bundle.pair_id / order.side / order.target
 
 
 def open_engine(bundle: Bundle, order: Order, folder: Path | None = None) -> tuple[Runner, str]:
@@ -116,7 +129,7 @@ def check_engine(bundle: Bundle, order: Order, folder: Path | None = None) -> Pa
         CheckFailed: None, a stale or a damaged one; the message says what has changed.
         CapabilityError: This machine cannot run it.
     """
-    place = folder or bundle.path / order.folder
+    place = folder or engine_folder(bundle, order)
     surroundings = BACKENDS.make(order.backend, {}).surroundings(order)
     reason = why_stale(place, parts_of(bundle.path, order, surroundings))
     if reason is not None:

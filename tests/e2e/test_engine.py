@@ -21,12 +21,14 @@ from splitc.backends import BACKENDS
 from splitc.backends import tensorrt as backend
 from splitc.backends import tensorrt_rtx as rtx
 from splitc.backends.gpu import Gpu
+from splitc.bundle import open_bundle
+from splitc.runtime import engine_folder, find_order
 
 sys.path.append(str(Path(__file__).parents[1] / "backends"))
 from fake_tensorrt import Fake
 
 ORIN = Gpu("Orin", 87, (12, 6), 6 << 30)
-PLACE = "edge/engines/jetson-orin-nx/built"
+ORDER = "edge/engines/jetson-orin-nx/build.json"
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +44,19 @@ def bundle(made: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(made / "out", tmp_path / "out"))
 
 
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache."""
+    monkeypatch.setenv("SPLITC_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def place(bundle: Path) -> Path:
+    """Where the engine of this bundle belongs."""
+    opened = open_bundle(bundle, verify=False)
+    return engine_folder(opened, find_order(opened, "edge"))
+
+
 @pytest.fixture
 def device(monkeypatch: pytest.MonkeyPatch) -> Iterator[Fake]:
     """An Orin with TensorRT 10.3, as far as anyone can tell from its API."""
@@ -53,7 +68,7 @@ def device(monkeypatch: pytest.MonkeyPatch) -> Iterator[Fake]:
 
 def ports(bundle: Path, trt: Fake) -> None:
     """Give the stand-in the ports of the real half."""
-    order = json.loads((bundle / PLACE).with_name("build.json").read_text())
+    order = json.loads((bundle / ORDER).read_text())
     names = {"float32": "FLOAT", "uint8": "UINT8"}
     trt.tensors = tuple({one["name"]: names[one["dtype"]] for one in order[kind]} for kind in ("inputs", "outputs"))
 
@@ -68,8 +83,8 @@ def test_an_engine_is_built_once_and_known_again(bundle: Path, device: Fake) -> 
     code, document, err = engine(bundle)
     assert (code, document["status"]) == (0, "built"), err
     assert "Building Engine: 50%, about" in err
-    assert (bundle / PLACE / "model.engine").read_bytes() == device.plan
-    assert sorted(path.name for path in (bundle / PLACE).iterdir()) == ["engine.json", "model.engine", "timing.cache"]
+    assert (place(bundle) / "model.engine").read_bytes() == device.plan
+    assert sorted(path.name for path in place(bundle).iterdir()) == ["engine.json", "model.engine", "timing.cache"]
     parts = document["parts"]
     assert isinstance(parts, dict)
     assert (parts["compute_capability"], parts["tensorrt"], parts["driver_major"]) == (87, "10.3.0", 12)
@@ -80,16 +95,30 @@ def test_an_engine_is_built_once_and_known_again(bundle: Path, device: Fake) -> 
     assert cli("engine", bundle, "--side", "edge", "--check").code == 0
 
 
-def test_the_bundle_stays_whole_and_can_be_replaced(made: Path, device: Fake, tmp_path: Path) -> None:
+def test_nothing_of_it_is_in_the_bundle(bundle: Path, made: Path, device: Fake) -> None:
+    ports(bundle, device)
+    assert engine(bundle)[0] == 0
+    assert file_bytes(bundle) == file_bytes(made / "out")
+
+
+def test_what_build_sh_made_is_neither_listed_nor_loaded(made: Path, device: Fake, tmp_path: Path) -> None:
     out = made / "other"
     target = setting("target.edge.backend=tensorrt", "target.edge.device=jetson-orin-nx")
     assert build(made, out, *target).code == 0
     ports(out, device)
-    assert engine(out)[0] == 0
+    built = (out / ORDER).with_name("built")
+    built.mkdir()
+    (built / "model.engine").write_bytes(b"from elsewhere")
     assert cli("verify", out, "--lint").code == 0
+    code, _, err = engine(out, "--check")
+    assert code == 1
+    assert "no engine has been built here" in err
     assert build(made, out, *target).code == 0
-    assert not (out / PLACE).exists()
     assert file_bytes(out) == file_bytes(made / "out")
+    built.symlink_to(tmp_path)
+    code, _, err = engine(out)
+    assert code == 2
+    assert "is a symbolic link" in err
 
 
 @pytest.mark.parametrize("change", ["tensorrt", "driver", "options", "engine", "record"])
@@ -107,10 +136,10 @@ def test_a_stale_engine_is_refused_with_the_reason(
     elif change == "options":
         arguments, reason = ["--set", "workspace_mb=64"], "workspace_mb"
     elif change == "engine":
-        (bundle / PLACE / "model.engine").write_bytes(b"PLAN of 10.3.0")
+        (place(bundle) / "model.engine").write_bytes(b"PLAN of 10.3.0")
         reason = "damaged or replaced"
     else:
-        (bundle / PLACE / "engine.json").unlink()
+        (place(bundle) / "engine.json").unlink()
         reason = "built by build.sh or copied"
     code, _, err = engine(bundle, "--check", *arguments)
     assert code == 1
@@ -144,24 +173,24 @@ def test_a_machine_that_is_not_the_target(
     found, _, err = engine(bundle)
     assert found == code
     assert message in err
-    assert not (bundle / PLACE / "model.engine").exists()
+    assert not (place(bundle) / "model.engine").exists()
 
 
 def test_a_failed_build_leaves_the_engine_that_was_there(bundle: Path, device: Fake) -> None:
     ports(bundle, device)
     assert engine(bundle)[0] == 0
-    before = file_bytes(bundle / PLACE)
+    before = file_bytes(place(bundle))
     device.plan = None
     code, _, err = engine(bundle, "--force")
     assert code == 2
     assert "layer conv1 has no implementation" in err
-    assert file_bytes(bundle / PLACE) == before
+    assert file_bytes(place(bundle)) == before
 
 
 def test_one_build_at_a_time(bundle: Path, device: Fake) -> None:
     ports(bundle, device)
-    (bundle / PLACE).mkdir()
-    descriptor = os.open(bundle / PLACE, os.O_RDONLY)
+    place(bundle).mkdir(parents=True)
+    descriptor = os.open(place(bundle), os.O_RDONLY)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
     try:
         code, _, err = engine(bundle)
@@ -196,7 +225,7 @@ def test_a_changed_model_is_a_damaged_bundle(bundle: Path, device: Fake) -> None
 )
 def test_an_order_that_nobody_vouches_for(change: dict[str, object], message: str, bundle: Path, device: Fake) -> None:
     """Whoever wrote build.json also wrote the manifest: what it says is checked against the bundle all the same."""
-    path = (bundle / PLACE).with_name("build.json")
+    path, cached = bundle / ORDER, place(bundle)
     data = json.dumps({**json.loads(path.read_text()), **change}).encode()
     path.write_bytes(data)
     manifest = json.loads((bundle / "manifest.json").read_text())
@@ -206,7 +235,7 @@ def test_an_order_that_nobody_vouches_for(change: dict[str, object], message: st
     code, _, err = engine(bundle)
     assert code == 2
     assert message in err
-    assert not (bundle / PLACE).exists()
+    assert not cached.exists()
 
 
 @pytest.mark.parametrize(
@@ -231,7 +260,7 @@ def test_another_place(bundle: Path, device: Fake, tmp_path: Path) -> None:
     ports(bundle, device)
     code, document, _ = engine(bundle, "--out", tmp_path / "here")
     assert (code, document["path"]) == (0, str(tmp_path / "here/model.engine"))
-    assert not (bundle / PLACE).exists()
+    assert not place(bundle).exists()
 
 
 class Runner:
