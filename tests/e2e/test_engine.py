@@ -304,9 +304,9 @@ def test_what_the_extra_s_absence_deferred_is_finished_where_it_is(
     if importlib.util.find_spec("tensorrt_rtx_bindings") is None:
         pytest.skip("the trt-rtx extra is not installed")
     target = setting("target.cloud.backend=tensorrt_rtx", "target.cloud.device=l4")
-    monkeypatch.setattr(rtx, "_EXTRA", ("no_such_module",))
-    assert build(made, tmp_path / "waits", *target).code == 0
-    monkeypatch.undo()
+    with monkeypatch.context() as without:
+        without.setattr(rtx, "_EXTRA", ("no_such_module",))
+        assert build(made, tmp_path / "waits", *target).code == 0
     assert build(made, tmp_path / "whole", *target).code == 0
     outcome = cli("engine", tmp_path / "waits", "--side", "cloud", "--json")
     assert (outcome.code, outcome.document["status"]) == (0, "built"), outcome.err
