@@ -14,13 +14,22 @@ from splitc.cli.app import Json, app, print_json, say
 @app.command()
 def run(
     bundle: Annotated[Path, typer.Argument(help="A bundle.")],
-    inputs: Annotated[list[str], typer.Argument(help="Pictures, .npy/.npz, folders, globs or package:NAME/GLOB.")],
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            help="Pictures, videos, .npy/.npz, folders, globs, package:NAME/GLOB; or a camera, an rtsp:// URL."
+        ),
+    ],
     server: Annotated[str | None, typer.Option(help="HOST:PORT of splitc serve; else both halves run here.")] = None,
     token_file: Annotated[Path | None, typer.Option(help="The first token in it is shown to the server.")] = None,
     tls_ca: Annotated[Path | None, typer.Option(help="The server's certificate must come from these, PEM.")] = None,
     tls_cert: Annotated[Path | None, typer.Option(help="This client's certificate chain, PEM.")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="Its private key, PEM.")] = None,
     insecure: Annotated[bool, typer.Option("--insecure", help="Plain text also to another machine.")] = False,
+    also: Annotated[
+        list[Path] | None, typer.Option(help="Bundles of smaller packets, for when the link gets slower.")
+    ] = None,
+    fall_back: Annotated[bool, typer.Option("--fall-back", help="Run the tail here while the server is away.")] = False,
     window: Annotated[int, typer.Option(min=1, help="Frames under way at once.")] = 8,
     patience_s: Annotated[float, typer.Option(min=0, help="Seconds to wait for a server that is away.")] = 60.0,
     threads: Annotated[int, typer.Option(min=1, help="Threads an engine may use.")] = 1,
@@ -28,24 +37,31 @@ def run(
 ) -> None:
     """Run pictures through the edge half, the bitstream and the cloud half; print the answers."""
     from splitc.bundle import open_bundle
-    from splitc.runtime import CloudHalf, EdgeHalf, Reader, find_files, run_pair
+    from splitc.errors import UsageError
+    from splitc.runtime import CloudHalf, EdgeHalf, Reader, find_files, is_live, run_pair
 
     opened = open_bundle(bundle)
-    files = find_files(inputs, Path())
+    live = [source for source in inputs if is_live(source)]
+    if live and len(inputs) > 1:
+        raise UsageError(f"{live[0]}: goes on for ever; run it alone.")
+    if server is None and (also or fall_back):
+        raise UsageError("--also and --fall-back are for a pair over a network; name it with --server.")
     if server is None:
         edge, cloud = EdgeHalf(opened, threads=threads), CloudHalf(opened, threads=threads)
-        reader = Reader(edge.contract.inputs, edge.contract.preprocess)
-        lines = [_show(answer, edge.contract, json) for answer in run_pair(edge, cloud, reader.samples(files))]
-        counters = None
+        contract, client = edge.contract, None
     else:
         from splitc.runtime import ClientOptions, EdgeClient, Remote, TlsFiles, read_tokens
 
         token = read_tokens(token_file)[0] if token_file else None
         remote = Remote(server, TlsFiles(tls_cert, tls_key, tls_ca), token, insecure)
-        client = EdgeClient(opened, remote, ClientOptions(window=window, patience_s=patience_s), threads)
-        reader = Reader(client.contract.inputs, client.contract.preprocess)
-        lines = [_show(answer, client.contract, json) for answer in client.run(reader.samples(files))]
-        counters = client.counters.as_dict()
+        options = ClientOptions(window=window, patience_s=patience_s, drops_late=bool(live), falls_back=fall_back)
+        client = EdgeClient([opened, *map(open_bundle, also or [])], remote, options, threads)
+        contract = client.contract
+    reader = Reader(contract.inputs, contract.preprocess)
+    samples = reader.frames(live[0]) if live else reader.samples(find_files(inputs, Path()))
+    answers = client.run(samples) if client else run_pair(edge, cloud, samples)
+    lines = [_show(answer, contract, json) for answer in answers]
+    counters = client.counters.as_dict() if client else None
     stages = percentiles([line["ms"] for line in lines])
     if json:
         print_json({"results": lines, "stages_ms": stages} | ({"counters": counters} if counters else {}))

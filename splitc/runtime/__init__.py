@@ -12,6 +12,7 @@ from splitc.runtime.labels import Labels, read_classes, read_labels
 from splitc.runtime.pair import RUNNER, Answer, CloudHalf, EdgeHalf, read_contract, run_pair
 from splitc.runtime.sources import Reader, Sample, files_sha256, find_files, is_picture, natural_key, read_picture
 from splitc.runtime.triton import repository as triton_repository
+from splitc.runtime.video import is_live
 
 if TYPE_CHECKING:
     from splitc.runtime.client import ClientOptions, Counters, EdgeClient, Remote
@@ -51,6 +52,7 @@ __all__ = [
     "find_files",
     "find_order",
     "finish_engine",
+    "is_live",
     "is_picture",
     "natural_key",
     "open_engine",

@@ -66,6 +66,12 @@ class EdgeHalf:
             return self.codec.quantized_from_wires(wires)
         return self.stream.quantize([wire.astype(np.float32, copy=False) for wire in wires])
 
+    def quantize_alone(self, wires: Sequence[Array]) -> Quantized:
+        """The same as a frame that nothing is predicted from; leaves the stream as it is."""
+        if self.contract.quantized_in == "graph":
+            return self.codec.quantized_from_wires(wires)
+        return self.codec.quantize([wire.astype(np.float32, copy=False) for wire in wires])
+
     def encode(self, symbols: Quantized) -> bytes:
         """Symbols to the stream's next packet."""
         return self.stream.encode_symbols(symbols)

@@ -1,4 +1,4 @@
-"""Find inputs and turn them into the network's feeds: pictures, or arrays already in the network's form."""
+"""Find inputs and turn them into the network's feeds: pictures, videos, or arrays already in the network's form."""
 
 from __future__ import annotations
 
@@ -10,17 +10,19 @@ import re
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from splitc.errors import UsageError
+from splitc.runtime.video import VIDEOS, is_video, read_frames
 from splitc.types import F32, Array, Preprocess, TensorSpec
 
 PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".gif"}
 ARRAYS = {".npy", ".npz"}
+KNOWN = PICTURES | ARRAYS | VIDEOS
 PACKAGE = "package:"
 MAX_PIXELS = 1 << 27
 """Of a resized picture, where Pillow's own limit is switched off."""
@@ -71,14 +73,35 @@ class Reader:
             UsageError: A file that is neither picture nor array, or does not fit the network's inputs.
         """
         for file in files:
-            yield from self._arrays(file) if file.suffix.lower() in ARRAYS else self._pictures(file)
+            if is_video(file):
+                yield from (replace(sample, file=file) for sample in self.frames(str(file)))
+            else:
+                yield from self._arrays(file) if file.suffix.lower() in ARRAYS else self._pictures(file)
 
-    def _pictures(self, file: Path) -> Iterator[Sample]:
+    def frames(self, source: str) -> Iterator[Sample]:
+        """Frames of a video file, a camera or a stream, which are one clip.
+
+        Raises:
+            UsageError: No readable video, or frames that do not fit the network's input.
+            CapabilityError: PyAV is missing.
+        """
+        self._require_one_input(source)
+        for index, picture in enumerate(read_frames(source)):
+            batch = input_from_picture(picture, self.preprocess)[None]
+            if index == 0:
+                _check_fits(source, batch, self.inputs[0])
+            name = f"{Path(source).name}#{index}"
+            yield Sample(name, {self.inputs[0].name: batch}, source)
+
+    def _require_one_input(self, file: Path | str) -> None:
         if len(self.inputs) != 1:
             names = ", ".join(spec.name for spec in self.inputs)
             raise UsageError(
                 f"{file}: the network has {len(self.inputs)} inputs ({names}); give an .npz with those names."
             )
+
+    def _pictures(self, file: Path) -> Iterator[Sample]:
+        self._require_one_input(file)
         picture = read_picture(file)
         for index, box in enumerate(region_boxes(picture.width, picture.height, self.regions)):
             region = picture if index == 0 else picture.crop(box)
@@ -109,9 +132,9 @@ def find_files(patterns: Sequence[str], base: Path) -> list[Path]:
     """
     found: dict[str, Path] = {}
     for pattern in patterns:
-        matches = [path for path in _expand(pattern, base) if path.suffix.lower() in PICTURES | ARRAYS]
+        matches = [path for path in _expand(pattern, base) if path.suffix.lower() in KNOWN]
         if not matches:
-            raise UsageError(f"{pattern}: no picture or array found (known: {', '.join(sorted(PICTURES | ARRAYS))}).")
+            raise UsageError(f"{pattern}: no picture, array or video found (known: {', '.join(sorted(KNOWN))}).")
         for match in matches:
             found.setdefault(os.path.abspath(match), match)
     return list(found.values())
@@ -228,7 +251,7 @@ def _as_batch(file: Path, array: Array, spec: TensorSpec) -> Array:
     return batch
 
 
-def _check_fits(file: Path, batch: Array, spec: TensorSpec) -> None:
+def _check_fits(file: Path | str, batch: Array, spec: TensorSpec) -> None:
     fits = batch.ndim == len(spec.shape) > 0 and all(
         isinstance(want, str) or axis == 0 or got == want
         for axis, (got, want) in enumerate(zip(batch.shape, spec.shape, strict=False))

@@ -76,6 +76,7 @@ class Relay:
     Attributes:
         target: Where new connections go.
         spoil: Called with each run of bytes towards the server; what it returns is passed on.
+        bytes_per_s: How much is passed on towards the server; None: as much as comes.
         is_dark: Nothing is passed on while this is set; nothing is lost either.
     """
 
@@ -86,6 +87,7 @@ class Relay:
         self._tasks: set[asyncio.Task[None] | None] = set()
         self.spoil: Callable[[bytes], bytes] = lambda data: data
         self.is_dark = False
+        self.bytes_per_s: float | None = None
         self.address = ""
 
     async def start(self) -> None:
@@ -125,9 +127,11 @@ class Relay:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, change: Callable[[bytes], bytes]
     ) -> None:
         try:
-            while data := await reader.read(65536):
+            while data := await reader.read(65536 if self.bytes_per_s is None else 1024):
                 while self.is_dark:
                     await asyncio.sleep(0.01)
+                if self.bytes_per_s is not None:
+                    await asyncio.sleep(len(data) / self.bytes_per_s)
                 writer.write(change(data))
                 await writer.drain()
         finally:

@@ -179,7 +179,7 @@ IMAGE = (1, 3, SIDE, SIDE)
         pytest.param("x.npy", b"no array", ["not a readable NumPy file"], id="no-array"),
         pytest.param("x.npz", b"PK\x03\x04no zip", ["not a readable NumPy file"], id="no-zip"),
         pytest.param("x.png", b"no picture", ["not a readable picture"], id="no-picture"),
-        pytest.param("x.txt", b"text", ["no picture or array found"], id="text"),
+        pytest.param("x.txt", b"text", ["no picture, array or video found"], id="text"),
     ],
 )
 def test_inputs_that_do_not_fit(name: str, arrays: object, words: list[str], bundle: Path, tmp_path: Path) -> None:
@@ -228,7 +228,9 @@ def test_a_report_inside_the_bundle_would_break_its_seal(copy: Path) -> None:
 
 
 def test_verify_finds_no_data_in_another_folder(bundle: Path, tmp_path: Path) -> None:
-    assert_refused(cli("verify", bundle, "--base", tmp_path, "--json"), 2, "pictures/*.png: no picture or array found")
+    assert_refused(
+        cli("verify", bundle, "--base", tmp_path, "--json"), 2, "pictures/*.png: no picture, array or video found"
+    )
 
 
 def test_verify_with_labels_that_are_none(bundle: Path, source: Path, tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ g (float[N,3,32,32] image) => (int64[4,M] logits) {
         pytest.param("model.source=missing.onnx", 2, ["missing.onnx: no such file"], id="no-model"),
         pytest.param("model.source=zoo:efficientnet-lite9", 2, ["Did you mean 'efficientnet-lite0'?"], id="zoo-name"),
         pytest.param("data.calibration=[]", 2, ["data.calibration: names no files"], id="no-data"),
-        pytest.param("data.calibration=none/*.png", 2, ["none/*.png: no picture or array found"], id="no-pictures"),
+        pytest.param("data.calibration=none/*.png", 2, ["none/*.png: no picture, array or video"], id="no-pictures"),
         pytest.param("data.calibration=package:nosuch/a.png", 2, ["package:nosuch: no such package"], id="no-package"),
         pytest.param("data.verification=pictures/picture03.png", 2, ["is among data.calibration too"], id="both"),
         pytest.param("data.labels=no.csv", 2, ["no.csv: cannot be read (No such file or directory)"], id="no-labels"),

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 from functools import partial
@@ -144,6 +145,41 @@ def test_a_server_that_comes_back_gets_what_it_missed(bundle: Path) -> None:
                 thread.later(0.8, partial(setattr, relay, "target", ("127.0.0.1", int(address.rpartition(":")[2]))))
     assert_same([answer.outputs for answer in got], local(bundle, frames))
     assert one.counters.reconnected >= 2
+
+
+def test_the_tail_runs_here_while_the_server_is_away(bundle: Path) -> None:
+    frames, got = samples(60), []
+    with serving([bundle], max_batch=1) as (address, _), relayed(address) as (relay, thread):
+        one = edge(bundle, relay.address, falls_back=True)
+        for answer in one.run(slowly(frames)):
+            got.append(answer)
+            if len(got) == 10:
+                relay.target = ("127.0.0.1", 1)
+                thread.run(relay.cut())
+                thread.later(0.5, partial(setattr, relay, "target", ("127.0.0.1", int(address.rpartition(":")[2]))))
+    assert [answer.name for answer in got] == [frame.name for frame in frames]
+    assert_same([answer.outputs for answer in got], local(bundle, frames))
+    assert one.counters.answered_here > 0
+    assert one.counters.answered > 10
+    assert one.counters.answered + one.counters.answered_here == 60
+
+
+def slowly(frames: list[Sample]) -> Iterator[Sample]:
+    """A camera of 40 pictures a second."""
+    for frame in frames:
+        time.sleep(0.025)
+        yield frame
+
+
+def test_a_slow_link_gets_smaller_packets(source: Path, bundle: Path, tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    assert build(source, small, *setting("name=small", "codec.step=4")).code == 0
+    with serving([bundle, small]) as (address, _), relayed(address) as (relay, _):
+        relay.bytes_per_s = 60_000
+        both = EdgeClient([open_bundle(bundle), open_bundle(small)], Remote(relay.address))
+        sizes = [answer.bitstream_bytes for answer in both.run(iter(samples(120)))]
+    assert both.counters.switched > 0
+    assert np.mean(sizes[-30:]) < np.mean(sizes[:10])
 
 
 def test_a_server_that_stays_away_is_an_error(bundle: Path) -> None:

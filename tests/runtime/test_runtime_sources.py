@@ -72,9 +72,9 @@ def test_package_patterns_look_inside_a_package(folder: Path, monkeypatch: pytes
 @pytest.mark.parametrize(
     ("patterns", "words"),
     [
-        pytest.param(["no/*.png"], "no/*.png: no picture or array found", id="nothing"),
-        pytest.param(["a.png", "notes.txt"], "notes.txt: no picture or array found", id="one-of-two"),
-        pytest.param(["folder.png"], "folder.png: no picture or array found", id="empty-folder"),
+        pytest.param(["no/*.png"], "no/*.png: no picture, array or video found", id="nothing"),
+        pytest.param(["a.png", "notes.txt"], "notes.txt: no picture, array or video found", id="one-of-two"),
+        pytest.param(["folder.png"], "folder.png: no picture, array or video found", id="empty-folder"),
         pytest.param(["package:no_such_thing/a.png"], "package:no_such_thing: no such package", id="package"),
         pytest.param(["package:../a.png"], "package:..: no such package", id="package-outside"),
         pytest.param(["package:json.decoder/a.png"], "no such package", id="module-with-a-dot"),
@@ -260,3 +260,50 @@ def test_a_picture_of_another_size_says_what_it_gave(shape: tuple[int | str, ...
     assert f"gives float32 [1, 3, 4, 6], input 'image' takes float32 {list(shape)}; see data.preprocess" in str(
         caught.value
     )
+
+
+# -- videos --------------------------------------------------------------------------------------------------------
+
+
+def write_video(path: Path, frames: int = 7) -> None:
+    """Grey that gets lighter, 32 x 24."""
+    av = pytest.importorskip("av", reason="needs splitc[video]")
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("mpeg4", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 32, 24, "yuv420p"
+        for index in range(frames):
+            picture = np.full((24, 32, 3), 20 * index, np.uint8)
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
+        out.mux(stream.encode())
+
+
+def test_frames_of_a_video_are_one_clip(tmp_path: Path) -> None:
+    write_video(tmp_path / "clip.mp4")
+    reader = Reader([TensorSpec(name="x", dtype="float32", shape=("N", 3, 24, 32))], Preprocess())
+    got = list(reader.samples(find_files(["clip.mp4"], tmp_path)))
+    assert [one.name for one in got] == [f"clip.mp4#{index}" for index in range(7)]
+    assert {(one.clip, one.file) for one in got} == {(str(tmp_path / "clip.mp4"), tmp_path / "clip.mp4")}
+    greys = [float(one.feeds["x"].mean()) * 255 for one in got]
+    assert greys == pytest.approx([20 * index for index in range(7)], abs=4)  # what mpeg4 loses
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "message"),
+    [
+        pytest.param("a.mp4", b"no video at all", "not a readable video", id="noise"),
+        pytest.param("b.mkv", b"", "not a readable video", id="empty"),
+    ],
+)
+def test_what_is_no_video_is_refused(tmp_path: Path, name: str, data: bytes, message: str) -> None:
+    pytest.importorskip("av", reason="needs splitc[video]")
+    (tmp_path / name).write_bytes(data)
+    reader = Reader([TensorSpec(name="x", dtype="float32", shape=("N", 3, 24, 32))], Preprocess())
+    with pytest.raises(UsageError, match=message):
+        list(reader.samples([tmp_path / name]))
+
+
+def test_a_video_of_other_sizes_is_refused(tmp_path: Path) -> None:
+    write_video(tmp_path / "clip.mp4", 2)
+    reader = Reader([TensorSpec(name="x", dtype="float32", shape=("N", 3, 8, 8))], Preprocess())
+    with pytest.raises(UsageError, match=r"clip\.mp4: gives float32 \[1, 3, 24, 32\], input 'x' takes"):
+        list(reader.samples([tmp_path / "clip.mp4"]))

@@ -11,18 +11,20 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from pydantic import Field
 
 from splitc.bundle import Bundle
-from splitc.errors import RemoteError, SplitcError
+from splitc.errors import RemoteError, SplitcError, UsageError
 from splitc.runtime import protocol
 from splitc.runtime.client.channel import Channel, LostConnectionError, Remote
+from splitc.runtime.client.ladder import Ladder
 from splitc.runtime.client.outbox import Frame, Outbox, Talk, now
-from splitc.runtime.pair import Answer, EdgeHalf
+from splitc.runtime.client.sender import Sender
+from splitc.runtime.pair import Answer
 from splitc.runtime.sources import Sample
 from splitc.types import Frozen
 
@@ -34,13 +36,15 @@ class ClientOptions(Frozen):
     """Bounds of a client.
 
     ``window`` frames are under way at once and ``depth`` wait for their turn. A server that stays away longer than
-    ``patience_s`` ends the run.
+    ``patience_s`` ends the run, unless the client ``falls_back`` to running the tail itself until the server is there.
+    With ``drops_late`` a frame that comes while the queue is full takes the place of the oldest one in it.
     """
 
     window: int = Field(8, ge=1, le=1024)
     depth: int = Field(4, ge=1, le=1024)
     patience_s: float = Field(60.0, ge=0)
     drops_late: bool = False
+    falls_back: bool = False
 
 
 @dataclass
@@ -48,11 +52,13 @@ class Counters:
     """What happened on the way."""
 
     answered: int = 0
+    answered_here: int = 0
     sent_bytes: int = 0
     sent_again: int = 0
     keyframes_asked: int = 0
     reconnected: int = 0
     dropped_late: int = 0
+    switched: int = 0
 
     def as_dict(self) -> dict[str, int]:
         """For ``--json``."""
@@ -63,22 +69,34 @@ class EdgeClient:
     """Runs samples through the head here and the tail there.
 
     Args:
-        bundle: Its edge half runs here.
-        remote: Where its cloud half is served.
+        bundles: Their edge halves run here. Of several, all of one network, the one is used whose packets the link can
+            carry; name them from the largest packets to the smallest.
+        remote: Where their cloud halves are served.
         options: Bounds.
         threads: For one run of the head.
 
     Raises:
-        BundleError: The half cannot be run.
+        UsageError: Bundles of different networks.
+        BundleError: A half cannot be run.
         RemoteError: The server cannot be reached, refuses, or has the half of another pair.
     """
 
-    def __init__(self, bundle: Bundle, remote: Remote, options: ClientOptions | None = None, threads: int = 1) -> None:
-        self._edge = EdgeHalf(bundle, threads=threads)
-        self._model, self._pair_id = bundle.name, bundle.pair_id
+    def __init__(
+        self,
+        bundles: Bundle | Sequence[Bundle],
+        remote: Remote,
+        options: ClientOptions | None = None,
+        threads: int = 1,
+    ) -> None:
+        every = [bundles] if isinstance(bundles, Bundle) else list(bundles)
+        self._senders = [Sender(bundle, threads) for bundle in every]
         self._remote, self._options = remote, options or ClientOptions()
+        self._ladder = Ladder(len(self._senders))
         self.counters = Counters()
-        self.contract = self._edge.contract
+        self.contract = self._senders[0].contract
+        for other in self._senders[1:]:
+            if (other.contract.inputs, other.contract.outputs) != (self.contract.inputs, self.contract.outputs):
+                raise UsageError(f"{other.name}: is of another network than {self._senders[0].name}.")
 
     def run(self, samples: Iterable[Sample]) -> Iterator[Answer]:
         """Answers in the order of the samples, each as soon as it and those before it are there.
@@ -88,13 +106,13 @@ class EdgeClient:
             SplitcError: Whatever reading a sample or running the head raises.
         """
         box = Outbox(self._options.window, self._options.depth, drops_late=self._options.drops_late)
-        head = _Head(self._edge, box, samples)
+        head = _Head(self._senders, self._ladder, box, samples)
         head.start()
         try:
             yield from _in_order(self._answers(box), box)
         finally:
             box.close()
-            self.counters.dropped_late = box.dropped
+            self.counters.dropped_late, self.counters.switched = box.dropped, self._ladder.switched
         head.join()
         if head.error is not None:
             raise head.error
@@ -105,15 +123,21 @@ class EdgeClient:
         while not box.is_done:
             talk, channel = Talk(), self._remote.open()
             try:
-                channel.shake_hands(self._model, self._pair_id)
+                for sender in self._senders:
+                    channel.shake_hands(sender.name, sender.pair_id)
                 for found in self._talk(box, talk, channel):
                     patience.renew()
                     yield found
                 if not box.is_done and talk.error is None:
                     raise LostConnectionError("the server ended the stream")
             except LostConnectionError as lost:
-                patience.wait(self._remote.address, str(lost))
+                box.hang_up(talk)
                 self.counters.reconnected += 1
+                pause_s = patience.next_pause(self._remote.address, str(lost), is_endless=self._options.falls_back)
+                if self._options.falls_back:
+                    yield from self._answers_here(box, pause_s)
+                else:
+                    time.sleep(pause_s)
             finally:
                 box.hang_up(talk)
                 channel.close()
@@ -123,8 +147,7 @@ class EdgeClient:
     def _talk(self, box: Outbox, talk: Talk, channel: Channel) -> Iterator[tuple[int, Answer]]:
         for reply in channel.stream(self._requests(box, talk)):
             arrived = now()
-            index = _number(reply.infer_response.id)
-            frame = box.find(index)
+            frame = box.find(_number(reply.infer_response.id))
             if frame is None:
                 continue  # an answer to a try that was given up
             if reply.error_message:
@@ -133,32 +156,19 @@ class EdgeClient:
             answer = self._answer(frame, reply.infer_response, arrived)
             box.answered(frame)
             self.counters.answered += 1
-            yield index, answer
+            yield frame.index, answer
 
     def _requests(self, box: Outbox, talk: Talk) -> Iterator[Any]:
         """Encode frame by frame; grpc takes them in a thread of its own."""
         while (frame := box.next_to_send(talk)) is not None:
             try:
-                packet = self._packet(frame)
+                request = self._senders[frame.rung].request(frame, talk)
             except SplitcError as error:  # raised again where the answers are awaited
                 talk.error = error
                 return
-            frame.packet_bytes = len(packet)
-            self.counters.sent_bytes += len(packet)
+            self.counters.sent_bytes += frame.packet_bytes
             self.counters.sent_again += int(frame.tries > 1)
-            request = protocol.packet_request(self._model, self._pair_id, str(frame.index), packet)
-            if self._edge.codec.temporal.period > 1:
-                request = protocol.in_sequence(request, talk.number, is_first=talk.sent == 0)
-            talk.sent += 1
             yield request
-
-    def _packet(self, frame: Frame) -> bytes:
-        frame.marks["encode"] = now()
-        if frame.starts_anew:
-            self._edge.force_keyframe()
-        packet = self._edge.encode(self._edge.quantize(frame.wires))
-        frame.marks["sent"] = now()
-        return packet
 
     def _mend(self, box: Outbox, frame: Frame, reply: Any) -> None:
         """After a refusal of one packet: send it anew, or give up."""
@@ -169,7 +179,8 @@ class EdgeClient:
             time.sleep(FIRST_PAUSE_S)
         else:
             self.counters.keyframes_asked += 1
-        box.send_again(frame, as_keyframe=fault == protocol.DAMAGED)
+            self._senders[frame.rung].must_start_anew = True
+        box.send_again(frame)
 
     def _answer(self, frame: Frame, reply: Any, arrived: float) -> Answer:
         at, cloud = frame.marks, protocol.stage_ms(reply)
@@ -181,24 +192,41 @@ class EdgeClient:
             **cloud,
             "total": (arrived - at["read"]) * 1e3,
         }
+        self._ladder.note(frame.rung, ms["wire"], ms["edge"] + ms["encode"] + sum(cloud.values()))
         return Answer(frame.name, protocol.outputs_of(reply, self.contract.outputs), frame.packet_bytes, ms)
+
+    def _answers_here(self, box: Outbox, seconds: float) -> Iterator[tuple[int, Answer]]:
+        """Run the tail on this machine for a while."""
+        until = now() + seconds
+        talk = Talk()
+        while (left := until - now()) > 0 and (frame := box.next_to_send(talk, left)) is not None:
+            begun = now()
+            outputs = self._senders[frame.rung].answer_here(frame)
+            at, done = frame.marks, now()
+            ms = dict.fromkeys(("encode", "wire", *protocol.STAGES), 0.0)
+            ms |= {"edge": (at["head"] - at["read"] + done - begun) * 1e3, "wait": (begun - at["head"]) * 1e3}
+            box.answered(frame)
+            self.counters.answered_here += 1
+            yield frame.index, Answer(frame.name, outputs, 0, ms | {"total": (done - at["read"]) * 1e3})
 
 
 class _Head(threading.Thread):
     """Reads samples and runs the head, ahead of the wire by as much as the outbox holds."""
 
-    def __init__(self, edge: EdgeHalf, box: Outbox, samples: Iterable[Sample]) -> None:
+    def __init__(self, senders: Sequence[Sender], ladder: Ladder, box: Outbox, samples: Iterable[Sample]) -> None:
         super().__init__(name="head", daemon=True)
-        self._edge, self._box, self._samples = edge, box, samples
+        self._senders, self._ladder = senders, ladder
+        self._box, self._samples = box, samples
         self.error: Exception | None = None
 
     def run(self) -> None:
         try:
             clip = None
             for sample in self._samples:
-                begun = now()
-                wires = self._edge.head(sample.feeds)
-                frame = Frame(sample.name, wires, sample.clip != clip, {"read": begun, "head": now()})
+                begun, rung = now(), self._ladder.rung
+                wires = self._senders[rung].head(sample.feeds)
+                marks = {"read": begun, "head": now()}
+                frame = Frame(sample.name, wires, sample.clip != clip, marks, rung)
                 clip = sample.clip
                 if not self._box.put(frame):
                     return
@@ -219,13 +247,17 @@ class _Patience:
         """The server answers."""
         self._pause_s, self._since = FIRST_PAUSE_S, self._clock()
 
-    def wait(self, address: str, reason: str) -> None:
-        """Raises: RemoteError: it has been silent for too long."""
-        silent = self._clock() - self._since
-        if silent + self._pause_s > self._patience_s:
+    def next_pause(self, address: str, reason: str, *, is_endless: bool) -> float:
+        """Seconds to wait before the next try.
+
+        Raises:
+            RemoteError: The server has been silent for too long, unless patience is endless.
+        """
+        silent, pause_s = self._clock() - self._since, self._pause_s
+        if silent + pause_s > self._patience_s and not is_endless:
             raise RemoteError(f"{address}: no answer for {silent:.1f} s ({reason}); is splitc serve running there?")
-        time.sleep(self._pause_s)
-        self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
+        self._pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+        return pause_s
 
 
 def _in_order(answers: Iterator[tuple[int, Answer]], box: Outbox) -> Iterator[Answer]:

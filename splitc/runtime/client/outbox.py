@@ -18,16 +18,18 @@ class Frame:
     Attributes:
         name: Of the sample.
         wires: What the head gave.
-        starts_anew: Not to be predicted from the frame before.
+        starts_clip: Not to be predicted from the frame before.
         marks: ``time.perf_counter()`` at: read, head done, encoding begun, encoding done; the last two of the last try.
+        rung: Which of the client's pairs it is of.
         packet_bytes: Of the last try.
         tries: How often it was sent.
     """
 
     name: str
     wires: list[Array]
-    starts_anew: bool
+    starts_clip: bool
     marks: dict[str, float]
+    rung: int = 0
     packet_bytes: int = 0
     tries: int = 0
     index: int = -1
@@ -51,7 +53,6 @@ class Outbox:
         self._changed = threading.Condition()
         self._is_ended = False
         self._is_closed = False
-        self._starts_anew = False
         self._count = 0
         self.dropped = 0
 
@@ -80,26 +81,24 @@ class Outbox:
             self._is_closed = True
             self._changed.notify_all()
 
-    def next_to_send(self, talk: Talk) -> Frame | None:
+    def next_to_send(self, talk: Talk, timeout_s: float | None = None) -> Frame | None:
         """The oldest frame that is not sent, waiting for it and for the window; None when this talk is over.
 
-        A talk is over when it was hung up, or when all frames of an ended queue are answered.
+        A talk is over when it was hung up, when all frames of an ended queue are answered, or after ``timeout_s``.
         """
         with self._changed:
-            self._changed.wait_for(lambda: talk.is_over or self._is_done() or self._can_send())
-            if talk.is_over or self._is_done():
+            self._changed.wait_for(lambda: talk.is_over or self._is_done() or self._can_send(), timeout_s)
+            if talk.is_over or not self._can_send():
                 return None
             frame = next(one for one in self._frames if not one.is_sent)
             frame.is_sent = True
             frame.tries += 1
-            frame.starts_anew |= self._starts_anew
-            self._starts_anew = False
             return frame
 
     def hang_up(self, talk: Talk) -> None:
-        """End a talk; what it had sent without an answer is to be sent again, from a keyframe on."""
+        """End a talk; what it had sent without an answer is to be sent again."""
         with self._changed:
-            talk.is_over = self._starts_anew = True
+            talk.is_over = True
             for frame in self._frames:
                 frame.is_sent = False
             self._changed.notify_all()
@@ -115,11 +114,10 @@ class Outbox:
             self._frames.remove(frame)
             self._changed.notify_all()
 
-    def send_again(self, frame: Frame, *, as_keyframe: bool) -> None:
+    def send_again(self, frame: Frame) -> None:
         """A frame that the other end could not use."""
         with self._changed:
             frame.is_sent = False
-            self._starts_anew |= as_keyframe
             self._changed.notify_all()
 
     def oldest(self) -> int | None:
@@ -160,13 +158,11 @@ class Talk:
         is_over: Hung up.
         error: Why encoding ended early.
         number: Tells its packets from those of other talks and clients.
-        sent: Packets so far.
     """
 
     is_over: bool = False
     error: Exception | None = None
     number: int = field(default_factory=lambda: secrets.randbits(62) + 1)
-    sent: int = 0
 
 
 def now() -> float:

@@ -1,0 +1,79 @@
+"""One bundle's edge half on the wire: from what its head gave to a request."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from splitc.bundle import Bundle, Contract
+from splitc.runtime import protocol
+from splitc.runtime.client.outbox import Frame, Talk, now
+from splitc.runtime.pair import CloudHalf, EdgeHalf
+from splitc.types import Array, Feeds
+
+
+class Sender:
+    """Head, and the encoder of one stream. One thread runs the head, one encodes.
+
+    Args:
+        bundle: Its edge half runs here.
+        threads: For one run of the head.
+
+    Attributes:
+        must_start_anew: Set by whoever learns that the other end lost a packet; the next one is a keyframe.
+    """
+
+    def __init__(self, bundle: Bundle, threads: int) -> None:
+        self._bundle, self._threads = bundle, threads
+        self._edge = EdgeHalf(bundle, threads=threads)
+        self._is_stream = self._edge.codec.temporal.period > 1
+        self._talk: Talk | None = None
+        self._sent = 0
+        self._local: CloudHalf | None = None
+        self.must_start_anew = False
+
+    @property
+    def name(self) -> str:
+        """Of the bundle."""
+        return self._bundle.name
+
+    @property
+    def pair_id(self) -> str:
+        """64 hexadecimal digits."""
+        return self._bundle.pair_id
+
+    @property
+    def contract(self) -> Contract:
+        """What both halves agreed on."""
+        return self._edge.contract
+
+    def head(self, feeds: Feeds) -> list[Array]:
+        """Run the head."""
+        return self._edge.head(feeds)
+
+    def request(self, frame: Frame, talk: Talk) -> Any:
+        """The frame's packet as a request; a keyframe where a clip or a talk begins, or one was lost.
+
+        Raises:
+            SplitcError: What the head gave cannot be coded.
+        """
+        frame.marks["encode"] = now()
+        if talk is not self._talk:
+            self._talk, self._sent, self.must_start_anew = talk, 0, True
+        if frame.starts_clip or self.must_start_anew:
+            self.must_start_anew = False
+            self._edge.force_keyframe()
+        packet = self._edge.encode(self._edge.quantize(frame.wires))
+        frame.packet_bytes = len(packet)
+        frame.marks["sent"] = now()
+        request = protocol.packet_request(self.name, self.pair_id, str(frame.index), packet)
+        if self._is_stream:
+            request = protocol.in_sequence(request, talk.number, is_first=self._sent == 0)
+        self._sent += 1
+        return request
+
+    def answer_here(self, frame: Frame) -> dict[str, Array]:
+        """Quantize and run the tail on this machine, as the server would."""
+        if self._local is None:
+            self._local = CloudHalf(self._bundle, threads=self._threads)
+        outputs = self._local.answer(self._edge.quantize_alone(frame.wires))
+        return {spec.name: outputs[spec.name] for spec in self.contract.outputs}
