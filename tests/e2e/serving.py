@@ -48,7 +48,15 @@ def loop() -> Iterator[Loop]:
 
 
 @contextlib.contextmanager
-def serving(
+def serving(bundles: Sequence[Path], **how: Any) -> Iterator[tuple[str, CloudServer]]:
+    """(address, server) while it runs, on an event loop of its own."""
+    with loop() as thread, serving_on(thread, bundles, **how) as served:
+        yield served
+
+
+@contextlib.contextmanager
+def serving_on(
+    thread: Loop,
     bundles: Sequence[Path],
     *,
     listen: str = "127.0.0.1:0",
@@ -56,18 +64,17 @@ def serving(
     tls: TlsFiles | None = None,
     **options: Any,
 ) -> Iterator[tuple[str, CloudServer]]:
-    """(address, server) while it runs."""
-    with loop() as thread:
+    """(address, server) while it runs on this event loop."""
 
-        async def start() -> tuple[str, CloudServer]:
-            server = CloudServer([open_bundle(path) for path in bundles], ServerOptions(**options), tokens)
-            return await server.start(listen, tls), server
+    async def start() -> tuple[str, CloudServer]:
+        server = CloudServer([open_bundle(path) for path in bundles], ServerOptions(**options), tokens)
+        return await server.start(listen, tls), server
 
-        address, server = thread.run(start())
-        try:
-            yield address, server
-        finally:
-            thread.run(server.drain())
+    address, server = thread.run(start())
+    try:
+        yield address, server
+    finally:
+        thread.run(server.drain())
 
 
 class Relay:

@@ -9,13 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 from pydantic import Field
-from tritonclient.grpc import service_pb2_grpc as oip_grpc
 
 from splitc.bundle import Bundle
 from splitc.errors import UsageError
 from splitc.runtime.protocol import MAX_MESSAGE_BYTES
 from splitc.runtime.security import TlsFiles, refuse_plain_text
 from splitc.runtime.server.access import Rates, RequireToken
+from splitc.runtime.server.methods import handlers
 from splitc.runtime.server.metrics import Metrics
 from splitc.runtime.server.models import ServedModel
 from splitc.runtime.server.service import InferenceService
@@ -113,7 +113,7 @@ class CloudServer:
                 ("grpc.http2.min_ping_interval_without_data_ms", HTTP2_PINGS_MS // 2),
             ],
         )
-        oip_grpc.add_GRPCInferenceServiceServicer_to_server(self._service, self._server)
+        self._server.add_generic_rpc_handlers([handlers(self._service, self.metrics)])
         try:
             port = (
                 self._server.add_secure_port(address, credentials)

@@ -10,7 +10,6 @@ import grpc
 import numpy as np
 from tritonclient.grpc import model_config_pb2 as triton_config
 from tritonclient.grpc import service_pb2 as oip
-from tritonclient.grpc import service_pb2_grpc as oip_grpc
 from tritonclient.utils import np_to_triton_dtype
 
 from splitc import __version__
@@ -40,7 +39,7 @@ CODES = {
 }
 
 
-class InferenceService(oip_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
+class InferenceService:
     """All methods a client of splitc or a stock client calls; the others are unimplemented.
 
     A stream is one sequence of packets: what its decoder remembers ends with it. A single call decodes by itself.
@@ -138,8 +137,11 @@ class InferenceService(oip_grpc.GRPCInferenceServiceServicer):  # type: ignore[m
             await replies.put(None)
 
     async def _begun(self, request: Any, context: Any, decoders: dict[str, Decoder]) -> asyncio.Future[Any]:
-        """The reply to come."""
+        """The reply to come. A request of None is a message that could not be read."""
         try:
+            if request is None:
+                request = oip.ModelInferRequest()
+                raise Refusal(protocol.REFUSED, "the message is not a ModelInferRequest.")
             model = self._admitted(request, context)
             decoder = decoders.setdefault(model.name, model.decoder())
             feeds, decode_ms = await self._decoded(model, decoder, request)
