@@ -36,7 +36,10 @@ MAY_IMPORT = {
     "report": BASE | LOW | ENGINES | {"plan", "passes", "runtime", "evaluate"},
     "profile": BASE | ENGINES | {"graph", "device"},
     "profiler": BASE | ENGINES | {"profile", "runtime"},
-    "driver": BASE | LOW | ENGINES | {"zoo", "plan", "passes", "runtime", "evaluate", "report", "profile", "lint"},
+    "driver": BASE
+    | LOW
+    | ENGINES
+    | {"zoo", "weights", "plan", "passes", "runtime", "evaluate", "report", "profile", "lint"},
 }
 """A room may always import itself. ``cli`` may import everything and nothing imports it."""
 NETWORK = {"grpc", "tritonclient", "prometheus_client"}

@@ -1,10 +1,13 @@
-"""Bring each half to the precision that the recipe asks for, on what the half will see."""
+"""Bring each half to the weights and the precision that the recipe asks for, on what the half will see."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from splitc import evaluate, graph, passes
+import onnx_ir as ir
+
+from splitc import evaluate, graph
+from splitc.driver.fewer_weights import Saving, apply_steps
 from splitc.driver.inputs import Inputs
 from splitc.recipe import Recipe
 from splitc.types import Feeds
@@ -20,10 +23,12 @@ class Lowered:
     Attributes:
         halves: Equal to the float ones where both sides keep fp32.
         notes: What was done; empty where nothing was.
+        savings: What each step was worth.
     """
 
     halves: graph.Halves
     notes: tuple[str, ...] = ()
+    savings: tuple[Saving, ...] = ()
 
 
 def precisions(recipe: Recipe) -> dict[str, str]:
@@ -32,28 +37,23 @@ def precisions(recipe: Recipe) -> dict[str, str]:
 
 
 def lower(inputs: Inputs, halves: graph.Halves) -> Lowered:
-    """Lower the head on the calibration samples, then the tail on what the lowered head makes of them.
+    """Prune, share and lower the head on the calibration samples, then the tail on what that head makes of them.
 
     Raises:
         GraphError: A half cannot be lowered.
     """
-    asked = precisions(inputs.recipe)
+    asked = inputs.recipe.weights
     samples: list[Feeds] = [sample.feeds for sample in inputs.calibration[:: _stride(len(inputs.calibration))]]
-    notes: list[str] = []
-    for side, field in (("edge", "head"), ("cloud", "tail")):
-        if asked[side] == "fp32":
-            continue
-        feeds = samples if side == "edge" else _features(halves, samples)
-        result = passes.LOWER[asked[side]](feeds)(getattr(halves, field))
-        halves = replace(halves, **{field: result.model})
-        notes += [f"{side}: {note}" for note in result.notes]
-    return Lowered(halves, tuple(notes))
+    head, notes, savings = apply_steps("edge", halves.head, asked.edge, lambda: samples)
+    tail, more, others = apply_steps("cloud", halves.tail, asked.cloud, lambda: _features(head, samples))
+    lowered = replace(halves, head=head, tail=tail)
+    return Lowered(lowered, (*notes, *more), (*savings, *others))
 
 
 def _stride(count: int) -> int:
     return max(1, -(-count // MOST_SAMPLES))
 
 
-def _features(halves: graph.Halves, samples: list[Feeds]) -> list[Feeds]:
-    head = evaluate.open_graph(halves.head)
-    return [head.run(feeds) for feeds in samples]
+def _features(head: ir.Model, samples: list[Feeds]) -> list[Feeds]:
+    runner = evaluate.open_graph(head)
+    return [runner.run(feeds) for feeds in samples]

@@ -12,6 +12,7 @@ from splitc import __version__, bundle, evaluate, graph, passes, plan, report, r
 from splitc.backends import BACKENDS, EngineRecord, Side, Target
 from splitc.codec import Codec
 from splitc.device import Device
+from splitc.driver.fewer_weights import Saving, packed
 from splitc.driver.inputs import Inputs
 from splitc.driver.precision import Lowered, precisions
 from splitc.recipe import Recipe, TargetSection, lock_toml
@@ -31,6 +32,7 @@ class Pair:
     codec: Codec
     bundle: bundle.Bundle
     notes: tuple[str, ...]
+    savings: tuple[Saving, ...]
 
 
 def write_pair(folder: Path, inputs: Inputs, lowered: Lowered, codec: Codec) -> Pair:
@@ -52,6 +54,8 @@ def write_pair(folder: Path, inputs: Inputs, lowered: Lowered, codec: Codec) -> 
         graph.verify(model, f"the {side} half")
         (folder / side).mkdir()
         graph.save(model, folder / side / "model.onnx")
+        if any(one.side == side for one in lowered.savings):
+            (folder / side / "weights.scw").write_bytes(packed(model))
     contract = bundle.Contract(
         name=inputs.recipe.name,
         task=inputs.recipe.data.task,
@@ -72,7 +76,7 @@ def write_pair(folder: Path, inputs: Inputs, lowered: Lowered, codec: Codec) -> 
         path = folder / "cloud" / "triton" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
-    return Pair(halves, codec, seal(folder, inputs), notes)
+    return Pair(halves, codec, seal(folder, inputs), notes, lowered.savings)
 
 
 def seal(folder: Path, inputs: Inputs) -> bundle.Bundle:
@@ -130,6 +134,7 @@ def describe(inputs: Inputs, chosen: plan.Plan, pair: Pair, folder: Path) -> dic
         "halves": halves,
         "duplicated_bytes": pair.halves.duplicated_bytes,
         "precision": precisions(inputs.recipe),
+        "weights": [asdict(one) for one in pair.savings],
         "notes": list(pair.notes),
         "plan": chosen.to_json(),
         "outline": asdict(graph.outline(inputs.model, point.cut)),

@@ -37,7 +37,7 @@ class Paths:
         reference: What ``full`` is, in words.
         full: The unsplit model, or the halves joined where that is not at hand.
         split: Float head, then float tail; no codec. None where there is no unsplit model to compare it with.
-        lowered: The halves as they compute, in INT8 or FP16, without codec; None where both compute as the model does.
+        lowered: The halves as they compute, pruned or in INT8, without codec; None where both are the model's.
         prepared: The model as it was cut, which ``split`` must equal bit for bit; None where it is not known.
         why_no_model: Where ``split`` is None, why.
         edge, cloud: The halves as they stand in the bundle, computed node by node.
@@ -125,7 +125,7 @@ def paths_of_bundle(bundle: Bundle, model: graph.Model | None, why: str = "", *,
         raise UsageError(
             f"{model.path}: is not the model that this bundle was built from (sha256 {model.sha256[:12]}...)."
         )
-    if set(report.get("precision", {}).values()) <= {"fp32"}:
+    if not report.get("weights") and set(report.get("precision", {}).values()) <= {"fp32"}:
         return make_paths("the unsplit model", model.ir_model, stored, bundle, engines, is_exact=same_tools)
     prepared = passes.prepare(model.ir_model, in_graph=contract.quantized_in == "graph").model
     cut = graph.split(graph.model_from_ir(prepared), [spec.name for spec in contract.cut])

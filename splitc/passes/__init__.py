@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from splitc.passes.align_outputs import AlignOutputs
 from splitc.passes.base import Pass, PassResult
+from splitc.passes.equalize import Equalize
 from splitc.passes.initializers import PutWeights, Skeleton, weights_of
 from splitc.passes.insert_codec import (
     InsertDequantizers,
@@ -11,26 +13,41 @@ from splitc.passes.insert_codec import (
     symbols_name,
     wire_specs,
 )
-from splitc.passes.lower_precision import LOWER, QuantizeStatic, ToFloat16
+from splitc.passes.layers import Layer, layers_of
+from splitc.passes.lower_precision import LOWER, ToFloat16
 from splitc.passes.prepare import prepare
+from splitc.passes.prune_weights import PruneWeights, count_zeros
+from splitc.passes.quantize_static import QuantizeStatic
 from splitc.passes.raise_opset import RaiseOpset
+from splitc.passes.refit_layers import RefitLayers
 from splitc.passes.remove_codec import float_head, float_tail
+from splitc.passes.share_weights import ShareWeights
 from splitc.passes.simplify import Simplify
+from splitc.passes.sparse_runs import SparseRuns
 
 __all__ = [
     "LOWER",
+    "AlignOutputs",
+    "Equalize",
     "InsertDequantizers",
     "InsertQuantizers",
+    "Layer",
     "Pass",
     "PassResult",
+    "PruneWeights",
     "PutWeights",
     "QuantizeStatic",
     "RaiseOpset",
+    "RefitLayers",
+    "ShareWeights",
     "Simplify",
     "Skeleton",
+    "SparseRuns",
     "ToFloat16",
+    "count_zeros",
     "float_head",
     "float_tail",
+    "layers_of",
     "prepare",
     "side_name",
     "symbols_name",

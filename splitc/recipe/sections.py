@@ -252,16 +252,21 @@ class CodecSection(Section):
 class Prune(Section):
     """Share of weights set to zero."""
 
-    method: Literal["magnitude"] = Field("magnitude", description="which weights go first")
+    method: Literal["magnitude", "global", "compensated"] = Field(
+        "magnitude",
+        description="which weights go: the smallest of each layer, of all layers together, or those that the others "
+        "can make up for, and do",
+    )
     conv: float = Field(0.0, ge=0, lt=1, description="share in convolutions")
     fc: float = Field(0.0, ge=0, lt=1, description="share in fully connected layers")
 
 
 class Cluster(Section):
-    """Shared weights: ``2**bits`` values a layer."""
+    """Shared weights: ``2**bits`` values a layer, zero among them."""
 
-    conv_bits: int = Field(8, ge=1, le=16, description="bits an index in convolutions")
-    fc_bits: int = Field(5, ge=1, le=16, description="bits an index in fully connected layers")
+    conv_bits: int = Field(8, ge=1, le=8, description="bits a code in convolutions")
+    fc_bits: int = Field(5, ge=1, le=8, description="bits a code in fully connected layers")
+    init: Literal["linear", "density", "kmeans++"] = Field("linear", description="where k-means begins")
 
 
 class SideWeights(Section):

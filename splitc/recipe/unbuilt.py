@@ -19,16 +19,11 @@ class Unbuilt(NamedTuple):
     instead: str
 
 
-_WEIGHTS = "leave it out: both halves keep their weights as they are"
-
 UNBUILT = (
     Unbuilt("model.url", (), "download the file and name it in model.source"),
     Unbuilt("data.task", ("classification", "features"), 'use "features" to compare outputs as they are'),
     Unbuilt("codec.profile", ("fast", "balanced"), 'use "balanced", or spell quantizer, bits and entropy'),
     Unbuilt("codec.transform", ("none",), 'use "none"'),
-    Unbuilt("weights.prune", (), _WEIGHTS),
-    Unbuilt("weights.cluster", (), _WEIGHTS),
-    Unbuilt("weights.sparsity", ("none",), 'use "none"'),
     Unbuilt("recovery", (), "leave the table out, or raise codec.bits to win fidelity back"),
     Unbuilt("video", (), "leave the table out and give pictures in data.calibration"),
 )

@@ -144,7 +144,7 @@ sides = st.fixed_dictionaries(
     {},
     optional={
         "prune": st.fixed_dictionaries({}, optional={"conv": st.floats(0, 0.99), "fc": st.floats(0, 0.99)}),
-        "cluster": st.fixed_dictionaries({}, optional={"conv_bits": st.integers(1, 16)}),
+        "cluster": st.fixed_dictionaries({}, optional={"conv_bits": st.integers(1, 8)}),
         "precision": st.sampled_from(["fp32", "fp16", "int8"]),
     },
 )

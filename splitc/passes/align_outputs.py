@@ -1,0 +1,111 @@
+"""Give every layer of a changed model the output means, and where weights are float the spreads, that it had.
+
+1. Layer by layer in graph order, so that a layer sees what the aligned layers before it make.
+2. Means are met by the bias, one number a channel; spreads by a factor on the channel's weights and bias.
+3. A layer whose weight is quantized keeps its weights; one without a bias initializer is left alone.
+
+Source: Nagel et al. 2019 (bias correction); spreads are what re-estimating batch normalization would restore.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+import onnx_ir as ir
+
+from splitc.passes.activations import run_with
+from splitc.passes.base import PassResult
+from splitc.types import F32, F64, Array, Feeds
+
+LEAST_SPREAD = 1e-6
+MOST_FACTOR = 1.5
+"""Spreads are met by factors of 1/1.5 to 1.5; more would be guessing."""
+
+
+class Moments(NamedTuple):
+    """Mean and standard deviation of every output channel."""
+
+    mean: F64
+    spread: F64
+
+
+@dataclass(frozen=True, eq=False)
+class AlignOutputs:
+    """Align a changed model with the one it came from.
+
+    Attributes:
+        original: The model before the change; values have the same names.
+        feeds: Calibration samples.
+        step: Called once a layer.
+    """
+
+    name: ClassVar[str] = "align_outputs"
+    original: ir.Model
+    feeds: Sequence[Feeds] = field(repr=False)
+    step: Callable[[], None] = lambda: None
+
+    def __call__(self, model: ir.Model) -> PassResult:
+        """Raises nothing; layers that cannot be aligned are counted in the note."""
+        aligned = model.clone()
+        names = [node.outputs[0].name or "" for node in aligned.graph if _bias_of(node) is not None]
+        wanted = moments(self.original, names, self.feeds)
+        nodes = {node.outputs[0].name: node for node in aligned.graph}
+        for name in names:
+            (found,) = moments(aligned, [name], self.feeds).values()
+            _align(nodes[name], wanted[name], found)
+            self.step()
+        return PassResult(aligned, bool(names), (f"outputs of {len(names)} layers aligned",))
+
+
+def _bias_of(node: ir.Node) -> ir.Value | None:
+    """The bias initializer of a convolution or product."""
+    if node.op_type not in ("Conv", "Gemm") or len(node.inputs) < 3:
+        return None
+    bias = node.inputs[2]
+    is_own = bias is not None and bias.const_value is not None and len(bias.uses()) == 1
+    return bias if is_own else None
+
+
+def moments(model: ir.Model, names: Sequence[str], feeds: Sequence[Feeds]) -> dict[str, Moments]:
+    """Of values ``[n, channels, ...]`` over all samples."""
+    sums: dict[str, list[F64]] = {name: [] for name in names}
+    for values in run_with(model, names, feeds, lambda: None, only=True):
+        for name in names:
+            sums[name].append(_sums(values[name]))
+    return {name: _moments(np.sum(parts, axis=0)) for name, parts in sums.items()}
+
+
+def _sums(x: Array) -> F64:
+    """Sum, sum of squares and count, ``[3, channels]``."""
+    flat = np.moveaxis(x, 1, 0).reshape(x.shape[1], -1).astype(np.float64)
+    return np.stack([flat.sum(1), np.square(flat).sum(1), np.full(len(flat), flat.shape[1], np.float64)])
+
+
+def _moments(sums: F64) -> Moments:
+    mean = sums[0] / sums[2]
+    return Moments(mean, np.sqrt(np.maximum(sums[1] / sums[2] - mean**2, 0)))
+
+
+def _align(node: ir.Node, wanted: Moments, found: Moments) -> None:
+    bias, weight = node.inputs[2], node.inputs[1]
+    assert bias is not None
+    assert weight is not None
+    factor = np.ones_like(wanted.mean)
+    if node.op_type == "Conv" and weight.const_value is not None and len(weight.uses()) == 1:
+        ratio = wanted.spread / np.maximum(found.spread, LEAST_SPREAD)
+        factor = np.where(found.spread > LEAST_SPREAD, np.clip(ratio, 1 / MOST_FACTOR, MOST_FACTOR), 1)
+        whole = _numpy(weight)
+        _replace(weight, whole * factor.reshape(-1, *[1] * (whole.ndim - 1)))
+    _replace(bias, factor * (_numpy(bias) - found.mean) + wanted.mean)
+
+
+def _numpy(value: ir.Value) -> F32:
+    assert value.const_value is not None
+    return value.const_value.numpy()
+
+
+def _replace(value: ir.Value, values: Array) -> None:
+    value.const_value = ir.tensor(np.ascontiguousarray(values, np.float32), name=value.name)

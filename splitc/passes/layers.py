@@ -1,0 +1,124 @@
+"""The layers whose weights are worth changing: convolutions and products with a constant weight."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import onnx_ir as ir
+
+from splitc.types import F32, Array
+
+Kind = Literal["conv", "fc"]
+POOLS = ("GlobalAveragePool", "AveragePool", "ReduceMean")
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """One convolution or product.
+
+    Attributes:
+        node: In the graph.
+        weight: Name of its weight initializer, which no other layer reads.
+        kind: "conv", or "fc" for a product.
+        groups: Of a convolution; 1 for a product.
+        is_transposed: The weight is ``[in, out]``.
+    """
+
+    node: ir.Node
+    weight: str
+    kind: Kind
+    groups: int
+    is_transposed: bool
+
+    @property
+    def input(self) -> ir.Value:
+        """What the layer computes on."""
+        value = self.node.inputs[0]
+        assert value is not None
+        return value
+
+    @property
+    def role(self) -> Kind:
+        """ "fc" for products and for what export makes of them: a kernel of one place behind a global pooling."""
+        weight = self.node.inputs[1]
+        before = self.input.producer()
+        if self.kind == "fc" or weight is None or weight.const_value is None or before is None:
+            return self.kind
+        is_point = all(size == 1 for size in weight.const_value.shape.numpy()[2:])
+        return "fc" if is_point and before.op_type in POOLS else "conv"
+
+    @property
+    def bias(self) -> str | None:
+        """Name of its bias initializer, if it has one."""
+        value = self.node.inputs[2] if len(self.node.inputs) > 2 else None
+        return value.name if value is not None and value.const_value is not None else None
+
+    def matrix(self, weight: Array) -> F32:
+        """The weight as ``[groups, out / groups, kernel * in / groups]``, float32.
+
+        Channels of one place of the kernel stand together: so do the runs of 2:4 sparsity.
+        """
+        whole = np.asarray(weight, np.float32)
+        if self.is_transposed:
+            return np.ascontiguousarray(whole.T)[None]
+        grouped = whole.reshape(self.groups, whole.shape[0] // self.groups, whole.shape[1], -1)
+        return np.ascontiguousarray(grouped.transpose(0, 1, 3, 2)).reshape(*grouped.shape[:2], -1)
+
+    def weight_from(self, matrix: F32, shape: tuple[int, ...]) -> F32:
+        """Inverse of :meth:`matrix`, for a weight of ``shape``."""
+        if self.is_transposed:
+            return np.ascontiguousarray(matrix[0].T).reshape(shape)
+        taps = int(np.prod(shape[2:]))
+        placed = matrix.reshape(*matrix.shape[:2], taps, shape[1]).transpose(0, 1, 3, 2)
+        return np.ascontiguousarray(placed).reshape(shape)
+
+
+def layers_of(model: ir.Model) -> list[Layer]:
+    """Layers of the top graph in order; a weight that several nodes read makes none."""
+    return list(_found(model))
+
+
+def _found(model: ir.Model) -> Iterator[Layer]:
+    for node in model.graph:
+        if node.domain not in ("", "ai.onnx") or node.op_type not in ("Conv", "Gemm", "MatMul"):
+            continue
+        value = node.inputs[1]
+        if value is None or value.const_value is None or value.name not in model.graph.initializers:
+            continue
+        if len(value.uses()) != 1 or value.const_value.dtype != ir.DataType.FLOAT:
+            continue
+        layer = _conv(node, value) if node.op_type == "Conv" else _product(node, value)
+        if layer is not None:
+            yield layer
+
+
+def _conv(node: ir.Node, weight: ir.Value) -> Layer:
+    assert weight.name is not None
+    return Layer(node, weight.name, "conv", node.attributes.get_int("group", 1), False)
+
+
+def _product(node: ir.Node, weight: ir.Value) -> Layer | None:
+    """Gemm with the data as it is, or MatMul with a matrix."""
+    assert weight.name is not None
+    assert weight.const_value is not None
+    attributes = node.attributes
+    if len(weight.const_value.shape) != 2 or attributes.get_int("transA", 0) == 1:
+        return None
+    if attributes.get_float("alpha", 1.0) != 1.0 or attributes.get_float("beta", 1.0) != 1.0:
+        return None
+    return Layer(node, weight.name, "fc", 1, attributes.get_int("transB", 0) == 0)
+
+
+def read_weight(model: ir.Model, name: str) -> Array:
+    """Values of the initializer ``name``."""
+    tensor = model.graph.initializers[name].const_value
+    assert tensor is not None
+    return tensor.numpy()
+
+
+def put_weight(model: ir.Model, name: str, values: Array) -> None:
+    """Replace the initializer ``name`` of a model that is ours to change, as float32."""
+    model.graph.initializers[name].const_value = ir.tensor(np.ascontiguousarray(values, np.float32), name=name)

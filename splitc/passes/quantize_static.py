@@ -1,0 +1,183 @@
+"""INT8 as static Q/DQ: ranges from samples, weights rounded so that each layer's outputs stay what they were.
+
+    equalize ──► Q/DQ before every layer ──► refit and round the weights, layer by layer ──► int8 weights and DQ
+
+Symmetric, zero point 0, activations with one scale a tensor, weights with one an output channel, biases in float:
+what TensorRT 10, 11 and TensorRT-RTX parse. No labels, no training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+import onnx_ir as ir
+
+from splitc import graph
+from splitc.errors import GraphError
+from splitc.passes.activations import run_with
+from splitc.passes.base import PassResult
+from splitc.passes.equalize import Equalize
+from splitc.passes.layers import Layer, layers_of, read_weight
+from splitc.passes.refit_layers import RefitLayers
+from splitc.types import F32, F64, Array, Feeds
+from splitc.weights import rounded
+
+TOP = 127
+BINS = 2048
+CLIPS = np.linspace(0.3, 1.0, 71)
+"""Shares of the largest value that are tried as the range."""
+WEIGHT_CLIPS = np.linspace(0.7, 1.0, 13)
+MAX_REFIT_SAMPLES = 64
+"""Samples that layers are refitted on; ranges are taken from all."""
+FIRST_OPSET = 13
+"""DequantizeLinear has an axis from here on."""
+
+
+@dataclass(frozen=True, eq=False)
+class QuantizeStatic:
+    """INT8 Q/DQ with ranges from samples.
+
+    1. Inputs and weights of convolutions and products with a constant weight are quantized; nothing else is.
+    2. What leaves the graph is float and was not dequantized: at the cut the codec quantizes, once.
+    3. Names and types of inputs and outputs stay.
+
+    Attributes:
+        feeds: Calibration samples.
+        keep_float: Names of weights whose layers stay float.
+        step: Called once a layer.
+    """
+
+    name: ClassVar[str] = "quantize_static"
+    feeds: Sequence[Feeds] = field(repr=False)
+    keep_float: frozenset[str] = frozenset()
+    step: Callable[[], None] = lambda: None
+
+    def __call__(self, model: ir.Model) -> PassResult:
+        """Raises: GraphError: The opset is too old for a DequantizeLinear with an axis."""
+        chosen = frozenset(layer.weight for layer in layers_of(model)) - self.keep_float
+        if not chosen:
+            return PassResult(model, False, ("nothing to quantize: no convolution and no product",))
+        if model.opset_imports.get("", FIRST_OPSET) < FIRST_OPSET:
+            version = model.opset_imports.get("")
+            raise GraphError(f"INT8: opset {version} has no DequantizeLinear with an axis; use precision fp32.")
+        equal = Equalize(self.feeds)(model)
+        prepared, ranges = _with_activations(equal.model, self.feeds, chosen)
+        scales: dict[str, list[F32]] = {}
+
+        def change(layer: Layer, weights: F32, factor: F32) -> F32:
+            scale = weight_scales(weights)
+            scales.setdefault(layer.weight, []).append(scale)
+            return rounded(weights, factor, lambda column, index: _on_grid(column, scale))
+
+        refit = RefitLayers(change, self.feeds[:MAX_REFIT_SAMPLES], chosen, self.step, original=equal.model)
+        lowered = refit(prepared).model
+        for layer in layers_of(lowered):
+            if layer.weight in scales:
+                _store(lowered, layer, np.concatenate(scales[layer.weight]))
+        graph.verify(lowered, f"the model after {self.name}")
+        notes = (
+            f"INT8 Q/DQ: {len(ranges)} activations quantized on {len(self.feeds)} samples",
+            *equal.notes,
+            f"{len(chosen)} layers refitted and rounded, {len(layers_of(model)) - len(chosen)} kept in float",
+        )
+        return PassResult(lowered, True, notes)
+
+
+# -- activations ---------------------------------------------------------------------------------------------------
+
+
+def _with_activations(
+    model: ir.Model, feeds: Sequence[Feeds], chosen: frozenset[str]
+) -> tuple[ir.Model, dict[str, float]]:
+    """A copy with Q and DQ before the chosen layers, one pair a value."""
+    changed = model.clone()
+    layers = [layer for layer in layers_of(changed) if layer.weight in chosen]
+    names = list(dict.fromkeys(layer.input.name or "" for layer in layers))
+    ranges = activation_ranges(model, names, feeds)
+    values = {layer.input.name: layer.input for layer in layers}
+    for name in names:
+        readers = [layer.node for layer in layers if layer.input.name == name]
+        _insert_pair(changed, values[name], np.float32(ranges[name] / TOP), readers)
+    return changed, ranges
+
+
+def _insert_pair(model: ir.Model, value: ir.Value, scale: np.float32, readers: Sequence[ir.Node]) -> None:
+    parts = [
+        _register(model, f"{value.name}_{kind}", np.array(one))
+        for kind, one in (("scale", scale), ("zero_point", np.int8(0)))
+    ]
+    quantize = ir.node("QuantizeLinear", [value, *parts], name=f"{value.name}_QuantizeLinear")
+    restore = ir.node("DequantizeLinear", [quantize.outputs[0], *parts], name=f"{value.name}_DequantizeLinear")
+    quantize.outputs[0].name, restore.outputs[0].name = f"{value.name}_quantized", f"{value.name}_dequantized"
+    restore.outputs[0].type, restore.outputs[0].shape = value.type, value.shape
+    model.graph.insert_before(readers[0], [quantize, restore])
+    for reader in readers:
+        reader.replace_input_with(0, restore.outputs[0])
+
+
+def activation_ranges(model: ir.Model, names: Sequence[str], feeds: Sequence[Feeds]) -> dict[str, float]:
+    """Largest value to represent, by least squared error of 127 even levels on the samples."""
+    largest = dict.fromkeys(names, 0.0)
+    for values in run_with(model, names, feeds, only=True):
+        largest = {name: max(largest[name], float(np.abs(values[name]).max())) for name in names}
+    counts: dict[str, F64] = {name: np.zeros(BINS) for name in names}
+    for values in run_with(model, names, feeds, only=True):
+        for name in names:
+            top = max(largest[name], 1e-9)
+            counts[name] += np.histogram(np.abs(values[name]), BINS, (0, top))[0]
+    return {name: max(largest[name], 1e-9) * _best_clip(counts[name]) for name in names}
+
+
+def _best_clip(counts: F64) -> float:
+    """Share of the histogram's end at which clipping and rounding together cost least."""
+    middles = (np.arange(BINS) + 0.5) / BINS
+    errors = []
+    for clip in CLIPS:
+        restored = np.minimum(np.rint(middles * (TOP / clip)), TOP) * (clip / TOP)
+        errors.append(float((counts * np.square(middles - restored)).sum()))
+    return float(CLIPS[int(np.argmin(errors))])
+
+
+# -- weights -------------------------------------------------------------------------------------------------------
+
+
+def weight_scales(weights: F32) -> F32:
+    """Scale of every row of ``weights [out, k]``, by least squared error."""
+    largest = np.maximum(np.abs(weights).max(1), np.float32(1e-12))
+    best, least = largest / TOP, np.full(len(weights), np.inf)
+    for clip in WEIGHT_CLIPS:
+        scale = (largest * np.float32(clip) / TOP).astype(np.float32)
+        error = np.square(weights - np.clip(np.rint(weights / scale[:, None]), -TOP, TOP) * scale[:, None]).sum(1)
+        best, least = np.where(error < least, scale, best), np.minimum(error, least)
+    return np.asarray(best, np.float32)
+
+
+def _on_grid(column: F32, scale: F32) -> F32:
+    return np.asarray(np.clip(np.rint(column / scale), -TOP, TOP) * scale)
+
+
+def _store(model: ir.Model, layer: Layer, scale: F32) -> None:
+    """The weight as int8 behind a DequantizeLinear along its output channels."""
+    whole = read_weight(model, layer.weight)
+    axis = 1 if layer.is_transposed else 0
+    shape = [1] * whole.ndim
+    shape[axis] = -1
+    levels: Array = np.clip(np.rint(whole / scale.reshape(shape)), -TOP, TOP).astype(np.int8)
+    parts = {"quantized": levels, "scale": scale, "zero_point": np.zeros(len(scale), np.int8)}
+    inputs = [_register(model, f"{layer.weight}_{kind}", one) for kind, one in parts.items()]
+    restore = ir.node("DequantizeLinear", inputs, {"axis": axis}, name=f"{layer.weight}_DequantizeLinear")
+    restore.outputs[0].name = f"{layer.weight}_dequantized"
+    model.graph.insert_before(layer.node, restore)
+    layer.node.replace_input_with(1, restore.outputs[0])
+    del model.graph.initializers[layer.weight]
+
+
+def _register(model: ir.Model, name: str, values: Array) -> ir.Value:
+    """A new initializer."""
+    tensor = ir.tensor(values, name=name)
+    value = ir.Value(name=name, shape=ir.Shape(values.shape), type=ir.TensorType(tensor.dtype), const_value=tensor)
+    model.graph.register_initializer(value)
+    return value

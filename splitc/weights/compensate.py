@@ -1,0 +1,94 @@
+"""Round or prune a layer and let the weights that are left make up for it, in closed form.
+
+With ``H`` the second moment of the layer's inputs and ``H = A^T A``, A upper triangular, an error E of the weights
+changes the outputs by ``|A E|^2``. From the last column of the weight matrix to the first, each column takes the value
+that is best given the errors of those behind it, and is then rounded or removed; those before it will make up for that.
+Source: Hassibi & Stork 1993 (optimal brain surgeon); Frantar & Alistarh 2023 (SparseGPT), Frantar et al. 2023 (GPTQ).
+This is their update as Babai's nearest plane, which needs no inverse of H.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from splitc.types import F32, F64, Array
+
+DAMPING = 0.01
+"""Share of the mean diagonal added to it: keeps directions that calibration never saw from mattering nothing."""
+BLOCK = 64
+"""Columns between two updates of all that come later."""
+Keep = Callable[[F32], Array]
+"""Cost of removing each weight of a block ``[out, block]`` -> which stay."""
+Round = Callable[[F32, int], F32]
+"""(column ``[out]``, its number) -> its values on the grid."""
+
+
+def factor_of(moment: F32 | F64, damping: float = DAMPING) -> F32:
+    """Upper Cholesky factor A of the damped ``moment [k, k]``, float32."""
+    size = len(moment)
+    damped = moment + np.eye(size) * (damping * float(np.trace(moment)) / size + 1e-12)
+    factor: F32 = np.linalg.cholesky(damped.astype(np.float32)).T
+    return factor
+
+
+def rounded(weights: F32, factor: F32, to_grid: Round) -> F32:
+    """``weights [out, k]`` on the grid of ``to_grid``; every column makes up for those behind it."""
+    return _swept(weights, factor, lambda cost: np.ones(cost.shape, bool), to_grid)
+
+
+def pruned(weights: F32, factor: F32, keep: Keep) -> F32:
+    """``weights [out, k]`` with zeros where ``keep`` says so; the columns before make up for them."""
+    return _swept(weights, factor, keep, lambda column, index: column)
+
+
+def _swept(weights: F32, factor: F32, keep: Keep, to_grid: Round) -> F32:
+    done = np.empty_like(weights)
+    errors = np.zeros_like(weights)
+    width = weights.shape[1]
+    for first in reversed(range(0, width, BLOCK)):
+        last = min(first + BLOCK, width)
+        local, diagonal = factor[first:last, first:last], np.diag(factor)[first:last]
+        pushed = errors[:, last:] @ factor[first:last, last:].T
+        kept = keep(((weights[:, first:last] + pushed / diagonal) * diagonal) ** 2)
+        for index in reversed(range(last - first)):
+            best = weights[:, first + index] + pushed[:, index] / diagonal[index]
+            column = np.where(kept[:, index], to_grid(best, first + index), np.float32(0))
+            done[:, first + index] = column
+            error = weights[:, first + index] - column
+            errors[:, first + index] = error
+            pushed[:, :index] += np.outer(error, local[:index, index])
+    return done
+
+
+def output_error(weights: F32, changed: F32, factor: F32) -> float:
+    """Mean square by which the layer's outputs differ, summed over outputs."""
+    return float(np.square((weights - changed) @ factor.T).sum())
+
+
+def keep_share(share_removed: float) -> Keep:
+    """In every block, all but the share of weights whose removal costs least; ties by position."""
+
+    def keep(cost: F32) -> Array:
+        kept = np.ones(cost.size, bool)
+        kept[np.argsort(cost, axis=None, kind="stable")[: round(cost.size * share_removed)]] = False
+        return kept.reshape(cost.shape)
+
+    return keep
+
+
+def keep_n_of_m(n: int, m: int) -> Keep:
+    """In every run of ``m`` columns, the ``n`` whose removal costs most; ``m`` divides :data:`BLOCK`."""
+
+    def keep(cost: F32) -> Array:
+        kept = np.ones(cost.shape, bool)
+        whole = cost.shape[1] // m * m
+        groups = cost[:, :whole].reshape(len(cost), -1, m)
+        order = np.argsort(-groups, axis=2, kind="stable")
+        chosen = np.zeros(groups.shape, bool)
+        np.put_along_axis(chosen, order[:, :, :n], True, axis=2)
+        kept[:, :whole] = chosen.reshape(len(cost), -1)
+        return kept
+
+    return keep

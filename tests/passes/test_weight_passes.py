@@ -1,0 +1,163 @@
+"""Passes over the weights of a small network with every kind of layer: what they keep, and what they win."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import pytest
+from onnx import helper, numpy_helper
+
+from splitc import graph, passes
+from splitc.passes.activations import columns_of, kernel_of, open_session
+from splitc.passes.layers import layers_of, read_weight
+from splitc.types import Array, Feeds
+
+
+@pytest.fixture(scope="module")
+def model() -> ir.Model:
+    """Conv, depthwise with ReLU6, strided, dilated and padded convs, pool, Gemm."""
+    source = np.random.default_rng(0)
+    shapes = {"w0": (8, 3, 3, 3), "w1": (8, 1, 3, 3), "w2": (12, 8, 1, 1), "w3": (12, 12, 3, 2), "w4": (5, 12)}
+    tensors = {name: source.standard_normal(shape) / np.sqrt(np.prod(shape[1:])) for name, shape in shapes.items()}
+    tensors["w0"] *= source.lognormal(0, 1, (8, 1, 1, 1))
+    tensors |= {f"b{i}": 0.1 * source.standard_normal(shapes[f"w{i}"][0]) for i in range(5)}
+    tensors |= {"low": np.zeros(()), "high": np.full((), 6.0)}
+    nodes = [
+        helper.make_node("Conv", ["x", "w0", "b0"], ["a"], pads=[1, 1, 1, 1]),
+        helper.make_node("Clip", ["a", "low", "high"], ["a6"]),
+        helper.make_node("Conv", ["a6", "w1", "b1"], ["d"], group=8, strides=[2, 2], auto_pad="SAME_UPPER"),
+        helper.make_node("Clip", ["d", "low", "high"], ["d6"]),
+        helper.make_node("Conv", ["d6", "w2", "b2"], ["p"]),
+        helper.make_node("Relu", ["p"], ["pr"]),
+        helper.make_node("Conv", ["pr", "w3", "b3"], ["q"], dilations=[1, 2], pads=[1, 0, 1, 2]),
+        helper.make_node("GlobalAveragePool", ["q"], ["g"]),
+        helper.make_node("Flatten", ["g"], ["f"]),
+        helper.make_node("Gemm", ["f", "w4", "b4"], ["y"], transB=1),
+    ]
+    made = helper.make_graph(
+        nodes,
+        "net",
+        [helper.make_tensor_value_info("x", 1, ["N", 3, 12, 12])],
+        [helper.make_tensor_value_info("y", 1, ["N", 5])],
+        [numpy_helper.from_array(values.astype(np.float32), name) for name, values in tensors.items()],
+    )
+    proto = helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.checker.check_model(proto)
+    return graph.model_from_ir(ir.from_proto(proto)).ir_model
+
+
+def feeds(count: int, seed: int) -> list[Feeds]:
+    """Smooth inputs, which have few directions."""
+    source = np.random.default_rng(seed)
+    coarse = source.standard_normal((count, 1, 3, 4, 4)).astype(np.float32)
+    return [{"x": 2 * x.repeat(3, 2).repeat(3, 3)} for x in coarse]
+
+
+def answers(model: ir.Model, samples: list[Feeds]) -> Array:
+    session = open_session(model)
+    return np.concatenate([session.run(["y"], dict(one))[0] for one in samples])
+
+
+def moved(model: ir.Model, changed: ir.Model) -> float:
+    """Mean square error of the answers on inputs that nothing was calibrated on."""
+    samples = feeds(64, 9)
+    return float(np.square(answers(model, samples) - answers(changed, samples)).mean())
+
+
+def test_columns_are_what_convolutions_read(model: ir.Model) -> None:
+    """Weights times columns is the convolution, at every output place."""
+    names = [layer.input.name or "" for layer in layers_of(model)]
+    probe = model.clone()
+    wanted = {value.name: value for node in probe.graph for value in node.outputs}
+    outputs = [layer.node.outputs[0].name or "" for layer in layers_of(model)]
+    for name in [*names[1:], *outputs]:
+        if wanted[name] not in probe.graph.outputs:
+            probe.graph.outputs.append(wanted[name])
+    session = open_session(probe)
+    (feed,) = feeds(1, 1)
+    values = dict(zip([o.name for o in session.get_outputs()], session.run(None, dict(feed)), strict=True)) | dict(feed)
+    for layer, name, output in zip(layers_of(model), names, outputs, strict=True):
+        weight = layer.matrix(read_weight(model, layer.weight))
+        columns = columns_of(layer, values[name], kernel_of(model, layer), 10**6)
+        made = (weight @ columns).reshape(-1, columns.shape[2])
+        bias = read_weight(model, layer.bias or "")
+        expected = values[output].reshape(len(bias), -1)
+        assert np.abs(made + bias[:, None] - expected).max() < 1e-4  # float32 sums in another order
+
+
+def test_matrix_and_back(model: ir.Model) -> None:
+    for layer in layers_of(model):
+        weight = read_weight(model, layer.weight)
+        assert np.array_equal(layer.weight_from(layer.matrix(weight), weight.shape), weight)
+
+
+def test_roles(model: ir.Model) -> None:
+    assert [layer.role for layer in layers_of(model)] == ["conv"] * 4 + ["fc"]
+
+
+def test_pruning_by_magnitude_has_exact_counts(model: ir.Model) -> None:
+    result = passes.PruneWeights(conv=0.5, fc=0.9)(model)
+    for layer in layers_of(result.model):
+        weight = read_weight(result.model, layer.weight)
+        assert int((weight == 0).sum()) == int(weight.size * (0.9 if layer.role == "fc" else 0.5))
+    zeros, size = passes.count_zeros(result.model)
+    assert result.notes == (f"pruned (magnitude): {zeros} of {size} weights are zero",)
+    assert passes.count_zeros(model)[0] == 0, "the model passed in is unchanged"
+
+
+def test_compensation_wins(model: ir.Model) -> None:
+    plain = passes.PruneWeights(conv=0.5, fc=0.5)(model).model
+    best = passes.PruneWeights(0.5, 0.5, "compensated", feeds(64, 2))(model).model
+    assert moved(model, best) < 0.3 * moved(model, plain)
+
+
+def test_two_of_four_with_and_without_samples(model: ir.Model) -> None:
+    plain, best = passes.SparseRuns()(model), passes.SparseRuns(feeds(64, 2))(model)
+    assert plain.notes == ("2:4 sparsity in 3 of 5 layers",)
+    for result in (plain, best):
+        for name in ("w2", "w3", "w4"):
+            runs = np.moveaxis(read_weight(result.model, name), 1, -1).reshape(-1, 4)
+            assert (np.count_nonzero(runs, axis=1) <= 2).all()
+    assert moved(model, best.model) < 0.3 * moved(model, plain.model)
+
+
+def test_equalizing_keeps_the_answers(model: ir.Model) -> None:
+    """Up to what calibration did not see, which is clipped."""
+    samples = feeds(64, 2)
+    result = passes.Equalize(samples)(model)
+    assert result.notes == ("equalized 3 pairs of layers",)
+    assert np.abs(answers(model, samples) - answers(result.model, samples)).max() < 1e-4  # float32 factors
+    assert moved(model, result.model) < 1e-3 * float(np.var(answers(model, samples)))
+
+
+def test_int8_is_near_and_typed(model: ir.Model) -> None:
+    result = passes.QuantizeStatic(feeds(64, 2))(model)
+    made = {node.outputs[0].name: node.op_type for node in result.model.graph}
+    for node in result.model.graph:
+        if node.op_type in ("Conv", "Gemm"):
+            assert [made[value.name] for value in node.inputs[:2] if value] == ["DequantizeLinear"] * 2
+    zeros = [v for name, v in result.model.graph.initializers.items() if name.endswith("zero_point")]
+    assert all(not zero.const_value.numpy().any() for zero in zeros if zero.const_value)
+    assert moved(model, result.model) < 1e-3 * float(np.var(answers(model, feeds(64, 9))))
+
+
+def test_layers_can_stay_float(model: ir.Model) -> None:
+    result = passes.QuantizeStatic(feeds(8, 2), keep_float=frozenset({"w0", "w4"}))(model)
+    assert {"w0", "w4"} < set(result.model.graph.initializers)
+    assert "w1_quantized" in result.model.graph.initializers
+
+
+def test_aligning_restores_means(model: ir.Model) -> None:
+    samples = feeds(32, 2)
+    pruned = passes.PruneWeights(conv=0.6, fc=0.0)(model).model
+    aligned = passes.AlignOutputs(model, samples)(pruned).model
+    means = [answers(one, samples).mean(0) for one in (model, pruned, aligned)]
+    assert np.abs(means[2] - means[0]).max() < 1e-3 < np.abs(means[1] - means[0]).max()
+
+
+def test_a_skeleton_is_filled_again(model: ir.Model) -> None:
+    bare = passes.Skeleton()(model)
+    assert "w0" not in bare.model.graph.initializers
+    filled = passes.PutWeights(passes.weights_of(model))(bare.model).model
+    assert np.array_equal(answers(model, feeds(2, 1)), answers(filled, feeds(2, 1)))
