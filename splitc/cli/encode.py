@@ -25,7 +25,7 @@ def encode(
     ],
     out: Annotated[Path, typer.Option("--out", help="The stream file.")],
     codec: Annotated[
-        str | None, typer.Option("--codec", metavar="SPEC", help="PROFILE,key=value,... with the keys of [codec].")
+        str | None, typer.Option("--codec", metavar="SPEC", help="PROFILE,key=value,... with a recipe's codec keys.")
     ] = None,
     bundle: Annotated[Path | None, typer.Option("--bundle", help="Use this bundle's codec.")] = None,
     calibration: Annotated[
@@ -41,6 +41,8 @@ def encode(
     fitted, pair_id = _of_bundle(bundle) if bundle else (None, b"")
     names = None if fitted is None else [tensor.spec.name for tensor in fitted.tensors]
     clips = _read(features, names)
+    if out.resolve() in {file.resolve() for file, _ in clips}:
+        raise UsageError(f"{out}: is one of the features; name another file.")
     if fitted is None:
         fitted = _fit(codec or "fast", _read(calibration, None) if calibration else clips)
     started = time.perf_counter()
@@ -87,6 +89,9 @@ def _fit(text: str, clips: Clips) -> Codec:
     spec, tensors = spec_from_text(text), specs_of(clips)
     values = [np.concatenate([clip[tensor.name] for _, clip in clips]) for tensor in tensors]
     lengths = [len(next(iter(clip.values()))) for _, clip in clips]
+    for file, clip in clips:
+        if not all(np.isfinite(x).all() for x in clip.values()):
+            raise UsageError(f"{file}: holds NaN or infinities, which no codec can be fitted on.")
     return Codec.fit(spec, tensors, values, lengths)
 
 

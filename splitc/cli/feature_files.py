@@ -90,13 +90,15 @@ def write_features(out: Path, tensors: Mapping[str, F32]) -> None:
 
 
 def write_aside(out: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Write beside ``out``, then rename.
+    """Write beside ``out``, then rename; a link keeps pointing where it did.
 
     Raises:
-        UsageError: The folder is missing or full, or ``out`` is a folder.
+        UsageError: The folder is missing or full, or ``out`` is a folder, a device or a pipe.
     """
-    if out.is_dir():
-        raise UsageError(f"{out}: is a folder; name a file in it.")
+    out = out.resolve()
+    if out.exists() and not out.is_file():
+        what = "a folder; name a file in it" if out.is_dir() else "no plain file; name one"
+        raise UsageError(f"{out}: is {what}.")
     aside = out.with_name(f".{out.name}.partial")
     try:
         with aside.open("wb") as file:

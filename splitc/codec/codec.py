@@ -8,8 +8,8 @@ from functools import cached_property
 
 import numpy as np
 
-from splitc.codec.bitstream import StreamLayout, TensorLayout, write_packet
-from splitc.codec.fitting import fit_tensor
+from splitc.codec.bitstream import NO_PAIR, StreamLayout, TensorLayout, write_packet
+from splitc.codec.fitting import check_features, fit_tensor
 from splitc.codec.planes import as_planes
 from splitc.codec.quantized import Quantized
 from splitc.codec.spec import CodecSpec, FittedTensor, JsonObject
@@ -18,7 +18,6 @@ from splitc.codec.temporal import Temporal
 from splitc.errors import BundleError, CodecError, UsageError
 from splitc.types import F32, Array, Symbols, TensorSpec
 
-NO_PAIR = bytes(4)
 """Pair tag of packets that belong to no bundle."""
 
 
@@ -72,9 +71,14 @@ class Codec:
             UsageError: The spec asks for what no component gives.
         """
         spec = spec.resolved()
+        check_features(tensors, features)
         lengths = [len(features[0])] if sequence_lengths is None else list(sequence_lengths)
-        if any(sum(lengths) != len(values) for values in features):
-            raise CodecError(f"sequence_lengths sum to {sum(lengths)}, the features are {len(features[0])} samples.")
+        if any(sum(lengths) != len(values) for values in features) or (
+            sequence_lengths is not None and min(lengths, default=0) < 1
+        ):
+            raise CodecError(
+                f"sequence_lengths {lengths} are no lengths of clips: the features are {len(features[0])} samples."
+            )
         fitted = [fit_tensor(spec, tensor, x, lengths) for tensor, x in zip(tensors, features, strict=True)]
         return cls(spec, tuple(fitted))
 
@@ -89,6 +93,7 @@ class Codec:
         Raises:
             CodecError: NaN, or shapes that are not the cut's.
         """
+        check_features([tensor.spec for tensor in self.tensors], features)
         side = tuple(t.quantizer.side(x) for t, x in zip(self.tensors, features, strict=True))
         every = zip(self.tensors, features, side, strict=True)
         return Quantized(tuple(t.quantizer.quantize(x, t.params, s) for t, x, s in every), side)
@@ -108,7 +113,18 @@ class Codec:
         Raises:
             CodecError: Shapes or values that do not fit the codec.
         """
+        self.check_alphabet(quantized.symbols)
         return write_packet(self.layout, quantized.symbols, quantized.side, sequence=sequence)
+
+    def check_alphabet(self, symbols: Sequence[Symbols]) -> None:
+        """Refuse symbols that stand for nothing: an alphabet need not fill its bits.
+
+        Raises:
+            CodecError: A symbol above the last one of its tensor.
+        """
+        for tensor, array in zip(self.tensors, symbols, strict=False):
+            if (largest := int(array.max(initial=0))) >= tensor.count:
+                raise CodecError(f"symbol {largest} is outside the quantizer's 0..{tensor.count - 1}.")
 
     def decode_symbols(self, packet: bytes) -> Quantized:
         """One keyframe packet to symbols and side values.

@@ -41,6 +41,25 @@ def fit_tensor(spec: CodecSpec, tensor: TensorSpec, values: F32, sequence_length
     return replace(fitted, predicted_tables=coder.fit_predicted(residuals, before, params.bits))
 
 
+def check_features(tensors: Sequence[TensorSpec], features: Sequence[F32] | F32) -> None:
+    """One float32 array a tensor, of its sizes but for axis 0.
+
+    Raises:
+        CodecError: Another number, type or size; the message names the tensor.
+    """
+    if isinstance(features, np.ndarray) or not tensors or len(features) != len(tensors):
+        count = "one array" if isinstance(features, np.ndarray) else f"{len(features)} arrays"
+        raise CodecError(f"the features are {count}; give a list of {len(tensors) or 'at least 1'}, one a cut tensor.")
+    for tensor, x in zip(tensors, features, strict=True):
+        if not isinstance(x, np.ndarray) or x.dtype != np.float32:
+            kind = x.dtype if isinstance(x, np.ndarray) else type(x).__name__
+            raise CodecError(f"features of {tensor.name!r} are {kind}, must be a float32 array.")
+        sizes = zip(tensor.shape[1:], x.shape[1:], strict=False)
+        if x.ndim != len(tensor.shape) or any(isinstance(want, int) and want != got for want, got in sizes):
+            want = ["n", *tensor.shape[1:]]
+            raise CodecError(f"features of {tensor.name!r} have shape {list(x.shape)}, must be {want}.")
+
+
 def _residuals(
     spec: CodecSpec, fitted: FittedTensor, values: F32, sequence_lengths: Sequence[int]
 ) -> Iterator[tuple[Symbols, Symbols]]:

@@ -65,7 +65,7 @@ def as_planes(symbols: Symbols, channel_axis: int = 1) -> Symbols:
 
 
 def tensor_of(planes: Symbols, shape: Sequence[int], channel_axis: int) -> Symbols:
-    """Inverse of :func:`planes_of`: contiguous, of ``shape``."""
+    """Inverse of :func:`as_planes`: contiguous, of ``shape``."""
     if channel_axis == 0 or channel_axis >= len(shape):
         return planes.reshape(shape)
     moved = [shape[0], shape[channel_axis], *(size for axis, size in enumerate(shape) if axis not in (0, channel_axis))]

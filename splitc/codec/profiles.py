@@ -58,8 +58,13 @@ def spec_from_text(text: str) -> CodecSpec:
     """
     words = [word.strip() for word in text.split(",") if word.strip()]
     profile = words.pop(0) if words and "=" not in words[0] else "fast"
+    options: dict[str, str] = {}
+    for key, value in map(_key_and_value, words):
+        if key in options:
+            raise UsageError(f"codec: {key} stands twice.")
+        options[key] = value
     try:
-        spec = CodecSpec(**with_profile(profile, dict(_key_and_value(word) for word in words)))
+        spec = CodecSpec(**with_profile(profile, options))
     except ValidationError as error:
         first = error.errors()[0]
         raise UsageError(f"codec: {'.'.join(map(str, first['loc']))}: {first['msg']}.") from error

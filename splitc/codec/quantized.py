@@ -13,7 +13,13 @@ class Quantized(NamedTuple):
     Attributes:
         symbols: uint8 up to 8 bits, uint16 above; each of its tensor's shape.
         side: float32 ``[n, side_count]``; ``side_count`` is 0 for quantizers that calibration fixed.
+        alone: The symbols that a keyframe of the same frame would hold, where prediction makes others; None: the same.
     """
 
     symbols: tuple[Symbols, ...]
     side: tuple[F32, ...]
+    alone: tuple[Symbols, ...] | None = None
+
+    def as_keyframe(self) -> Quantized:
+        """What a keyframe holds of this frame."""
+        return self if self.alone is None else Quantized(self.alone, self.side)

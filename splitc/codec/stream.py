@@ -17,7 +17,7 @@ import numpy as np
 from splitc.codec.bitstream import MAX_SEQUENCE, read_header, read_packet, write_packet
 from splitc.codec.quantized import Quantized
 from splitc.codec.temporal.base import refuse_above
-from splitc.errors import BitstreamError
+from splitc.errors import BitstreamError, CodecError
 from splitc.types import F32, Symbols
 
 if TYPE_CHECKING:
@@ -38,12 +38,14 @@ class Encoder:
 
     A frame is a keyframe when it is the first, when ``gop`` frames have passed since the last one, when it was asked
     for, when sizes change, and when prediction does not pay: a predicted packet that is no smaller than the last
-    keyframe is measured against a keyframe of the same frame, and the smaller one is sent (a scene change).
+    keyframe is measured against a keyframe of the same frame, quantized by itself, and the smaller one is sent (a scene
+    change).
     """
 
     def __init__(self, codec: Codec) -> None:
         self._codec = codec
         self._last: Frame | None = None
+        self._sent: Quantized | None = None
         self._since_keyframe = 0
         self._keyframe_bytes = 0
 
@@ -60,8 +62,11 @@ class Encoder:
         Raises:
             CodecError: NaN, or shapes that are not the cut's.
         """
+        alone = self._codec.quantize(features)
         last = self._reference([x.shape for x in features])
-        return self._codec.quantize(features) if last is None else self._codec.quantize_after(features, last.symbols)
+        if last is None or self._codec.temporal.is_open_loop:
+            return alone
+        return self._codec.quantize_after(features, last.symbols)._replace(alone=alone.symbols)
 
     def encode(self, features: Sequence[F32]) -> bytes:
         """The next frame's features to its packet: :meth:`quantize`, then :meth:`encode_symbols`.
@@ -84,12 +89,24 @@ class Encoder:
         last = self._reference([symbols.shape for symbols in quantized.symbols])
         frame = None if last is None else self._predicted(quantized, last)
         if frame is None or len(frame.packet) >= self._keyframe_bytes:
-            keyframe = self._keyframe(quantized)
+            keyframe = self._keyframe(quantized.as_keyframe())
             if frame is None or len(keyframe.packet) <= len(frame.packet):
                 frame, self._since_keyframe, self._keyframe_bytes = keyframe, 0, len(keyframe.packet)
         self._since_keyframe += 1
         self._last = frame
+        self._sent = Quantized(frame.symbols, quantized.side)
         return frame.packet
+
+    @property
+    def sent(self) -> Quantized:
+        """What the last packet holds: of a closed loop, a keyframe has other symbols than a predicted frame.
+
+        Raises:
+            CodecError: Nothing was sent.
+        """
+        if self._sent is None:
+            raise CodecError("this stream has sent no packet.")
+        return self._sent
 
     @property
     def state_digest(self) -> str:

@@ -19,7 +19,9 @@ PAIR_ID_BYTES = 32
 MAX_CODEC_BYTES = 1 << 26
 MAX_PACKET_BYTES = 1 << 30
 MAX_PACKETS = 1 << 24
-LEAST_PACKET_BYTES = 14
+LEAST_PACKET_BYTES = 12
+"""In the file: a size, and a packet of fixed sizes whose payload is empty."""
+MAX_CODEC_LISTS = 1 << 14
 _WHAT = "stream file"
 
 
@@ -93,6 +95,8 @@ def _read_codec(reader: FieldReader, packed: bytes, offset: int) -> Codec:
         text = unpacker.decompress(packed, MAX_CODEC_BYTES)
         if not unpacker.eof or unpacker.unused_data:
             reader.refuse("Codec", f"is not one zlib stream of at most {MAX_CODEC_BYTES} bytes", offset)
+        if text.count(b"[") + text.count(b"{") > MAX_CODEC_LISTS:  # each would cost more memory than the file has bytes
+            reader.refuse("Codec", f"holds more than {MAX_CODEC_LISTS} lists and objects", offset)
         return Codec.from_json(json.loads(text))
     except (zlib.error, ValueError, RecursionError, BundleError) as error:
         reader.refuse("Codec", f"cannot be read ({error})".rstrip("."), offset)

@@ -150,9 +150,9 @@ def _run_sample(paths: Paths, sample: Sample, tally: _Tally, baseline: Encoder) 
         tally.keep(SPLIT, paths.split(sample.feeds), names)
     if paths.lowered:
         tally.keep("lowered", paths.lowered(sample.feeds), names)
-    symbols = paths.edge.symbols(sample.feeds)
+    packet = paths.edge.encode(paths.edge.symbols(sample.feeds))
+    symbols = paths.edge.sent
     tally.keep("quantized", paths.cloud.answer(symbols), names)
-    packet = paths.edge.encode(symbols)
     decoded = paths.cloud.decode(packet)
     (_require_equal if paths.edge.codec.is_lossless else _require_alike)(sample, symbols, decoded)
     tally.keep("coded", paths.cloud.answer(decoded), names)

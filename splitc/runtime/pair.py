@@ -76,6 +76,11 @@ class EdgeHalf:
         """Symbols to the stream's next packet."""
         return self.stream.encode_symbols(symbols)
 
+    @property
+    def sent(self) -> Quantized:
+        """What the last packet holds; a keyframe of a closed loop has other symbols than a predicted frame."""
+        return self.stream.sent
+
     def force_keyframe(self) -> None:
         """Make the next packet decode by itself: a new clip begins, or the cloud half lost a packet."""
         self.stream.force_keyframe()

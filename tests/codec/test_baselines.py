@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from splitc.codec import Codec, CodecSpec
 from splitc.codec.entropy import ENTROPY_CODERS, ChunkCoder
 from splitc.errors import BitstreamError, CodecError
 from splitc.native import _core
+from splitc.types import TensorSpec
 
 
 def opened(name: str, bits: int, options: dict[str, object] | None = None, tables: bytes = b"") -> ChunkCoder:
@@ -29,6 +31,16 @@ def test_ri6_a_frame_of_nothing_but_n_takes_less_than_16_bytes(bits: int) -> Non
     assert x.size == 692_224
     assert len(payload) < 16
     assert np.array_equal(opened("nrle", bits).decode(payload, x.shape), x)
+
+
+def test_ri6_so_does_its_packet_but_for_the_packet_s_own_fields() -> None:
+    tensor = TensorSpec(name="x", dtype="float32", shape=("N", 256, 52, 52))
+    values = np.zeros((1, 256, 52, 52), np.float32)
+    values[0, 0, 0, 0] = 1
+    codec = Codec.fit(CodecSpec(quantizer="clipped", levels=15, entropy="nrle"), [tensor], [values])
+    packet = codec.encode([np.zeros_like(values)])
+    assert len(packet) < 16 + 12
+    assert not codec.decode(packet)[0].any()
 
 
 @pytest.mark.parametrize("kind", ["all-n", "no-runs", "random", "sparse", "alternating"])

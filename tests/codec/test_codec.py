@@ -73,7 +73,7 @@ def test_round_trip(shape: tuple[int | None, ...], spec: CodecSpec) -> None:
         symbols = codec.quantize([sample])
         packet = codec.encode([sample], sequence=seed)
         assert packet == codec.encode_symbols(symbols, sequence=seed)
-        (decoded,), (side,) = codec.decode_symbols(packet)
+        (decoded,), (side,), _ = codec.decode_symbols(packet)
         assert (decoded.dtype, decoded.shape) == (np.uint8 if codec.spec.fits_graph else np.uint16, sample.shape)
         np.testing.assert_array_equal(decoded, symbols.symbols[0])
         np.testing.assert_array_equal(side, symbols.side[0], strict=True)
@@ -214,10 +214,6 @@ def test_another_pair_s_packet_names_both_tags() -> None:
     ("sample", "words"),
     [
         pytest.param(np.full((1, 3, 4, 4), np.nan, "f4"), "feature holds NaN", id="nan"),
-        pytest.param(np.zeros((1, 2, 4, 4), "f4"), "fitted on 3 channels", id="channels"),
-        pytest.param(np.zeros((3, 4), "f4"), "fitted on 3 channels", id="rank"),
-        pytest.param(np.zeros((1, 3, 4, 5), "f4"), r"shape \[1, 3, 4, 5\], must be \[\?, 3, 4, 4\]", id="size"),
-        pytest.param(np.zeros((1, 3, 4, 4, 1), "f4"), r"must be \[\?, 3, 4, 4\]", id="one-dimension-more"),
         pytest.param(np.zeros((0, 3, 4, 4), "f4"), r"shape \[0, 3, 4, 4\]", id="no-sample"),
     ],
 )

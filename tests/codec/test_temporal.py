@@ -12,6 +12,7 @@ from reference import temporal as reference
 
 import splitc.codec
 from splitc.codec import TEMPORALS, Codec, CodecSpec, FittedTensor
+from splitc.codec.bitstream import read_header, write_packet
 from splitc.codec.temporal.difference import Difference
 from splitc.codec.temporal.dpcm import Dpcm
 from splitc.codec.temporal.ifmdc import Ifmdc
@@ -249,6 +250,28 @@ def test_symbols_outside_an_alphabet_that_does_not_fill_its_bits_are_refused() -
     tensor = TensorSpec(name="x", dtype="float32", shape=("N", 3, 5, 4))
     codec = Codec.fit(CodecSpec(quantizer="clipped", entropy="range"), [tensor], [x])
     quantized = codec.quantize([x[:1]])
-    packet = codec.encode_symbols(quantized._replace(symbols=(np.full((1, 3, 5, 4), 15, np.uint8),)))
+    outside = np.full((1, 3, 5, 4), 15, np.uint8)
+    with pytest.raises(CodecError, match=r"symbol 15 is outside the quantizer's 0\.\.14"):
+        codec.encode_symbols(quantized._replace(symbols=(outside,)))
+    packet = write_packet(codec.layout, [outside], quantized.side)
     with pytest.raises(BitstreamError, match=r"symbol 15 is outside the quantizer's 0\.\.14"):
         codec.decode(packet)
+
+
+@pytest.mark.parametrize("temporal", ["ifmdc", "dpcm"])
+def test_ri5_a_keyframe_at_a_scene_change_is_quantized_by_itself(temporal: str) -> None:
+    """Key frames have the key-frame quantizer's error, wherever they fall."""
+    rng = np.random.default_rng(4)
+    one, two = (rng.standard_normal((1, 3, 12, 12)).astype(np.float32) for _ in range(2))
+    frames = [one] * 5 + [two] * 3
+    tensor = TensorSpec(name="x", dtype="float32", shape=("N", 3, 12, 12))
+    spec = CodecSpec(quantizer="clipped", levels=15, temporal=temporal, gop=50, reconstruction="midpoint")
+    codec = Codec.fit(spec, [tensor], [np.concatenate(frames)])
+    stream, receiver = codec.encoder(), codec.decoder()
+    for index, frame in enumerate(frames):
+        packet = stream.encode([frame])
+        decoded = receiver.decode_symbols(packet)
+        assert np.array_equal(decoded.symbols[0], stream.sent.symbols[0])
+        if index == 5:
+            assert read_header(packet).is_keyframe
+            assert np.array_equal(decoded.symbols[0], codec.quantize([frame]).symbols[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -160,8 +161,8 @@ BAD_FEATURES = {
     "integers": (np.zeros((2, 3), np.int32), "'feature' is int32 [2, 3], must be float [frames, channels, ...]."),
     "vector": (np.zeros(3, np.float32), "'feature' is float32 [3], must be float"),
     "empty": (np.zeros((0, 3), np.float32), "must be float [frames, channels, ...]."),
-    "nan": (np.full((2, 3), np.nan, np.float32), "feature holds NaN, which has no symbol"),
-    "infinite": (np.full((2, 3), np.inf, np.float32), "calibration features hold infinities"),
+    "nan": (np.full((2, 3), np.nan, np.float32), "holds NaN or infinities, which no codec can be fitted on"),
+    "infinite": (np.full((2, 3), np.inf, np.float32), "holds NaN or infinities, which no codec can be fitted on"),
 }
 
 
@@ -186,7 +187,7 @@ def test_bad_files(features: Path, bundle: Path, tmp_path: Path) -> None:
         ([features, "--out", tmp_path], "is a folder; name a file in it."),
         ([features, "--out", tmp_path / "no" / "x"], "cannot be written (No such file or directory)."),
         ([features, "--bundle", bundle, "--codec", "fast", *out], "--bundle brings its own codec"),
-        ([features, "--bundle", bundle, *out], "a.npy: tensor 0: symbols have shape"),
+        ([features, "--bundle", bundle, *out], "a.npy: features of"),
         ([features, "--bundle", tmp_path / "none", *out], "none"),
     ):
         refused(encode(*arguments), message)
@@ -264,3 +265,53 @@ def test_files_that_cannot_be_decoded(bundle: Path, tmp_path: Path, stream: byte
     refused(decode(tmp_path / "nothing", *out), "holds no packets.")
     (tmp_path / "foreign").write_bytes(StreamFile(file.packets, pair_id=bytes(32)).to_bytes())
     refused(decode(tmp_path / "foreign", "--bundle", bundle, *out), "was encoded with bundle 000000000000...")
+
+
+# -- what a review found -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("entropy", ["rans", "range", "cohen", "huffman", "nrle", "zstd"])
+@pytest.mark.parametrize("quantizer", ["binary", "uniform,bits=2"])
+def test_packets_of_nothing_but_the_top_symbol(tmp_path: Path, entropy: str, quantizer: str) -> None:
+    """Adaptive coders need no byte for them: the smallest packets there are."""
+    np.save(tmp_path / "cal.npy", clip(8))
+    np.save(tmp_path / "top.npy", np.full((20, 8, 6, 5), 9, np.float32))
+    spec = f"entropy={entropy},quantizer={quantizer}"
+    stream, back = tmp_path / "top.scs", tmp_path / "back.npy"
+    done(encode(tmp_path / "top.npy", "--calibration", tmp_path / "cal.npy", "--codec", spec, "--out", stream))
+    done(decode(stream, "--out", back))
+    assert len(np.unique(np.load(back))) <= 8  # one level a channel
+
+
+def test_only_plain_files_are_written(tmp_path: Path, features: Path) -> None:
+    pipe = tmp_path / "pipe.scs"
+    os.mkfifo(pipe)
+    refused(encode(features, "--out", pipe), "is no plain file")
+    assert pipe.is_fifo()
+    target, link = tmp_path / "target.scs", tmp_path / "link.scs"
+    link.symlink_to(target)
+    done(encode(features, "--out", link))
+    assert link.is_symlink()
+    assert target.stat().st_size > 0
+    before = features.read_bytes()
+    refused(encode(features, "--out", features), "is one of the features")
+    assert features.read_bytes() == before
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_features_that_are_no_numbers_are_named_with_their_file(tmp_path: Path, value: float) -> None:
+    array = clip(4)
+    array[2, 0, 0, 0] = value
+    np.save(tmp_path / "bad.npy", array)
+    refused(encode(tmp_path / "bad.npy", "--out", tmp_path / "x.scs"), "bad.npy: holds NaN or infinities")
+
+
+def test_a_key_that_stands_twice_is_refused(tmp_path: Path, features: Path) -> None:
+    refused(encode(features, "--out", tmp_path / "x.scs", "--codec", "bits=4,bits=5"), "bits stands twice")
+
+
+def test_a_codec_of_endless_lists_is_refused_before_it_is_parsed(tmp_path: Path, features: Path) -> None:
+    packed = zlib.compress(b"[" + b"[]," * 2_000_000 + b"[]]", 9)
+    head = b"SCST\1\0" + varint(len(packed)) + packed + varint(0)
+    (tmp_path / "x.scs").write_bytes(head + crc32c(head).to_bytes(4, "little"))
+    refused(decode(tmp_path / "x.scs", "--out", tmp_path / "x.npy"), "lists and objects")

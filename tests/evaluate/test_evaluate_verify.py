@@ -70,6 +70,10 @@ class Edge:
     def encode(self, symbols: Quantized) -> bytes:
         return self.stream.encode_symbols(symbols)
 
+    @property
+    def sent(self) -> Quantized:
+        return self.stream.sent
+
     def force_keyframe(self) -> None:
         self.stream.force_keyframe()
 

@@ -1,4 +1,4 @@
-// Tables for fuzz targets: flat, 3 channels in 2 classes, two views of 4 contexts.
+// Tables for fuzz targets: flat and steep ones by turns, 3 channels in 2 classes, two views of 4 contexts.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +20,7 @@ inline std::vector<std::uint8_t> checked(std::vector<std::uint8_t> bytes) {
   return bytes;
 }
 
-inline std::vector<std::uint8_t> flat_tables(unsigned bits) {
+inline std::vector<std::uint8_t> plain_tables(unsigned bits) {
   const unsigned token_bits = bits < 8 ? bits : 8, shift = (bits - token_bits) / 2;
   std::vector<std::uint8_t> t = {'S', 'R', 'N', 'S', 1, static_cast<std::uint8_t>(bits),
                                  static_cast<std::uint8_t>(shift)};
@@ -28,7 +28,10 @@ inline std::vector<std::uint8_t> flat_tables(unsigned bits) {
   for (const unsigned byte : {2, 2, 3, 0, 0, 1, 0}) t.push_back(static_cast<std::uint8_t>(byte));
   for (int view = 0; view < 2; ++view) {
     for (const unsigned byte : {4, 0, 0, 1, 0, 1, 1, 2, 1, 0}) t.push_back(static_cast<std::uint8_t>(byte));
-    for (unsigned i = 0; i < 2u * 5u << token_bits; ++i) put_u16(t, 4096u >> token_bits);
+    const unsigned tokens = 1u << token_bits;
+    for (unsigned table = 0; table < 2u * 5u; ++table)
+      for (unsigned token = 0; token < tokens; ++token)
+        put_u16(t, table % 2 == 0 ? 4096u / tokens : token == 0 ? 4097u - tokens : 1u);
   }
   return checked(t);
 }

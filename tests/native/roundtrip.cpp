@@ -32,7 +32,7 @@ void expect(bool holds, const char* what) {
   std::exit(1);
 }
 
-using fuzz::flat_tables;
+using fuzz::plain_tables;
 
 template <typename Symbol>
 std::vector<Symbol> random_symbols(const ChunkShape& shape, unsigned bits) {
@@ -66,7 +66,7 @@ void check(const std::vector<Symbol>& x, std::vector<std::uint8_t> payload, cons
 
 template <typename Symbol>
 void check_rans(const ChunkShape& shape, unsigned bits) {
-  const auto tables = flat_tables(bits);
+  const auto tables = plain_tables(bits);
   const splitc::RansModel model({tables.data(), tables.size()});
   const auto x = random_symbols<Symbol>(shape, bits), past = random_symbols<Symbol>(shape, bits);
   for (const Symbol* previous : {static_cast<const Symbol*>(nullptr), past.data()})
@@ -119,7 +119,7 @@ void check_huffman_and_cohen(const ChunkShape& shape, unsigned bits) {
 }
 
 void check_tables(unsigned bits) {
-  const auto good = flat_tables(bits), huffman = flat_huffman_tables(bits);
+  const auto good = plain_tables(bits), huffman = flat_huffman_tables(bits);
   for (int i = 0; i < 300; ++i) {
     auto tables = i % 2 == 0 ? good : huffman;
     damage(tables);

@@ -161,6 +161,7 @@ class Chunk:
             return [], every
         rows = planes // fields.lanes * height if fields.whole_planes else planes * height // fields.lanes
         each = rows * self.width
+        assert each > fields.left
         lanes = [every[k * each : (k + 1) * each - fields.left] for k in range(fields.lanes)]
         tail = [place for k in range(fields.lanes) for place in every[(k + 1) * each - fields.left : (k + 1) * each]]
         first_rows = [[(p, i, north and t >= self.width) for t, (p, i, north) in enumerate(lane)] for lane in lanes]
@@ -286,9 +287,12 @@ def write_alone(head: Bits, tables: Tables) -> None:
 
 def read_alone(head: Bits, bits: int) -> Tables:
     shift, base = (head.take(4), head.take(16)) if bits > 8 else (0, 0)
+    assert shift <= bits - min(bits, 8)
+    assert base <= (1 << (bits - shift)) - (1 << min(bits, 8))
     frequencies = []
     for _ in range(1 << min(bits, 8)):
         length = head.take(4)
+        assert length <= 12
         frequencies.append((1 << (length - 1)) + head.take(length - 1) if length else 0)
     assert sum(frequencies) == 4096
     return Tables.alone(bits, shift, base, frequencies)
@@ -338,4 +342,7 @@ def symbol(tables: Tables, token: int, extra: Bits) -> int:
     low = extra.take(tables.extra_bits(token))
     if tables.bits <= 8:
         return token
-    return low if token == 255 else (token + tables.base) << tables.shift | low
+    found = low if token == 255 else (token + tables.base) << tables.shift | low
+    assert found < 1 << tables.bits
+    assert tables.token(found) == token  # an escape must be needed
+    return found
