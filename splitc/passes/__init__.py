@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from splitc.passes.align_outputs import AlignOutputs
 from splitc.passes.base import Pass, PassResult
+from splitc.passes.change_layers import ChangeLayers, Seen, moments_of
 from splitc.passes.equalize import Equalize
 from splitc.passes.initializers import PutWeights, Skeleton, weights_of
 from splitc.passes.insert_codec import (
@@ -19,8 +20,8 @@ from splitc.passes.prepare import prepare
 from splitc.passes.prune_weights import PruneWeights, count_zeros
 from splitc.passes.quantize_static import QuantizeStatic
 from splitc.passes.raise_opset import RaiseOpset
-from splitc.passes.refit_layers import RefitLayers
 from splitc.passes.remove_codec import float_head, float_tail
+from splitc.passes.round_to_steps import RoundToSteps
 from splitc.passes.share_weights import ShareWeights
 from splitc.passes.simplify import Simplify
 from splitc.passes.sparse_runs import SparseRuns
@@ -28,6 +29,7 @@ from splitc.passes.sparse_runs import SparseRuns
 __all__ = [
     "LOWER",
     "AlignOutputs",
+    "ChangeLayers",
     "Equalize",
     "InsertDequantizers",
     "InsertQuantizers",
@@ -38,7 +40,8 @@ __all__ = [
     "PutWeights",
     "QuantizeStatic",
     "RaiseOpset",
-    "RefitLayers",
+    "RoundToSteps",
+    "Seen",
     "ShareWeights",
     "Simplify",
     "Skeleton",
@@ -48,6 +51,7 @@ __all__ = [
     "float_head",
     "float_tail",
     "layers_of",
+    "moments_of",
     "prepare",
     "side_name",
     "symbols_name",

@@ -41,14 +41,6 @@ class ToFloat16:
         return PassResult(lowered, True, ("FP16 weights and arithmetic",))
 
 
-def _forget_tools(model: ir.Model) -> None:
-    """The tools declare every operator set that they know, and sign what they did."""
-    used = {node.domain for node in model.graph.all_nodes()}
-    for domain in [domain for domain in model.opset_imports if domain not in used | {""}]:
-        del model.opset_imports[domain]
-    model.metadata_props.clear()
-
-
 LOWER: dict[str, Callable[[Sequence[Feeds]], Any]] = {
     "int8": QuantizeStatic,
     "fp16": lambda feeds: ToFloat16(),

@@ -15,9 +15,10 @@ from typing import ClassVar, Literal
 import numpy as np
 import onnx_ir as ir
 
+from splitc.passes.align_outputs import AlignOutputs
 from splitc.passes.base import PassResult
+from splitc.passes.change_layers import ChangeLayers, moments_of
 from splitc.passes.layers import Kind, Layer, layers_of, put_weight, read_weight
-from splitc.passes.refit_layers import RefitLayers
 from splitc.types import F32, Array, Feeds
 from splitc.weights import keep_largest, keep_largest_of_all, keep_share, pruned
 
@@ -77,7 +78,8 @@ def _compensated(
         return pruned(weights, factor, keep_share(shares[layer.role]))
 
     chosen = frozenset(layer.weight for layer in layers_of(model) if shares[layer.role] > 0)
-    return RefitLayers(change, feeds, chosen, step)(model).model
+    changed = ChangeLayers(change, moments_of(model, feeds), chosen)(model).model
+    return AlignOutputs(model, feeds, step)(changed).model
 
 
 def count_zeros(model: ir.Model) -> tuple[int, int]:

@@ -1,6 +1,6 @@
 """INT8 as static Q/DQ: ranges from samples, weights rounded so that each layer's outputs stay what they were.
 
-    equalize ──► Q/DQ before every layer ──► refit and round the weights, layer by layer ──► int8 weights and DQ
+    equalize ──► Q/DQ before every layer ──► round the weights ──► int8 weights and DQ ──► correct the biases
 
 Symmetric, zero point 0, activations with one scale a tensor, weights with one an output channel, biases in float:
 what TensorRT 10, 11 and TensorRT-RTX parse. No labels, no training.
@@ -18,10 +18,11 @@ import onnx_ir as ir
 from splitc import graph
 from splitc.errors import GraphError
 from splitc.passes.activations import run_with
+from splitc.passes.align_outputs import AlignOutputs
 from splitc.passes.base import PassResult
+from splitc.passes.change_layers import ChangeLayers, moments_of
 from splitc.passes.equalize import Equalize
 from splitc.passes.layers import Layer, layers_of, read_weight
-from splitc.passes.refit_layers import RefitLayers
 from splitc.types import F32, F64, Array, Feeds
 from splitc.weights import rounded
 
@@ -30,8 +31,8 @@ BINS = 2048
 CLIPS = np.linspace(0.3, 1.0, 71)
 """Shares of the largest value that are tried as the range."""
 WEIGHT_CLIPS = np.linspace(0.7, 1.0, 13)
-MAX_REFIT_SAMPLES = 64
-"""Samples that layers are refitted on; ranges are taken from all."""
+MAX_MOMENT_SAMPLES = 64
+"""Samples that weights are rounded and biases corrected on; ranges are taken from all."""
 FIRST_OPSET = 13
 """DequantizeLinear has an axis from here on."""
 
@@ -72,16 +73,16 @@ class QuantizeStatic:
             scales.setdefault(layer.weight, []).append(scale)
             return rounded(weights, factor, lambda column, index: _on_grid(column, scale))
 
-        refit = RefitLayers(change, self.feeds[:MAX_REFIT_SAMPLES], chosen, self.step, original=equal.model)
-        lowered = refit(prepared).model
+        lowered = ChangeLayers(change, moments_of(equal.model, self.feeds[:MAX_MOMENT_SAMPLES]), chosen)(prepared).model
         for layer in layers_of(lowered):
             if layer.weight in scales:
                 _store(lowered, layer, np.concatenate(scales[layer.weight]))
+        lowered = AlignOutputs(equal.model, self.feeds[:MAX_MOMENT_SAMPLES], self.step)(lowered).model
         graph.verify(lowered, f"the model after {self.name}")
         notes = (
             f"INT8 Q/DQ: {len(ranges)} activations quantized on {len(self.feeds)} samples",
             *equal.notes,
-            f"{len(chosen)} layers refitted and rounded, {len(layers_of(model)) - len(chosen)} kept in float",
+            f"{len(chosen)} layers rounded and corrected, {len(layers_of(model)) - len(chosen)} kept in float",
         )
         return PassResult(lowered, True, notes)
 

@@ -13,9 +13,10 @@ from typing import ClassVar
 
 import onnx_ir as ir
 
+from splitc.passes.align_outputs import AlignOutputs
 from splitc.passes.base import PassResult
+from splitc.passes.change_layers import ChangeLayers, moments_of
 from splitc.passes.layers import Layer, layers_of, put_weight, read_weight
-from splitc.passes.refit_layers import RefitLayers
 from splitc.types import F32, Feeds
 from splitc.weights import keep_largest_of_runs, keep_n_of_m, pruned
 
@@ -40,8 +41,7 @@ class SparseRuns:
         """Raises: CodecError: ``n`` of ``m`` is no sparsity."""
         chosen = frozenset(layer.weight for layer in layers_of(model) if self._fits(model, layer))
         layers = len(layers_of(model))
-        refit = RefitLayers(self._change, self.feeds, chosen, self.step)
-        result = refit(model) if self.feeds else self._plain(model, chosen)
+        result = self._compensated(model, chosen) if self.feeds else self._plain(model, chosen)
         note = f"{self.n}:{self.m} sparsity in {len(chosen)} of {layers} layers"
         return PassResult(result.model, bool(chosen), (note,))
 
@@ -49,6 +49,10 @@ class SparseRuns:
         shape = read_weight(model, layer.weight).shape
         channels = shape[0] if layer.is_transposed else shape[1]
         return layer.groups == 1 and channels % self.m == 0
+
+    def _compensated(self, model: ir.Model, chosen: frozenset[str]) -> PassResult:
+        changed = ChangeLayers(self._change, moments_of(model, self.feeds), chosen)(model).model
+        return AlignOutputs(model, self.feeds, self.step)(changed)
 
     def _change(self, layer: Layer, weights: F32, factor: F32) -> F32:
         return pruned(weights, factor, keep_n_of_m(self.n, self.m))

@@ -1,0 +1,106 @@
+"""Change the weights of layers in closed form, each layer making up for what it loses by itself.
+
+1. One run over calibration samples tells what every layer sees: the mean and the second moment of its inputs.
+2. The change (rounding, pruning) is made column by column, with the covariance of the inputs saying what the columns
+   still to come can make up for (:mod:`splitc.weights.compensate`).
+3. The bias keeps the mean of the outputs. A layer without a bias works on plain second moments instead.
+4. Only weights and biases change; names, types and shapes stay.
+
+What later layers lose to earlier ones, :class:`splitc.passes.AlignOutputs` restores. Refitting each layer to the
+outputs of the unchanged model by least squares was tried and is worse: noise in its inputs shrinks the weights.
+Source: Frantar & Alistarh 2023 (SparseGPT).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+import onnx_ir as ir
+
+from splitc.passes.activations import COLUMNS, columns_of, kernel_of, run_with
+from splitc.passes.base import PassResult
+from splitc.passes.layers import Layer, layers_of, put_weight, read_weight
+from splitc.types import F32, F64, Feeds
+from splitc.weights import factor_of
+
+Change = Callable[[Layer, F32, F32], F32]
+"""(layer, weights ``[out, k]`` of one group, factor of the inputs' covariance) -> the weights to use."""
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What a layer sees: mean ``[groups, k]`` and second moment ``[groups, k, k]`` of its inputs."""
+
+    mean: F64
+    moment: F32
+    factors: dict[int, F32] = field(default_factory=dict)
+
+    def covariance(self, group: int, is_centred: bool) -> F32:
+        """Of a group's inputs, or their plain second moment."""
+        if not is_centred:
+            return np.asarray(self.moment[group])
+        return np.asarray(self.moment[group] - np.outer(self.mean[group], self.mean[group]).astype(np.float32))
+
+    def factor(self, group: int, is_centred: bool) -> F32:
+        """Factor of the covariance, the same for every change that is tried."""
+        if group not in self.factors:
+            self.factors[group] = factor_of(self.covariance(group, is_centred))
+        return self.factors[group]
+
+
+@dataclass(frozen=True, eq=False)
+class ChangeLayers:
+    """Apply ``change`` to the layers that ``chosen`` names.
+
+    Attributes:
+        change: What happens to a group of a layer.
+        seen: :func:`moments_of` the unchanged model.
+        chosen: Names of the weights to change; None for all.
+    """
+
+    name: ClassVar[str] = "change_layers"
+    change: Change
+    seen: Mapping[str, Seen] = field(repr=False)
+    chosen: frozenset[str] | None = None
+
+    def __call__(self, model: ir.Model) -> PassResult:
+        """Raises nothing; a model without layers is left as it is."""
+        changed = model.clone()
+        taken = [layer for layer in layers_of(changed) if self.chosen is None or layer.weight in self.chosen]
+        for layer in taken:
+            self._change(changed, layer)
+        return PassResult(changed, bool(taken), (f"{len(taken)} layers changed, each making up for what it loses",))
+
+    def _change(self, model: ir.Model, layer: Layer) -> None:
+        whole, seen = read_weight(model, layer.weight), self.seen[layer.weight]
+        old, is_centred = layer.matrix(whole), layer.bias is not None
+        new = np.stack([self.change(layer, old[g], seen.factor(g, is_centred)) for g in range(len(old))])
+        put_weight(model, layer.weight, layer.weight_from(new, whole.shape))
+        if layer.bias is not None:
+            shift = np.einsum("gok,gk->go", old - new, seen.mean)
+            put_weight(model, layer.bias, read_weight(model, layer.bias) + shift.reshape(-1))
+
+
+def moments_of(model: ir.Model, feeds: Sequence[Feeds]) -> dict[str, Seen]:
+    """What every layer sees, by weight name, from one run over ``feeds``."""
+    layers = layers_of(model)
+    places = -(-COLUMNS // max(1, sum(len(next(iter(one.values()))) for one in feeds)))
+    sums: dict[str, tuple[F64, F32, int]] = {}
+    for values in run_with(model, [layer.input.name or "" for layer in layers], feeds, only=True):
+        for layer in layers:
+            columns = columns_of(layer, values[layer.input.name or ""], kernel_of(model, layer), places)
+            new = (columns.sum(2, dtype=np.float64), _square(columns), columns.shape[2])
+            old = sums.get(layer.weight)
+            sums[layer.weight] = new if old is None else (old[0] + new[0], old[1] + new[1], old[2] + new[2])
+    return {name: Seen(total / count, square / np.float32(count)) for name, (total, square, count) in sums.items()}
+
+
+def _square(columns: F32) -> F32:
+    """``X X^T`` of every group; one group by itself is half the work."""
+    if len(columns) > 1:
+        return np.asarray(columns @ columns.transpose(0, 2, 1))
+    product: F32 = columns[0] @ columns[0].T
+    return product[None]

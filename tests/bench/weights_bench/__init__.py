@@ -1,0 +1,1 @@
+"""What ``tests/bench/weights.py`` measures, one module a section."""

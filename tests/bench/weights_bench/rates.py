@@ -1,0 +1,117 @@
+"""Bytes of all weights at equal KL: ours beside integers of k bits for each output channel, packed by zstd-19."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx_ir as ir
+import zstandard
+from codec_bench.fidelity import F32, Point, at_kl, fidelity
+from codec_bench.networks import BATCH, DATA, SEED, Network
+
+from splitc import graph, passes
+from splitc.passes.activations import open_session
+from splitc.passes.layers import layers_of, put_weight, read_weight
+from splitc.runtime.sources import find_files, input_from_picture, read_picture
+from splitc.weights import container_bytes, smallest_items
+
+KL = 0.01
+NOISES = (0.003, 0.006, 0.012, 0.025, 0.05, 0.1)
+"""Of our rounding: gentlest first."""
+BITS = (10, 9, 8, 7, 6)
+"""Of the peer."""
+BIAS_BYTES = 2
+"""The peer's biases and batch norms are counted as float16."""
+
+
+@dataclass(frozen=True)
+class RateRow:
+    """A method at one setting: bits a weight of the whole network, and what it does to the answers."""
+
+    network: str
+    method: str
+    setting: str
+    bytes: int
+    bits: float
+    kl: float
+    agreement: float
+    section: str = "rates"
+
+
+@dataclass(frozen=True)
+class EqualRow:
+    """Both at KL 0.01, bits a weight; None where nothing may be interpolated."""
+
+    network: str
+    ours_bits: float | None
+    peer_bits: float | None
+    int8_bits: float
+    int8_kl: float
+    ratio: float | None
+    section: str = "equal"
+
+
+def rows(network: Network, path: Path, calibration: int, evaluation: int) -> Iterator[RateRow | EqualRow]:
+    """Operating points of both, then the comparison."""
+    inputs = pictures(network, calibration + evaluation)
+    model = passes.prepare(graph.load(path).ir_model, in_graph=True).model
+    name = model.graph.inputs[0].name or ""
+    feeds = [{name: inputs[i : min(i + BATCH, calibration)]} for i in range(0, calibration, BATCH)]
+    held, weights = inputs[calibration:], sum(one.values.size for one in passes.weights_of(model))
+    reference = _answers(model, held)
+    seen = passes.moments_of(model, feeds)
+    found: dict[str, list[RateRow]] = {"ours": [], "int": []}
+
+    def row(method: str, setting: str, changed: ir.Model, size: int) -> RateRow:
+        got = fidelity(reference, _answers(changed, held))
+        one = RateRow(network.name, method, setting, size, 8 * size / weights, got.kl, got.agreement)
+        found[method].append(one)
+        return one
+
+    for noise in NOISES:
+        changed = passes.RoundToSteps(noise, seen)(model).model
+        yield row("ours", f"noise {noise}", changed, len(container_bytes(smallest_items(passes.weights_of(changed)))))
+    for bits in BITS:
+        changed, size = integers(model, bits)
+        yield row("int", f"{bits} bits + zstd-19", changed, size)
+    yield _equal(network.name, found)
+
+
+def pictures(network: Network, count: int) -> F32:
+    """Inputs in an order that a fixed seed shuffled, as the codec's benchmark takes them."""
+    files = [file for file in find_files([str(DATA / network.pictures)], DATA) if file.suffix != ".csv"]
+    order = np.random.default_rng(SEED).permutation(len(files))[:count]
+    return np.stack([input_from_picture(read_picture(files[i]), network.preprocess) for i in order])
+
+
+def _equal(network: str, found: Mapping[str, list[RateRow]]) -> EqualRow:
+    ours, peer = (at_kl([Point(r.setting, r.bits, r.kl, r.agreement) for r in found[m]], KL) for m in ("ours", "int"))
+    int8 = next(one for one in found["int"] if one.setting.startswith("8 "))
+    bits = (ours.rate_bpe if ours else None, peer.rate_bpe if peer else None)
+    ratio = bits[0] / bits[1] if bits[0] is not None and bits[1] is not None else None
+    return EqualRow(network, *bits, int8.bits, int8.kl, ratio)
+
+
+def _answers(model: ir.Model, inputs: F32) -> F32:
+    session = open_session(model)
+    name = session.get_inputs()[0].name
+    return np.concatenate([session.run(None, {name: inputs[i : i + BATCH]})[0] for i in range(0, len(inputs), BATCH)])
+
+
+def integers(model: ir.Model, bits: int) -> tuple[ir.Model, int]:
+    """Every layer in integers of ``bits`` bits, one scale an output channel, and their bytes under zstd-19."""
+    changed, size, top = model.clone(), 0, 2 ** (bits - 1) - 1
+    packer = zstandard.ZstdCompressor(level=19)
+    names = {layer.weight for layer in layers_of(changed)}
+    for layer in layers_of(changed):
+        whole = read_weight(changed, layer.weight)
+        axes = tuple(range(1, whole.ndim))
+        scale = np.maximum(np.abs(whole).max(axis=axes, keepdims=True), 1e-12) / top
+        levels = np.clip(np.rint(whole / scale), -top, top)
+        size += len(packer.compress(levels.astype(np.int8 if bits <= 8 else np.int16).tobytes())) + 4 * scale.size
+        put_weight(changed, layer.weight, levels * scale)
+    others = [one for one in passes.weights_of(model) if one.name not in names]
+    return changed, size + sum(BIAS_BYTES * one.values.size for one in others)
