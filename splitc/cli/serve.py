@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -52,7 +53,7 @@ def serve(
         if json:
             print_json(document)
         else:
-            say(f"serving {', '.join(document['bundles'])} at {document['address']}")
+            _log(f"serving {', '.join(document['bundles'])} at {document['address']}")
 
     asyncio.run(_serve(server, listen, metrics, tls, insecure, started))
 
@@ -68,5 +69,12 @@ async def _serve(server: Any, listen: str, metrics: str | None, tls: Any, insecu
         document["metrics"] = server.listen_for_metrics(metrics)
     started(document)
     await ending.wait()
-    say("draining: no new work, what is under way is answered")
+    _log("draining: no new work, what is under way is answered")
     await server.drain()
+    _log(", ".join(f"{name} {count:,}" for name, count in server.metrics.totals().items()) or "nothing was asked")
+
+
+def _log(text: str) -> None:
+    """A line that may be lost: a full disk under the log is no reason to stop serving or draining."""
+    with suppress(OSError):
+        say(text)

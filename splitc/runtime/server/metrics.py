@@ -27,6 +27,7 @@ class Metrics:
             registry=self.registry,
         )
         self._streams = Gauge("splitc_streams", "Open streams.", registry=self.registry)
+        self._stalled = self._counter("stalled_answers", "Answers that a client left unread for long.", [])
         self._refused = self._counter("refused_calls", "Calls turned away before any work.", ["reason"])
 
     def _counter(self, name: str, text: str, labels: list[str]) -> Counter:
@@ -47,6 +48,22 @@ class Metrics:
     def turned_away(self, reason: str) -> None:
         """One call ended before any work."""
         self._refused.labels(reason).inc()
+
+    def stalled(self) -> None:
+        """A client does not read."""
+        self._stalled.inc()
+
+    def totals(self) -> dict[str, int]:
+        """What was counted so far, by name and labels: for the log."""
+        return {
+            " ".join([sample.name.removeprefix("splitc_").removesuffix("_total"), *sample.labels.values()]): int(
+                sample.value
+            )
+            for family in self.registry.collect()
+            if family.type == "counter"
+            for sample in family.samples
+            if sample.name.endswith("_total") and sample.value
+        }
 
     def stream_opened(self) -> None:
         """One more open stream."""

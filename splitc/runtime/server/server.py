@@ -18,7 +18,7 @@ from splitc.runtime.server.access import Rates, RequireToken
 from splitc.runtime.server.methods import handlers
 from splitc.runtime.server.metrics import Metrics
 from splitc.runtime.server.models import ServedModel
-from splitc.runtime.server.service import InferenceService
+from splitc.runtime.server.service import InferenceService, StreamLimits
 from splitc.types import Frozen
 
 HTTP2_PINGS_MS = 10_000
@@ -28,7 +28,7 @@ class ServerOptions(Frozen):
     """Limits of a server.
 
     ``rate`` is in requests a second for each client, 0 for no limit. A stream may have ``max_pending`` packets in work;
-    beyond that, reading waits, and the client with it.
+    beyond that, reading waits, and the client with it. An answer that is not read for ``stall_s`` is counted.
     """
 
     max_batch: int = Field(8, ge=1, le=1024)
@@ -36,6 +36,7 @@ class ServerOptions(Frozen):
     max_message_bytes: int = Field(MAX_MESSAGE_BYTES, ge=1024, le=1 << 30)
     max_streams: int = Field(256, ge=1, le=65536)
     max_pending: int = Field(16, ge=1, le=1024)
+    stall_s: float = Field(10.0, gt=0)
     rate: float = Field(0.0, ge=0)
     threads: int = Field(1, ge=1, le=1024)
     drain_s: float = Field(10.0, ge=0)
@@ -67,9 +68,8 @@ class CloudServer:
                 raise UsageError(f"two bundles are named {bundle.name!r}; clients could not tell them apart.")
             self._models[bundle.name] = self._model(bundle)
         rates = Rates(self._options.rate) if self._options.rate else None
-        self._service = InferenceService(
-            self._models, self.metrics, rates, self._options.max_streams, self._options.max_pending
-        )
+        limits = StreamLimits(self._options.max_streams, self._options.max_pending, self._options.stall_s)
+        self._service = InferenceService(self._models, self.metrics, rates, limits)
         self._interceptors = [RequireToken(tokens, self.metrics)] if tokens else []
         self._server: grpc.aio.Server | None = None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import grpc
@@ -32,6 +33,15 @@ class Refusal(Exception):
         self.fault = fault
 
 
+@dataclass(frozen=True)
+class StreamLimits:
+    """How many streams are open, how many packets of one are in work, and when a client counts as stalled."""
+
+    streams: int
+    pending: int
+    stall_s: float
+
+
 CODES = {
     protocol.DAMAGED: grpc.StatusCode.DATA_LOSS,
     protocol.BUSY: grpc.StatusCode.RESOURCE_EXHAUSTED,
@@ -50,11 +60,10 @@ class InferenceService:
         models: Mapping[str, ServedModel],
         metrics: Metrics,
         rates: Rates | None,
-        max_streams: int,
-        max_pending: int,
+        limits: StreamLimits,
     ) -> None:
         self._models, self._metrics, self._rates = models, metrics, rates
-        self._max_streams, self._max_pending = max_streams, max_pending
+        self._limits = limits
         self._readers: set[asyncio.Task[None]] = set()
         self.is_ready = True
 
@@ -110,17 +119,20 @@ class InferenceService:
         return self._reply(model, request, answered)
 
     async def ModelStreamInfer(self, requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
-        if not self.is_ready or len(self._readers) >= self._max_streams:
+        if not self.is_ready or len(self._readers) >= self._limits.streams:
             self._metrics.turned_away("streams")
             why = f"{len(self._readers)} streams are open, as many as it takes" if self.is_ready else "it is ending"
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, f"this server has no room: {why}; try later.")
-        replies: Replies = asyncio.Queue(self._max_pending)
+        replies: Replies = asyncio.Queue(self._limits.pending)
         reader = asyncio.create_task(self._read(requests, context, replies))
         self._readers.add(reader)
         self._metrics.stream_opened()
         try:
             while (reply := await replies.get()) is not None:
-                yield await reply
+                answer = await reply
+                slow = asyncio.get_running_loop().call_later(self._limits.stall_s, self._metrics.stalled)
+                yield answer  # goes on once the client's window has room: one that does not read holds up itself only
+                slow.cancel()
         finally:
             reader.cancel()
             await asyncio.gather(reader, *_drained(replies), return_exceptions=True)
