@@ -1,7 +1,7 @@
 // Interleaved static rANS (Duda 2013; Giesen, "Interleaved entropy coders", 2014). FORMAT.md, "rans payload".
 //
-// What an rANS encoder starts from is what its decoder ends with. So the lanes of a chunk start from the bits of its tail,
-// the inner bits, and cost next to nothing even where chunks are small.
+// What an rANS encoder starts from is what its decoder ends with. So the lanes of a chunk start from the bits of its
+// tail, the inner bits, and cost next to nothing even where chunks are small.
 #pragma once
 
 #include <algorithm>
@@ -190,8 +190,9 @@ inline std::size_t decode_lanes(const RansModel& model, const TokenChunk<std::ui
   WordsIn words(count, plan.lanes);
   for (std::size_t i = 0; i < count; ++i) words.data()[i] = load_u16(payload.data + first + 2 * i);
   lanes.decode(words);
+  const std::size_t bytes = 2 * words.used();
   for (unsigned l = 0; l < plan.lanes; ++l) write_state(inner, lanes.state(l));
-  return 2 * words.used();
+  return bytes;
 }
 
 /// Inverse of `rans_encode_tokens`; `head` stands behind what that calls head. Returns the low bits and what follows.

@@ -101,7 +101,7 @@ struct ContextTable {
   const std::uint8_t* contexts;
 
   inline ContextTable(const std::uint8_t* all, std::size_t) : contexts(all) {}
-  inline U32 at(U32 index) const { 
+  inline U32 at(U32 index) const {
     return and_(_mm256_i32gather_epi32(reinterpret_cast<const int*>(contexts), index, 1), set_all(0xFF));
   }
 };

@@ -1,8 +1,8 @@
 // The rANS coder over a chunk's lanes and over its tail (FORMAT.md, "rans payload").
 //
-// Lanes advance in lockstep, one token a step, and share one stream of 16-bit words: at every step lanes 0, 1, 2 ... each
-// take a word if they need one. rANS is a stack: the encoder walks the steps backwards. The tail is one more lane, in
-// place, that sees all rows.
+// Lanes advance in lockstep, one token a step, and share one stream of 16-bit words: at every step lanes 0, 1, 2 ...
+// each take a word if they need one. rANS is a stack: the encoder walks the steps backwards. The tail is one more lane,
+// in place, that sees all rows.
 #pragma once
 
 #include <algorithm>
@@ -156,7 +156,8 @@ class LanesDecoder : public RansLanes {
       const std::size_t row = at / plan_.width, first = row * plan_.width;
       const std::size_t end = std::min({plan_.length(), first + plan_.width, at + kStretchLimit});
       cursor_.go_to(row, state_);
-      words.next = loops_.decode(view_, state_, stretch<std::uint8_t>(tokens_, row, at - first, end - first), words.next);
+      const auto columns = stretch<std::uint8_t>(tokens_, row, at - first, end - first);
+      words.next = loops_.decode(view_, state_, columns, words.next);
       words.check();
       at = end;
     }

@@ -1,7 +1,7 @@
 // How a chunk's symbols fall to the lanes of the rANS coder (FORMAT.md, "rans payload").
 //
-// A plan gives every lane as many consecutive rows as the others. Inside the coder symbols lie interleaved, [row of the lane][column][lane], so that a vector holds the same
-// place of neighbouring lanes.
+// A plan gives every lane as many consecutive rows as the others. Inside the coder symbols lie interleaved,
+// [row of the lane][column][lane], so that a vector holds the same place of neighbouring lanes.
 #pragma once
 
 #include <algorithm>

@@ -89,7 +89,7 @@ struct ContextTable {
   }
 };
 
-/// For every mask of 4 lanes, bytes of words: where each lane's comes from, and which lanes' go to the top, 255 for zero.
+/// For every mask of 4 lanes, bytes of words: where each lane's comes from, and which lanes' go to the top; 255 is zero.
 struct WordPermutations {
   std::array<std::array<std::uint8_t, 16>, 16> expand{};
   std::array<std::array<std::uint8_t, 8>, 16> compress{};

@@ -1,5 +1,5 @@
-// The rANS coder's loops on vectors of lanes (FORMAT.md, "rans payload"). Included once for every instruction set, inside
-// its namespace, after its vocabulary: `U32` (kWidth unsigned integers), `Flags` (one a lane) and functions on them.
+// The rANS coder's loops on vectors of lanes (FORMAT.md, "rans payload"). Included once for every instruction set,
+// inside its namespace, after its vocabulary: `U32` (kWidth unsigned integers), `Flags` (one a lane) and functions on them.
 
 /// A stretch's lanes in registers.
 template <unsigned kVectors>
