@@ -39,7 +39,7 @@ def inspect(
     loaded = driver.simplified(loaded) if simplify else loaded
     listed = graph.enumerate_cuts(loaded, max_tensors)
     stages = graph.stages_of(loaded, listed.candidates)
-    names = [cut.names[0] for cut in listed.candidates if len(cut.names) == 1]
+    names = list(dict.fromkeys(name for cut in listed.candidates for name in cut.names))
     described = driver.cut_stats(model, loaded, names, stats) if stats else []
     if json:
         numbers = {"stats": [asdict(one) for one in described]} if stats else {}

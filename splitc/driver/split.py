@@ -8,7 +8,7 @@ from pathlib import Path
 
 from splitc import graph
 from splitc.driver.compare import distance, random_feeds, run_file
-from splitc.errors import CheckFailed, CutError
+from splitc.errors import CheckFailed, CutError, UsageError
 from splitc.types import Array, Feeds, TensorSpec
 
 MOST_TENSORS = 16
@@ -72,8 +72,10 @@ def split_model(model: graph.Model, at: Sequence[str], out: Path, exits: Sequenc
     Raises:
         CutError: ``at`` is no cut.
         CheckFailed: The halves do not make the whole.
-        UsageError: ``out`` cannot be written.
+        UsageError: ``out`` cannot be written, or holds the model itself.
     """
+    if model.path is not None:
+        _refuse_own_files([out / name for name in graph.HALVES], [model.path, *model.external])
     place = graph.find_place(model, at)
     try:
         halves = graph.split(model, place.names, exits)
@@ -106,13 +108,25 @@ def merge_models(head: Path, tail: Path, out: Path) -> graph.Model:
 
     Raises:
         GraphError: A half cannot be read, or they are not of one split.
-        UsageError: ``out`` cannot be written.
+        UsageError: ``out`` cannot be written, or is a file of a half.
     """
-    merged = graph.merge(graph.load(head).ir_model, graph.load(tail).ir_model)
+    halves = [graph.load(path) for path in (head, tail)]
+    _refuse_own_files(
+        [out, out.with_name(out.name + graph.DATA)], [head, tail, *halves[0].external, *halves[1].external]
+    )
+    merged = graph.merge(halves[0].ir_model, halves[1].ir_model)
     graph.verify(merged, "merge")
     with graph.model_file(out) as path:
         graph.save_alike(merged, path)
     return graph.Model(merged)
+
+
+def _refuse_own_files(written: Sequence[Path], read: Sequence[Path]) -> None:
+    """Raises: UsageError: what is about to be written would take the place of what is read."""
+    sources = {path.resolve() for path in read}
+    lost = next((path for path in written if path.resolve() in sources), None)
+    if lost is not None:
+        raise UsageError(f"{lost}: is read here and would be overwritten; choose another name for what is written.")
 
 
 def _with_advice(model: graph.Model, names: Sequence[str], error: CutError) -> CutError:

@@ -20,9 +20,11 @@ def cut_stats(
     input and scaled to [0, 1]. Arrays are taken as they are.
 
     Raises:
-        UsageError: No samples, or one that does not fit the inputs.
+        UsageError: No names, no samples, or one that does not fit the inputs.
         BackendError: ONNX Runtime cannot run the model.
     """
+    if not names:
+        raise UsageError(f"{source}: has no cut, so no tensor to describe; --cuts says why each value is none.")
     files = find_files(patterns, Path())
     reader = Reader(model.inputs, zoo.preprocess(source) if zoo.is_zoo(source) else _fitting(model.inputs))
     return evaluate.feature_stats(_features(model, names, reader, files))

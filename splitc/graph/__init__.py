@@ -8,7 +8,7 @@ from splitc.graph.equality import is_same_computation
 from splitc.graph.extract import Halves, split, with_outputs
 from splitc.graph.files import save, save_alike, to_bytes, weight_bytes
 from splitc.graph.flops import node_flops
-from splitc.graph.folder import DATA, HEAD, TAIL, halves_folder, model_file
+from splitc.graph.folder import DATA, HALVES, HEAD, TAIL, halves_folder, model_file
 from splitc.graph.memory import activation_peaks
 from splitc.graph.merge import fix_names, merge
 from splitc.graph.model import Model, load, model_from_ir, verify
@@ -23,6 +23,7 @@ from splitc.graph.work import Work, work_of
 
 __all__ = [
     "DATA",
+    "HALVES",
     "HEAD",
     "TAIL",
     "Block",

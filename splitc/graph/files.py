@@ -10,7 +10,7 @@ from pathlib import Path
 import onnx_ir as ir
 
 from splitc.errors import GraphError
-from splitc.graph.soundness import refuse_damage
+from splitc.graph.soundness import odd_external_field, refuse_damage
 
 BLOCK_BYTES = 1 << 20
 EXTERNAL_ABOVE_BYTES = 1_900_000_000
@@ -34,7 +34,8 @@ def read(path: Path) -> tuple[ir.Model, tuple[Path, ...]]:
         model = ir.load(path)
         refuse_damage(model)
     except Exception as error:  # protobuf and onnx-ir raise a dozen unrelated types on damaged files
-        raise GraphError(f"{path}: not a readable ONNX model ({_cause(error)}); export it again.") from error
+        cause = odd_external_field(path) or _cause(error)
+        raise GraphError(f"{path}: not a readable ONNX model ({cause}); export it again.") from error
     folder = path.parent.resolve()
     files = {_checked(tensor, folder, path) for tensor in external_tensors(model)}
     try:

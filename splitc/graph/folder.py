@@ -14,7 +14,8 @@ from splitc.errors import UsageError
 HEAD, TAIL = "head.onnx", "tail.onnx"
 DATA = ".data"
 """Added to a model's name: the file of its external weights."""
-_OURS = frozenset({HEAD, TAIL, HEAD + DATA, TAIL + DATA})
+HALVES = frozenset({HEAD, TAIL, HEAD + DATA, TAIL + DATA})
+"""All that a split writes."""
 
 
 @contextlib.contextmanager
@@ -92,6 +93,6 @@ def _refuse_strange(out: Path) -> None:
         return
     if out.is_symlink() or not out.is_dir():
         raise UsageError(f"{out}: exists and is not a folder; choose another place.")
-    foreign = sorted({path.name for path in out.iterdir()} - _OURS)
+    foreign = sorted({path.name for path in out.iterdir()} - HALVES)
     if foreign:
         raise UsageError(f"{out}: holds {foreign[0]!r}, which no split wrote; choose another place or an empty folder.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
+from pathlib import Path
 
 import onnx
 import onnx_ir as ir
@@ -27,6 +28,29 @@ def refuse_damage(model: ir.Model) -> None:
             _refuse_few_inputs(node, model.opset_imports.get("", 1))
             for name in (node.op_type, node.domain, node.name or "", *(value.name for value in node.outputs)):
                 _refuse_odd_name(name)
+
+
+def odd_external_field(path: Path) -> str | None:
+    """Which tensor of an unreadable model has an external offset or length that is no size, or None."""
+    try:
+        model = onnx.load(path, load_external_data=False)
+    except Exception:  # not even protobuf; the first error says so
+        return None
+    fields = (
+        f"tensor {tensor.name!r}: external {entry.key} is {entry.value[:40]!r}, not a number of bytes"
+        for tensor in _tensors_of_proto(model.graph)
+        for entry in tensor.external_data
+        if entry.key in ("offset", "length") and not (entry.value.isascii() and entry.value.isdigit())
+    )
+    return next(fields, None)
+
+
+def _tensors_of_proto(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+    yield from graph.initializer
+    for attribute in (attribute for node in graph.node for attribute in node.attribute):
+        yield from (attribute.t, *attribute.tensors)
+        for body in (attribute.g, *attribute.graphs):
+            yield from _tensors_of_proto(body)
 
 
 def _refuse_few_inputs(node: ir.Node, opset: int) -> None:

@@ -34,6 +34,28 @@ def test_stats_describe_every_cut(tmp_path: Path) -> None:
     assert stats["b"]["exponential_rate"] is None
 
 
+WIDE = """<ir_version: 8, opset_import: ["" : 17]> g (float[N,3] x, float[N,3] z) => (float[N,3] y) {
+    a = Relu(x)  b = Tanh(z)  y = Add(a, b) }"""
+
+
+def test_stats_describe_members_of_wide_cuts(tmp_path: Path) -> None:
+    path, data = tmp_path / "wide.onnx", tmp_path / "x.npz"
+    onnx.save(parser.parse_model(WIDE), path)
+    np.savez(data, x=np.ones((2, 3), np.float32), z=np.zeros((2, 3), np.float32))
+    document = json.loads(cli("inspect", path, "--stats", data, "--json").out)
+    means = {one["name"]: one["mean"] for one in document["stats"]}
+    assert means.keys() == {name for cut in document["cuts"] for name in cut["names"]}
+    assert (means["a"], means["b"]) == (1, 0)
+
+
+def test_stats_without_a_cut_are_refused(tmp_path: Path) -> None:
+    path, data = tmp_path / "none.onnx", tmp_path / "x.npy"
+    onnx.save(parser.parse_model(WIDE.replace(", float[N,3] z", "").replace("(z)", "(x)")), path)
+    np.save(data, np.ones((2, 3), np.float32))
+    outcome = cli("inspect", path, "--max-tensors", 1, "--stats", data)
+    assert_refused(outcome, 2, "no cut", "--cuts says why")
+
+
 def test_text_has_tables(tmp_path: Path) -> None:
     path, data = setting(tmp_path)
     outcome = cli("inspect", path, "--cuts", "--stats", data)

@@ -154,6 +154,21 @@ def test_nothing_of_others_is_replaced(tmp_path: Path) -> None:
         assert_refused(cli("merge", out / "head.onnx", out / "tail.onnx", "-o", out), 2, "is a folder")
 
 
+def test_nothing_that_is_read_is_overwritten(tmp_path: Path) -> None:
+    path, out = write(tmp_path, RESIDUAL), tmp_path / "halves"
+    split(path, out, "--at", "c")
+    head, tail = out / "head.onnx", out / "tail.onnx"
+    for half in (tail, head):
+        model = onnx.load(half)
+        model.graph.initializer.append(onnx.numpy_helper.from_array(np.zeros(9, np.float32), f"unused_{half.stem}"))
+        data = "joined.onnx.data" if half is head else "tail.bin"
+        onnx.save(model, half, save_as_external_data=True, location=data, size_threshold=0)
+    with unchanged(tmp_path):
+        for merged in (head, tail, out / ".." / "halves" / "head.onnx", out / "tail.bin", out / "joined.onnx"):
+            assert_refused(cli("merge", head, tail, "-o", merged), 2, "is read here and would be overwritten")
+        assert_refused(cli("split", head, "--at", "b", "-o", out), 2, "would be overwritten")
+
+
 def test_text_for_people(tmp_path: Path) -> None:
     outcome = cli("split", write(tmp_path, EXITS), "--at", "b", "--exit", "early", "-o", tmp_path / "halves")
     assert outcome.out.splitlines()[:3] == [

@@ -116,6 +116,11 @@ HOSTILE = [
     ),
     pytest.param(lambda path: set_external(path, "offset", "99999"), "the file is truncated", id="offset"),
     pytest.param(lambda path: set_external(path, "length", "7"), "grants 7", id="length"),
+    pytest.param(
+        lambda path: set_external(path, "offset", "-4"), "tensor 'w': external offset is '-4', not", id="negative"
+    ),
+    pytest.param(lambda path: set_external(path, "offset", "zero"), "external offset is 'zero', not", id="words"),
+    pytest.param(lambda path: set_external(path, "length", "1e3"), "external length is '1e3', not", id="exponent"),
     pytest.param(lambda path: os.link(path.parent / "w.bin", path.parent / "2"), "several hard links", id="hard-link"),
 ]
 
