@@ -19,7 +19,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from plan_bench.rows import Cell, Row, markdown
-from runtime_bench import batching, many, single
+from runtime_bench import batching, link, many, single
 from runtime_bench.pairs import DATA, FRAMES, PICTURES, dense, mobilenet, yolo
 
 
@@ -55,10 +55,15 @@ def _batch(folder: Path, effort: Effort) -> Iterator[Row]:
     yield from batching.rows([mobilenet(folder, 40), dense(folder, 400)], effort.seconds / 12, effort.rounds)
 
 
+def _link(folder: Path, effort: Effort) -> Iterator[Row]:
+    yield from link.rows(mobilenet(folder, effort.pictures), effort.pictures)
+
+
 SECTIONS = {
     "one": Section(_one, single.summary),
     "many": Section(_many, many.summary),
     "batch": Section(_batch, batching.summary),
+    "link": Section(_link, link.summary),
 }
 
 

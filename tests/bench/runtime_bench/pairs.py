@@ -19,6 +19,7 @@ from splitc.runtime import CloudHalf, EdgeHalf, Reader, Sample, run_pair
 from splitc.types import Array, Preprocess
 
 DATA = Path(os.environ.get("SPLITC_DATA", Path(__file__).parents[4] / "shared" / "data"))
+MOBILENET = DATA / "models/mobilenet_v2_imagenet.onnx"
 IMAGENET = Preprocess(crop=224, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 YOLO = Preprocess(resize=(320, 320), scale=1 / 255, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
 PICTURES, FRAMES = 200, 300
@@ -67,11 +68,10 @@ def pictures() -> list[Path]:
 
 def mobilenet(folder: Path, count: int) -> Pair:
     """MobileNetV2 on photographs, cut at three quarters of its work."""
-    model = DATA / "models/mobilenet_v2_imagenet.onnx"
-    reader = Reader(read_interface(model).inputs, IMAGENET)
+    reader = Reader(read_interface(MOBILENET).inputs, IMAGENET)
     shown = list(reader.samples(pictures()))
     _save(folder, shown)
-    path = _build(folder, "mobilenet", model, "/features/features.14/conv/conv.2/Conv_output_0")
+    path = _build(folder, "mobilenet", MOBILENET, "/features/features.14/conv/conv.2/Conv_output_0")
     return Pair("MobileNetV2, pictures", path, shown[:count])
 
 
