@@ -42,7 +42,7 @@ DOCUMENT = {
     "seconds",
 }
 """What design section 3 promises of ``build --json``."""
-TRITON = {"cloud/triton/README.txt"} | {
+TRITON = {"cloud/triton/README.txt", "cloud/triton/kserve.json"} | {
     f"cloud/triton/{variant}/tiny{part}/{file}"
     for variant in ("cpu", "gpu")
     for part, code in (("", "README.txt"), ("_decode", "model.py"), ("_tail", "model.py"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -88,3 +90,14 @@ def test_streams_are_routed_by_sequence() -> None:
     assert not configs(contract())["cpu/tiny_decode"].HasField("sequence_batching")
     controls = configs(contract(temporal="difference"))["cpu/tiny_decode"].sequence_batching.control_input
     assert [one.name for one in controls] == ["START", "END", "CORRID"]
+
+
+@pytest.mark.parametrize(("name", "label"), [("tiny", "tiny"), ("Tiny_Net.v2", "tiny-net-v2"), ("__", "pair")])
+def test_the_kserve_manifest_loads_the_gpu_variant(name: str, label: str) -> None:
+    of = contract().model_copy(update={"name": name})
+    manifest = json.loads(triton_repository(of, PAIR)["kserve.json"])
+    assert (manifest["kind"], manifest["metadata"]["name"]) == ("InferenceService", label)
+    assert manifest["metadata"]["annotations"] == {"splitc/pair-id": PAIR}
+    model = manifest["spec"]["predictor"]["model"]
+    assert "--model-repository=/mnt/models/cloud/triton/gpu" in model["args"]
+    assert f"--load-model={name}" in model["args"]

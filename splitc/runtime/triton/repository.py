@@ -10,7 +10,10 @@ whole. Both variants have the same names, inputs and outputs.
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +22,9 @@ from splitc.types import TensorSpec
 
 PACKET = "packet"
 GPU_ENGINE = "model.plan"
+GRPC_PORT = 9000
+MOUNTED = "/mnt/models"
+"""Where KServe puts what storageUri names."""
 _SEQUENCE_IDLE_US = 60_000_000
 _KINDS = {
     "float16": "TYPE_FP16",
@@ -50,6 +56,7 @@ def repository(contract: Contract, pair_id: str) -> dict[str, bytes]:
     for variant in ("cpu", "gpu"):
         for name, text in _variant(contract, pair_id, variant).items():
             files[f"{variant}/{name}"] = text.encode()
+    files["kserve.json"] = json.dumps(_kserve(contract.name, pair_id), indent=2).encode() + b"\n"
     files["README.txt"] = _readme(contract.name).encode()
     return files
 
@@ -143,6 +150,32 @@ sequence_batching {{
 """
 
 
+def _kserve(name: str, pair_id: str) -> dict[str, Any]:
+    """A KServe InferenceService of the GPU variant; Kubernetes takes JSON as well as YAML."""
+    port = {"containerPort": GRPC_PORT, "name": "h2c", "protocol": "TCP"}
+    arguments = [
+        f"--model-repository={MOUNTED}/cloud/triton/gpu",
+        "--model-control-mode=explicit",
+        f"--load-model={name}",
+        f"--grpc-port={GRPC_PORT}",
+    ]
+    model = {
+        "modelFormat": {"name": "triton"},
+        "protocolVersion": "grpc-v2",
+        "storageUri": f"pvc://models/{name}",
+        "args": arguments,
+        "ports": [port],
+        "resources": {"limits": {"nvidia.com/gpu": "1"}},
+    }
+    label = re.sub("[^a-z0-9]+", "-", name.lower()).strip("-") or "pair"
+    return {
+        "apiVersion": "serving.kserve.io/v1beta1",
+        "kind": "InferenceService",
+        "metadata": {"name": label, "annotations": {"splitc/pair-id": pair_id}},
+        "spec": {"predictor": {"minReplicas": 1, "model": model}},
+    }
+
+
 def _engine_readme(name: str) -> str:
     return (
         f"{GPU_ENGINE} belongs here: the TensorRT engine of ../../../../model.onnx for this GPU and TensorRT.\n"
@@ -155,4 +188,6 @@ def _readme(name: str) -> str:
         "A Triton model repository in two variants of equal names: cpu and gpu.\n"
         "Deploy the whole bundle; the Python models open it. Triton's Python needs splitc, and numpy below 2.\n"
         f"tritonserver --model-repository=BUNDLE/cloud/triton/cpu --model-control-mode=explicit --load-model={name}\n"
+        "kserve.json is a KServe InferenceService of the gpu variant: copy the bundle to the volume that storageUri\n"
+        "names, and use a Triton image whose Python has splitc.\n"
     )
