@@ -114,13 +114,13 @@ class Batcher:
         try:
             joined = _joined([one.feeds for one in waiting])
             outputs = await asyncio.get_running_loop().run_in_executor(self._pool, self._run, joined)
+            cloud_ms = (time.perf_counter() - begun) * 1e3
+            shares = _shares(outputs, [len(next(iter(one.feeds.values()))) for one in waiting])
         except Exception as error:  # belongs to those who wait; this task goes on
             for one in waiting:
                 if not one.done.done():
                     one.done.set_exception(error)
             return
-        cloud_ms = (time.perf_counter() - begun) * 1e3
-        shares = _shares(outputs, [len(next(iter(one.feeds.values()))) for one in waiting])
         for one, share in zip(waiting, shares, strict=True):
             if not one.done.done():
                 one.done.set_result(Ran(share, (begun - one.since) * 1e3, cloud_ms, len(waiting)))
