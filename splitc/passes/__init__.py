@@ -22,6 +22,7 @@ from splitc.passes.quantize_static import QuantizeStatic
 from splitc.passes.raise_opset import RaiseOpset
 from splitc.passes.remove_codec import float_head, float_tail
 from splitc.passes.round_to_steps import RoundToSteps
+from splitc.passes.round_to_steps import measure as measure_sensitivity
 from splitc.passes.share_weights import ShareWeights
 from splitc.passes.simplify import Simplify
 from splitc.passes.sparse_runs import SparseRuns
@@ -51,6 +52,7 @@ __all__ = [
     "float_head",
     "float_tail",
     "layers_of",
+    "measure_sensitivity",
     "moments_of",
     "prepare",
     "side_name",

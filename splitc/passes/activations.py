@@ -41,7 +41,7 @@ def run_with(
     if not probe.graph.outputs:  # inputs alone are wanted
         yield from feeds
         return
-    session = open_session(probe)
+    session = _open_probe(probe)
     for one in feeds:
         values = _run(session, [*outputs, *made], one)
         given = {name: one[name] for name in names if name in one}
@@ -59,8 +59,18 @@ def _run(session: onnxruntime.InferenceSession, names: Sequence[str], feeds: Fee
 
 
 def open_session(model: ir.Model) -> onnxruntime.InferenceSession:
-    """ONNX Runtime on the CPU."""
+    """ONNX Runtime on the CPU, for the model's own outputs."""
+    return _open(model, onnxruntime.SessionOptions())
+
+
+def _open_probe(model: ir.Model) -> onnxruntime.InferenceSession:
+    """The same node by node: optimizing can lose values inside a graph that are asked for."""
     options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    return _open(model, options)
+
+
+def _open(model: ir.Model, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
     options.log_severity_level = 3
     return onnxruntime.InferenceSession(graph.to_bytes(model), options, providers=["CPUExecutionProvider"])
 

@@ -1,9 +1,8 @@
 """Round weights to even steps, one a layer, chosen so that every byte costs the answers equally little.
 
 1. With step D a layer's outputs get noise ``D^2 / 12 * rows * tr(H)``, H the second moment of its inputs. Noise is
-   counted against the energy of the outputs; steps make every layer's share that of its weights, which is where a
-   finer step anywhere would cost more bytes than it saves noise (reverse water-filling; the Fisher information of a
-   layer's own outputs).
+   counted against the energy of the outputs and by the layer's measured sensitivity. Steps make every layer's share
+   that of its weights: there a finer step anywhere costs more bytes than it saves (reverse water-filling).
 2. Rounding errors are made up for by the columns still to come.
 3. Biases are rounded to a fine step of their own: they are few.
 4. What comes out lies on grids that :mod:`splitc.weights` finds and codes by context.
@@ -11,7 +10,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -21,7 +20,8 @@ import onnx_ir as ir
 from splitc.passes.base import PassResult
 from splitc.passes.change_layers import ChangeLayers, Seen
 from splitc.passes.layers import Layer, layers_of, put_weight, read_weight
-from splitc.types import F32
+from splitc.passes.sensitivity import sensitivities
+from splitc.types import F32, Feeds
 from splitc.weights import rounded
 
 BIAS_STEPS = 1024
@@ -35,15 +35,17 @@ class RoundToSteps:
     Attributes:
         noise: Noise of all layers' outputs together, as a share of their energy, were nothing made up for.
         seen: What the layers of the model see.
+        sensitivity: What a unit of noise costs, by weight name; absent: all layers alike.
     """
 
     name: ClassVar[str] = "round_to_steps"
     noise: float
     seen: Mapping[str, Seen] = field(repr=False)
+    sensitivity: Mapping[str, float] | None = None
 
     def __call__(self, model: ir.Model) -> PassResult:
         """Raises nothing; layers of zeros alone are left as they are."""
-        steps = layer_steps(model, self.seen, self.noise)
+        steps = layer_steps(model, self.seen, shares_of(model, self.noise, self.sensitivity))
 
         def change(layer: Layer, weights: F32, factor: F32) -> F32:
             step = steps[layer.weight]
@@ -58,17 +60,30 @@ class RoundToSteps:
         return PassResult(result, bool(steps), (f"{len(steps)} layers rounded to steps",))
 
 
-def layer_steps(model: ir.Model, seen: Mapping[str, Seen], noise: float) -> dict[str, np.float32]:
-    """Step of every layer, by weight name."""
-    layers = layers_of(model)
-    weights = {layer.weight: layer.matrix(read_weight(model, layer.weight)) for layer in layers}
-    total = sum(one.size for one in weights.values())
+def shares_of(model: ir.Model, noise: float, sensitivity: Mapping[str, float] | None) -> dict[str, float]:
+    """Noise that each layer may have, by weight name: by its weights, against its sensitivity."""
+    sizes = {layer.weight: read_weight(model, layer.weight).size for layer in layers_of(model)}
+    if not sizes:
+        return {}
+    costs = {name: sensitivity.get(name, 1.0) if sensitivity else 1.0 for name in sizes}
+    mean = float(np.exp(np.average(np.log(list(costs.values())), weights=list(sizes.values()))))
+    return {name: noise * size / sum(sizes.values()) * mean / costs[name] for name, size in sizes.items()}
+
+
+def layer_steps(model: ir.Model, seen: Mapping[str, Seen], shares: Mapping[str, float]) -> dict[str, np.float32]:
+    """Step of every layer that gives its outputs the noise ``shares``, by weight name."""
     steps = {}
-    for layer in layers:
-        matrix = weights[layer.weight]
+    for layer in layers_of(model):
+        matrix = layer.matrix(read_weight(model, layer.weight))
         moments = [seen[layer.weight].covariance(group, layer.bias is not None) for group in range(len(matrix))]
         energy = sum(float(((rows @ moment) * rows).sum()) for rows, moment in zip(matrix, moments, strict=True))
         unit = matrix.shape[1] * sum(float(np.trace(moment)) for moment in moments) / 12
         if energy > 0 and unit > 0:
-            steps[layer.weight] = np.float32(np.sqrt(noise * matrix.size / total * energy / unit))
+            steps[layer.weight] = np.float32(np.sqrt(shares[layer.weight] * energy / unit))
     return steps
+
+
+def measure(model: ir.Model, seen: Mapping[str, Seen], feeds: Sequence[Feeds]) -> dict[str, float]:
+    """Sensitivity of every layer, by weight name."""
+    names = [layer.weight for layer in layers_of(model)]
+    return sensitivities(model, lambda noise: layer_steps(model, seen, dict.fromkeys(names, noise)), feeds)

@@ -12,6 +12,7 @@ from splitc import graph, passes
 from splitc.passes.activations import columns_of, kernel_of, open_session
 from splitc.passes.layers import layers_of, read_weight
 from splitc.types import Array, Feeds
+from splitc.weights import container_bytes, smallest_items
 
 
 @pytest.fixture(scope="module")
@@ -161,3 +162,45 @@ def test_a_skeleton_is_filled_again(model: ir.Model) -> None:
     assert "w0" not in bare.model.graph.initializers
     filled = passes.PutWeights(passes.weights_of(model))(bare.model).model
     assert np.array_equal(answers(model, feeds(2, 1)), answers(filled, feeds(2, 1)))
+
+
+def residual() -> ir.Model:
+    """Two convolutions added together, which ONNX Runtime's optimizer fuses."""
+    source = np.random.default_rng(1)
+    tensors = {name: source.standard_normal((4, 4, 3, 3)) / 6 for name in ("w0", "w1")}
+    tensors |= {name: source.standard_normal(4) for name in ("b0", "b1")}
+    nodes = [
+        helper.make_node("Conv", ["x", "w0", "b0"], ["a"], pads=[1, 1, 1, 1]),
+        helper.make_node("Relu", ["a"], ["r"]),
+        helper.make_node("Conv", ["r", "w1", "b1"], ["c"], pads=[1, 1, 1, 1]),
+        helper.make_node("Add", ["c", "a"], ["s"]),
+        helper.make_node("Relu", ["s"], ["y"]),
+    ]
+    sides = [helper.make_tensor_value_info(name, 1, ["N", 4, 8, 8]) for name in ("x", "y")]
+    initializers = [numpy_helper.from_array(values.astype(np.float32), name) for name, values in tensors.items()]
+    made = helper.make_graph(nodes, "residual", sides[:1], sides[1:], initializers)
+    proto = helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return graph.model_from_ir(ir.from_proto(proto)).ir_model
+
+
+def test_int8_of_a_residual_block() -> None:
+    model = residual()
+    samples: list[Feeds] = [{"x": np.random.default_rng(2).standard_normal((8, 4, 8, 8)).astype(np.float32)}]
+    result = passes.QuantizeStatic(samples)(model)
+    exact, got = (answers(one, samples) for one in (model, result.model))
+    assert np.square(exact - got).mean() < 1e-3 * np.var(exact)
+
+
+def test_rounding_to_steps_costs_fewer_bytes_and_moves_answers_by_the_noise(model: ir.Model) -> None:
+    samples = feeds(64, 2)
+    seen = passes.moments_of(model, samples)
+    sensitivity = passes.measure_sensitivity(model, seen, samples[:16])
+    assert sensitivity.keys() == {f"w{i}" for i in range(5)}
+    before, sizes, errors = len(container_bytes(smallest_items(passes.weights_of(model)))), [], []
+    for noise in (1e-5, 1e-3, 1e-1):
+        changed = passes.RoundToSteps(noise, seen, sensitivity)(model).model
+        sizes.append(len(container_bytes(smallest_items(passes.weights_of(changed)))))
+        errors.append(moved(model, changed))
+    assert before > sizes[0] > sizes[1] > sizes[2]
+    assert errors[0] < errors[1] < errors[2]
+    assert errors[1] < 0.05 * np.var(answers(model, feeds(64, 9)))
