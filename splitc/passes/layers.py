@@ -120,5 +120,6 @@ def read_weight(model: ir.Model, name: str) -> Array:
 
 
 def put_weight(model: ir.Model, name: str, values: Array) -> None:
-    """Replace the initializer ``name`` of a model that is ours to change, as float32."""
-    model.graph.initializers[name].const_value = ir.tensor(np.ascontiguousarray(values, np.float32), name=name)
+    """Replace the initializer ``name`` of a model that is ours to change, as float32 without negative zeros."""
+    positive = np.ascontiguousarray(values, np.float32) + np.float32(0)  # -0.0 lies on no grid of steps
+    model.graph.initializers[name].const_value = ir.tensor(positive, name=name)

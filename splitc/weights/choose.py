@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Iterator
 
 import numpy as np
 
 from splitc.errors import CodecError
 from splitc.types import Array
-from splitc.weights.container import SMALL_BYTES, Item, container_bytes
+from splitc.weights.container import SMALL_BYTES, Item, container_bytes, open_container
 from splitc.weights.encodings import Encoding
 from splitc.weights.encodings.levels import Levels
 from splitc.weights.encodings.planes import Planes
@@ -33,7 +34,13 @@ def _smallest(tensor: WeightTensor) -> Encoding:
     options = [*_possible(tensor), Planes()]
     if len(options) == 1:
         return options[0]
-    return min(options, key=lambda one: len(container_bytes([Item(tensor, one)])))
+    return min(options, key=lambda one: _section_bytes(Item(tensor, one)))
+
+
+def _section_bytes(item: Item) -> int:
+    """Size without the header, whose level tables all tensors of a container share."""
+    with open_container(io.BytesIO(container_bytes([item]))) as container:
+        return container.header.section_bytes
 
 
 def _possible(tensor: WeightTensor) -> Iterator[Encoding]:

@@ -19,7 +19,7 @@ from splitc.runtime.sources import find_files, input_from_picture, read_picture
 from splitc.weights import container_bytes, smallest_items
 
 KL = 0.01
-NOISES = (0.003, 0.006, 0.012, 0.025, 0.05, 0.1)
+NOISES = (0.004, 0.008, 0.016, 0.032, 0.064)
 """Of our rounding: gentlest first."""
 BITS = (10, 9, 8, 7, 6)
 """Of the peer."""
@@ -63,6 +63,7 @@ def rows(network: Network, path: Path, calibration: int, evaluation: int) -> Ite
     held, weights = inputs[calibration:], sum(one.values.size for one in passes.weights_of(model))
     reference = _answers(model, held)
     seen = passes.moments_of(model, feeds)
+    sensitivity = passes.measure_sensitivity(model, seen, feeds[:2])
     found: dict[str, list[RateRow]] = {"ours": [], "int": []}
 
     def row(method: str, setting: str, changed: ir.Model, size: int) -> RateRow:
@@ -72,7 +73,7 @@ def rows(network: Network, path: Path, calibration: int, evaluation: int) -> Ite
         return one
 
     for noise in NOISES:
-        changed = passes.RoundToSteps(noise, seen)(model).model
+        changed = passes.RoundToSteps(noise, seen, sensitivity)(model).model
         yield row("ours", f"noise {noise}", changed, len(container_bytes(smallest_items(passes.weights_of(changed)))))
     for bits in BITS:
         changed, size = integers(model, bits)
