@@ -46,7 +46,11 @@ def _show(found: SplitFiles) -> None:
         print(f"exit     {name}")
     print(f"wire     {found.wire_bytes:,} bytes a sample, before any codec")
     print(f"twice    {found.duplicated_bytes:,} bytes of constants are in both halves")
-    proof = "the merged graph is the same computation" if found.proof == "expression" else "ran on random inputs"
+    proof = (
+        "the merged graph is the same computation"
+        if found.proof == "expression"
+        else "ran on random inputs, bool inputs both ways"
+    )
     print(f"equal    {proof}")
     print(f"{found.head}  {found.tail}")
     for note in found.notes:

@@ -21,15 +21,29 @@ def random_feeds(inputs: Sequence[TensorSpec]) -> dict[str, Array]:
     return {spec.name: _numbers(spec, seed) for seed, spec in enumerate(inputs)}
 
 
+def both_ways(inputs: Sequence[TensorSpec]) -> list[dict[str, Array]]:
+    """Random feeds; where there are bool inputs, also with all of them false, and all true: both branches of an If."""
+    feeds = random_feeds(inputs)
+    flags = [spec.name for spec in inputs if spec.dtype == "bool"]
+    if not flags:
+        return [feeds]
+    return [feeds, *({**feeds, **{name: np.full_like(feeds[name], one) for name in flags}} for one in (False, True))]
+
+
 def run_file(path: Path, feeds: Feeds) -> dict[str, Array]:
     """Answers of ONNX Runtime on a CPU, node by node.
 
     Raises:
         CheckFailed: It cannot run the model on these inputs.
     """
+    return run_each(path, [feeds])[0]
+
+
+def run_each(path: Path, feeds: Sequence[Feeds]) -> list[dict[str, Array]]:
+    """``run_file`` for several inputs; the model is loaded once."""
     try:
         runner = BACKENDS.make(RUNNER, {}).open(path, optimize=False)
-        answers = runner.run(feeds)
+        answers = [runner.run(one) for one in feeds]
     except BackendError as error:
         raise CheckFailed(f"the model cannot be run on random inputs to compare it: {error}") from error
     runner.close()

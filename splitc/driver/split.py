@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from splitc import graph
-from splitc.driver.compare import distance, random_feeds, run_file
+from splitc.driver.compare import both_ways, distance, run_each
 from splitc.errors import CheckFailed, CutError, UsageError
-from splitc.types import Array, Feeds, TensorSpec
+from splitc.types import TensorSpec
 
 MOST_TENSORS = 16
 """Of a cut that is proposed in place of one that leaks."""
+
+CHEAP_BYTES = 100_000_000
+"""Weights of a model that is run for what a proof takes on trust."""
+MOST_BYTES = 1_000_000_000
+"""Weights of a model that is run because nothing else proves its halves."""
+ON_TRUST = "the tail works out shapes: they are right where the dimensions are what the model says, which was not run"
 
 
 @dataclass(frozen=True)
@@ -27,7 +35,8 @@ class SplitFiles:
         wire_bytes: Of one sample in the graph's own element types, dynamic dimensions taken as 1.
         duplicated_bytes: Constants in both halves.
         recomputed: Shapes that the tail works out again from the cut tensors.
-        proof: ``expression`` when the merged graph is the very same computation; ``ran`` when both were run.
+        proof: ``expression`` when the merged graph is the very same computation, dimensions being what the model says;
+            ``ran`` when both were run on random inputs.
         max_abs_diff: Largest difference of any output element; 0 when the halves are equal bit for bit.
     """
 
@@ -82,22 +91,22 @@ def split_model(model: graph.Model, at: Sequence[str], out: Path, exits: Sequenc
     except CutError as error:
         raise _with_advice(model, place.names, error) from error
     recomputed = graph.check_cut(model, place.names, exits).recomputed
-    is_proven = graph.is_same_computation(model.ir_model, graph.merge(halves.head, halves.tail))
+    proof = _proof(model, halves, recomputed)
     with graph.halves_folder(out) as folder:
         head, tail = folder / graph.HEAD, folder / graph.TAIL
         graph.save_alike(halves.head, head)
         graph.save_alike(halves.tail, tail)
-        difference = 0.0 if is_proven else _ran(model, head, tail, place.names)
+        difference = _ran(model, head, tail, place.names) if proof == "ran" else 0.0
     found = SplitFiles(
         head=out / graph.HEAD,
         tail=out / graph.TAIL,
         cut=halves.cut,
         exits=halves.exits,
-        notes=place.notes,
+        notes=(*place.notes, *([ON_TRUST] if recomputed and proof == "expression" else [])),
         wire_bytes=sum(map(graph.own_bytes, halves.cut)),
         duplicated_bytes=halves.duplicated_bytes,
         recomputed=recomputed,
-        proof="expression" if is_proven else "ran",
+        proof=proof,
         max_abs_diff=difference,
     )
     return found
@@ -139,27 +148,51 @@ def _with_advice(model: graph.Model, names: Sequence[str], error: CutError) -> C
     return CutError(f"{error} The cheapest cut through it is --at {','.join(best.names)}, {best.wire_bytes:,} bytes.")
 
 
+def _proof(model: graph.Model, halves: graph.Halves, recomputed: Sequence[str]) -> str:
+    """``ran`` where nothing but a run proves the halves, or where one is cheap and tells more; else ``expression``.
+
+    A proof of rebuilt shapes by expression believes what the model says of its dimensions.
+
+    Raises:
+        CheckFailed: Only a run would prove them, and the weights are too many.
+    """
+    size = graph.weight_bytes(model.ir_model)
+    if graph.is_same_computation(model.ir_model, graph.merge(halves.head, halves.tail)):
+        return "ran" if recomputed and size <= CHEAP_BYTES else "expression"
+    if size > MOST_BYTES:
+        raise CheckFailed(
+            f"only a run would prove these halves, and {size / 1e9:.1f} GB of weights are too many to hold for it; "
+            "choose another cut. Nothing was written."
+        )
+    return "ran"
+
+
 def _ran(model: graph.Model, head: Path, tail: Path, cut: Sequence[str]) -> float:
-    """Run whole and halves on ONNX Runtime without optimizations; the largest difference.
+    """Run whole and halves on ONNX Runtime without optimizations, one after the other; the largest difference.
 
     Raises:
         CheckFailed: They differ.
     """
-    feeds = random_feeds(model.inputs)
-    whole = head.with_name("whole.onnx")
-    try:
-        graph.save_alike(model.ir_model, whole)
-        expected = run_file(whole, feeds)
-        found = _joined(feeds, head, tail, cut)
-    finally:
-        whole.unlink(missing_ok=True)
-        whole.with_name(whole.name + graph.DATA).unlink(missing_ok=True)
-    difference = max((distance(expected[name], found[name]) for name in expected), default=0.0)
+    feeds = both_ways(model.inputs)
+    features = run_each(head, feeds)
+    answers = run_each(tail, [{name: feature[name] for name in cut} for feature in features])
+    with _file_of(model) as whole:
+        expected = run_each(whole, feeds)
+    found = [feature | answer for feature, answer in zip(features, answers, strict=True)]
+    pairs = ((one[name], other[name]) for one, other in zip(expected, found, strict=True) for name in one)
+    difference = max((distance(one, other) for one, other in pairs), default=0.0)
     if difference:
         raise CheckFailed(f"the halves do not make the whole: outputs differ by {difference:.3g}; nothing was written.")
     return difference
 
 
-def _joined(feeds: Feeds, head: Path, tail: Path, cut: Sequence[str]) -> dict[str, Array]:
-    features = run_file(head, feeds)
-    return features | run_file(tail, {name: features[name] for name in cut})
+@contextmanager
+def _file_of(model: graph.Model) -> Iterator[Path]:
+    """The file that the model was read from; one for the time being when it was made in memory."""
+    if model.path is not None:
+        yield model.path
+        return
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "whole.onnx"
+        graph.save_alike(model.ir_model, path)
+        yield path

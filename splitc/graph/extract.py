@@ -9,6 +9,7 @@ import onnx_ir as ir
 
 from splitc.graph.cut import check_cut
 from splitc.graph.model import Model
+from splitc.graph.order import write_order
 from splitc.graph.pause import collector_paused
 from splitc.graph.reshaped import rebuild_shapes
 from splitc.graph.strip import strip
@@ -57,6 +58,8 @@ def split(model: Model, names: Sequence[str], exits: Sequence[str] = ()) -> Halv
     if cut.recomputed:
         whole = rebuild_shapes(whole, cut.tensors, cut.recomputed)
     tail = _part(whole, cut.names, ends)
+    if early:
+        write_order(tail, [value.name or "" for value in model.flow.outputs])
     return Halves(head, tail, cut.tensors, shared_bytes(head, tail), tuple(early))
 
 

@@ -11,6 +11,7 @@ from onnx_ir.passes.common import naming
 from splitc.errors import GraphError
 from splitc.graph.external import same_bytes
 from splitc.graph.flow import subgraphs
+from splitc.graph.order import in_order
 from splitc.graph.pause import collector_paused
 
 
@@ -18,11 +19,13 @@ from splitc.graph.pause import collector_paused
 def merge(head: ir.Model, tail: ir.Model) -> ir.Model:
     """One graph that computes ``tail(head(x))``; neither argument is changed.
 
-    Outputs of the head that the tail does not take (early exits) become outputs behind those of the tail. Equal
-    initializers of the same name are shared again; other names that collide get a number.
+    Outputs of the head that the tail does not take (early exits) become outputs: where they were before the split,
+    which the tail knows, else behind those of the tail. Equal initializers of the same name are shared again; other
+    names that collide get a number.
 
     Raises:
-        GraphError: The tail needs what the head does not give, or the operator sets differ.
+        GraphError: The tail needs what the head does not give, its note on the order of outputs is damaged, or the
+            operator sets differ.
     """
     _refuse_strangers(head, tail)
     whole, rest = head.clone(), tail.clone()
@@ -31,6 +34,7 @@ def merge(head: ir.Model, tail: ir.Model) -> ir.Model:
     outputs = [given[value.name] if value.is_graph_input() else value for value in rest.graph.outputs]
     taken = {value.name for value in rest.graph.inputs}
     outputs += [value for value in whole.graph.outputs if value.name not in taken]
+    outputs = in_order(tail, outputs)
     names = [value.name for value in outputs]
     rest.graph.outputs.clear()
     whole.graph.outputs.clear()

@@ -13,7 +13,8 @@ from e2e_setting import cli
 from onnx import parser
 from refusals import assert_refused, unchanged
 
-from splitc.types import Array
+from splitc.driver.compare import both_ways
+from splitc.types import Array, TensorSpec
 
 HEADER = '<ir_version: 8, opset_import: ["" : 17]>'
 RESIDUAL = f"""{HEADER} g (float[N,4] x) => (float[N,4] y) <float[4] w = {{1, 2, 3, 4}}> {{
@@ -25,6 +26,12 @@ SHAPES = f"""{HEADER} g (float[N,4] x) => (float[M] y) <int64[1] flat = {{-1}}, 
     y = Reshape(c, flat) }}"""
 EXITS = f"""{HEADER} g (float[N,4] x) => (float[N,4] early, float[N,4] late) {{
     a = Relu(x)  e = Neg(a)  early = Abs(e)  b = Tanh(a)  late = Exp(b) }}"""
+
+BRANCHES = f"""{HEADER} g (float[N,4] x, bool c) => (float[N,4] y) <float[4] w = {{1, 2, 3, 4}}> {{
+    a = Mul(x, w)
+    z = If (c) <then_branch = t () => (float[N,4] p) {{ p = Neg(a) }},
+                else_branch = e () => (float[N,4] q) {{ q = Abs(a) }}>
+    y = Tanh(z) }}"""
 
 
 def write(folder: Path, text: str) -> Path:
@@ -89,6 +96,28 @@ def test_quantized_tensor_costs_a_quarter(tmp_path: Path) -> None:
 def test_rebuilt_shapes_are_proven_by_running(tmp_path: Path) -> None:
     document = split(write(tmp_path, SHAPES), tmp_path / "halves", "--at", "b")
     assert (document["proof"], document["recomputed"]) == ("ran", ["s"])
+
+
+def test_what_only_a_run_would_prove_is_run_or_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path, BRANCHES)
+    monkeypatch.setattr("splitc.graph.is_same_computation", lambda one, other: False)
+    assert split(path, tmp_path / "halves", "--at", "z")["proof"] == "ran"
+    monkeypatch.setattr("splitc.driver.split.MOST_BYTES", 0)
+    assert_refused(cli("split", path, "--at", "z", "-o", tmp_path / "new"), 1, "only a run would prove")
+    assert not (tmp_path / "new").exists()
+
+
+def test_bool_inputs_are_run_both_ways() -> None:
+    specs = [TensorSpec(name="x", dtype="float32", shape=(2,)), TensorSpec(name="c", dtype="bool", shape=())]
+    assert {bool(feeds["c"]) for feeds in both_ways(specs)} == {False, True}
+    assert len(both_ways(specs[:1])) == 1
+
+
+def test_shapes_of_big_models_are_taken_from_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("splitc.driver.split.CHEAP_BYTES", 0)
+    document = split(write(tmp_path, SHAPES), tmp_path / "halves", "--at", "b")
+    assert document["proof"] == "expression"
+    assert "which was not run" in str(document["notes"])
 
 
 def test_a_node_stands_for_its_outputs(tmp_path: Path) -> None:
