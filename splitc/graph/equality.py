@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections import ChainMap
+from collections.abc import Iterator, MutableMapping
 
 import onnx_ir as ir
 
@@ -21,7 +22,7 @@ _PLAIN = frozenset(
     }
 )
 
-Digests = dict[ir.Value, bytes]
+Digests = MutableMapping[ir.Value, bytes]
 
 
 def is_same_computation(one: ir.Model, other: ir.Model) -> bool:
@@ -80,16 +81,16 @@ def _attribute_parts(attribute: ir.Attr, digests: Digests, shared: set[int], dep
         yield bytes(ir.serde.serialize_attribute(attribute).SerializeToString(deterministic=True))
 
 
-def _body_digest(body: ir.Graph, outer: Mapping[ir.Value, bytes], shared: set[int], depth: int) -> bytes:
+def _body_digest(body: ir.Graph, outer: Digests, shared: set[int], depth: int) -> bytes:
     """Of a graph whose inputs go by their places and whose captured values are digested in ``outer``."""
     inputs = {value: _digest(b"body", f"{depth}:{place}".encode()) for place, value in enumerate(body.inputs)}
-    digests = {**outer, **inputs, **_constants(body, shared)}
+    digests = ChainMap({**inputs, **_constants(body, shared)}, outer)
     for index, node in enumerate(body):
         _digest_node(node, index, digests, shared, depth)
     return _digest(str(len(body.inputs)).encode(), *(digests[value] for value in body.outputs))
 
 
-def _constants(graph: ir.Graph, shared: set[int]) -> Digests:
+def _constants(graph: ir.Graph, shared: set[int]) -> dict[ir.Value, bytes]:
     held = ((value, value.const_value) for value in graph.initializers.values())
     return {value: _tensor_digest(tensor, shared) for value, tensor in held if tensor is not None}
 
