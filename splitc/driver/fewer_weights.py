@@ -64,8 +64,15 @@ def steps_of(asked: SideWeights, samples: Samples) -> Iterator[Step]:
     if asked.cluster is not None:
         shared = passes.ShareWeights(asked.cluster.conv_bits, asked.cluster.fc_bits, asked.cluster.init)
         yield Step(f"shared weights (conv {shared.conv_bits}, fc {shared.fc_bits} bits)", shared, NO_TIME)
+    if asked.rounding is not None:
+        noise = asked.rounding.noise
+        yield Step(f"rounded to steps (noise {noise:g})", lambda model: _rounded(model, noise, samples()), NO_TIME)
     if asked.precision != "fp32":
         yield Step(asked.precision, passes.LOWER[asked.precision](samples()), PRECISION_TIME[asked.precision])
+
+
+def _rounded(model: ir.Model, noise: float, feeds: Sequence[Feeds]) -> passes.PassResult:
+    return passes.RoundToSteps(noise, passes.moments_of(model, feeds))(model)
 
 
 def apply_steps(

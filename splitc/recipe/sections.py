@@ -269,11 +269,20 @@ class Cluster(Section):
     init: Literal["linear", "density", "kmeans++"] = Field("linear", description="where k-means begins")
 
 
+class Rounding(Section):
+    """Weights rounded to one even step a layer, which the weight container codes best."""
+
+    noise: float = Field(
+        0.01, gt=0, le=1, description="what rounding may add to all layers' outputs, as a share of their energy"
+    )
+
+
 class SideWeights(Section):
     """What happens to the weights of one half."""
 
     prune: Prune | None = Field(None, description="absent: no weight is removed")
     cluster: Cluster | None = Field(None, description="absent: no weight is shared")
+    rounding: Rounding | None = Field(None, description="absent: no weight is rounded to steps")
     precision: Precision = Field("fp32", description="element type that engines compute in")
     sparsity: Literal["none", "2:4"] = Field("none", description="structured zeros")
 

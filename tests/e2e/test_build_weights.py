@@ -96,6 +96,18 @@ def test_two_of_four(source: Path, tmp_path: Path) -> None:
         assert (np.count_nonzero(along, axis=1) <= 2).all()
 
 
+def test_rounded_to_steps(source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "x"
+    built(source, out, "weights.rounding={ noise = 0.001 }")
+    for saving in report(out):
+        assert str(saving["step"]) == "rounded to steps (noise 0.001)"
+        assert saving["packed_bytes"] < 0.75 * saving["packed_bytes_before"]
+    with open_container(out / "cloud/weights.scw") as container:
+        assert "levels" in {entry.encoding for entry in container.header.entries}
+    stages = {one["name"]: one for one in cli("verify", out, "--base", source, "--json").document["stages"]}
+    assert 0 < stages["lowered"]["kl"] < 0.01
+
+
 def test_bad_values_are_refused(source: Path, tmp_path: Path) -> None:
     outcome = build(source, tmp_path / "x", *setting("weights.cluster={ conv_bits = 9 }"))
     assert outcome.code == 2
