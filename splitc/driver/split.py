@@ -139,13 +139,28 @@ def _refuse_own_files(written: Sequence[Path], read: Sequence[Path]) -> None:
 
 
 def _with_advice(model: graph.Model, names: Sequence[str], error: CutError) -> CutError:
-    """The refusal, with the cheapest cut that holds the values asked for, where one is known."""
+    """The refusal of a leak, with the cheapest cut that holds the values asked for, or where to look for others."""
     listed = graph.enumerate_cuts(model, max_tensors=MOST_TENSORS).candidates
     wider = [cut for cut in listed if set(names) < set(cut.names)]
-    if not wider:
+    if wider:
+        best = min(wider, key=lambda cut: cut.wire_bytes)
+        return CutError(f"{error} The cheapest cut through it is {_at(best)}")
+    crossing = graph.boundary(model, names)
+    if not set(names) < set(crossing):
         return error
-    best = min(wider, key=lambda cut: cut.wire_bytes)
-    return CutError(f"{error} The cheapest cut through it is --at {','.join(best.names)}, {best.wire_bytes:,} bytes.")
+    try:
+        graph.check_cut(model, crossing)
+    except CutError:
+        crossing = ()
+    if not 0 < len(crossing) <= MOST_TENSORS:
+        return CutError(
+            f"{error} No cut through it is known; choose another place: 'splitc inspect --cuts' lists them."
+        )
+    return CutError(f"{error} A cut that has all before it in the head is {_at(graph.price_cut(model, crossing))}")
+
+
+def _at(cut: graph.CandidateCut) -> str:
+    return f"--at {','.join(cut.names)}, {cut.wire_bytes:,} bytes."
 
 
 def _proof(model: graph.Model, halves: graph.Halves, recomputed: Sequence[str]) -> str:

@@ -14,7 +14,7 @@ from splitc.graph.merge import fix_names, merge
 from splitc.graph.model import Model, load, model_from_ir, verify
 from splitc.graph.orders import cuts_of_every_order
 from splitc.graph.outline import Block, Edge, Outline, outline
-from splitc.graph.place import Place, find_place
+from splitc.graph.place import Place, boundary, find_place
 from splitc.graph.price import cut_sides, head_nodes, price_cut
 from splitc.graph.stages import Stage, stages_of
 from splitc.graph.strip import has_comments, strip
@@ -39,6 +39,7 @@ __all__ = [
     "Stage",
     "Work",
     "activation_peaks",
+    "boundary",
     "check_codable",
     "check_cut",
     "cut_sides",

@@ -83,7 +83,7 @@ def check_cut(model: Model, names: Sequence[str], exits: Sequence[str] = ()) -> 
     for value in values:
         reason = unknown_reason(value)
         if reason:
-            raise CutError(f"{where}: {reason}; give the shapes of the inputs, or choose another value.")
+            raise CutError(f"{where}: {reason}{_shape_advice(flow, value)}")
     recomputed = tuple(node.outputs[0].name or "" for node in flow.nodes if node in leak.reshaped)
     return Cut(tuple(spec_of(value) for value in values), recomputed)
 
@@ -258,6 +258,28 @@ def _refuse_unused(values: Sequence[ir.Value], sides: Sides, reshaped: frozenset
             f"{where}: value {value.name!r} is not needed: everything it feeds passes through the other "
             "members or reaches no output; leave it out."
         )
+
+
+def _shape_advice(flow: Flow, value: ir.Value) -> str:
+    """What made the shape of ``value`` unknown, and what to do about it."""
+    if value.type is not None and not isinstance(value.type, ir.TensorType):
+        return "; choose another value."
+    node = value.producer()
+    while node is not None:
+        unknown = next((read for read in node.inputs if read is not None and unknown_reason(read)), None)
+        if unknown is None:
+            break
+        value, node = unknown, unknown.producer()
+    if node is None:
+        return f"; give the shape of input {value.name!r}."
+    if node.domain:
+        return (
+            f": no shape inference knows {node.domain}.{node_label(node)}; choose a value before it, or export the "
+            "model with the shapes of its values."
+        )
+    if any(map(symbols_of, flow.inputs)):
+        return f": {node_label(node)} leaves it open; give the shapes of the inputs, or choose another value."
+    return f": {node_label(node)} leaves it open, although the inputs are fixed; choose a value before it."
 
 
 def _refuse_shared_random(flow: Flow, sides: Sides, where: str) -> None:

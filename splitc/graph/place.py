@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from splitc.graph.cut import resolve, separates
+from splitc.graph.cut import ancestors, resolve, separates
 from splitc.graph.flow import Flow
 from splitc.graph.model import Model
 
@@ -51,6 +51,19 @@ def find_place(model: Model, asked: Sequence[str]) -> Place:
             notes.append(f"{value.name!r} is not sent: the tail works it out from the shapes of the others")
             values = others
     return Place(tuple(value.name or "" for value in values), tuple(notes))
+
+
+def boundary(model: Model, names: Sequence[str]) -> tuple[str, ...]:
+    """The varying values that cross when the head is all that ``names`` depend on, in topological order.
+
+    Raises:
+        CutError: A name is not one of a value that can be cut.
+    """
+    flow = model.flow
+    head, needed = ancestors(flow, resolve(flow, names)), ancestors(flow, flow.outputs)
+    made = {*flow.inputs, *(value for index in head for value in flow.nodes[index].outputs)}
+    read = {value for index in needed - head for value in flow.reads[index]} | {*flow.outputs}
+    return tuple(name for name, value in flow.values.items() if value in made & read & flow.varying)
 
 
 def _of_node(flow: Flow, name: str) -> Iterable[str]:

@@ -171,6 +171,30 @@ def test_a_leak_comes_with_the_cheapest_cut_through_the_value(tmp_path: Path) ->
     assert_refused(cli("split", path, "--at", "b", "-o", tmp_path / "halves"), 2, *words)
 
 
+TOP = f"""{HEADER} g (float[2,4] x) => (float[2,2] y) <int64[1] two = {{2}}> {{
+    a = Relu(x)  v, i = TopK(a, two)  j = Cast<to=1>(i)  w = Neg(v)  y = Add(w, j) }}"""
+LOOP = f"""{HEADER} g (float[2] x) => (float[2] y) <int64 three = {{3}}, bool go = {{1}}> {{
+    a = Relu(x)
+    p, q = Loop(three, go, a, a) <body = l (int64 i, bool k, float[2] v, float[2] u) =>
+        (bool k2, float[2] v2, float[2] u2) {{ k2 = Identity(k)  v2 = Add(v, a)  u2 = Add(u, v) }}>
+    y = Add(p, q) }}"""
+
+
+@pytest.mark.parametrize(
+    ("text", "at", "words"),
+    [
+        pytest.param(
+            TOP, "i", "A cut that has all before it in the head is --at v,i, 32 bytes.", id="no-codec-takes-it"
+        ),
+        pytest.param(BRANCHES, "a", "A cut that has all before it in the head is --at c,a, 20 bytes.", id="condition"),
+        pytest.param(LOOP, "p", "choose another place: 'splitc inspect --cuts' lists them", id="shapes-not-known"),
+    ],
+)
+def test_a_leak_comes_with_another_place(tmp_path: Path, text: str, at: str, words: str) -> None:
+    outcome = cli("split", write(tmp_path, text), "--at", at, "-o", tmp_path / "halves")
+    assert_refused(outcome, 2, "around it", words)
+
+
 def test_nothing_of_others_is_replaced(tmp_path: Path) -> None:
     path, out = write(tmp_path, RESIDUAL), tmp_path / "halves"
     split(path, out, "--at", "c")

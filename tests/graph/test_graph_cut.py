@@ -32,6 +32,12 @@ SEQUENCE = f"""{HEADER} g (float[N,4] x) => (float[N,4] y) {{
     a = Relu(x)  b = Neg(a)  q = SequenceConstruct(a, b)  y = ConcatFromSequence<axis=0>(q) }}"""
 UNKNOWN_SHAPE = f"""{HEADER} g (float[N,4] x, int64[K] s) => (float[M] y) <int64[1] flat = {{-1}}> {{
     a = Reshape(x, s)  b = Neg(a)  y = Reshape(b, flat) }}"""
+UNKNOWN_OPERATOR = """<ir_version: 8, opset_import: ["" : 17, "com.microsoft" : 1]>
+    g (float[2,4] x) => (float[2,4] y) { a = Relu(x)  b = com.microsoft.Gelu(a)  c = Tanh(b)  y = Neg(c) }"""
+LOOP = f"""{HEADER} g (float[2] x) => (float[2] y) <int64 three = {{3}}, bool go = {{1}}> {{
+    a = Loop(three, go, x) <body = l (int64 i, bool k, float[2] v) => (bool k2, float[2] v2) {{
+        k2 = Identity(k)  v2 = Exp(v) }}>
+    b = Neg(a)  y = Exp(b) }}"""
 
 REFUSALS = [
     pytest.param(RESIDUAL, [], "cut []: names no value; name at least one.", id="nothing"),
@@ -112,14 +118,29 @@ REFUSALS = [
     pytest.param(
         SEQUENCE,
         ["q"],
-        "cut [q]: value 'q' is a sequence, not a tensor; give the shapes of the inputs, or choose another value.",
+        "cut [q]: value 'q' is a sequence, not a tensor; choose another value.",
         id="sequence",
     ),
     pytest.param(
         UNKNOWN_SHAPE,
         ["b"],
-        "cut [b]: value 'b' has unknown shape; give the shapes of the inputs, or choose another value.",
+        "cut [b]: value 'b' has unknown shape: Reshape 'a' leaves it open; "
+        "give the shapes of the inputs, or choose another value.",
         id="unknown-shape",
+    ),
+    pytest.param(
+        UNKNOWN_OPERATOR,
+        ["c"],
+        "cut [c]: value 'c' has unknown shape: no shape inference knows com.microsoft.Gelu 'b'; "
+        "choose a value before it, or export the model with the shapes of its values.",
+        id="unknown-operator",
+    ),
+    pytest.param(
+        LOOP,
+        ["b"],
+        "cut [b]: value 'b' has unknown shape: Loop 'a' leaves it open, although the inputs are fixed; "
+        "choose a value before it.",
+        id="shape-of-a-loop",
     ),
 ]
 
