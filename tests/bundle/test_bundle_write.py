@@ -224,7 +224,8 @@ def test_the_old_bundle_comes_back_when_the_rename_fails(tmp_path, monkeypatch):
 def start_build(out: Path, then: str) -> subprocess.Popen[str]:
     """A build in a process of its own that says "ready" when its files are written, and then does ``then``."""
     code = (
-        "import os, pathlib, sys, time\n"
+        "import os, pathlib, signal, sys, time\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background jobs inherit deafness
         "from bundle_samples import fill, write\n"
         f"def slow(folder):\n    fill(folder)\n    print('ready', flush=True)\n    {then}\n"
         f"write(pathlib.Path({str(out)!r}), slow)\n"

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -66,7 +67,10 @@ def test_ctrl_c_and_sigterm(sent: int, code: int, word: str, after: str, source:
     """The signal comes when a stage has been reported; 25 regions of each picture keep the next one busy for longer."""
     many = setting("data.crops=25", "split.at=auto", "split.candidates=64")
     command = [*SPLITC, "build", str(source / "recipe.toml"), "--out", str(tmp_path / "x"), "--json", *many]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    hears = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell's background jobs inherit deafness
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=hears
+    ) as process:
         assert process.stderr is not None
         for line in process.stderr:
             if line.split()[0] == after:

@@ -24,7 +24,6 @@ from splitc.runtime import CloudHalf, EdgeHalf, Sample, run_pair
 PYTHON = os.environ.get("SPLITC_TRITON")
 pytestmark = pytest.mark.skipif(not PYTHON, reason="SPLITC_TRITON names no environment with nvidia-pytriton")
 stock = pytest.importorskip("tritonclient.grpc", reason="needs splitc[serve]")
-http = pytest.importorskip("tritonclient.http", reason="needs tritonclient[http]")
 
 WHERE = "import sys, sysconfig; print(sysconfig.get_path('purelib')); print('%d.%d' % sys.version_info[:2])"
 
@@ -104,6 +103,8 @@ def test_triton_answers_as_one_process_does(source: Path, tmp_path: Path, tempor
 
 
 def ask_with_stock_clients(bundle: Path, address: str, http_address: str) -> None:
+    import tritonclient.http as http  # needs tritonclient[http] beside splitc[serve]
+
     frame, half = samples(1), EdgeHalf(open_bundle(bundle))
     packet = np.frombuffer(half.encode(half.symbols(frame[0].feeds)), np.uint8)
     for kind, at in ((stock, address), (http, http_address)):
