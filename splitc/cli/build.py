@@ -84,7 +84,9 @@ def show_plan(plan: Plan) -> None:
         times = baseline.latency
         numbers = f"{times.total_ms:9.2f} {times.edge_ms:8.2f} {times.wire_ms:8.2f} {times.cloud_ms:8.2f}"
         say(f"  {numbers} {baseline.payload_bytes:9.0f}  {baseline.name}")
-    say(f"  {len(plan.rejected)} more cuts not taken; --json gives each one's reason.\n  {plan.note}")
+    priced = {point.cut for point in plan.points}
+    others = sum(cut.names not in priced for cut in plan.rejected)
+    say(f"  {others} values and sets were not priced in full; --json gives each one's reason.\n  {plan.note}")
 
 
 def _why(engine: Mapping[str, Any]) -> str:

@@ -67,17 +67,19 @@ def plan(
     question = driver.Question(
         uplinks_mbps=_numbers(uplink, "--uplink"),
         codecs=codec or (),
-        bits=[round(number) for number in _numbers(bits, "--bits")],
+        bits=_whole_numbers(bits, "--bits"),
         precisions=_precisions(precision),
         trace=trace,
         fits=_fits(fit or []),
     )
     if save_edge is not None:
         say(f"  {_save_edge(recipe, question, save_edge)}")
+    if pictures is not None:
+        _make_folder(pictures)
     answer = driver.make_plan(recipe, question, make_watch())
+    print_json(answer.to_json()) if json else show(answer)
     if pictures is not None:
         _write_pictures(answer, pictures)
-    print_json(answer.to_json()) if json else show(answer)
 
 
 def show(answer: Answer) -> None:
@@ -94,6 +96,14 @@ def show(answer: Answer) -> None:
         say(f"  {note}")
 
 
+def _make_folder(folder: Path) -> None:
+    """Before the long step: what cannot be written is said at once."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--pictures: {folder} cannot be made ({error.strerror}).") from error
+
+
 def _write_pictures(answer: Answer, folder: Path) -> None:
     from splitc.report import graph_picture, latency_picture, standalone, write_page
 
@@ -103,10 +113,6 @@ def _write_pictures(answer: Answer, folder: Path) -> None:
         "graph.svg": graph_picture(document["outline"], best["cut"], best["payload_bytes"]),
         "latency.svg": latency_picture(document),
     }
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"--pictures: {folder} cannot be made ({error.strerror}).") from error
     for name, picture in drawn.items():
         say(f"  {write_page(standalone(picture), folder / name)}")
 
@@ -124,6 +130,13 @@ def _numbers(text: str, flag: str) -> list[float]:
         return [float(word) for word in text.split(",") if word.strip()]
     except ValueError:
         raise UsageError(f"{flag}: {text!r} is not a list of numbers such as 1,5,20.") from None
+
+
+def _whole_numbers(text: str, flag: str) -> list[int]:
+    numbers = _numbers(text, flag)
+    if wrong := [number for number in numbers if not number.is_integer()]:  # inf and nan are none either
+        raise UsageError(f"{flag}: {wrong[0]:g} is no whole number; give numbers such as 2,4,8.")
+    return [int(number) for number in numbers]
 
 
 def _fits(texts: Sequence[str]) -> list[tuple[Path, Path]]:
@@ -157,16 +170,28 @@ def _show_plan(answer: Answer, link: Link, one: Plan) -> None:
     for way in ways:
         _show_row(way, "*" if way is one.chosen else "+" if way is one.best_cut else " ")
     hidden = len(one.points) + len(one.baselines) - len(ways)
-    proof = "no other cut can beat it" if one.is_proven else "cuts that were not measured might still beat it"
-    print(f"  * chosen by {one.objective}; + best cut ({proof}). {hidden} dominated points and", end=" ")
-    print(f"{len(one.rejected)} more cuts are not shown; --json gives each one's reason.")
+    priced = {point.cut for point in one.points}
+    others = sum(cut.names not in priced for cut in one.rejected)
+    print(f"  * chosen by {one.objective}; + best cut{_proof(one)}. Not shown: {hidden} of {len(one.points)}", end=" ")
+    print(f"priced points, and {others} values and sets that were not priced in full; --json gives each one's reason.")
+
+
+def _proof(one: Plan) -> str:
+    if not one.best_cut.is_measured:
+        return " (by estimates: nothing was measured)"
+    if one.best_cut.refused:
+        return ", which is not good enough"
+    return " (no other cut can beat it)" if one.is_proven else " (cuts that were not measured might still beat it)"
 
 
 def _shown(one: Plan) -> list[Point]:
-    """The Pareto set and the best cut, as far as they fit."""
-    best = [point for point in one.points if point.is_pareto and point is not one.best_cut]
-    best.sort(key=lambda point: point.latency.total_ms)
-    return [one.best_cut, *best[: SHOWN - 1]]
+    """The best cut and the Pareto set, as far as they fit; of points that are predicted alike only one."""
+    pareto = [point for point in one.points if point.is_pareto and point is not one.best_cut]
+    alike: dict[object, Point] = {}
+    for point in [one.best_cut, *sorted(pareto, key=lambda point: point.latency.total_ms)]:
+        way = point.codec, point.edge_precision, point.cloud_precision
+        alike.setdefault((round(point.latency.total_ms, 9), point.payload_bytes, point.fidelity, *way), point)
+    return list(alike.values())[:SHOWN]
 
 
 def _show_row(way: Point, mark: str) -> None:
@@ -192,6 +217,9 @@ def _show_replay(replay: Replay) -> None:
     print(f"\n  along the trace of {replay.samples} rows: {len(replay.switches) - 1} switches")
     for switch in replay.switches[:SHOWN]:
         instead = "" if switch.instead_ms is None else f" instead of {switch.instead_ms:.2f}"
+        if switch.total_ms is None:
+            print(f"  {switch.at_s:10.2f} s  {'outage':>15}  {switch.name}, which sends the fewest bytes")
+            continue
         when = f"{switch.at_s:10.2f} s  {switch.uplink_mbps:8.3g} Mbit/s"
         print(f"  {when}  {switch.name}: {switch.total_ms:.2f} ms{instead}")
     print(f"\n  {'mean ms':>10} {'p95':>9} {'max':>9}")

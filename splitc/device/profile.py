@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -23,6 +24,7 @@ from splitc.types import Frozen
 tomllib = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
 
 Precision: TypeAlias = Literal["fp32", "fp16", "int8"]
+ELEMENT_BYTES: Mapping[Precision, int] = {"fp32": 4, "fp16": 2, "int8": 1}
 
 _SUFFIX = ".toml"
 

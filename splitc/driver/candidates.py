@@ -10,6 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 from splitc import evaluate, graph, passes, plan
+from splitc.backends import Runner
 from splitc.codec import Codec
 from splitc.device import Precision
 from splitc.driver.calibrate import features, sequence_lengths
@@ -40,6 +41,8 @@ class Candidates:
         self.fit_on, self.measure_on = plan_samples(inputs)
         self._known: dict[tuple[tuple[str, ...], plan.Option], plan.Measurement] = {}
         self._last: _Features | None = None
+        self._wholes: dict[Precision, Runner] = {}
+        self._wholes_known: dict[Precision, plan.Measurement] = {}
 
     def measure(self, cut: graph.CandidateCut, option: plan.Option) -> plan.Measurement:
         """Real packets of a cut, and the answers after them."""
@@ -48,6 +51,22 @@ class Candidates:
             self._known[key] = self._measured(self._features(cut.names, option.edge_precision), option)
             self.step()
         return self._known[key]
+
+    def measure_whole(self, precision: Precision) -> plan.Measurement:
+        """What the unsplit model is worth in an element type; it is what all others are compared with."""
+        if precision not in self._wholes_known:
+            model = self.whole(precision)
+            self._wholes_known[precision] = self.judge(lambda sample: self.flat(model.run(sample.feeds)), 0.0)
+        return self._wholes_known[precision]
+
+    def whole(self, precision: Precision) -> Runner:
+        """The unsplit model in an element type; opened once."""
+        if precision not in self._wholes:
+            feeds = [sample.feeds for sample in self.fit_on]
+            self._wholes[precision] = evaluate.open_optimized(
+                in_precision(self._inputs.model.ir_model, precision, feeds)
+            )
+        return self._wholes[precision]
 
     def judge(self, answer: Callable[[Sample], F32], mean_bytes: float) -> plan.Measurement:
         """What other answers to the measured samples are worth beside the unsplit model's.
@@ -59,12 +78,12 @@ class Candidates:
         agreement = evaluate.compare(self.answers, [answer(one)[None] for one in self.measure_on], self.labels)
         if self._inputs.recipe.data.task != "classification":
             return plan.Measurement(mean_bytes, max(agreement.cosine, 0.0), None)
-        return plan.Measurement(mean_bytes, agreement.fidelity, agreement.top1)
+        return plan.Measurement(mean_bytes, agreement.fidelity, agreement.top1, len(self.measure_on))
 
     @cached_property
     def answers(self) -> list[F32]:
         """The unsplit model's answers to the measured samples, ``[1, n]`` each."""
-        whole = evaluate.open_optimized(self._inputs.model.ir_model)
+        whole = self.whole("fp32")
         return [self.flat(whole.run(sample.feeds))[None] for sample in self.measure_on]
 
     @cached_property

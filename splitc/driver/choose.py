@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from splitc import plan
 from splitc.driver.candidates import Candidates, own_option
-from splitc.driver.coded_inputs import CodedInputs
+from splitc.driver.coded_inputs import CodedInputs, sends_pixels
 from splitc.driver.inputs import Inputs
 
 
@@ -17,5 +17,7 @@ def choose(inputs: Inputs, step: Callable[[], None] = lambda: None) -> plan.Plan
         CutError: What was asked for is no cut, or nothing satisfies the constraints.
     """
     candidates = Candidates(inputs, step)
-    ask = plan.Ask(inputs.recipe.split, (own_option(inputs),), inputs.recipe.gate.min_fidelity)
-    return plan.search(inputs.model, ask, inputs.places, candidates.measure, CodedInputs(inputs, candidates))
+    pixels = sends_pixels(inputs.recipe, candidates.measure_on)
+    ask = plan.Ask(inputs.recipe.split, (own_option(inputs),), inputs.recipe.gate.min_fidelity, pixels)
+    coded = CodedInputs(inputs, candidates)
+    return plan.search(inputs.model, ask, inputs.places, candidates.measure, coded, candidates.measure_whole)

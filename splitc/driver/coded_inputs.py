@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import importlib.util
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from PIL import Image
 
-from splitc import evaluate, plan
+from splitc import plan
+from splitc.backends import Runner
+from splitc.device import Precision
 from splitc.driver.candidates import Candidates
 from splitc.driver.inputs import Inputs, predicts
-from splitc.runtime import Sample, is_picture
+from splitc.recipe import Recipe
+from splitc.runtime import Sample, is_picture, is_video
 from splitc.types import F32, U8, Preprocess
 
 JPEG_QUALITIES = (*range(5, 100, 5), 98, 100)
@@ -31,14 +34,15 @@ class CodedInputs:
 
     def __init__(self, inputs: Inputs, candidates: Candidates) -> None:
         self._inputs, self._candidates = inputs, candidates
-        self._whole = evaluate.open_optimized(inputs.model.ir_model)
-        self._known: dict[tuple[str, int], plan.CodedInput] = {}
+        self._known: dict[tuple[str, int, Precision], plan.CodedInput] = {}
         self.skipped: list[str] = []
         self._kinds = self._find_kinds()
 
-    def __call__(self, is_enough: Callable[[plan.Measurement], bool]) -> list[plan.CodedInput]:
-        """The smallest coding of each kind that is good enough, else the best of the kind."""
-        return [self._least(kind, is_enough) for kind in self._kinds]
+    def __call__(
+        self, is_enough: Callable[[plan.Measurement], bool], precision: Precision = "fp32"
+    ) -> list[plan.CodedInput]:
+        """The smallest coding of each kind that is good enough for a cloud of this type, else the best of the kind."""
+        return [self._least(kind, precision, is_enough) for kind in self._kinds]
 
     def _find_kinds(self) -> list[str]:
         """Which codings fit these samples; what does not fit is said in ``skipped``."""
@@ -47,7 +51,7 @@ class CodedInputs:
         if len(specs) != 1 or dims not in (4, CLIP_DIMS) or specs[0].shape[1] != 3:
             self.skipped.append("no JPEG or H.264 row: the model's input is not one picture or clip of three channels")
             return []
-        if not all(sample.file and is_picture(sample.file) for sample in samples) and not self._is_declared():
+        if not sends_pixels(self._inputs.recipe, samples):
             self.skipped.append(
                 "no JPEG or H.264 row: the samples are arrays; data.preprocess would say how pixels become numbers"
             )
@@ -58,29 +62,23 @@ class CodedInputs:
             is_video = False
         return [*(["JPEG"] if dims == 4 else []), *(["H.264"] if is_video else [])]
 
-    def _is_declared(self) -> bool:
-        return self._inputs.recipe.data.preprocess is not None
-
-    def _least(self, kind: str, is_enough: Callable[[plan.Measurement], bool]) -> plan.CodedInput:
-        """Bisection: quality rises with the setting, up to the noise of a few samples."""
+    def _least(self, kind: str, precision: Precision, is_enough: Callable[[plan.Measurement], bool]) -> plan.CodedInput:
         settings = JPEG_QUALITIES if kind == "JPEG" else H264_CRFS
-        low, high = 0, len(settings) - 1
-        while low < high:
-            middle = (low + high) // 2
-            if is_enough(self._coded(kind, settings[middle]).measured):
-                high = middle
-            else:
-                low = middle + 1
-        return self._coded(kind, settings[high])
+        place = least_setting(
+            len(settings), lambda index: is_enough(self._coded(kind, settings[index], precision).measured)
+        )
+        return self._coded(kind, settings[place], precision)
 
-    def _coded(self, kind: str, setting: int) -> plan.CodedInput:
-        if (kind, setting) not in self._known:
-            measured = self._jpeg(setting) if kind == "JPEG" else self._h264(setting)
+    def _coded(self, kind: str, setting: int, precision: Precision) -> plan.CodedInput:
+        key = kind, setting, precision
+        if key not in self._known:
+            whole = self._candidates.whole(precision)
+            measured = self._jpeg(setting, whole) if kind == "JPEG" else self._h264(setting, whole)
             title = f"JPEG quality {setting}" if kind == "JPEG" else f"H.264 at CRF {setting}"
-            self._known[kind, setting] = plan.CodedInput(title, measured)
-        return self._known[kind, setting]
+            self._known[key] = plan.CodedInput(title, measured)
+        return self._known[key]
 
-    def _jpeg(self, quality: int) -> plan.Measurement:
+    def _jpeg(self, quality: int, whole: Runner) -> plan.Measurement:
         sizes: list[int] = []
 
         def answer(sample: Sample) -> F32:
@@ -89,24 +87,25 @@ class CodedInputs:
             chroma = 0 if quality >= FULL_CHROMA_FROM else 2
             Image.fromarray(pixels).save(data, "JPEG", quality=quality, optimize=True, subsampling=chroma)
             sizes.append(data.tell())
-            return self._answer(sample, np.asarray(Image.open(data))[None])
+            return self._answer(whole, sample, np.asarray(Image.open(data))[None])
 
         answers = {id(sample): answer(sample) for sample in self._candidates.measure_on}
         return self._candidates.judge(lambda sample: answers[id(sample)], float(np.mean(sizes)))
 
-    def _h264(self, crf: int) -> plan.Measurement:
+    def _h264(self, crf: int, whole: Runner) -> plan.Measurement:
         from splitc.driver.h264 import through_h264
 
         samples = self._candidates.measure_on
         clips = [[sample] for sample in samples] if self._is_clip(samples[0]) else [list(samples)]
         answers, total = {}, 0
         for clip in clips:
-            frames = np.concatenate([self._pixels(sample) for sample in clip])
-            size, restored = through_h264(frames, crf)
+            pixels = np.concatenate([self._pixels(sample) for sample in clip])
+            size, restored = through_h264(pixels, crf)
             total += size
-            each = len(frames) // len(clip)
+            each = len(pixels) // len(clip)
             for index, sample in enumerate(clip):
-                answers[id(sample)] = self._answer(sample, restored[index * each : (index + 1) * each])
+                frames = restored[index * each : (index + 1) * each]
+                answers[id(sample)] = self._answer(whole, sample, frames)
         return self._candidates.judge(lambda sample: answers[id(sample)], total / len(samples))
 
     def _is_clip(self, sample: Sample) -> bool:
@@ -118,12 +117,34 @@ class CodedInputs:
         frames = array[0].swapaxes(0, 1) if array.ndim == CLIP_DIMS else array
         return pixels_from_input(frames, self._inputs.reader.preprocess)
 
-    def _answer(self, sample: Sample, pixels: U8) -> F32:
+    def _answer(self, whole: Runner, sample: Sample, pixels: U8) -> F32:
         """The whole model's answer to pictures ``[T, H, W, 3]`` instead of the sample's own."""
         ((name, array),) = sample.feeds.items()
         frames = input_from_pixels(pixels, self._inputs.reader.preprocess)
         feed = frames.swapaxes(0, 1)[None] if array.ndim == CLIP_DIMS else frames
-        return self._candidates.flat(self._whole.run({name: np.ascontiguousarray(feed, array.dtype)}))
+        return self._candidates.flat(whole.run({name: np.ascontiguousarray(feed, array.dtype)}))
+
+
+def least_setting(count: int, is_enough: Callable[[int], bool]) -> int:
+    """The first setting, of those that rise in quality, from which two in a row are good enough; the last if none.
+
+    Bisection finds where to begin; estimates from a few samples do not quite rise with quality, so what passed alone,
+    by chance, is passed over.
+    """
+    low, high = 0, count - 1
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if is_enough(middle) else (middle + 1, high)
+    while high < count - 1 and not (is_enough(high) and is_enough(high + 1)):
+        high += 1
+    return high
+
+
+def sends_pixels(recipe: Recipe, samples: Sequence[Sample]) -> bool:
+    """Whether the samples are known as 8-bit pixels: pictures, videos, or arrays whose pixels the recipe explains."""
+    if recipe.data.preprocess is not None:
+        return True
+    return all(sample.file and (is_picture(sample.file) or is_video(sample.file)) for sample in samples)
 
 
 def pixels_from_input(frames: F32, how: Preprocess) -> U8:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 from splitc import graph, passes, plan, profile, zoo
 from splitc.backends import BACKENDS
@@ -77,8 +78,17 @@ def find_model(recipe: Recipe) -> tuple[graph.Model, graph.Model, plan.Places]:
     return source, model, with_layers(places, recipe, source, model)
 
 
-def find_inputs(recipe: Recipe, *, locked: bool = False) -> Inputs:
+Files: TypeAlias = tuple[list[Path], list[Path]]
+"""To calibrate on, and to verify on."""
+
+
+def find_inputs(recipe: Recipe, *, locked: bool = False, files_of: Callable[[Recipe], Files] | None = None) -> Inputs:
     """Load device profiles, find the files, open the model: cheap faults first.
+
+    Args:
+        recipe: Names everything.
+        locked: Refuse inputs that the recipe does not pin by hash.
+        files_of: Finds the samples; by default ``data_files``.
 
     Raises:
         RecipeError: No data to calibrate on, or a pin that does not hold.
@@ -90,7 +100,7 @@ def find_inputs(recipe: Recipe, *, locked: bool = False) -> Inputs:
     for side in (target.edge, target.cloud):
         BACKENDS.make(side.backend, side.options)
     _check_clips(recipe)
-    calibration, verification = data_files(recipe)
+    calibration, verification = (files_of or data_files)(recipe)
     labels = read_labels(recipe.resolve(data.labels)) if data.labels else {}
     source = _load_source(recipe)
     _check_task(recipe, source)
@@ -127,23 +137,34 @@ def with_layers(places: plan.Places, recipe: Recipe, source: graph.Model, model:
         model: The same model prepared for the cut.
 
     Raises:
-        UsageError: A profile that cannot be read, or that is of another model.
+        UsageError: A profile that cannot be read, or that is of another model or device.
     """
-    edge, cloud = (_record(recipe, target, source) for target in (recipe.target.edge, recipe.target.cloud))
+    edge = _record(recipe, recipe.target.edge, places.edge, source)
+    cloud = _record(recipe, recipe.target.cloud, places.cloud, source)
     return replace(
         places,
         edge=places.edge if edge is None else _with_power(places.edge, edge),
-        edge_layers={} if edge is None else _carried(profile.layer_ms(edge), source, model),
-        cloud_layers={} if cloud is None else _carried(profile.layer_ms(cloud), source, model),
+        edge_layers=_layers(edge, source, model),
+        cloud_layers=_layers(cloud, source, model),
     )
 
 
-def _record(recipe: Recipe, target: TargetSection, source: graph.Model) -> profile.Record | None:
+def _layers(record: profile.Record | None, source: graph.Model, model: graph.Model) -> plan.Layers:
+    """Of the one element type that was measured."""
+    return {} if record is None else {record.precision: _carried(profile.layer_ms(record), source, model)}
+
+
+def _record(recipe: Recipe, target: TargetSection, device: Device, source: graph.Model) -> profile.Record | None:
     if target.profile is None:
         return None
     path = recipe.resolve(target.profile)
     record = profile.read_record(path)
     refuse_another_model(path, record, source)
+    if record.device != device.name:
+        raise UsageError(
+            f"{path}: was measured on {record.device!r}, the recipe's device is {device.name!r}; name that device, or "
+            "profile this one."
+        )
     if not record.layers:
         raise UsageError(f"{path}: has no layers, so it cannot price a part of the model; profile with layers.")
     return record
@@ -181,7 +202,21 @@ def _carried(layers: Mapping[str, float], source: graph.Model, model: graph.Mode
     return carried
 
 
-def data_files(recipe: Recipe) -> tuple[list[Path], list[Path]]:
+def plan_files(recipe: Recipe) -> Files:
+    """The files of a build; but one alone is enough, since a plan verifies nothing.
+
+    Raises:
+        RecipeError: As ``data_files``.
+        UsageError: A pattern names nothing.
+    """
+    if recipe.data.calibration and not recipe.data.verification:
+        found = find_files(recipe.data.calibration, recipe.base)
+        if len(found) == 1:
+            return found, []
+    return data_files(recipe)
+
+
+def data_files(recipe: Recipe) -> Files:
     """Files to calibrate on and others to verify on; in order, where the codec predicts from frame to frame.
 
     Raises:

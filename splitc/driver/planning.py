@@ -14,8 +14,16 @@ from splitc import graph, plan, profile
 from splitc.codec import CodecSpec, spec_from_text
 from splitc.device import Device, Link, Precision, read_trace
 from splitc.driver.candidates import Candidates
-from splitc.driver.coded_inputs import CodedInputs
-from splitc.driver.inputs import codec_spec, find_inputs, find_model, load_recipe, refuse_another_model, with_defaults
+from splitc.driver.coded_inputs import CodedInputs, sends_pixels
+from splitc.driver.inputs import (
+    codec_spec,
+    find_inputs,
+    find_model,
+    load_recipe,
+    plan_files,
+    refuse_another_model,
+    with_defaults,
+)
 from splitc.driver.watch import Stages, Watch
 from splitc.errors import UsageError
 from splitc.recipe import Recipe
@@ -112,16 +120,17 @@ def make_plan(recipe: Recipe, question: Question, watch: Watch | None = None) ->
     with stages("load"):
         subject = _fitted(_subject(recipe, question), question)
     links = _links(subject.places.link, question)
+    path = question.trace or _own_trace(recipe)
+    trace = None if path is None else read_trace(path, subject.places.link)
     with stages("plan") as step:
         plans = _plans(subject, links, step)
     outline = graph.outline(subject.model, plans[0].best_cut.cut)
     names = subject.places.edge.name, subject.places.cloud.name
     answer = Answer(links, plans, *names, outline, notes=tuple(subject.notes))
-    if (path := question.trace or _own_trace(recipe)) is None:
+    if trace is None:
         return answer
-    trace = read_trace(path, subject.places.link)
     with stages("replay") as step:
-        rates = _spread(trace.rates_mbps())
+        rates = _spread([rate for rate in trace.rates_mbps() if rate >= plan.LEAST_MBPS] or [plan.LEAST_MBPS])
         ladder = _plans(subject, [replace_rate(subject.places.link, rate) for rate in rates], step)
         return replace(answer, replay=plan.replay(_prebuilt(ladder), plans[0].baselines, trace))
 
@@ -142,15 +151,23 @@ def _subject(recipe: Recipe, question: Question) -> _Subject:
     options = options_of(recipe, question)
     ask = plan.Ask(recipe.split, options, recipe.gate.min_fidelity)
     if recipe.data.calibration:
-        inputs = find_inputs(recipe)
+        inputs = find_inputs(recipe, files_of=plan_files)
         candidates = Candidates(inputs)
         coded = CodedInputs(inputs, candidates)
+        ask = replace(ask, sends_pixels=sends_pixels(recipe, candidates.measure_on))
         return _Subject(inputs.model, inputs.places, ask, candidates, coded, coded.skipped)
     if recipe.gate.min_fidelity is not None:
         raise UsageError("gate.min_fidelity needs samples to be measured on; give data.calibration, or --data.")
     _, model, places = find_model(recipe)
+    ask = replace(ask, sends_pixels=recipe.data.preprocess is not None or _looks_like_pictures(model))
     note = "no samples: packets are estimates, and neither fidelity nor JPEG can be measured; give --data"
     return _Subject(model, places, ask, None, None, [note])
+
+
+def _looks_like_pictures(model: graph.Model) -> bool:
+    """One input of three channels: a batch of pictures, or of clips."""
+    shapes = [spec.shape for spec in model.inputs]
+    return len(shapes) == 1 and len(shapes[0]) in (4, 5) and shapes[0][1] == 3
 
 
 def _fitted(subject: _Subject, question: Question) -> _Subject:
@@ -185,7 +202,8 @@ def _plans(subject: _Subject, links: Sequence[Link], step: Callable[[], None]) -
             plans.append(plan.search(subject.model, subject.ask, places, None))
             continue
         subject.candidates.step = step
-        plans.append(plan.search(subject.model, subject.ask, places, subject.candidates.measure, subject.coded))
+        known = subject.candidates.measure, subject.coded, subject.candidates.measure_whole
+        plans.append(plan.search(subject.model, subject.ask, places, *known))
     return tuple(plans)
 
 
@@ -221,10 +239,10 @@ def replace_rate(link: Link, uplink_mbps: float) -> Link:
     """The same link at another rate.
 
     Raises:
-        UsageError: The rate is not above 0, or not finite.
+        UsageError: The rate is too small to carry anything, or not finite.
     """
-    if not 0 < uplink_mbps < math.inf:
-        raise UsageError(f"a link of {uplink_mbps:g} Mbit/s carries nothing; give rates above 0.")
+    if not plan.LEAST_MBPS <= uplink_mbps < math.inf:
+        raise UsageError(f"a link of {uplink_mbps:g} Mbit/s carries nothing; give rates from {plan.LEAST_MBPS:g} on.")
     return Link.model_validate({**link.model_dump(), "uplink_mbps": uplink_mbps})
 
 

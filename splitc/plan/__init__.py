@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from splitc.plan.ask import Ask, CodedInput, CodeInput, Measure, Measurement, Option, Places
+from splitc.plan.ask import Ask, CodedInput, CodeInput, Layers, Measure, Measurement, MeasureWhole, Option, Places
 from splitc.plan.plan import Latency, Load, Plan, Point
 from splitc.plan.prices import Prices
-from splitc.plan.replay import Range, Replay, Switch, fastest_ranges, replay
+from splitc.plan.replay import LEAST_MBPS, Range, Replay, Switch, fastest_ranges, replay
 from splitc.plan.search import search
 
 __all__ = [
+    "LEAST_MBPS",
     "Ask",
     "CodeInput",
     "CodedInput",
     "Latency",
+    "Layers",
     "Load",
     "Measure",
+    "MeasureWhole",
     "Measurement",
     "Option",
     "Places",

@@ -14,6 +14,10 @@ USUAL_BITS = 4
 """Bits a symbol where the codec chooses them itself."""
 
 
+Layers = Mapping[Precision, Mapping[str, float]]
+"""Milliseconds by value of the model, of each element type that was measured."""
+
+
 @dataclass(frozen=True)
 class Places:
     """Where the halves run and what joins them.
@@ -21,15 +25,15 @@ class Places:
     Attributes:
         edge, cloud: Devices.
         link: From edge to cloud.
-        edge_layers, cloud_layers: Measured milliseconds by value of this very model; where given, they replace every
-            prediction for that place.
+        edge_layers, cloud_layers: Measured milliseconds of this very model; where given, they replace every
+            prediction for that place in that element type, and no other.
     """
 
     edge: Device
     cloud: Device
     link: Link
-    edge_layers: Mapping[str, float] = field(default_factory=dict)
-    cloud_layers: Mapping[str, float] = field(default_factory=dict)
+    edge_layers: Layers = field(default_factory=dict)
+    cloud_layers: Layers = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -61,20 +65,29 @@ class Ask:
         split: ``at`` (names or "auto"), objective, pins, depth, memory, number of candidates.
         options: Codecs and types to choose from; at least one.
         min_fidelity: Least agreement with the unsplit model; None: any.
+        sends_pixels: Without a cut, the edge may send the input as 8-bit pixels; else it sends the input's own type.
     """
 
     split: SplitSection
     options: tuple[Option, ...]
     min_fidelity: float | None = None
+    sends_pixels: bool = False
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """What coding real samples gave: mean packet, and the answers' worth where they were computed."""
+    """What coding real samples gave: mean packet, and the answers' worth where they were computed.
+
+    Attributes:
+        payload_bytes: Mean packet.
+        fidelity, accuracy: Of the answers; None where not computed, or without labels.
+        samples: How many samples ``fidelity`` is a share of; None where it is no share, such as a cosine.
+    """
 
     payload_bytes: float
     fidelity: float | None = None
     accuracy: float | None = None
+    samples: int | None = None
 
 
 Measure = Callable[[CandidateCut, Option], Measurement]
@@ -89,10 +102,18 @@ class CodedInput:
     measured: Measurement
 
 
-CodeInput = Callable[[Callable[[Measurement], bool]], Sequence[CodedInput]]
-"""The smallest coding of the input of each kind with which the answers are good enough; the best where none is."""
+CodeInput = Callable[[Callable[[Measurement], bool], Precision], Sequence[CodedInput]]
+"""The smallest coding of the input of each kind with which a cloud of this element type answers well enough; the best
+where none does."""
+MeasureWhole = Callable[[Precision], Measurement]
+"""What the unsplit model's answers are worth in an element type; its payload is none."""
 
 
-def no_codings(is_enough: Callable[[Measurement], bool]) -> Sequence[CodedInput]:
+def no_codings(is_enough: Callable[[Measurement], bool], precision: Precision) -> Sequence[CodedInput]:
     """Where no samples were given, nothing is known about coding the input."""
     return ()
+
+
+def unmeasured_whole(precision: Precision) -> Measurement:
+    """The unsplit model is what fidelity is measured against; without samples no other type is known."""
+    return Measurement(0.0, 1.0 if precision == "fp32" else None)

@@ -2,55 +2,85 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from splitc.device import Precision
 from splitc.graph import Model
-from splitc.plan.ask import Ask, CodedInput, CodeInput, Measurement, Places
+from splitc.plan.ask import Ask, CodedInput, CodeInput, Measurement, MeasureWhole, Places
+from splitc.plan.confidence import fidelity_reason
 from splitc.plan.constraints import cloud_only_reason, edge_only_reason, memory_reason
 from splitc.plan.plan import Latency, Load, Point
 from splitc.plan.prices import Prices
 
 EDGE_ONLY, CLOUD_ONLY = "edge only", "cloud only"
-RAW = "8-bit input uncompressed"
+UNCOMPRESSED = "input uncompressed"
 
 
-def edge_only(model: Model, ask: Ask, places: Places, prices: Prices) -> list[Point]:
+@dataclass(frozen=True)
+class Question:
+    """What every way without a cut is priced for."""
+
+    model: Model
+    ask: Ask
+    places: Places
+    prices: Prices
+    measure_whole: MeasureWhole
+
+
+def edge_only(asked: Question) -> list[Point]:
     """One row for each element type of the edge."""
-    return [_edge_row(model, ask, places, prices, precision) for precision in _distinct_edge(ask)]
+    return [_edge_row(asked, one) for one in dict.fromkeys(option.edge_precision for option in asked.ask.options)]
 
 
-def cloud_only(
-    model: Model, ask: Ask, places: Places, prices: Prices, code_input: CodeInput, rival: Point
-) -> list[Point]:
-    """The input as it is, and the smallest coding of it with which the cloud answers as well as ``rival`` does.
+def cloud_only(asked: Question, code_input: CodeInput, rival: Point) -> list[Point]:
+    """For each element type of the cloud: the input as it is, and its smallest codings that do what ``rival`` does.
 
-    As well means the same accuracy where labels exist, else the same fidelity. Coding the input is counted as free.
+    One coding has its fidelity, and also keeps ``min_fidelity``; where labels exist, another has its accuracy, unless
+    that is the same coding. Coding the input is counted as free.
     """
-    raw = CodedInput(RAW, Measurement(float(input_elements(model)), 1.0, None))
-    rows = [raw, *code_input(lambda measured: _is_as_good(measured, rival))]
-    precisions = list(dict.fromkeys(option.cloud_precision for option in ask.options))
-    return [_cloud_row(model, ask, places, prices, row, one) for row in rows for one in precisions]
+    rows = []
+    for precision in dict.fromkeys(option.cloud_precision for option in asked.ask.options):
+        whole = asked.measure_whole(precision)
+        raw = CodedInput(_raw_name(asked), replace(whole, payload_bytes=float(_raw_bytes(asked))))
+        coded = {row.name: row for need in _needs(asked.ask, rival) for row in code_input(need, precision)}
+        rows += [_cloud_row(asked, row, precision) for row in (raw, *coded.values())]
+    return rows
 
 
-def input_elements(model: Model) -> int:
-    """Numbers in one sample of all inputs; dynamic dimensions count as 1."""
-    return sum(_elements(spec.shape) for spec in model.inputs)
+def _needs(ask: Ask, rival: Point) -> list[Callable[[Measurement], bool]]:
+    """What a coding of the input must do to stand beside ``rival``."""
+
+    def is_as_faithful(found: Measurement) -> bool:
+        is_enough = not fidelity_reason(found.fidelity, found.samples, ask.min_fidelity)
+        return is_enough and (found.fidelity or 0.0) >= (rival.fidelity or 0.0)
+
+    def is_as_accurate(found: Measurement) -> bool:
+        return found.accuracy is None or found.accuracy >= (rival.accuracy or 0.0)
+
+    return [is_as_faithful] if rival.accuracy is None else [is_as_faithful, is_as_accurate]
 
 
-def _is_as_good(measured: Measurement, rival: Point) -> bool:
-    if measured.accuracy is not None and rival.accuracy is not None:
-        return measured.accuracy >= rival.accuracy
-    return (measured.fidelity or 0.0) >= (rival.fidelity or 0.0)
+def _raw_name(asked: Question) -> str:
+    if asked.ask.sends_pixels:
+        return f"8-bit {UNCOMPRESSED}"
+    return f"{'/'.join(dict.fromkeys(spec.dtype for spec in asked.model.inputs))} {UNCOMPRESSED}"
 
 
-def _distinct_edge(ask: Ask) -> list[Precision]:
-    return list(dict.fromkeys(option.edge_precision for option in ask.options))
+def _raw_bytes(asked: Question) -> int:
+    """Of one sample of all inputs; dynamic dimensions count as 1."""
+    specs = asked.model.inputs
+    if asked.ask.sends_pixels:
+        return sum(_elements(spec.shape) for spec in specs)
+    return sum(_elements(spec.shape) * np.dtype(spec.dtype).itemsize for spec in specs)
 
 
-def _edge_row(model: Model, ask: Ask, places: Places, prices: Prices, precision: Precision) -> Point:
+def _edge_row(asked: Question, precision: Precision) -> Point:
+    model, ask, prices = asked.model, asked.ask, asked.prices
     memory = prices.whole_memory_bytes(precision)
-    fidelity = 1.0 if precision == "fp32" else None
+    whole = asked.measure_whole(precision)
     busy_ms = prices.edge_ms(precision)
     return Point(
         name=EDGE_ONLY if precision == "fp32" else f"{EDGE_ONLY}, {precision}",
@@ -65,19 +95,19 @@ def _edge_row(model: Model, ask: Ask, places: Places, prices: Prices, precision:
         payload_bytes=0.0,
         is_measured=False,
         energy_mj=prices.energy_mj(busy_ms, 0.0),
-        fidelity=fidelity,
+        fidelity=whole.fidelity,
+        accuracy=whole.accuracy,
+        samples=whole.samples,
         refused=edge_only_reason(ask.split)
-        or memory_reason(memory, ask.split, places.edge)
-        or fidelity_reason(fidelity, ask.min_fidelity),
+        or memory_reason(memory, ask.split, asked.places.edge)
+        or fidelity_reason(whole.fidelity, whole.samples, ask.min_fidelity),
     )
 
 
-def _cloud_row(
-    model: Model, ask: Ask, places: Places, prices: Prices, coded: CodedInput, precision: Precision
-) -> Point:
-    payload = coded.measured.payload_bytes
-    push_ms = places.link.push_ms(payload)
-    fidelity = coded.measured.fidelity if precision == "fp32" else None
+def _cloud_row(asked: Question, coded: CodedInput, precision: Precision) -> Point:
+    model, ask, link, prices = asked.model, asked.ask, asked.places.link, asked.prices
+    found = coded.measured
+    push_ms = link.push_ms(found.payload_bytes)
     title = f"{CLOUD_ONLY}, {coded.name}"
     return Point(
         name=title if precision == "fp32" else f"{title}, {precision}",
@@ -86,24 +116,17 @@ def _cloud_row(
         bits=None,
         edge_precision=precision,
         cloud_precision=precision,
-        latency=Latency(0.0, 0.0, places.link.wire_ms(payload), 0.0, prices.cloud_ms(precision), push_ms),
+        latency=Latency(0.0, 0.0, link.wire_ms(found.payload_bytes), 0.0, prices.cloud_ms(precision), push_ms),
         load=Load(0, model.flops, 0, model.parameters, 0),
-        feature_bytes=input_elements(model),
-        payload_bytes=payload,
-        is_measured=coded.name != RAW,
+        feature_bytes=_raw_bytes(asked),
+        payload_bytes=found.payload_bytes,
+        is_measured=UNCOMPRESSED not in coded.name,
         energy_mj=prices.energy_mj(0.0, push_ms),
-        fidelity=fidelity,
-        accuracy=coded.measured.accuracy if precision == "fp32" else None,
-        refused=cloud_only_reason(ask.split) or fidelity_reason(fidelity, ask.min_fidelity),
+        fidelity=found.fidelity,
+        accuracy=found.accuracy,
+        samples=found.samples,
+        refused=cloud_only_reason(ask.split) or fidelity_reason(found.fidelity, found.samples, ask.min_fidelity),
     )
-
-
-def fidelity_reason(fidelity: float | None, least: float | None) -> str:
-    """Why a fidelity is not enough, or an empty text."""
-    if least is None or (fidelity is not None and fidelity >= least):
-        return ""
-    found = "was not measured" if fidelity is None else f"is {fidelity:.4f}"
-    return f"its fidelity {found}, min_fidelity asks for {least:.4f}"
 
 
 def _elements(shape: Sequence[int | str]) -> int:

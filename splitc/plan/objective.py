@@ -28,18 +28,30 @@ def price(point: Point, objective: str) -> str:
 
 def with_pareto(points: Sequence[Point]) -> list[Point]:
     """The points, each told whether an allowed one beats it in everything."""
-    allowed = [_merits(point) for point in points if not point.refused]
+    allowed = [point for point in points if not point.refused]
+    merits = _merits if all(point.energy_mj is not None for point in allowed) else _merits_without_energy
+    rivals = [merits(point) for point in allowed]
     return [
-        replace(point, is_pareto=not point.refused and not any(_beats(other, _merits(point)) for other in allowed))
+        replace(point, is_pareto=not point.refused and not any(_beats(other, merits(point)) for other in rivals))
         for point in points
     ]
+
+
+def rank(point: Point, objective: str) -> tuple[float, ...]:
+    """Sorts the better point first: allowed ones by price, and at one price by fidelity; then refused ones.
+
+    Those that were refused go by fidelity and then by price: where nothing is good enough, the best answers are the
+    least wrong. Unknown fidelity counts as the worst.
+    """
+    worth = _unworth(point)
+    return (1.0, worth, *cost(point, objective)) if point.refused else (0.0, *cost(point, objective), worth)
 
 
 def _energy(point: Point) -> Cost:
     if point.energy_mj is None:
         raise CutError(
-            "split.objective = 'energy': the edge's device profile has no power_w; "
-            "use a profile with one, or another objective."
+            "split.objective = 'energy': the edge's device profile has no power_w, or the link no radio_w, so sending "
+            "would count as free; give both (link.radio_w in watts), or use another objective."
         )
     return point.energy_mj, point.latency.total_ms
 
@@ -60,9 +72,16 @@ _PRICES: dict[str, Callable[[Point], str]] = {
 
 def _merits(point: Point) -> tuple[float, ...]:
     """Smaller is better in each."""
-    energy = 0.0 if point.energy_mj is None else point.energy_mj
-    fidelity = -1.0 if point.fidelity is None else -point.fidelity  # what is not known beats nothing and loses nothing
-    return point.latency.total_ms, point.latency.period_ms, point.payload_bytes, energy, fidelity
+    return *_merits_without_energy(point), point.energy_mj or 0.0
+
+
+def _merits_without_energy(point: Point) -> tuple[float, ...]:
+    return point.latency.total_ms, point.latency.period_ms, point.payload_bytes, _unworth(point)
+
+
+def _unworth(point: Point) -> float:
+    """Smaller is better; what is not known beats only what is not known either."""
+    return 1.0 if point.fidelity is None else -point.fidelity
 
 
 def _beats(one: tuple[float, ...], other: tuple[float, ...]) -> bool:

@@ -58,12 +58,13 @@ class Point:
         load: Of either half.
         feature_bytes: What crosses, before coding: the cut tensors as float32, or the input as 8-bit numbers.
         payload_bytes: Mean packet on calibration samples when ``is_measured``, else an estimate.
-        energy_mj: Of the edge, for one sample; None where its power is not known.
+        energy_mj: Of the edge, for one sample; None where its power, or its radio's if it sends, is not known.
         fidelity, accuracy: On calibration samples; None where not measured or without labels.
+        samples: Behind ``fidelity`` where it is a share of samples that are answered alike, else None.
         refused: Why it cannot be chosen; empty when it can.
         reason: Why it was not chosen; empty for the chosen.
         is_pareto: No other allowed point is at least as good in total time, period, payload, energy and fidelity and
-            better in one.
+            better in one. Unknown fidelity is worse than any that is known; energy counts where every point has it.
     """
 
     name: str
@@ -80,6 +81,7 @@ class Point:
     energy_mj: float | None = None
     fidelity: float | None = None
     accuracy: float | None = None
+    samples: int | None = None
     refused: str = ""
     reason: str = ""
     is_pareto: bool = False

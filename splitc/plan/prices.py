@@ -6,14 +6,12 @@ price it at once; a cut of several is summed over its own two sides.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import accumulate
 
-from splitc.device import Device, Precision, layer_ms
+from splitc.device import ELEMENT_BYTES, Device, Precision, layer_ms
 from splitc.graph import CandidateCut, Model, Work, activation_peaks, cut_sides, work_of
-from splitc.plan.ask import Option, Places
-
-ELEMENT_BYTES: Mapping[Precision, int] = {"fp32": 4, "fp16": 2, "int8": 1}
+from splitc.plan.ask import Layers, Option, Places
 
 
 class Prices:
@@ -54,11 +52,12 @@ class Prices:
     def energy_mj(self, busy_ms: float, push_ms: float) -> float | None:
         """What the edge spends: its power while it computes and codes, and its radio's while it sends.
 
-        None where the power is not known. Waiting costs nothing here: another sample may use the time.
+        None where a power that this needs is not known. Waiting costs nothing here: another sample may use the time.
         """
-        power_w = self._places.edge.power_w
-        radio_w = self._places.link.radio_w or 0.0
-        return None if power_w is None else power_w * busy_ms + radio_w * push_ms
+        power_w, radio_w = self._places.edge.power_w, self._places.link.radio_w
+        if power_w is None or (push_ms > 0 and radio_w is None):
+            return None
+        return power_w * busy_ms + (radio_w or 0.0) * push_ms
 
     def _edge_sums(self, precision: Precision) -> list[float]:
         return self._sums_of("edge", self._places.edge, self._places.edge_layers, precision)
@@ -66,13 +65,12 @@ class Prices:
     def _cloud_sums(self, precision: Precision) -> list[float]:
         return self._sums_of("cloud", self._places.cloud, self._places.cloud_layers, precision)
 
-    def _sums_of(self, side: str, device: Device, layers: Mapping[str, float], precision: Precision) -> list[float]:
+    def _sums_of(self, side: str, device: Device, layers: Layers, precision: Precision) -> list[float]:
         """Running sums over the nodes; one entry more than there are nodes."""
         key = side, precision
         if key not in self._sums:
-            each = (
-                [layers.get(work.value, 0.0) for work in self._work] if layers else self._predicted(device, precision)
-            )
+            known = layers.get(precision)
+            each = [known.get(one.value, 0.0) for one in self._work] if known else self._predicted(device, precision)
             self._sums[key] = list(accumulate(each, initial=0.0))
         return self._sums[key]
 

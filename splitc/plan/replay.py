@@ -17,17 +17,22 @@ from splitc.errors import CutError
 from splitc.plan.plan import Point
 
 LEAST_GAIN = 0.05
+LEAST_MBPS = 1e-3
+"""A slower link than this carries nothing in time: an outage."""
 
 
 @dataclass(frozen=True)
 class Switch:
-    """From ``at_s`` on, use ``name``: at this rate it takes ``total_ms``, what was in use before ``instead_ms``."""
+    """From ``at_s`` on, use ``name``: at this rate it takes ``total_ms``, what was in use before ``instead_ms``.
+
+    In an outage, when only bytes are compared, both are None.
+    """
 
     at_s: float
     uplink_mbps: float
     name: str
     codec: str
-    total_ms: float
+    total_ms: float | None
     instead_ms: float | None
 
 
@@ -125,27 +130,33 @@ def _follow(cuts: Sequence[Point], trace: Trace) -> tuple[list[Point], list[Swit
     used: list[Point] = []
     switches: list[Switch] = []
     for row in trace.rows:
-        now_ms = _guess(row)
-        best = min(cuts, key=now_ms)
-        if not used:
-            switches.append(_switch(row, best, now_ms(best), None))
-        elif now_ms(best) <= (1 - LEAST_GAIN) * now_ms(used[-1]):
-            switches.append(_switch(row, best, now_ms(best), now_ms(used[-1])))
+        price = _guess(row)
+        best = min(cuts, key=price)
+        before = used[-1] if used else None
+        if before is None or price(best) <= (1 - LEAST_GAIN) * price(before) < price(before):
+            switches.append(_switch(row, best, before))
         else:
-            best = used[-1]
+            best = before
         used.append(best)
     return used, switches
 
 
+def _is_outage(row: Row) -> bool:
+    return row.uplink_mbps < LEAST_MBPS
+
+
 def _guess(row: Row) -> Callable[[Point], float]:
-    """Time at the rate of the moment; in an outage the fewest bytes win."""
-    if row.uplink_mbps == 0:
-        return lambda way: 1e9 + way.payload_bytes
+    """Time at the rate of the moment; in an outage the bytes, of which the fewest win."""
+    if _is_outage(row):
+        return lambda way: way.payload_bytes
     return lambda way: _work_ms(way) + row.rtt_ms + 8e-3 * way.payload_bytes / row.uplink_mbps
 
 
-def _switch(row: Row, way: Point, total_ms: float, instead_ms: float | None) -> Switch:
-    return Switch(row.at_s, row.uplink_mbps, way.name, way.codec, total_ms, instead_ms)
+def _switch(row: Row, way: Point, before: Point | None) -> Switch:
+    if _is_outage(row):
+        return Switch(row.at_s, row.uplink_mbps, way.name, way.codec, None, None)
+    price = _guess(row)
+    return Switch(row.at_s, row.uplink_mbps, way.name, way.codec, price(way), price(before) if before else None)
 
 
 def _outcome(name: str, used: Sequence[Point], trace: Trace) -> Outcome:

@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from splitc.device import codec_ms
 from splitc.errors import CutError
 from splitc.graph import (
     CandidateCut,
@@ -23,16 +22,25 @@ from splitc.graph import (
     enumerate_cuts,
     price_cut,
 )
-from splitc.plan.ask import USUAL_BITS, Ask, CodeInput, Measure, Option, Places, no_codings
-from splitc.plan.baselines import cloud_only, edge_only, fidelity_reason
+from splitc.plan.ask import (
+    USUAL_BITS,
+    Ask,
+    CodeInput,
+    Measure,
+    MeasureWhole,
+    Option,
+    Places,
+    no_codings,
+    unmeasured_whole,
+)
+from splitc.plan.baselines import Question, cloud_only, edge_only
+from splitc.plan.coding import coding_ms, coding_words
+from splitc.plan.confidence import fidelity_reason, spelled
 from splitc.plan.constraints import constrain, constraint_reason, memory_reason, refuse_idle_pins
-from splitc.plan.objective import cost, price, with_pareto
+from splitc.plan.objective import cost, price, rank, with_pareto
 from splitc.plan.plan import Latency, Load, Plan, Point
 from splitc.plan.prices import Prices
 
-EDGE_CODEC_MELS = 100.0
-CLOUD_CODEC_MELS = 100.0
-"""Assumed coding speed, million elements a second on one core of either place."""
 EXPECTED_SHARE = 0.85
 """Expected packet over k-bit packing, for ranking before anything is measured."""
 FLOAT_BYTES = 4
@@ -51,7 +59,14 @@ class _Pair:
     point: Point
 
 
-def search(model: Model, ask: Ask, places: Places, measure: Measure | None, code_input: CodeInput = no_codings) -> Plan:
+def search(
+    model: Model,
+    ask: Ask,
+    places: Places,
+    measure: Measure | None,
+    code_input: CodeInput = no_codings,
+    measure_whole: MeasureWhole = unmeasured_whole,
+) -> Plan:
     """Find the cut and the codec, or price the cut asked for.
 
     Args:
@@ -60,9 +75,11 @@ def search(model: Model, ask: Ask, places: Places, measure: Measure | None, code
         places: Devices, link and measured layers.
         measure: Gives a pair's real bytes; called for the best cuts only. None: packets stay estimates.
         code_input: Gives the smallest coding of the input itself that is good enough, for the rows without a cut.
+        measure_whole: Gives what the unsplit model is worth in an element type, for the same rows.
 
     Raises:
-        CutError: The cut asked for is none, or no candidate satisfies the constraints.
+        CutError: The cut asked for is none, no candidate satisfies the constraints, or the objective is energy and a
+            power is not known.
     """
     refuse_idle_pins(model, ask.split)
     prices, objective = Prices(model, places), ask.split.objective
@@ -74,9 +91,10 @@ def search(model: Model, ask: Ask, places: Places, measure: Measure | None, code
     best = {names: place for place, names in enumerate(ranked[: ask.split.candidates])}
     measured = sorted((pair for pair in allowed if pair.cut.names in best), key=lambda pair: best[pair.cut.names])
     points = [_measured(pair, ask, places, prices, measure) for pair in measured]
-    best_cut = _cheapest(points, objective)
-    baselines = (*edge_only(model, ask, places, prices), *cloud_only(model, ask, places, prices, code_input, best_cut))
-    ways = _judged([*points, *baselines], objective)
+    best_cut = min(points, key=lambda point: rank(point, objective))
+    without_cut = Question(model, ask, places, prices, measure_whole)
+    baselines = [*edge_only(without_cut), *cloud_only(without_cut, code_input, best_cut)]
+    ways = _judged([*points, *baselines], ask)
     rest = [pair for pair in allowed if pair.cut.names not in best]
     missed = [_unmeasured(pair.point, ask) for pair in _one_a_cut(rest, objective)]
     return Plan(
@@ -86,8 +104,10 @@ def search(model: Model, ask: Ask, places: Places, measure: Measure | None, code
         baselines=tuple(ways[len(points) :]),
         rejected=(*_losers(points, best_cut, objective), *missed, *too_big, *rejected),
         objective=objective,
-        is_proven=all(_least(pair, places, prices, objective) >= cost(best_cut, objective)[0] for pair in rest),
-        note=_note(best_cut, baselines, places, objective),
+        is_proven=best_cut.is_measured
+        and not best_cut.refused
+        and all(_least(pair, places, prices, objective) >= cost(best_cut, objective)[0] for pair in rest),
+        note=_note(measured[points.index(best_cut)].option, best_cut, baselines, places, ask),
     )
 
 
@@ -145,13 +165,8 @@ def _predicted(cut: CandidateCut, option: Option, places: Places, prices: Prices
     """The pair's price with the packet that its bits let expect."""
     elements = cut.wire_bytes // FLOAT_BYTES
     edge_ms, cloud_ms = prices.halves_ms(cut, option)
-    latency = Latency(
-        edge_ms=edge_ms,
-        encode_ms=codec_ms(elements, EDGE_CODEC_MELS),
-        wire_ms=0.0,
-        decode_ms=codec_ms(elements, CLOUD_CODEC_MELS),
-        cloud_ms=cloud_ms,
-    )
+    encode_ms, decode_ms = coding_ms(option.spec, elements)
+    latency = Latency(edge_ms, encode_ms, 0.0, decode_ms, cloud_ms)
     memory = prices.memory_bytes(cut, option.edge_precision)
     point = Point(
         name=", ".join(cut.names),
@@ -182,8 +197,9 @@ def _measured(pair: _Pair, ask: Ask, places: Places, prices: Prices, measure: Me
         return pair.point
     found = measure(pair.cut, pair.option)
     point = _sending(pair.point, found.payload_bytes, places, prices)
-    refused = "" if found.fidelity is None else fidelity_reason(found.fidelity, ask.min_fidelity)
-    return replace(point, is_measured=True, fidelity=found.fidelity, accuracy=found.accuracy, refused=refused)
+    refused = "" if found.fidelity is None else fidelity_reason(found.fidelity, found.samples, ask.min_fidelity)
+    point = replace(point, is_measured=True, refused=refused)
+    return replace(point, fidelity=found.fidelity, accuracy=found.accuracy, samples=found.samples)
 
 
 def _one_a_cut(pairs: Sequence[_Pair], objective: str) -> list[_Pair]:
@@ -215,32 +231,38 @@ def _ranked(pairs: Sequence[_Pair], objective: str) -> list[_Pair]:
     return [pair for *_, pair in sorted(turns, key=lambda turn: turn[:3])]
 
 
-def _cheapest(points: Sequence[Point], objective: str) -> Point:
-    """The best allowed point; the best of all where none is allowed."""
-    return min(points, key=lambda point: (bool(point.refused), *cost(point, objective)))
+def _judged(ways: Sequence[Point], ask: Ask) -> list[Point]:
+    """All ways: the chosen one without a reason, every other with its own.
+
+    Where none is good enough, the best of those is chosen that nothing but fidelity speaks against.
+    """
+    objective = ask.split.objective
+    eligible = [way for way in ways if not way.refused or way.refused == _unfaithful(way, ask)]
+    chosen = min(eligible, key=lambda way: rank(way, objective))
+    why = {id(way): _beaten(way, chosen, objective) for way in eligible}
+    return with_pareto([way if way is chosen else way.because(why.get(id(way), way.refused)) for way in ways])
 
 
-def _judged(ways: Sequence[Point], objective: str) -> list[Point]:
-    """All ways: the chosen one without a reason, every other with its own."""
-    chosen = _cheapest(ways, objective)
-    best = f"{chosen.name} has {price(chosen, objective)}"
-    return with_pareto(
-        [way if way is chosen else way.because(way.refused or f"{price(way, objective)}, {best}") for way in ways]
-    )
+def _unfaithful(way: Point, ask: Ask) -> str:
+    return fidelity_reason(way.fidelity, way.samples, ask.min_fidelity)
 
 
 def _losers(points: Sequence[Point], best: Point, objective: str) -> list[RejectedCut]:
     """Every measured cut but the best, by its best option."""
     names = dict.fromkeys(point.cut for point in points if point.cut != best.cut)
-    cuts = [_cheapest([point for point in points if point.cut == cut], objective) for cut in names]
+    cuts = [min((one for one in points if one.cut == cut), key=lambda one: rank(one, objective)) for cut in names]
     return [RejectedCut(point.cut, _beaten(point, best, objective)) for point in cuts]
 
 
 def _beaten(point: Point, best: Point, objective: str) -> str:
-    if point.refused:
+    """Why ``best`` and not this one; a refusal that both share is no reason."""
+    if point.refused and not best.refused:
         return point.refused
-    bytes_ = "measured bytes give" if point.is_measured else "predicted"
-    return f"{bytes_} {price(point, objective)}, {best.name} gives {price(best, objective)}"
+    if best.refused and point.fidelity is not None and best.fidelity is not None and point.fidelity != best.fidelity:
+        words = f"its fidelity is {spelled(point.fidelity, point.samples)}, {best.name} has"
+        return f"{words} {spelled(best.fidelity, best.samples)}, and neither is enough"
+    found = "measured bytes give" if point.is_measured else "predicted"
+    return f"{found} {price(point, objective)}, {best.name} gives {price(best, objective)}"
 
 
 def _unmeasured(point: Point, ask: Ask) -> RejectedCut:
@@ -248,18 +270,34 @@ def _unmeasured(point: Point, ask: Ask) -> RejectedCut:
     return RejectedCut(point.cut, f"{words}, not among the {ask.split.candidates} best (split.candidates)")
 
 
-def _note(best: Point, baselines: Sequence[Point], places: Places, objective: str) -> str:
-    """What the predictions are worth, and whether a way without a cut is predicted better."""
-    edge, cloud = _origin(places.edge_layers, places.edge.rates), _origin(places.cloud_layers, places.cloud.rates)
+def _note(option: Option, best: Point, baselines: Sequence[Point], places: Places, ask: Ask) -> str:
+    """What the predictions are worth, whether the cut is good enough, and which ways without one are better."""
+    edge = _origin(places.edge_layers.get(option.edge_precision), places.edge.rates)
+    cloud = _origin(places.cloud_layers.get(option.cloud_precision), places.cloud.rates)
     origin = f"{edge} on both sides" if edge == cloud else f"{edge} on the edge, {cloud} in the cloud"
-    note = f"Predicted for one sample alone: {origin}, and the link's bandwidth and delay. " + (
-        REAL if best.is_measured else ESTIMATED
-    )
+    words = [f"Predicted for one sample alone: {origin}, and the link's bandwidth and delay."]
+    words += [coding_words(option.spec), REAL if best.is_measured else ESTIMATED]
     if PEAKS in origin:
-        note += " Profile on the device before relying on times."
-    better = [one for one in baselines if not one.refused and cost(one, objective) < cost(best, objective)]
-    words = [f"{one.name} ({price(one, objective)})" for one in better]
-    return f"{note} Predicted better than this cut: {', '.join(words)}." if words else note
+        words.append("Profile on the device before relying on times.")
+    if best.energy_mj is None and places.edge.power_w is not None:
+        words.append("Energy of what is sent is not known: the link has no radio_w.")
+    words += _doubt(best, ask)
+    objective = ask.split.objective
+    better = [one for one in baselines if not one.refused and rank(one, objective) < rank(best, objective)]
+    if better:
+        names = ", ".join(f"{one.name} ({price(one, objective)})" for one in better)
+        words.append(f"Predicted better than this cut: {names}." if not best.refused else f"Good enough: {names}.")
+    return " ".join(words)
+
+
+def _doubt(best: Point, ask: Ask) -> list[str]:
+    """What is to be said where the best cut is below the least fidelity."""
+    if best.refused:
+        return [f"No measured cut keeps min_fidelity on the calibration samples; of the best, {best.refused}."]
+    if best.fidelity is None or ask.min_fidelity is None or best.fidelity >= ask.min_fidelity:
+        return []
+    found = f"The best cut agrees on {spelled(best.fidelity, best.samples)} of calibration"
+    return [f"{found}, less than min_fidelity {ask.min_fidelity:.4f}; so few leave open whether it keeps it."]
 
 
 def _origin(layers: object, rates: object) -> str:

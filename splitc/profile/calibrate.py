@@ -10,13 +10,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from splitc.device import Device, Precision, Rate, roofline_ms
+from splitc.device import ELEMENT_BYTES, Device, Precision, Rate, roofline_ms
 from splitc.errors import UsageError
 from splitc.graph import Model, Work, work_of
 from splitc.profile.record import Record, layer_ms
 from splitc.types import F64
 
-ELEMENT_BYTES = {"fp32": 4, "fp16": 2, "int8": 1}
 COLUMNS = 4
 MIN_LAYERS = 2
 """Fewer measured layers of a kind say nothing about others of it."""

@@ -12,7 +12,7 @@ from splitc.runtime.labels import Labels, read_classes, read_labels
 from splitc.runtime.pair import RUNNER, Answer, CloudHalf, EdgeHalf, read_contract, run_pair
 from splitc.runtime.sources import Reader, Sample, files_sha256, find_files, is_picture, natural_key, read_picture
 from splitc.runtime.triton import repository as triton_repository
-from splitc.runtime.video import is_live
+from splitc.runtime.video import is_live, is_video
 
 if TYPE_CHECKING:
     from splitc.runtime.client import ClientOptions, Counters, EdgeClient, Remote
@@ -54,6 +54,7 @@ __all__ = [
     "finish_engine",
     "is_live",
     "is_picture",
+    "is_video",
     "natural_key",
     "open_engine",
     "read_classes",

@@ -14,6 +14,7 @@ from e2e_setting import CUT, Net, cli, setting
 
 from splitc import driver
 from splitc.device import load_device
+from splitc.driver.coded_inputs import least_setting
 from splitc.profile import Effort, profile_onnxruntime, write_record
 
 DATA = Path(os.environ.get("SPLITC_DATA", Path(__file__).parents[3] / "shared" / "data"))
@@ -104,7 +105,9 @@ def test_a_model_alone_is_planned_without_samples(source: Path) -> None:
     assert (document["edge"], document["cloud"]) == ("jetson-orin-nano", "l4")
     assert not any(point["is_measured"] for point in document["points"])
     assert "no samples: packets are estimates" in document["notes"][0]
-    assert document["best_cut"]["energy_mj"] > 0
+    assert document["best_cut"]["energy_mj"] is None  # what its radio takes is not known
+    assert "the link has no radio_w" in document["note"]
+    assert document["baselines"][0]["energy_mj"] > 0
 
 
 def test_a_measured_profile_prices_the_model(source: Path, tmp_path: Path) -> None:
@@ -149,12 +152,45 @@ def test_a_profile_of_another_model_is_refused(source: Path, tmp_path: Path) -> 
     assert "is the profile of another model" in outcome.err
 
 
+def test_a_profile_of_another_device_is_refused_and_one_type_prices_no_other(source: Path, tmp_path: Path) -> None:
+    feeds = [{"image": np.zeros((1, 3, 32, 32), np.float32)}]
+    record = profile_onnxruntime(source / "tiny.onnx", feeds, Effort(warmup=0, samples=1))
+    path = write_record(record.model_copy(update={"device": "l4"}), tmp_path / "other.json")
+    outcome = cli("plan", source / "tiny.onnx", *setting(f"target.edge.profile={path}"))
+    assert outcome.code == 2
+    assert "was measured on 'l4', the recipe's device is 'cpu'" in outcome.err
+    path = write_record(record.model_copy(update={"precision": "fp16"}), tmp_path / "half.json")
+    outcome = cli("plan", source / "tiny.onnx", "--json", *setting(f"target.edge.profile={path}"))
+    assert outcome.code == 0, outcome.err
+    assert "measured times" not in outcome.document["note"]
+
+
+def test_one_picture_is_enough_for_a_plan(source: Path) -> None:
+    picture = next(one for one in sorted(source.rglob("*")) if one.suffix in {".png", ".jpg"})
+    outcome = cli("plan", source / "tiny.onnx", "--json", "--data", picture, *setting("data.preprocess={crop=32}"))
+    assert outcome.code == 0, outcome.err
+    assert all(point["is_measured"] for point in outcome.document["points"])
+
+
+def test_the_setting_is_the_first_from_which_two_pass() -> None:
+    """Bisection alone may end on one that passed by chance."""
+    passing = {3, 6, 7, 8, 9}
+    assert least_setting(10, passing.__contains__) == 6
+    assert least_setting(10, {9}.__contains__) == 9
+    assert least_setting(10, set().__contains__) == 9
+    assert least_setting(10, range(10).__contains__) == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         pytest.param(["--uplink", "fast"], "--uplink: 'fast' is not a list of numbers", id="uplink"),
         pytest.param(["--uplink", "0"], "a link of 0 Mbit/s carries nothing", id="no-link"),
         pytest.param(["--bits", "99"], "bits", id="bits"),
+        pytest.param(["--bits", "nan"], "--bits: nan is no whole number", id="bits-nan"),
+        pytest.param(["--bits", "4,1e400"], "--bits: inf is no whole number", id="bits-infinite"),
+        pytest.param(["--bits", "3.6"], "--bits: 3.6 is no whole number", id="bits-fraction"),
+        pytest.param(["--uplink", "1e-9"], "a link of 1e-09 Mbit/s carries nothing", id="hardly-a-link"),
         pytest.param(["--edge", "jetson-thor", "--precision", "int8"], "'jetson-thor' has no int8 peak", id="peak"),
         pytest.param(["--precision", "fp8"], "--precision: 'fp8' is none of fp32, fp16, int8", id="precision"),
         pytest.param(["--codec", "nope"], "unknown codec profile 'nope'", id="codec"),

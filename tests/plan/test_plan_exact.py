@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import zlib
+from dataclasses import replace
 from itertools import combinations, product
 
 import onnx_ir as ir
@@ -12,9 +13,11 @@ from onnx import parser
 
 from splitc import graph, plan
 from splitc.codec import CodecSpec
-from splitc.device import Device, Link, codec_ms, layer_ms
+from splitc.device import Device, Link, layer_ms
 from splitc.errors import CutError
 from splitc.plan import Ask, Measurement, Option, Places
+from splitc.plan.coding import coding_ms
+from splitc.plan.objective import with_pareto
 from splitc.recipe import SplitSection
 
 HEAD = '<ir_version: 8, opset_import: ["" : 17]>\n'
@@ -75,7 +78,7 @@ def packet(names: tuple[str, ...], wire_bytes: int, option: Option) -> float:
 
 def found_by(name: str, edge: str, mbps: float, **asked: object) -> plan.Plan:
     split = SplitSection.model_validate({"candidates": 256, "max_tensors": MOST_TENSORS, **asked})
-    places = Places(EDGES[edge], CLOUD, Link(uplink_mbps=mbps, rtt_ms=1))
+    places = Places(EDGES[edge], CLOUD, Link(uplink_mbps=mbps, rtt_ms=1, radio_w=0.5))
 
     def measure(cut: graph.CandidateCut, option: Option) -> Measurement:
         return Measurement(packet(cut.names, cut.wire_bytes, option))
@@ -94,7 +97,7 @@ def brute_force_ms(name: str, edge: str, mbps: float) -> float:
         for option in OPTIONS:
             total = sum(node_ms(EDGES[edge], work, index) for index in head)
             total += sum(node_ms(CLOUD, work, index) for index in tail)
-            total += 2 * codec_ms(elements, 100) + link.wire_ms(packet(names, 4 * elements, option))
+            total += sum(coding_ms(option.spec, elements)) + link.wire_ms(packet(names, 4 * elements, option))
             best = min(best, total)
     return best
 
@@ -206,8 +209,60 @@ def test_memory_decides() -> None:
 def test_energy_needs_a_power() -> None:
     bare = EDGES["slow"].model_copy(update={"power_w": None})
     ask = Ask(SplitSection(objective="energy"), OPTIONS)
-    with pytest.raises(CutError, match="the edge's device profile has no power_w"):
-        plan.search(model_of("chain"), ask, Places(bare, CLOUD, Link(uplink_mbps=1)), None)
+    for edge, link in ((bare, Link(uplink_mbps=1, radio_w=1)), (EDGES["slow"], Link(uplink_mbps=1))):
+        with pytest.raises(CutError, match="the edge's device profile has no power_w, or the link no radio_w"):
+            plan.search(model_of("chain"), ask, Places(edge, CLOUD, link), None)
+    found = plan.search(model_of("chain"), Ask(SplitSection(), OPTIONS), Places(EDGES["slow"], CLOUD, link), None)
+    assert [way.energy_mj is None for way in found.baselines] == [False, True]  # sending is never free
+    assert "the link has no radio_w" in found.note
+
+
+def fidelity_search(worth: dict[str, tuple[int, int]], **asked: object) -> plan.Plan:
+    """The chain, each of whose cuts agrees on so many of so many samples."""
+    split = SplitSection.model_validate(asked)
+    places = Places(EDGES["fast"], CLOUD, Link(uplink_mbps=0.01))
+
+    def measure(cut: graph.CandidateCut, option: Option) -> Measurement:
+        right, samples = worth[cut.names[0]]
+        return Measurement(cut.wire_bytes / 8, right / samples, None, samples)
+
+    return plan.search(model_of("chain"), Ask(split, OPTIONS[:1], 0.97), places, measure)
+
+
+def test_few_samples_refuse_only_what_is_surely_wrong() -> None:
+    """15 of 16 may be 0.97 in truth, 13 of 16 cannot: the upper end of Wilson's interval is 0.9341."""
+    found = fidelity_search({"a": (13, 16), "b": (15, 16), "c": (13, 16), "d": (13, 16)})
+    assert found.best_cut.cut == ("b",)
+    words = "its fidelity is 13 of 16 samples, at most 0.9341 (95 % confidence), min_fidelity asks for 0.9700"
+    assert {one.refused for one in found.points} == {words, ""}
+    assert "The best cut agrees on 15 of 16 samples of calibration, less than min_fidelity 0.9700" in found.note
+
+
+def test_where_no_cut_is_good_enough_the_most_faithful_is_the_best() -> None:
+    """As with the quickstart: the cheapest answers worst, and "refused" tells none of them from the others."""
+    found = fidelity_search({"a": (14, 16), "b": (14, 16), "c": (13, 16), "d": (8, 16)})
+    assert found.best_cut.cut in {("a",), ("b",)}
+    assert found.best_cut.refused
+    assert not found.is_proven
+    assert f"No measured cut keeps min_fidelity on the calibration samples; of the best, {found.best_cut.refused}" in (
+        found.note
+    )
+    reasons = {one.names: one.reason for one in found.rejected}
+    assert reasons[("d",)] == (
+        f"its fidelity is 8 of 16 samples, {found.best_cut.name} has 14 of 16 samples, and neither is enough"
+    )
+    assert not found.chosen.cut  # a way without a cut keeps the limit, and says so
+    assert all(point.reason == point.refused for point in found.points)
+
+
+def test_what_is_not_known_beats_only_what_is_not_known() -> None:
+    """Half precision without samples: faster than float32, and no better until it is measured."""
+    point = found_by("chain", "fast", 1).points[0]
+    slower = replace(point.latency, edge_ms=point.latency.edge_ms + 1)
+    unknown = replace(point, fidelity=None)
+    known = replace(point, fidelity=0.9, latency=slower)
+    worse = replace(point, fidelity=None, latency=slower)
+    assert [one.is_pareto for one in with_pareto([unknown, known, worse])] == [True, True, False]
 
 
 def test_fidelity_decides() -> None:

@@ -73,3 +73,12 @@ def test_refused_cuts_are_not_used() -> None:
     assert [one.name for one in found.switches] == ["early"]
     with pytest.raises(CutError, match="none to switch to"):
         replay([way("late", 1_000, 30, refused="too big")], [], trace(1))
+
+
+def test_an_outage_compares_bytes_and_claims_no_time() -> None:
+    """Few bytes are worth a switch in an outage, a little fewer are not; nobody waits 10**9 ms."""
+    found = replay([EARLY, LATE], [], trace(100, 0, 1e-7, 100))
+    assert [(one.at_s, one.name) for one in found.switches] == [(0, "early"), (1, "late"), (3, "early")]
+    assert (found.switches[1].total_ms, found.switches[1].instead_ms) == (None, None)
+    alike = replay([EARLY, way("nearly", 99_000, 30)], [], trace(100, 0, 100))
+    assert [one.name for one in alike.switches] == ["early"]

@@ -125,7 +125,7 @@ def _round(subjects: Sequence[_Subject], helpers: Sequence[_Subject]) -> dict[st
     found = {}
     for one in subjects:
         others = fit_device(CPU, [record for name, record in records.items() if name != one.name])
-        own = Prices(one.model, Places(CPU, CPU, LINK, edge_layers=layer_ms(records[one.name].record)))
+        own = Prices(one.model, Places(CPU, CPU, LINK, edge_layers={"fp32": layer_ms(records[one.name].record)}))
         fitted = Prices(one.model, Places(others, CPU, LINK))
         found[one.name] = [
             (ms, own.halves_ms(cut, OPTION)[0], fitted.halves_ms(cut, OPTION)[0])
