@@ -91,11 +91,11 @@ def split_model(model: graph.Model, at: Sequence[str], out: Path, exits: Sequenc
     except CutError as error:
         raise _with_advice(model, place.names, error) from error
     recomputed = graph.check_cut(model, place.names, exits).recomputed
-    proof = _proof(model, halves, recomputed)
     with graph.halves_folder(out) as folder:
         head, tail = folder / graph.HEAD, folder / graph.TAIL
         graph.save_alike(halves.head, head)
         graph.save_alike(halves.tail, tail)
+        proof = _proof(model, halves, recomputed)
         difference = _ran(model, head, tail, place.names) if proof == "ran" else 0.0
     found = SplitFiles(
         head=out / graph.HEAD,
@@ -123,7 +123,7 @@ def merge_models(head: Path, tail: Path, out: Path) -> graph.Model:
     _refuse_own_files(
         [out, out.with_name(out.name + graph.DATA)], [head, tail, *halves[0].external, *halves[1].external]
     )
-    merged = graph.merge(halves[0].ir_model, halves[1].ir_model)
+    merged = graph.join(halves[0].ir_model, halves[1].ir_model)
     graph.verify(merged, "merge")
     with graph.model_file(out) as path:
         graph.save_alike(merged, path)
@@ -166,13 +166,13 @@ def _at(cut: graph.CandidateCut) -> str:
 def _proof(model: graph.Model, halves: graph.Halves, recomputed: Sequence[str]) -> str:
     """``ran`` where nothing but a run proves the halves, or where one is cheap and tells more; else ``expression``.
 
-    A proof of rebuilt shapes by expression believes what the model says of its dimensions.
+    A proof of rebuilt shapes by expression believes what the model says of its dimensions. ``halves`` are used up.
 
     Raises:
         CheckFailed: Only a run would prove them, and the weights are too many.
     """
     size = graph.weight_bytes(model.ir_model)
-    if graph.is_same_computation(model.ir_model, graph.merge(halves.head, halves.tail)):
+    if graph.is_same_computation(model.ir_model, graph.join(halves.head, halves.tail)):
         return "ran" if recomputed and size <= CHEAP_BYTES else "expression"
     if size > MOST_BYTES:
         raise CheckFailed(

@@ -10,7 +10,7 @@ from splitc.graph.files import save, save_alike, to_bytes, weight_bytes
 from splitc.graph.flops import node_flops
 from splitc.graph.folder import DATA, HALVES, HEAD, TAIL, halves_folder, model_file
 from splitc.graph.memory import activation_peaks
-from splitc.graph.merge import fix_names, merge
+from splitc.graph.merge import fix_names, join, merge
 from splitc.graph.model import Model, load, model_from_ir, verify
 from splitc.graph.orders import cuts_of_every_order
 from splitc.graph.outline import Block, Edge, Outline, outline
@@ -51,6 +51,7 @@ __all__ = [
     "has_comments",
     "head_nodes",
     "is_same_computation",
+    "join",
     "load",
     "merge",
     "model_file",

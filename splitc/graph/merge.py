@@ -17,7 +17,17 @@ from splitc.graph.pause import collector_paused
 
 @collector_paused()
 def merge(head: ir.Model, tail: ir.Model) -> ir.Model:
-    """One graph that computes ``tail(head(x))``; neither argument is changed.
+    """``join`` of copies: neither argument is changed.
+
+    Raises:
+        GraphError: See ``join``.
+    """
+    return join(head.clone(), tail.clone())
+
+
+@collector_paused()
+def join(head: ir.Model, tail: ir.Model) -> ir.Model:
+    """One graph that computes ``tail(head(x))``, made of both: neither can be used afterwards.
 
     Outputs of the head that the tail does not take (early exits) become outputs: where they were before the split,
     which the tail knows, else behind those of the tail. Equal initializers of the same name are shared again; other
@@ -28,25 +38,24 @@ def merge(head: ir.Model, tail: ir.Model) -> ir.Model:
             operator sets differ.
     """
     _refuse_strangers(head, tail)
-    whole, rest = head.clone(), tail.clone()
-    _share_initializers(whole.graph, rest.graph)
-    given = {value.name: value for value in whole.graph.outputs}
-    outputs = [given[value.name] if value.is_graph_input() else value for value in rest.graph.outputs]
-    taken = {value.name for value in rest.graph.inputs}
-    outputs += [value for value in whole.graph.outputs if value.name not in taken]
+    _share_initializers(head.graph, tail.graph)
+    given = {value.name: value for value in head.graph.outputs}
+    outputs = [given[value.name] if value.is_graph_input() else value for value in tail.graph.outputs]
+    taken = {value.name for value in tail.graph.inputs}
+    outputs += [value for value in head.graph.outputs if value.name not in taken]
     outputs = in_order(tail, outputs)
     names = [value.name for value in outputs]
-    rest.graph.outputs.clear()
-    whole.graph.outputs.clear()
-    for value in rest.graph.inputs:
+    tail.graph.outputs.clear()
+    head.graph.outputs.clear()
+    for value in tail.graph.inputs:
         ir.convenience.replace_all_uses_with(value, given[value.name])
-    _move(rest.graph, whole.graph)
-    whole.graph.outputs.extend(outputs)
-    whole.opset_imports.update({**rest.opset_imports, **whole.opset_imports})
-    fix_names(whole)
-    if [value.name for value in whole.graph.outputs] != names:
+    _move(tail.graph, head.graph)
+    head.graph.outputs.extend(outputs)
+    head.opset_imports.update({**tail.opset_imports, **head.opset_imports})
+    fix_names(head)
+    if [value.name for value in head.graph.outputs] != names:
         raise GraphError("merge: an output of the tail has the name of an input of the head; rename one of them.")
-    return whole
+    return head
 
 
 def fix_names(model: ir.Model) -> bool:

@@ -49,7 +49,7 @@ def split_and_merge(path: str) -> dict[str, int]:
 
     model = graph.load(path)
     halves = graph.split(model, [f"tanh{model.nodes // BLOCK // 2}"])
-    return {"nodes": len(graph.merge(halves.head, halves.tail).graph), "cuts": 1}
+    return {"nodes": len(graph.join(halves.head, halves.tail).graph), "cuts": 1}
 
 
 def chain(count: int) -> onnx.ModelProto:
