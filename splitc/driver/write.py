@@ -136,7 +136,7 @@ def describe(inputs: Inputs, chosen: plan.Plan, pair: Pair, folder: Path) -> dic
         "precision": precisions(inputs.recipe),
         "weights": [asdict(one) for one in pair.savings],
         "notes": list(pair.notes),
-        "plan": chosen.to_json(),
+        "plan": {**chosen.to_json(), "link": inputs.places.link.model_dump(mode="json")},
         "outline": asdict(graph.outline(inputs.model, point.cut)),
         "model_sha256": inputs.source.sha256,
         "versions": {"splitc": __version__} | tool_versions() | pair.codec.spec.make_entropy().tools,

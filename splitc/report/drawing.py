@@ -43,14 +43,35 @@ def graph_picture(outline: Numbers, cut: Sequence[str], payload_bytes: float) ->
 
 
 def latency_picture(plan: Numbers) -> str:
-    """Edge, encode, link, decode and cloud of every priced cut by depth, then of the ways without a cut."""
-    fastest: dict[str, Numbers] = {}
-    for point in plan["points"]:  # a cut with several codecs gets one row
-        if point["total_ms"] < fastest.setdefault(point["name"], point)["total_ms"]:
-            fastest[point["name"]] = point
-    ways = [*fastest.values(), *plan["baselines"]]
-    rows = [(way["name"], {stage: way[f"{stage}_ms"] for stage in COLOURS}) for way in ways]
-    return stacked_bars(rows, "ms", marked=plan["best_cut"]["name"])
+    """Edge, encode, link, decode and cloud of every priced cut by depth, then of the ways without a cut.
+
+    A cut with several codecs gets one row: the best cut as it was chosen, others with their fastest allowed codec.
+    """
+    best = plan["best_cut"]
+    shown: dict[str, Numbers] = {}
+    for point in plan["points"]:
+        if _order(point) <= _order(shown.setdefault(point["name"], point)):
+            shown[point["name"]] = point
+    ways = [*(shown | {best["name"]: best}).values(), *plan["baselines"]]
+    rows = [(_label(way), {stage: way[f"{stage}_ms"] for stage in COLOURS}) for way in ways]
+    refused = {_label(way): way["refused"] for way in ways if way["refused"]}
+    return stacked_bars(rows, "ms", marked=_label(best), title=_title(plan["link"]), greyed=refused)
+
+
+def _order(point: Numbers) -> tuple[bool, float]:
+    return bool(point["refused"]), point["total_ms"]
+
+
+def _label(way: Numbers) -> str:
+    """The cut and its codec; a way without a cut has its coding in its name."""
+    if not way["cut"]:
+        return str(way["name"])
+    precision = "" if way["edge_precision"] == "fp32" else f", {way['edge_precision']}"
+    return f"{way['name']} ({way['codec']}{precision})"
+
+
+def _title(link: Numbers) -> str:
+    return f"Latency of the cuts over {link['uplink_mbps']:g} Mbit/s, round trip {link['rtt_ms']:g} ms"
 
 
 def _crosses(edge: Numbers, heads: int) -> bool:

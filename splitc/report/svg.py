@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from types import MappingProxyType
 
 COLOURS = {
     "edge": "#2f7d6b",
@@ -14,6 +15,8 @@ COLOURS = {
     "decode": "#8fa8d0",
     "cloud": "#3d62a8",
 }
+GREYS = {"edge": "#8d8d8d", "encode": "#b0b0b0", "wire": "#c9c9c9", "decode": "#b0b0b0", "cloud": "#9b9b9b"}
+"""The same stages of what was refused."""
 SHOWN = {"wire": "link"}
 """What people read for a stage, where it is not its name."""
 LABEL_WIDTH = 290
@@ -50,7 +53,13 @@ def flow(edge: Box, wire: Box, cloud: Box) -> str:
     return picture(690, 132, "The edge half, the bitstream and the cloud half", parts)
 
 
-def stacked_bars(rows: Sequence[tuple[str, dict[str, float]]], unit: str, marked: str | None = None) -> str:
+def stacked_bars(
+    rows: Sequence[tuple[str, dict[str, float]]],
+    unit: str,
+    marked: str | None = None,
+    title: str = "Stacked bars",
+    greyed: Mapping[str, str] = MappingProxyType({}),
+) -> str:
     """One row a name, one coloured piece a stage, the total behind it, and above them what the colours mean.
 
     A row many times longer than the usual one is drawn broken, so that the others can be told apart.
@@ -59,6 +68,8 @@ def stacked_bars(rows: Sequence[tuple[str, dict[str, float]]], unit: str, marked
         rows: ``(name, {stage: value})``; stages are keys of ``COLOURS``.
         unit: Written after the total.
         marked: Name of the row to set in bold.
+        title: What the picture shows.
+        greyed: Why a row is out of the question, by its name.
     """
     longest = _longest([sum(pieces.values()) for _, pieces in rows])
     parts = _key()
@@ -68,12 +79,14 @@ def stacked_bars(rows: Sequence[tuple[str, dict[str, float]]], unit: str, marked
         for stage, value in pieces.items():
             width = min(value / longest * BAR_WIDTH, end - left)
             if value > 0 and left < end:
-                parts.append(_rect(left, index, width, COLOURS[stage], f"{stage} {value:.2f} {unit}"))
+                why = f"; refused: {greyed[name]}" if name in greyed else ""
+                colour = GREYS[stage] if name in greyed else COLOURS[stage]
+                parts.append(_rect(left, index, width, colour, f"{stage} {value:.2f} {unit}{why}"))
             left += width
         total = sum(pieces.values())
         parts += [_break(index)] if total > longest else []
         parts.append(_value(left, index, f"{total:.2f} {unit}"))
-    return picture(LABEL_WIDTH + BAR_WIDTH + 110, ROW * (len(rows) + 1) + 8, f"Stacked bars in {unit}", parts)
+    return picture(LABEL_WIDTH + BAR_WIDTH + 110, ROW * (len(rows) + 1) + 8, f"{title}, in {unit}", parts)
 
 
 def _longest(totals: Sequence[float]) -> float:

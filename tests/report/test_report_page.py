@@ -27,7 +27,8 @@ def stage(name: str, top1: float | None) -> dict[str, Any]:
 
 def point(cut: str) -> dict[str, Any]:
     times = {"edge_ms": 1.0, "encode_ms": 0.1, "wire_ms": 20.0, "decode_ms": 0.1, "cloud_ms": 2.0, "total_ms": 23.2}
-    return {"name": cut, "cut": [cut], "payload_bytes": 500.0, **times}
+    way = {"codec": "step 0.6, rans", "edge_precision": "fp32", "refused": ""}
+    return {"name": cut, "cut": [cut], "payload_bytes": 500.0, **way, **times}
 
 
 def outline(name: str) -> dict[str, Any]:
@@ -45,7 +46,7 @@ def outline(name: str) -> dict[str, Any]:
 
 def numbers(name: str = "plain", top1: float | None = 0.5) -> dict[str, Any]:
     """A report.json whose every text is ``name``."""
-    baseline = {key: value for key, value in point(name).items() if key != "cut"} | {"name": f"only {name}"}
+    baseline = point(name) | {"name": f"only {name}", "cut": []}
     engine = {
         "side": name,
         "target": name,
@@ -74,6 +75,7 @@ def numbers(name: str = "plain", top1: float | None = 0.5) -> dict[str, Any]:
             "baselines": [baseline],
             "rejected": [{"names": [name], "reason": f"because {name}"}],
             "note": f"note {name}",
+            "link": {"uplink_mbps": 20.0, "rtt_ms": 15.0, "jitter_ms": 0.0, "radio_w": None},
         },
         "verification": {
             "samples": 25,
@@ -264,7 +266,20 @@ def test_a_cut_with_several_codecs_is_one_row() -> None:
     plan["points"] = [point("a"), point("a") | {"edge_ms": 0.5, "total_ms": 22.7}]
     drawn = latency_picture(plan)
     assert "22.70 ms" in drawn
-    assert drawn.count(">a</text>") == 1
+    assert drawn.count(">a (step 0.6, rans)</text>") == 1
+    assert "<title>Latency of the cuts over 20 Mbit/s, round trip 15 ms, in ms</title>" in drawn
+
+
+def test_the_best_cut_is_drawn_as_it_was_chosen() -> None:
+    """Its faster codec was refused; that of another cut, which has no other, is grey and says why."""
+    plan = numbers()["plan"]
+    best = point("a")
+    refused = {"edge_ms": 0.25, "total_ms": 22.45, "refused": "its fidelity is <low>"}
+    plan |= {"best_cut": best, "points": [best | refused, best, point("b") | refused], "baselines": []}
+    drawn = latency_picture(plan)
+    assert drawn.count("23.20 ms") == drawn.count("22.45 ms") == 1
+    assert "<title>edge 0.25 ms; refused: its fidelity is &lt;low&gt;</title>" in drawn
+    assert drawn.count(svg.GREYS["edge"]) == 1
 
 
 def test_the_page_is_a_function_of_the_numbers() -> None:
