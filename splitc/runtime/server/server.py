@@ -61,7 +61,8 @@ class CloudServer:
         self._options = options or ServerOptions()
         self.metrics = Metrics()
         self._codecs = ThreadPoolExecutor(max(2, os.cpu_count() or 1), "decode")
-        self._engines = ThreadPoolExecutor(1, "engine")
+        at_once = max(1, min(len(bundles), (os.cpu_count() or 1) // self._options.threads))
+        self._engines = ThreadPoolExecutor(at_once, "engine")  # each bundle has one run at a time
         self._models: dict[str, ServedModel] = {}
         for bundle in bundles:
             if bundle.name in self._models:
