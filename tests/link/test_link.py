@@ -7,10 +7,12 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
-from namespaces import CLOUD_ADDRESS, namespaces, why_not
+from namespaces import CLOUD_ADDRESS, Namespaces, has_netem, namespaces, netem_namespaces, why_not
 from shaping import LinkSpec, Shaper
 from tcp_relay import tcp_relay
 
@@ -86,12 +88,15 @@ def test_a_tcp_relay_delays_and_limits() -> None:
     assert 0.3 <= whole < 3.0  # 300 kB at 8 Mbit/s, and a busy machine
 
 
-def test_namespaces_delay_limit_and_lose() -> None:
+@pytest.mark.parametrize("joined", [namespaces, netem_namespaces])
+def test_namespaces_delay_limit_and_lose(joined: Callable[..., AbstractContextManager[Namespaces]]) -> None:
     """Nothing is faster than the link allows; a twentieth of the packets vanish and TCP mends it."""
     reason = why_not()
     if reason:
         pytest.skip(reason)
-    with namespaces(8, 20, loss=0.05) as link:
+    if joined is netem_namespaces and not has_netem():
+        pytest.skip("this kernel has no netem")
+    with joined(8, 20, loss=0.05) as link:
         server = subprocess.Popen([*link.cloud, sys.executable, "-c", LISTEN], stdout=subprocess.PIPE, text=True)
         try:
             assert server.stdout.readline() == "ready\n"
