@@ -28,6 +28,9 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+TENSORRT_LINE = r"^[0-9]{1,4}(\.[0-9]{1,4}){1,3}$"
+Line: TypeAlias = Annotated[str, Field(pattern=TENSORRT_LINE)]
+"""A TensorRT version as far as it is known: ``10.3``, ``11.1.0``. It stands in shell scripts."""
 Pixels: TypeAlias = Annotated[int, Field(ge=1, le=16384)]
 
 

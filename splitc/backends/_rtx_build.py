@@ -48,8 +48,8 @@ _DTYPES = {
 _MAGIC = b"vtrt"
 _SIZE_AT = 0x10
 _ADDR_NO_RANDOMIZE = 0x0040000
-_START = "import runpy, sys; sys.path.pop(0); runpy.run_path(sys.argv[1], run_name='__builder__')"
-# not -m, which loads the package; and without the model's folder on the path, whose listing takes memory
+_START = "import sys; sys.path.pop(0); import runpy; runpy.run_path(sys.argv[1], run_name='__builder__')"
+# not -m, which loads the package; and without the model's folder on the path, which may hold a runpy.py of its own
 _MODULES = ("onnxruntime_ep_nv_tensorrt_rtx", "tensorrt_rtx_bindings")
 _PLAN_FD = 3
 _NO_DRIVER = "cudaError"  # every error is followed by one about the missing driver, which is true and beside the point
@@ -135,7 +135,12 @@ def parse(trt: Any, network: Any, logger: Any, model: str) -> None:
 
 def _parser_sentence(error: Any) -> str:
     message = " ".join(error.desc().split())
-    return f"node {error.node_name() or error.node()!r} ({error.node_operator() or 'no operator'}): {message}"
+    name, operator = (_said(error, method) for method in ("node_name", "node_operator"))  # TensorRT 8.6 has neither
+    return f"node {name or error.node()!r} ({operator or 'no operator'}): {message}"
+
+
+def _said(error: Any, method: str) -> str:
+    return str(getattr(error, method)()) if hasattr(error, method) else ""
 
 
 def check_contract(network: Any, request: dict[str, Any]) -> None:

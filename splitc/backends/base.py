@@ -26,7 +26,7 @@ from pydantic import Field
 
 from splitc.errors import BackendError, CapabilityError
 from splitc.registry import Component
-from splitc.types import Array, Feeds, Frozen, TensorSpec
+from splitc.types import TENSORRT_LINE, Array, Feeds, Frozen, TensorSpec
 
 if TYPE_CHECKING:
     from splitc.backends.in_place import Made, Progress, Surroundings
@@ -67,6 +67,8 @@ class Target:
                 f"target {self.device!r}: a device name has 1 to 64 letters, digits, '.', '_' or '-', "
                 "and starts with a letter or digit."
             )
+        if self.tensorrt is not None and not re.fullmatch(TENSORRT_LINE, self.tensorrt):
+            raise BackendError(f"target {self.device!r}: TensorRT {self.tensorrt!r} is no version such as 10.3.")
         for name, (least, usual, most) in self.dims.items():
             if not 1 <= least <= usual <= most:
                 raise BackendError(

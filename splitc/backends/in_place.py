@@ -2,7 +2,7 @@
 
 model.engine
 engine.json    what decided it, its hash, and the hash of the tactics that were timed
-timing.cache   the tactics, for a build that shall give the same engine again
+timing.cache   the tactics, for a build that shall give the same engine again; absent when none were kept
 """
 
 from __future__ import annotations
@@ -216,10 +216,12 @@ def _alone(folder: Path) -> Iterator[None]:
 
 def _write(folder: Path, made: Made, record: EngineJson) -> None:
     """Each file aside, then renamed; engine.json goes first and comes last, so that no engine is known by another's."""
-    (folder / RECORD).unlink(missing_ok=True)
     document = json.dumps(record.model_dump(mode="json"), indent=2, sort_keys=True).encode() + b"\n"
+    timings = [(TIMINGS, made.timing_cache)] if made.timing_cache else []
     try:
-        for name, data in ((ENGINE, made.plan), (TIMINGS, made.timing_cache), (RECORD, document)):
+        for stale in (RECORD, TIMINGS):
+            (folder / stale).unlink(missing_ok=True)
+        for name, data in ((ENGINE, made.plan), *timings, (RECORD, document)):
             part = folder / f"{name}.part"
             with part.open("wb") as file:
                 file.write(data)

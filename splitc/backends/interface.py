@@ -149,6 +149,8 @@ def _interface_from_model(data: Buffer, name: str) -> Interface:
         elif number == _OUTPUT:
             outputs.append(span)
     for location in external:
+        if not location.isprintable():  # it stands in build.sh
+            raise BackendError(f"{name}: weights at {location!r}: give the file a plain name.")
         if PurePosixPath(location).is_absolute() or ".." in PurePosixPath(location).parts:
             raise BackendError(f"{name}: weights at {location!r} lie outside the model's folder; move them beside it.")
     specs = [_value_info(data, span, name) for span in inputs]

@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError, field_validator
 from splitc.backends.base import Side, Target
 from splitc.backends.options import EngineOptions
 from splitc.errors import BackendError
-from splitc.types import Frozen, TensorSpec
+from splitc.types import Frozen, Line, TensorSpec
 
 MAX_ORDER_BYTES = 1 << 20
 Bounds = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
@@ -27,7 +27,7 @@ class Order(Frozen):
     side: Side
     target: str
     compute_capabilities: tuple[int, ...]
-    tensorrt: str | None = Field(description="line of the device's software; None when unknown")
+    tensorrt: Line | None = Field(description="line of the device's software; None when unknown")
     model: str
     sources: dict[str, str] = Field(description="sha256 of the model and of its weight files")
     shapes: dict[str, Bounds] = Field(description="least, usual and largest shape of each dynamic input")
@@ -62,6 +62,8 @@ def read_order(data: bytes, where: str) -> Order | None:
         if not isinstance(document, dict) or document.get("status") != "deferred":
             return None
         return Order.model_validate(document)
+    except RecursionError:
+        raise BackendError(f"{where}: is nested too deeply; build the bundle again.") from None
     except (ValueError, ValidationError) as error:
         first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": str(error)}
         place = ".".join(map(str, first["loc"])) or "document"

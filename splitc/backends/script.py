@@ -49,11 +49,18 @@ PYTHON=${{PYTHON:-python3}}
 engine={engine}
 mkdir -p "$(dirname -- "$engine")"
 trap 'rm -f "$engine.part"' EXIT
-"$PYTHON" -m splitc.backends._rtx_build <<'REQUEST'
+"$PYTHON" -c "{start}" <<'REQUEST'
 {request}
 REQUEST
 mv -f "$engine.part" "$engine"
 """
+
+
+_START = (
+    "import sys; sys.path[:] = filter(None, sys.path); import runpy; "
+    "runpy.run_module('splitc.backends._rtx_build', run_name='__main__')"
+)
+"""As -m does, without the current folder on the path: it is the bundle."""
 
 
 class Recipe(NamedTuple):
@@ -101,7 +108,7 @@ def rtx_recipe(backend: str, target: Target, digests: Mapping[str, str], request
     text = json.dumps(request, sort_keys=True)
     engine = f"{built_folder(target)}/model.engine"
     title = f"Builds {engine} with TensorRT-RTX; no GPU needed, run it from any folder."
-    script = _checked(title, target, digests) + _RTX.format(engine=shlex.quote(engine), request=text)
+    script = _checked(title, target, digests) + _RTX.format(engine=shlex.quote(engine), request=text, start=_START)
     command = f"pip install 'splitc[trt-rtx]' && sh {shlex.quote(script_path(target))}"
     return Recipe(script, command, cache_key(backend, target, digests, [text]))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -15,6 +14,7 @@ from typing import ClassVar
 
 from pydantic import Field, ValidationError
 
+from splitc.backends import _rtx_build
 from splitc.backends._rtx_build import versions
 from splitc.backends.base import (
     Availability,
@@ -37,6 +37,10 @@ from splitc.types import Frozen
 
 SUPPORTED = (75, 80, 86, 89, 120, 121)
 """The SM numbers that TensorRT-RTX 1.7 compiles for."""
+_START = (
+    "import sys; sys.path[:] = filter(None, sys.path); import runpy; runpy.run_path(sys.argv[1], run_name='__main__')"
+)
+"""Runs one file without the current folder on the path: -m would put it first, and -P is there from 3.11 on."""
 _EXTRA = ("onnxruntime_ep_nv_tensorrt_rtx", "tensorrt_rtx_bindings")
 _INSTALL = "pip install 'splitc[trt-rtx]'"
 _MOST_REASONS = 5
@@ -86,7 +90,14 @@ class TensorRTRTX(Backend):
         found = self.probe()
         if not found.ok:
             raise CapabilityError(f"backend 'tensorrt_rtx' {found.detail}: {_INSTALL}.")
-        return Surroundings({"tensorrt_rtx": versions()})
+        numbers = sorted(set(order.compute_capabilities))
+        foreign = [number for number in numbers if number not in SUPPORTED]
+        if foreign or not numbers:
+            asked, known = ", ".join(map(str, foreign)) or "none", ", ".join(map(str, SUPPORTED))
+            raise CapabilityError(
+                f"the bundle's {order.side} target {order.target} asks for SM {asked}; TensorRT-RTX builds for {known}."
+            )
+        return Surroundings({"tensorrt_rtx": versions(), "compute_capabilities": numbers})
 
     def maker(self, root: Path, order: Order) -> Callable[[Progress], Made]:
         request = order.model_dump(mode="json", include={"compute_capabilities", "shapes", "inputs", "outputs"})
@@ -193,10 +204,10 @@ def _foreign_reason(target: Target, foreign: list[int]) -> str:
 
 def _ask(request: dict[str, object], timeout_s: int) -> Answer:
     """Run one build process and read its answer; every way it can end becomes an Answer."""
-    command = [sys.executable, "-m", "splitc.backends._rtx_build"]
+    command = [sys.executable, "-c", _START, _rtx_build.__file__]
     document = json.dumps(request).encode()
     try:
-        done = subprocess.run(command, input=document, capture_output=True, timeout=timeout_s, env=_environment())
+        done = subprocess.run(command, input=document, capture_output=True, timeout=timeout_s)
     except subprocess.TimeoutExpired:
         return Answer(ok=False, errors=(f"no plan after {timeout_s} s; raise timeout_s or simplify the model",))
     try:
@@ -206,13 +217,6 @@ def _ask(request: dict[str, object], timeout_s: int) -> Answer:
         return Answer(
             ok=False, errors=(f"the build process ended with status {done.returncode}: {tail or 'no output'}",)
         )
-
-
-def _environment() -> dict[str, str]:
-    """This process's environment, with the splitc that is running here first on the path."""
-    root = str(Path(__file__).resolve().parents[2])
-    inherited = os.environ.get("PYTHONPATH")
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([root, inherited] if inherited else [root])}
 
 
 def _sentence(errors: Sequence[str]) -> str:

@@ -166,6 +166,8 @@ def _apply(trt: Any, config: Any, options: EngineOptions) -> None:
         config.builder_optimization_level = options.optimization_level
     if options.timing_cache is not None:
         _pin_timings(trt, config, options)
+    else:
+        config.set_timing_cache(config.create_timing_cache(b""), False)  # without one TensorRT keeps no tactics
 
 
 def _pin_timings(trt: Any, config: Any, options: EngineOptions) -> None:

@@ -19,7 +19,7 @@ from pydantic import Field, ValidationError, model_validator
 from splitc.device.rate import Rate
 from splitc.errors import UsageError
 from splitc.registry import nearest
-from splitc.types import Frozen
+from splitc.types import Frozen, Line
 
 tomllib = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
 
@@ -47,7 +47,7 @@ class Device(Frozen):
     name: str
     title: str
     compute_capability: int | None = Field(default=None, description="SM number: 87 is 8.7; None without an NVIDIA GPU")
-    tensorrt: tuple[str, ...] = Field(
+    tensorrt: tuple[Line, ...] = Field(
         default=(), description="TensorRT lines of the device's software, the usual one first"
     )
     memory_gb: float | None = Field(default=None, gt=0)

@@ -103,8 +103,8 @@ def finish_engine(
 
 def engine_folder(bundle: Bundle, order: Order) -> Path:
     """Where this user's engine of the bundle lies: under ``$SPLITC_CACHE``, else ``$XDG_CACHE_HOME/splitc``."""
-    default = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "splitc"
-    cache = Path(os.environ.get("SPLITC_CACHE", default))
+    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "splitc"
+    cache = Path(os.environ.get("SPLITC_CACHE") or default)
     return cache / "engines" / bundle.pair_id / order.side / order.target
 
 

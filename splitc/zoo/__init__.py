@@ -86,8 +86,8 @@ def preprocess(source: str) -> Preprocess:
 
 def cache_folder() -> Path:
     """``$SPLITC_CACHE``, else ``$XDG_CACHE_HOME/splitc``, else ``~/.cache/splitc``."""
-    default = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "splitc"
-    return Path(os.environ.get("SPLITC_CACHE", default))
+    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "splitc"
+    return Path(os.environ.get("SPLITC_CACHE") or default)
 
 
 def _network(source: str) -> Network:

@@ -48,6 +48,7 @@ class Fake:
         plan: What a build gives; None makes it fail.
         faults: What the ONNX parser finds.
         knows_timings: Whether a timing cache belongs to this GPU.
+        names_nodes: Whether the parser's errors have the node's name; in 8.6 they have its number alone.
     """
 
     def __init__(self, version: str, inputs: dict[str, str], outputs: dict[str, str]) -> None:
@@ -55,6 +56,7 @@ class Fake:
         self.plan: bytes | None = b"plan of " + version.encode()
         self.faults: list[tuple[str, str, str]] = []
         self.knows_timings = True
+        self.names_nodes = not version.startswith("8.")
         self.tensors = inputs, outputs
         self.module = self._module(version)
 
@@ -137,10 +139,12 @@ class FakeConfig:
 
     def set_timing_cache(self, cache: bytes, ignore_mismatch: bool) -> bool:
         self.fake.calls.append(("set_timing_cache", cache, ignore_mismatch))
+        vars(self)["cache"] = cache
         return self.fake.knows_timings
 
     def get_timing_cache(self) -> Any:
-        return SimpleNamespace(serialize=lambda: b"timings")
+        """None unless one was attached: then nothing is kept."""
+        return SimpleNamespace(serialize=lambda: b"timings") if "cache" in vars(self) else None
 
 
 class FakeParser:
@@ -154,6 +158,7 @@ class FakeParser:
 
     def get_error(self, index: int) -> Any:
         node, operator, text = self.fake.faults[index]
-        return SimpleNamespace(
-            desc=lambda: text, node=lambda: index, node_name=lambda: node, node_operator=lambda: operator
-        )
+        said = {"desc": lambda: text, "node": lambda: index}
+        if self.fake.names_nodes:
+            said |= {"node_name": lambda: node, "node_operator": lambda: operator}
+        return SimpleNamespace(**said)

@@ -71,6 +71,12 @@ def test_weights_outside_the_folder_are_refused(location: str, tmp_path: Path) -
         read_interface(path)
 
 
+def test_a_weight_file_s_name_ends_no_line_of_a_script(tmp_path: Path) -> None:
+    path = external_model(tmp_path, "m\nSUMS\n.b")
+    with pytest.raises(BackendError, match="give the file a plain name"):
+        read_interface(path)
+
+
 @pytest.mark.parametrize(
     "content",
     [

@@ -140,6 +140,13 @@ def test_a_device_name_is_a_safe_folder(device: str) -> None:
         Target(device, "edge")
 
 
+@pytest.mark.parametrize("line", ["10.3\nrm -rf x", "10.3\n", "$(id)", "ten", "10", "", "1" * 5000])
+def test_a_tensorrt_line_is_a_version(line: str) -> None:
+    """It stands in a shell script."""
+    with pytest.raises(BackendError, match=r"is no version such as 10\.3"):
+        Target("own", "edge", (87,), tensorrt=line)
+
+
 @pytest.mark.parametrize("bounds", [(0, 1, 2), (2, 1, 4), (1, 5, 4)])
 def test_bounds_must_be_ordered(bounds: tuple[int, int, int]) -> None:
     with pytest.raises(BackendError, match="1 <= min <= opt <= max"):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import onnx
 import pytest
@@ -16,6 +18,7 @@ from onnx import TensorProto, helper
 from splitc.backends import BACKENDS, EngineRecord, Target
 from splitc.backends import tensorrt_rtx as rtx
 from splitc.backends._rtx_build import RefusedError, check_header
+from splitc.errors import CapabilityError
 
 EVERY_SM = (80, 86, 89, 120)
 L4 = Target("l4", "cloud", EVERY_SM, {"N": (1, 2, 8)})
@@ -123,7 +126,7 @@ def test_the_script_of_a_missing_extra_builds_the_same_engine(
     assert record.status == "deferred"
     assert record.script is not None
     bundle = model.parents[1]
-    environment = {**rtx._environment(), "PYTHON": sys.executable}
+    environment = {**os.environ, "PYTHON": sys.executable}
     subprocess.run(["sh", str(bundle / record.script)], cwd="/", env=environment, check=True, capture_output=True)
     assert (bundle / "edge/engines/l4/built/model.engine").read_bytes() == (
         tmp_path / "here" / str(here.path)
@@ -171,6 +174,44 @@ def test_every_way_a_build_process_ends_is_an_answer(
     assert not answer.ok
     assert len(answer.errors) == 1
     assert re.search(message, answer.errors[0]), answer.errors[0]
+
+
+@pytest.mark.parametrize("module", ["tempfile", "ctypes", "runpy", "json", "splitc"])
+def test_what_lies_in_the_current_folder_or_beside_the_model_is_never_run(
+    module: str, write_model: WriteModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = write_model(WIRE)
+    planted = tmp_path / "planted"
+    for folder in (tmp_path, model.parent, model.parents[1]):
+        (folder / f"{module}.py").write_text(f"open({str(planted)!r}, 'w').close()\n")
+    monkeypatch.chdir(tmp_path)
+    request = {"model": str(model), "plan": str(tmp_path / "plan"), "compute_capabilities": [86], "shapes": {}}
+    answer = rtx._ask({**request, "inputs": [], "outputs": []}, timeout_s=60)
+    assert answer.errors
+    assert not planted.exists(), answer.errors
+    monkeypatch.setattr(rtx, "_EXTRA", ("no_such_module",))
+    record = build(model, Target("l4", "edge", (89,), {"N": (1, 2, 8)}))
+    script = model.parents[1] / str(record.script)
+    subprocess.run(["sh", str(script)], env={**os.environ, "PYTHON": sys.executable}, capture_output=True)
+    assert not planted.exists()
+
+
+@pytest.mark.parametrize("numbers", [(), (87,), (86, 90)], ids=str)
+@pytest.mark.usefixtures("needs_rtx")
+def test_an_order_for_other_gpus_is_refused(numbers: tuple[int, ...]) -> None:
+    order = SimpleNamespace(compute_capabilities=numbers, side="edge", target="own")
+    with pytest.raises(CapabilityError, match=r"asks for SM (none|87|90); TensorRT-RTX builds for 75, 80"):
+        BACKENDS.make("tensorrt_rtx", {}).surroundings(order)
+
+
+@pytest.mark.usefixtures("needs_rtx")
+def test_capabilities_decide_an_engine() -> None:
+    backend = BACKENDS.make("tensorrt_rtx", {})
+    of = {
+        numbers: backend.surroundings(SimpleNamespace(compute_capabilities=numbers, side="edge", target="own")).parts
+        for numbers in ((86, 89), (89, 86), (86,))
+    }
+    assert of[86, 89] == of[89, 86] != of[86,]
 
 
 @pytest.mark.parametrize(

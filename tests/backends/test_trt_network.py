@@ -43,6 +43,7 @@ def test_the_order_of_calls(version: str) -> None:
         ("set_shape", "x", (1, 3), (2, 3), (8, 3)),
         ("add_optimization_profile",),
     ]
+    assert ("set_timing_cache", b"", False) in trt.calls, "TensorRT keeps no tactics without one"
     assert trt.calls[-1] == ("build_serialized_network",)
 
 
@@ -134,9 +135,8 @@ def test_a_timing_cache_must_be_the_pinned_one_of_this_gpu(tmp_path: Path) -> No
 def test_a_refusal_names_the_node(version: str) -> None:
     trt = fake(version)
     trt.faults = [("conv1", "Conv", "no such\n kernel")]
-    with pytest.raises(
-        BackendError, match=rf"tensorrt {version} refuses model\.onnx: node 'conv1' \(Conv\): no such kernel\."
-    ):
+    node = r"0 \(no operator\)" if version == "8.6.2" else r"'conv1' \(Conv\)"
+    with pytest.raises(BackendError, match=rf"tensorrt {version} refuses model\.onnx: node {node}: no such kernel\."):
         build_plan(trt.module, request())
     trt.faults, trt.plan = [], None
     with pytest.raises(BackendError, match="layer conv1 has no implementation") as caught:

@@ -110,6 +110,12 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
         pytest.param(PLAIN.replace("bandwidth_gb_s = 10", "bandwidth_gb_s = -1"), "bandwidth_gb_s: ", id="negative"),
         pytest.param(PLAIN.replace("bandwidth_gb_s = 10", "bandwith = 10"), "bandwith: ", id="unknown-key"),
         pytest.param("name = ", "not TOML", id="not-toml"),
+        *(
+            pytest.param(
+                PLAIN.replace("[peak", f'tensorrt = ["{line}"]\n[peak'), r"tensorrt\.0: .*pattern", id=f"line-{n}"
+            )
+            for n, line in enumerate(["10.3\\nrm -rf x", "$(id)", "ten", "10", "", "1" * 5000 + ".1"])
+        ),
     ],
 )
 def test_a_wrong_file_is_refused(text: str, message: str, tmp_path: Path) -> None:

@@ -219,6 +219,7 @@ def test_a_changed_model_is_a_damaged_bundle(bundle: Path, device: Fake) -> None
         ({"options": {"dla_core": 99}}, "options.dla_core"),
         ({"shapes": {"image": 3}}, "shapes.image"),
         ({"options": {"timing_cache": "/dev/zero", "timing_cache_sha256": "0" * 64}}, "may not name a timing cache"),
+        ({"tensorrt": "10.3\nrm -rf"}, "tensorrt: String should match"),
         ({"backend": "rm -rf"}, "unknown backend 'rm -rf'"),
         ({"more": 1}, "more"),
     ],
@@ -254,6 +255,15 @@ def test_usage(arguments: list[str], message: str, bundle: Path, device: Fake) -
     assert outcome.code == 2
     assert message in outcome.err
     assert "Traceback" not in outcome.err
+
+
+def test_an_empty_cache_variable_is_none(
+    bundle: Path, device: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ports(bundle, device)
+    for name, value in (("SPLITC_CACHE", ""), ("XDG_CACHE_HOME", ""), ("HOME", str(tmp_path / "home"))):
+        monkeypatch.setenv(name, value)
+    assert Path(str(engine(bundle)[1]["path"])).is_relative_to(tmp_path / "home/.cache/splitc/engines")
 
 
 def test_another_place(bundle: Path, device: Fake, tmp_path: Path) -> None:

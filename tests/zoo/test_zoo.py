@@ -104,10 +104,11 @@ def test_a_cache_that_cannot_be_written(exports: list[Path], monkeypatch: pytest
     ("environment", "folder"),
     [
         ({"SPLITC_CACHE": "/a", "XDG_CACHE_HOME": "/b", "HOME": "/c"}, "/a"),
+        ({"SPLITC_CACHE": "", "XDG_CACHE_HOME": "", "HOME": "/c"}, "/c/.cache/splitc"),
         ({"XDG_CACHE_HOME": "/b", "HOME": "/c"}, "/b/splitc"),
         ({"HOME": "/c"}, "/c/.cache/splitc"),
     ],
-    ids=["splitc", "xdg", "home"],
+    ids=["splitc", "empty", "xdg", "home"],
 )
 def test_the_cache_folder(environment: dict[str, str], folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("SPLITC_CACHE", "XDG_CACHE_HOME"):
