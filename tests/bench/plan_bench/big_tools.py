@@ -19,9 +19,10 @@ def splitc_inspect(path: str, out: str, at: str) -> int:
     return len(_printed(["inspect", path, "--cuts"]).splitlines())
 
 
-def splitc_split(path: str, out: str, at: str) -> list[str]:
+def splitc_split(path: str, out: str, at: str, exits: str = "") -> list[str]:
     """Files of both halves."""
-    document = json.loads(_printed(["split", path, "--at", at, "--out", f"{out}/halves", "--json"]))
+    leaving = ["--exit", exits] if exits else []
+    document = json.loads(_printed(["split", path, "--at", at, *leaving, "--out", f"{out}/halves", "--json"]))
     for file in Path(out, "halves").iterdir():
         file.rename(Path(out) / file.name)
     Path(out, "halves").rmdir()
