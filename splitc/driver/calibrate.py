@@ -8,6 +8,7 @@ from itertools import groupby
 import numpy as np
 
 from splitc import evaluate, graph
+from splitc.backends import Runner
 from splitc.codec import Codec
 from splitc.driver.inputs import Inputs, codec_spec
 from splitc.errors import CapabilityError
@@ -26,8 +27,14 @@ def features(halves: graph.Halves, samples: Sequence[Sample], step: Callable[[],
     Raises:
         CapabilityError: A cut tensor's size changes from sample to sample.
     """
+    return run_head(evaluate.open_graph(halves.head), halves, samples, step)
+
+
+def run_head(
+    head: Runner, halves: graph.Halves, samples: Sequence[Sample], step: Callable[[], None] = lambda: None
+) -> list[F32]:
+    """The same by a head that is open already."""
     rows: list[list[F32]] = [[] for _ in halves.cut]
-    head = evaluate.open_graph(halves.head)
     for sample in samples:
         outputs = head.run(sample.feeds)
         for row, spec in zip(rows, halves.cut, strict=True):

@@ -13,7 +13,7 @@ from splitc import evaluate, graph, passes, plan
 from splitc.backends import Runner
 from splitc.codec import Codec
 from splitc.device import Precision
-from splitc.driver.calibrate import features, sequence_lengths
+from splitc.driver.calibrate import run_head, sequence_lengths
 from splitc.driver.inputs import Inputs, codec_spec, predicts
 from splitc.runtime import Labels, Sample
 from splitc.types import F32, Feeds
@@ -102,9 +102,9 @@ class Candidates:
         """Of the last cut and precision, or computed now: options of one cut come one after the other."""
         if self._last is None or (self._last.cut, self._last.precision) != (names, precision):
             halves = graph.split(self._inputs.model, names)
-            head = in_precision(halves.head, precision, [sample.feeds for sample in self.fit_on])
-            halves = replace(halves, head=head)
-            to_fit, to_code = features(halves, self.fit_on), features(halves, self.measure_on)
+            lowered = in_precision(halves.head, precision, [sample.feeds for sample in self.fit_on])
+            halves, head = replace(halves, head=lowered), evaluate.open_optimized(lowered)
+            to_fit, to_code = run_head(head, halves, self.fit_on), run_head(head, halves, self.measure_on)
             self._last = _Features(names, precision, halves, to_fit, to_code)
         return self._last
 
