@@ -25,6 +25,8 @@ from serving import Loop, loop, serving_on
 from wire_fuzz import Fuzzer, Target
 
 CLIENTS, WARM_UP = 4, 40
+STARTED_LATE = 3
+"""Threads of the server's bounded pools that a short warm-up may not have needed; a leak is one a message."""
 REFUSED_WELL = {"OK", "left", "stream answer", "stream fault", "DATA_LOSS", "INVALID_ARGUMENT", "NOT_FOUND"}
 REFUSED_BY_GRPC = {"UNIMPLEMENTED", "RESOURCE_EXHAUSTED"}
 """No such method; too large. UNKNOWN is missing: that is an error nobody caught."""
@@ -96,7 +98,8 @@ def check(bundles: list[Path], count: int, most_bytes: int) -> None:
         assert not codes.keys() - REFUSED_WELL - REFUSED_BY_GRPC, codes
         assert all(codes[kind] for kind in ("OK", "stream answer", "stream fault", "DATA_LOSS", "INVALID_ARGUMENT"))
         after = settled(thread)
-        assert all(now <= then for now, then in zip(after, before, strict=True)), (before, after)
+        assert after[0] <= before[0]
+        assert after[1] <= before[1] + STARTED_LATE
         gc.collect()
         assert resident_bytes() - memory < most_bytes
         with stock.InferenceServerClient(address) as client:

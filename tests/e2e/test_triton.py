@@ -1,6 +1,6 @@
 """The emitted repository in a real Triton server. SPLITC_TRITON names the Python of an environment that holds it:
 
-python3 -m venv triton && triton/bin/pip install 'numpy<2' nvidia-pytriton==0.7.0 .
+python3 -m venv triton && triton/bin/pip install 'numpy<2' nvidia-pytriton==0.7.0 . && pip install 'tritonclient[http]'
 SPLITC_TRITON=$PWD/triton/bin/python pytest tests/e2e/test_triton.py
 """
 
