@@ -154,7 +154,11 @@ def why_stale(folder: Path, parts: Mapping[str, object]) -> str | None:
     ]
     if changed:
         return f"the engine is stale: {'; '.join(changed)}"
-    if (folder / ENGINE).stat().st_size != record.engine_bytes or sha256_of(folder / ENGINE) != record.sha256:
+    try:
+        size, digest = (folder / ENGINE).stat().st_size, sha256_of(folder / ENGINE)
+    except OSError as error:
+        return f"{ENGINE} cannot be read ({error.strerror})"
+    if (size, digest) != (record.engine_bytes, record.sha256):
         return f"{ENGINE} is not the file that {RECORD} describes: damaged or replaced"
     return None
 

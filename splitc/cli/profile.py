@@ -13,7 +13,7 @@ from splitc.cli.progress import counted
 from splitc.errors import UsageError
 
 if TYPE_CHECKING:
-    from splitc.profile import Record
+    from splitc.profile import Precision, Record
     from splitc.profiler import Half, Measurement, Opened
     from splitc.types import Feeds
 
@@ -108,10 +108,10 @@ def show(record: Record) -> None:
 def _half(what: Path, side: str) -> Half:
     """The model, or the half of a bundle."""
     from splitc.bundle import open_bundle
-    from splitc.profiler import Half, model_sha256
+    from splitc.profiler import Half, model_sha256, precision_of
 
     if not what.is_dir():
-        return Half(what, model_sha256(what), "whole")
+        return Half(what, model_sha256(what), "whole", precision_of(what))
     if side not in ("edge", "cloud"):
         raise UsageError(f"--side: must be edge or cloud, got {side!r}.")
     bundle = open_bundle(what)
@@ -119,14 +119,23 @@ def _half(what: Path, side: str) -> Half:
     return Half(path, model_sha256(path), cast("Literal['edge', 'cloud']", side), _precision(bundle.path, side))
 
 
-def _precision(bundle: Path, side: str) -> Literal["fp32", "fp16", "int8"]:
-    """As the bundle's report says it."""
+def _precision(bundle: Path, side: str) -> Precision:
+    """As the bundle's report says it.
+
+    Raises:
+        UsageError: The report says something else than a precision.
+    """
     from splitc.bundle import open_bundle
+    from splitc.profile import PRECISIONS
 
     opened = open_bundle(bundle, verify=False)
     report = opened.read_json("report.json") if "report.json" in opened else {}
-    said = report.get("precision", {}).get(side, "fp32")
-    return cast("Literal['fp32', 'fp16', 'int8']", said)
+    sides = report.get("precision", {}) if isinstance(report, dict) else report
+    said = sides.get(side, "fp32") if isinstance(sides, dict) else sides
+    for known in PRECISIONS:
+        if said == known:
+            return known
+    raise UsageError(f"report.json: precision.{side}: is none of {', '.join(PRECISIONS)}; build the bundle again.")
 
 
 def _feeds(what: Path, half: Half, data: list[str]) -> list[Feeds]:

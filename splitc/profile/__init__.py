@@ -5,7 +5,19 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from splitc.profile.record import Layer, Percentiles, Record, layer_ms, read_record, write_record
+from splitc.profile.record import (
+    PRECISIONS,
+    Layer,
+    Milliseconds,
+    Percentiles,
+    Precision,
+    Record,
+    Sha256,
+    Strict,
+    layer_ms,
+    read_record,
+    write_record,
+)
 
 if TYPE_CHECKING:
     from splitc.profile.calibrate import Measured, fit_device
@@ -20,11 +32,16 @@ _COMPILER = {
 """Names whose modules read graphs: a device without compiler uses the record alone."""
 
 __all__ = [
+    "PRECISIONS",
     "Effort",
     "Layer",
     "Measured",
+    "Milliseconds",
     "Percentiles",
+    "Precision",
     "Record",
+    "Sha256",
+    "Strict",
     "fit_device",
     "layer_ms",
     "profile_onnxruntime",

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias, get_args
 
 import numpy as np
 from pydantic import ConfigDict, Field, ValidationError, model_validator
@@ -27,6 +27,8 @@ MAX_LAYERS = 200_000
 
 Name: TypeAlias = Annotated[str, Field(min_length=1, max_length=4096)]
 Milliseconds: TypeAlias = Annotated[float, Field(ge=0, le=1e9)]
+Precision: TypeAlias = Literal["fp32", "fp16", "int8"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 Sha256: TypeAlias = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
@@ -79,7 +81,7 @@ class Record(Strict):
     backend_version: str = Field(max_length=256)
     model_sha256: Sha256 = Field(description="of the model file that ran")
     side: Literal["whole", "edge", "cloud"] = Field(description="which half of a pair the model is; whole: no half")
-    precision: Literal["fp32", "fp16", "int8"] = "fp32"
+    precision: Precision = "fp32"
     threads: int | None = Field(default=None, ge=1, description="CPU threads; None on other processors")
     warmup: int = Field(ge=0)
     samples: int = Field(ge=1, description="inferences behind latency_ms")

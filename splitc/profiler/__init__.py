@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from splitc.profiler.board import Board, read_board
-    from splitc.profiler.inputs import MOST_FEEDS, bundle_feeds, model_feeds, model_sha256
+    from splitc.profiler.inputs import MOST_FEEDS, bundle_feeds, model_feeds, model_sha256, precision_of
     from splitc.profiler.power import Power, read_power
     from splitc.profiler.remote import Address, measure_there
     from splitc.profiler.tegrastats import Tegrastats, parse_line, read_tegrastats, summarize_log
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "board": ("Board", "read_board"),
-    "inputs": ("MOST_FEEDS", "bundle_feeds", "model_feeds", "model_sha256"),
+    "inputs": ("MOST_FEEDS", "bundle_feeds", "model_feeds", "model_sha256", "precision_of"),
     "timing": ("Half", "Measurement", "Opened", "Runs", "measure"),
     "power": ("Power", "read_power"),
     "remote": ("Address", "measure_there"),
@@ -47,6 +47,7 @@ __all__ = [
     "model_feeds",
     "model_sha256",
     "parse_line",
+    "precision_of",
     "read_board",
     "read_power",
     "read_tegrastats",

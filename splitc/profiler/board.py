@@ -13,7 +13,7 @@ CHIPS = ("tegra264", "tegra234", "tegra194", "tegra186", "tegra210")
 OFF_C = -256.0
 """What a thermal zone says whose part has no power."""
 _RELEASE = re.compile(r"# R(\d+) \(release\), REVISION: ([\d.]+)")
-_MODE = re.compile(r"<\s*POWER_MODEL\s+ID=(\d+)\s+NAME=(\S+)\s*>")
+_MODE = re.compile(r"<\s*POWER_MODEL\s+ID=(\d{1,4})\s+NAME=(\S+)\s*>")
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def read_board(root: Path = ROOT) -> Board:
 
 def _power_mode(root: Path) -> str | None:
     """The mode that nvpmodel noted, by its name in nvpmodel.conf."""
-    status = re.search(r"pmode:(\d+)", _text(root / "var/lib/nvpmodel/status"))
+    status = re.search(r"pmode:(\d{1,4})", _text(root / "var/lib/nvpmodel/status"))
     if status is None:
         return None
     names: dict[int, str] = {int(one): name for one, name in _MODE.findall(_text(root / "etc/nvpmodel.conf"))}
@@ -87,7 +87,7 @@ def _temperatures(sysfs: Path) -> dict[str, float]:
     zones = {}
     for zone in sorted(sysfs.glob("class/thermal/thermal_zone*")):
         name, text = _text(zone / "type").strip(), _text(zone / "temp").strip()
-        if name and re.fullmatch(r"-?\d+", text) and int(text) / 1e3 > OFF_C:
+        if name and re.fullmatch(r"-?\d{1,9}", text) and int(text) / 1e3 > OFF_C:
             zones[name] = int(text) / 1e3
     return zones
 
@@ -101,4 +101,4 @@ def _text(path: Path) -> str:
 
 def _number(path: Path) -> float:
     text = _text(path).strip()
-    return float(text) if re.fullmatch(r"\d+", text) else 0.0
+    return float(text) if re.fullmatch(r"\d{1,15}", text) else 0.0

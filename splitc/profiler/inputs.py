@@ -11,10 +11,12 @@ import numpy as np
 from splitc.backends import model_digests, read_interface
 from splitc.bundle import open_bundle
 from splitc.errors import UsageError
+from splitc.profile import Precision
 from splitc.profiler.timing import Half
 from splitc.runtime import EdgeHalf, Reader, find_files
 from splitc.types import Feeds, Preprocess, TensorSpec
 
+_QUANTIZED = frozenset({"QuantizeLinear", "QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger"})
 MOST_FEEDS = 8
 """Samples that a measurement takes turns with."""
 SEED = 0
@@ -32,6 +34,19 @@ def model_sha256(path: Path) -> str:
         return own
     lines = [f"{own}  model\n", *(f"{digest}  {name}\n" for name, digest in sorted(digests.items()))]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def precision_of(path: Path) -> Precision:
+    """What a model computes in: int8 with quantized operators, fp16 with weights or ports of it, else fp32.
+
+    Raises:
+        BackendError: The model cannot be read.
+    """
+    interface = read_interface(path)
+    if interface.operators & _QUANTIZED:
+        return "int8"
+    types = interface.weight_types | {spec.dtype for spec in (*interface.inputs, *interface.outputs)}
+    return "fp16" if "float16" in types else "fp32"
 
 
 def model_feeds(what: Path, half: Half, data: Sequence[str]) -> list[Feeds]:

@@ -8,7 +8,9 @@ The carrier board is never included.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +25,7 @@ SUMS = {
 """Rails whose sum is the module, by chip, where no rail carries it alone: AGX Orin, AGX Thor, AGX Xavier."""
 _HWMON = ("bus/i2c/drivers/ina3221", "bus/i2c/drivers/ina3221x")
 _SUM_OF_SHUNTS = 7
+_INTEGER = re.compile(r"-?[0-9]{1,9}")
 
 
 @dataclass(frozen=True)
@@ -30,8 +33,8 @@ class Power:
     """One sample.
 
     Attributes:
-        rails_w: Watts by rail.
-        total_w: Of the module; None when it cannot be known.
+        rails_w: Watts by rail, signed as the monitor's currents are.
+        total_w: Of the module, at least 0; None when it cannot be known.
         missing: Rails that the total would need.
     """
 
@@ -61,12 +64,31 @@ def total(rails_w: Mapping[str, float], chip: str | None) -> Power:
     """The module's watts from its rails, by the chip's rule."""
     for whole in WHOLE:
         if whole in rails_w:
-            return Power(rails_w, rails_w[whole])
+            return Power(rails_w, max(rails_w[whole], 0.0))
     wanted = SUMS.get(chip or "", (WHOLE[0],))
     missing = tuple(name for name in wanted if name not in rails_w)
     if missing:
         return Power(rails_w, None, missing if rails_w else ())
-    return Power(rails_w, sum(rails_w[name] for name in wanted))
+    return Power(rails_w, max(sum(rails_w[name] for name in wanted), 0.0))
+
+
+def mean_total_w(samples: Sequence[Power]) -> float | None:
+    """Mean watts of the module over the samples that have a total."""
+    totals = [one.total_w for one in samples if one.total_w is not None]
+    return statistics.fmean(totals) if totals else None
+
+
+def power_notes(samples: Sequence[Power]) -> dict[str, str]:
+    """For a record's environment: mean watts by rail, and, where no sample has a total, why."""
+    if not samples:
+        return {"power": "not measured: no power monitor"}
+    rails: dict[str, list[float]] = {}
+    for one in samples:
+        for name, watts in one.rails_w.items():
+            rails.setdefault(name, []).append(watts)
+    notes = {f"{name}_w": f"{statistics.fmean(watts):.3f}" for name, watts in rails.items()}
+    is_known = any(one.total_w is not None for one in samples)
+    return notes if is_known else notes | {"power": f"not measured: {samples[-1].reason}"}
 
 
 def _rails(sysfs: Path) -> Iterator[tuple[str, float]]:
@@ -102,8 +124,6 @@ def _text(path: Path) -> str | None:
 
 
 def _number(path: Path) -> float | None:
+    """An integer, as both drivers write it; the chip is signed."""
     text = _text(path)
-    try:
-        return float(text) if text else None
-    except ValueError:
-        return None
+    return float(text) if text and _INTEGER.fullmatch(text) else None

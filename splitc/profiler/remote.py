@@ -16,15 +16,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import numpy as np
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from splitc.backends import read_interface
 from splitc.errors import CapabilityError, UsageError
-from splitc.profile import Record
+from splitc.profile import Milliseconds, Record, Sha256, Strict
 from splitc.profiler.there import FEEDS, REQUEST
 from splitc.profiler.timing import Half, Measurement, Runs
 from splitc.types import Feeds
@@ -84,6 +84,27 @@ class Address:
         return ["ssh", *place, *options, "--", who, there]
 
 
+class _File(Strict):
+    """What has arrived of one file."""
+
+    bytes: int = Field(ge=0)
+    sha256: Sha256
+
+
+class _State(Strict):
+    splitc: str
+    files: dict[str, _File]
+    free_bytes: int
+
+
+class _Measured(Strict):
+    record: Record
+    times_ms: tuple[Milliseconds, ...]
+
+
+_Answer = TypeVar("_Answer", bound=Strict)
+
+
 class _Broken(Exception):
     """The connection failed; the argument is what ssh said."""
 
@@ -114,7 +135,7 @@ def measure_there(
         try:
             _copy(address, folder, files, say)
             say("measuring")
-            return _measurement(_call(address, ["measure", folder]), half)
+            return _measurement(_call(address, ["measure", folder], _Measured), half)
         except _Broken as error:
             why = str(error)
             if attempt + 1 < ATTEMPTS:
@@ -146,27 +167,28 @@ def _files(half: Half, feeds: Sequence[Feeds], runs: Runs, device: str) -> dict[
 
 def _copy(address: Address, folder: str, files: dict[str, bytes], say: Say) -> None:
     """Send what is not there yet, from where it stopped."""
-    there = _call(address, ["state", folder])["files"]
+    there = _call(address, ["state", folder], _State).files
     for name, data in files.items():
-        known = there.get(name, {"bytes": 0, "sha256": ""})
-        size = int(known["bytes"])
-        if known["sha256"] == sha256(data).hexdigest():
+        known = there.get(name)
+        if known is not None and known.sha256 == sha256(data).hexdigest():
             continue
-        offset = size if size < len(data) and sha256(data[:size]).hexdigest() == known["sha256"] else 0
+        size = known.bytes if known is not None else len(data)
+        is_part = known is not None and size < len(data) and sha256(data[:size]).hexdigest() == known.sha256
+        offset = size if is_part else 0
         rest = f", from byte {offset} on" if offset else ""
         say(f"sending {name}, {len(data) - offset} bytes{rest}")
-        arrived = _call(address, ["receive", folder, name, str(offset)], data[offset:])
-        if arrived["sha256"] != sha256(data).hexdigest():
+        arrived = _call(address, ["receive", folder, name, str(offset)], _File, data[offset:])
+        if arrived.sha256 != sha256(data).hexdigest():
             raise _Broken(f"{name} did not arrive whole")
 
 
-def _call(address: Address, arguments: Sequence[str], data: bytes = b"") -> Any:
+def _call(address: Address, arguments: Sequence[str], kind: type[_Answer], data: bytes = b"") -> _Answer:
     """One action of the other end.
 
     Raises:
         _Broken: The connection failed.
         CapabilityError: There is no splitc, or no such interpreter.
-        UsageError: The action was refused.
+        UsageError: The action was refused, or its answer is none.
     """
     done = subprocess.run(address.command(arguments), input=data, capture_output=True)
     said = " ".join(done.stderr.decode(errors="replace").split())
@@ -182,17 +204,22 @@ def _call(address: Address, arguments: Sequence[str], data: bytes = b"") -> Any:
     if len(done.stdout) > _MOST_ANSWER:
         raise UsageError(f"{address.host}: its answer has {len(done.stdout)} bytes; at most {_MOST_ANSWER} are read.")
     try:
-        return json.loads(done.stdout.decode("utf-8").splitlines()[-1])
-    except (ValueError, IndexError):  # cut off, or a shell that prints a greeting behind the answer
-        raise _Broken(f"the answer was cut off after {len(done.stdout)} bytes") from None
+        return kind.model_validate_json(done.stdout.splitlines()[-1])
+    except IndexError:
+        raise _Broken("there was no answer") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        if first["type"] == "json_invalid":  # cut off, or a shell that prints a greeting behind the answer
+            raise _Broken(f"the answer was cut off after {len(done.stdout)} bytes") from None
+        where = ".".join(map(str, first["loc"])) or "document"
+        raise UsageError(
+            f"{address.host}: its answer to {arguments[0]} cannot be read ({where}: {first['msg']}); "
+            "install the same splitc there."
+        ) from error
 
 
-def _measurement(answer: Any, half: Half) -> Measurement:
-    try:
-        record = Record.model_validate_json(json.dumps(answer["record"]))
-        times = [float(one) for one in answer["times_ms"]]
-    except (ValidationError, KeyError, TypeError, ValueError) as error:
-        raise UsageError(f"the device's record cannot be read ({error}); install the same splitc there.") from error
+def _measurement(answer: _Measured, half: Half) -> Measurement:
+    record = answer.record
     if record.model_sha256 != half.model_sha256:
         raise UsageError("the device's record is of another model; install the same splitc there.")
-    return Measurement(record, times)
+    return Measurement(record, answer.times_ms)

@@ -9,7 +9,6 @@ Thor                                                   GR3D_FREQ @[1000,1000,100
 from __future__ import annotations
 
 import re
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,15 +16,18 @@ from pathlib import Path
 from splitc.errors import UsageError
 from splitc.profile import Record
 from splitc.profiler.board import OFF_C
-from splitc.profiler.power import Power, total
+from splitc.profiler.power import Power, mean_total_w, power_notes, total
 
 MAX_FILE_BYTES = 64 << 20
-_RAM = re.compile(r"\bRAM (\d+)/(\d+)MB")
-_GPU = re.compile(r"\bGR3D_FREQ (?:(\d+)%)?(?:@\[?([\d,]+)\]?)?")
-_EMC = re.compile(r"\bEMC_FREQ (?:\d+%)?@(\d+)")
+MAX_LINE = 1 << 14
+_RAM = re.compile(r"\bRAM (\d{1,9})/(\d{1,9})MB")
+_GPU = re.compile(r"\bGR3D_FREQ (?:(\d{1,3})%)?(?:@\[?(\d{1,6}(?:,\d{1,6})*)(?!\d))?")
+_EMC = re.compile(r"\bEMC_FREQ (?:\d{1,3}%)?@(\d{1,6})(?!\d)")
 _CPU = re.compile(r"\bCPU \[([^\]]*)\]")
-_HEAT = re.compile(r"(\w+)@(-?[\d.]+)C")
-_RAIL = re.compile(r"\b([A-Z][A-Z0-9_]*) (\d+)(?:mW)?/\d+(?:mW)?(?:/\d+mW)?(?![\w/])")
+_CORE = re.compile(r"\d{1,3}%@(\d{1,6})")
+_HEAT = re.compile(r"\b(\w+)@(-?\d{1,4}(?:\.\d{1,6})?)C\b")
+_RAIL = re.compile(r"\b([A-Z][A-Z0-9_]*) (\d{1,6})(?:mW)?/\d{1,6}(?:mW)?(?:/\d{1,6}mW)?(?![\w/])")
+"""At most a kilowatt a rail: a larger figure is none, and the rail is missing."""
 
 
 @dataclass(frozen=True)
@@ -51,12 +53,13 @@ def parse_line(line: str, chip: str | None = None) -> Tegrastats:
     Raises:
         UsageError: Nothing in it is known.
     """
-    ram, gpu, emc, cpu = (pattern.search(line) for pattern in (_RAM, _GPU, _EMC, _CPU))
-    if ram is None and gpu is None:
+    ram, gpu, emc, cpu = (pattern.search(line[:MAX_LINE]) for pattern in (_RAM, _GPU, _EMC, _CPU))
+    if (ram is None and gpu is None) or len(line) > MAX_LINE:
         raise UsageError(f"not a line of tegrastats: {line.strip()[:60]!r}.")
     rails = {name: int(now) / 1e3 for name, now in _RAIL.findall(line) if name not in ("RAM", "SWAP", "IRAM")}
     heat = {name: float(value) for name, value in _HEAT.findall(line) if float(value) > OFF_C}
-    clocks = [int(core.split("@")[1]) for core in (cpu[1].split(",") if cpu else ()) if "@" in core]
+    cores = [_CORE.fullmatch(core.strip()) for core in (cpu[1].split(",") if cpu else ())]
+    clocks = [int(core[1]) for core in cores if core]
     gpu_clocks = [int(one) for one in (gpu[2] or "").split(",") if one] if gpu else []
     return Tegrastats(
         power=total(rails, chip),
@@ -87,18 +90,20 @@ def read_tegrastats(path: Path, chip: str | None = None) -> list[Tegrastats]:
 def summarize_log(record: Record, samples: Sequence[Tegrastats]) -> Record:
     """The record with what a log of the same time says: mean watts, energy, the highest clocks and temperatures.
 
+    What the record said of power before, or that there was none, goes: one source, the log.
+
     Raises:
         UsageError: The log is empty.
     """
     if not samples:
         raise UsageError("the log of tegrastats has no line in it.")
-    watts = [one.power.total_w for one in samples if one.power.total_w is not None]
-    mean_w = statistics.fmean(watts) if watts else None
-    notes = {} if watts else {"power": f"not measured: {samples[0].power.reason}"}
+    powers = [one.power for one in samples]
+    mean_w, notes = mean_total_w(powers), power_notes(powers)
     for name in ("gpu_mhz", "cpu_mhz", "emc_mhz"):
         clocks = [getattr(one, name) for one in samples if getattr(one, name) is not None]
         notes |= {name: f"{max(clocks):g}"} if clocks else {}
     heat = [value for one in samples for value in one.temperatures_c.values()]
     notes |= {"temperature_c": f"{max(heat):g}"} if heat else {}
+    kept = {name: text for name, text in record.environment.items() if name != "power" and not name.endswith("_w")}
     energy = None if mean_w is None else mean_w * record.latency_ms.mean
-    return record.model_copy(update={"power_w": mean_w, "energy_mj": energy, "environment": record.environment | notes})
+    return record.model_copy(update={"power_w": mean_w, "energy_mj": energy, "environment": kept | notes})

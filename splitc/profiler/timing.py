@@ -25,7 +25,7 @@ from splitc.backends import BACKENDS, Runner, node_outputs
 from splitc.errors import BackendError, UsageError
 from splitc.profile import Layer, Percentiles, Record
 from splitc.profiler.board import ROOT, Board, read_board
-from splitc.profiler.power import Power, read_power
+from splitc.profiler.power import Power, mean_total_w, power_notes, read_power
 from splitc.types import Feeds
 
 BACKEND = "onnxruntime"
@@ -109,8 +109,9 @@ def measure(
     here = engine or _onnxruntime(half, runs)
     with _watching(board, root) as watts:
         times = _whole(here.runner, feeds, runs, step, watts)
+    peak_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # before the layers, whose trace is ours to hold
     layers = () if engine else _layers(half, feeds, runs)
-    power_w, settled = _mean_w(watts), read_board(root)
+    power_w, settled = mean_total_w(watts), read_board(root)
     record = Record(
         device=device,
         backend=here.backend,
@@ -123,10 +124,10 @@ def measure(
         samples=runs.samples,
         latency_ms=Percentiles.of(times),
         layers=layers,
-        peak_memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        peak_memory_mb=peak_kb / 1024,
         power_w=power_w,
         energy_mj=None if power_w is None else power_w * statistics.fmean(times),
-        environment=settled.environment() | _power_notes(watts),
+        environment=settled.environment() | power_notes(watts),
     )
     return Measurement(record, times)
 
@@ -174,22 +175,6 @@ def _watching(board: Board, root: Path) -> Iterator[list[Power]]:
         over.set()
         if thread.ident is not None:
             thread.join()
-
-
-def _mean_w(watts: Sequence[Power]) -> float | None:
-    totals = [one.total_w for one in watts if one.total_w is not None]
-    return statistics.fmean(totals) if totals else None
-
-
-def _power_notes(watts: Sequence[Power]) -> dict[str, str]:
-    if not watts:
-        return {"power": "not measured: no power monitor"}
-    reason = watts[-1].reason
-    rails = {
-        f"{name}_w": f"{statistics.fmean(one.rails_w.get(name, 0.0) for one in watts):.3f}"
-        for name in watts[-1].rails_w
-    }
-    return rails | ({"power": f"not measured: {reason}"} if reason else {})
 
 
 def _layers(half: Half, feeds: Sequence[Feeds], runs: Runs) -> tuple[Layer, ...]:

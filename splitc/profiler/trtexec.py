@@ -5,7 +5,7 @@
     --exportLayerInfo  {"Layers": [...], "Bindings" | "I/O Tensors": [...]}
 
 The formats are those of 8.6 to 11.1. Names are written without escaping, so that a quote in a layer's name breaks the
-file, and a percentage can be ``nan``: such files are read line by line.
+file, and a percentage can be ``nan``: such files are read entry by entry, in time that grows with their size alone.
 """
 
 from __future__ import annotations
@@ -13,26 +13,28 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from splitc.backends import node_outputs
 from splitc.errors import UsageError
-from splitc.profile import Layer, Percentiles, Record
+from splitc.profile import Layer, Milliseconds, Percentiles, Record
 from splitc.profiler.timing import Half, Measurement
 
-MAX_FILE_BYTES = 256 << 20
-_NUMBER = r"-?(?:\d+(?:\.\d*)?(?:[eE][-+]?\d+)?|nan|inf)"
-_ENTRY = re.compile(
-    rf'"name"\s*:\s*"(?P<name>.*?)"\s*,\s*"timeMs"\s*:\s*(?P<timeMs>{_NUMBER})\s*,\s*"averageMs"\s*:\s*'
-    rf'(?P<averageMs>{_NUMBER})(?:\s*,\s*"medianMs"\s*:\s*(?P<medianMs>{_NUMBER}))?',
-    re.DOTALL,
+MAX_FILE_BYTES = 64 << 20
+_NUMBER = r"-?(?:\d{1,40}(?:\.\d{0,40})?(?:[eE][-+]?\d{1,4})?|nan|inf)"
+_NAME = re.compile(r'"name"\s*:\s*"(.*)"\s*,\s*', re.DOTALL)
+_TIMES = re.compile(
+    rf'\s*:\s*{_NUMBER}\s*,\s*"averageMs"\s*:\s*(?P<averageMs>{_NUMBER})'
+    rf'(?:\s*,\s*"medianMs"\s*:\s*(?P<medianMs>{_NUMBER}))?'
 )
-_COUNT = re.compile(r'"count"\s*:\s*(\d+)')
-_LAYER_NAME = re.compile(r'"Name"\s*:\s*"(?P<name>.*?)"\s*,\s*"LayerType"\s*:\s*"(?P<kind>[^"]*)"', re.DOTALL)
-_ONNX_LAYER = re.compile(r"\[ONNX Layer: ([^\]\x1e]*)\]")
+_COUNT = re.compile(r'"count"\s*:\s*(\d{1,12})')
+_LAYER_NAME = re.compile(r'"Name"\s*:\s*"(.*)"\s*,\s*', re.DOTALL)
+_LAYER_TYPE = re.compile(r'\s*:\s*"([^"]*)"')
 _FUSED = re.compile(r" \+ | \|\| ")
 
 
@@ -63,6 +65,15 @@ def record_from_trtexec(half: Half, exports: Exports) -> Record:
     Raises:
         UsageError: A file is absent, too large, or not what trtexec writes.
     """
+    try:
+        return _record(half, exports)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise UsageError(f"{exports.times}: gives no record: {where}: {first['msg']}; measure again.") from error
+
+
+def _record(half: Half, exports: Exports) -> Record:
     queries = _read_times(exports.times)
     layers, count = _read_profile(exports.profile) if exports.profile else ([], None)
     kinds = _read_layer_info(exports.layers) if exports.layers else {}
@@ -79,8 +90,8 @@ def record_from_trtexec(half: Half, exports: Exports) -> Record:
         precision=half.precision,
         warmup=0,
         samples=len(queries),
-        latency_ms=Percentiles.of([query["latencyMs"] for query in queries]),
-        device_ms=Percentiles.of([query["computeMs"] for query in queries]),
+        latency_ms=Percentiles.of([query.latencyMs for query in queries]),
+        device_ms=Percentiles.of([query.computeMs for query in queries]),
         layers=tuple(
             Layer(
                 name=name,
@@ -145,33 +156,54 @@ class _Info:
     metadata: str
 
 
-def _read_times(path: Path) -> list[dict[str, float]]:
-    document: list[dict[str, float]] = _json(path, _text(path))
-    wanted = ("latencyMs", "computeMs")
-    is_times = isinstance(document, list) and all(
-        isinstance(one, dict) and all(_is_time(one.get(name)) for name in wanted) for one in document
-    )
-    if not is_times or not document:
-        raise UsageError(f"{path}: is not what trtexec --exportTimes writes: a list with latencyMs and computeMs.")
-    return document
+class _Query(BaseModel):
+    """What is used of one query; transfers and marks are not."""
+
+    model_config = ConfigDict(frozen=True, strict=True, allow_inf_nan=False)
+
+    latencyMs: Milliseconds  # noqa: N815  trtexec's name
+    computeMs: Milliseconds  # noqa: N815
 
 
-def _is_time(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
+_QUERIES = TypeAdapter(Annotated[list[_Query], Field(min_length=1)])
+
+
+def _read_times(path: Path) -> list[_Query]:
+    try:
+        return _QUERIES.validate_json(_text(path))
+    except ValidationError as error:
+        first = error.errors()[0]
+        if first["type"] == "json_invalid":
+            raise UsageError(f"{path}: is not JSON ({first['msg']}); give a file that trtexec wrote.") from error
+        where = ".".join(map(str, first["loc"])) or "document"
+        raise UsageError(
+            f"{path}: is not what trtexec --exportTimes writes, a list with latencyMs and computeMs: "
+            f"{where}: {first['msg']}."
+        ) from error
 
 
 def _read_profile(path: Path) -> tuple[list[tuple[str, float, float]], int | None]:
     """Name, median and mean milliseconds of each layer, and the number of runs; broken quoting is read around."""
     text = _text(path)
-    layers = [
-        (_unescaped(match["name"]), float(match["medianMs"] or match["averageMs"]), float(match["averageMs"]))
-        for match in _ENTRY.finditer(text)
-        if _is_time(float(match["medianMs"] or match["averageMs"])) and _is_time(float(match["averageMs"]))
-    ]
+    layers = list(_profile_entries(text))
     if not layers:
         raise UsageError(f"{path}: is not what trtexec --exportProfile writes: no layer with timeMs and averageMs.")
     count = _COUNT.search(text)
     return layers, int(count[1]) if count else None
+
+
+def _profile_entries(text: str) -> Iterator[tuple[str, float, float]]:
+    """A name ends where ``timeMs`` begins, whatever quotes are in it; entries without a finite time are left out."""
+    before, *rest = text.split('"timeMs"')
+    for after in rest:
+        name, times = _NAME.fullmatch(before[before.find('"name"') :]), _TIMES.match(after)
+        before = after
+        if name is None or times is None:
+            continue
+        mean_ms = float(times["averageMs"])
+        median_ms = float(times["medianMs"] or mean_ms)
+        if 0 <= mean_ms < math.inf and 0 <= median_ms < math.inf:
+            yield _unescaped(name[1]), median_ms, mean_ms
 
 
 def _unescaped(name: str) -> str:
@@ -186,8 +218,8 @@ def _read_layer_info(path: Path) -> dict[str, _Info]:
     text = _text(path)
     try:
         document = json.loads(text)
-    except ValueError:
-        found = {match["name"]: _Info(match["kind"], "") for match in _LAYER_NAME.finditer(text)}
+    except (ValueError, RecursionError):
+        found = dict(_broken_layers(text))
         if not found:
             raise UsageError(f"{path}: is not what trtexec --exportLayerInfo writes: no layer in it.") from None
         return found
@@ -195,6 +227,16 @@ def _read_layer_info(path: Path) -> dict[str, _Info]:
     if not isinstance(layers, list):
         raise UsageError(f"{path}: is not what trtexec --exportLayerInfo writes: no Layers in it.")
     return dict(_info(layer) for layer in layers)
+
+
+def _broken_layers(text: str) -> Iterator[tuple[str, _Info]]:
+    """A layer's name ends where its type begins."""
+    before, *rest = text.split('"LayerType"')
+    for after in rest:
+        name, kind = _LAYER_NAME.fullmatch(before[before.rfind('"Name"') :]), _LAYER_TYPE.match(after)
+        before = after
+        if name and kind:
+            yield name[1], _Info(kind[1], "")
 
 
 def _info(layer: Any) -> tuple[str, _Info]:
@@ -208,7 +250,7 @@ def _info(layer: Any) -> tuple[str, _Info]:
 def _values(name: str, kinds: Mapping[str, _Info], made: Mapping[str, str]) -> tuple[str, ...]:
     """Values of the model behind a layer: by the inspector's metadata, else by the names that TensorRT joins."""
     metadata = kinds[name].metadata if name in kinds else ""
-    nodes = _ONNX_LAYER.findall(metadata) or _FUSED.split(name)
+    nodes = [part.partition("]")[0] for part in metadata.split("[ONNX Layer: ")[1:]] or _FUSED.split(name)
     return tuple(dict.fromkeys(made[node] for node in nodes if node in made))
 
 
@@ -219,10 +261,3 @@ def _text(path: Path) -> str:
         return path.read_text("utf-8", errors="replace")
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror}); give a file that trtexec wrote.") from error
-
-
-def _json(path: Path, text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise UsageError(f"{path}: is not JSON ({error}); give a file that trtexec wrote.") from error

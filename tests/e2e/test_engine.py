@@ -208,6 +208,40 @@ def test_a_changed_model_is_a_damaged_bundle(bundle: Path, device: Fake) -> None
     assert "edge/model.onnx has sha256" in err
 
 
+def replace(bundle: Path, path: Path, data: bytes) -> None:
+    """Write a file and what the manifest says of it."""
+    path.write_bytes(data)
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    name = path.relative_to(bundle).as_posix()
+    manifest["files"][name] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
+
+
+def test_an_order_nested_too_deeply(bundle: Path, device: Fake) -> None:
+    replace(bundle, bundle / ORDER, b"[" * 100_000)
+    code, _, err = engine(bundle)
+    assert code == 2
+    assert "nested too deeply" in err
+
+
+def test_a_folder_in_the_record_s_place(bundle: Path, device: Fake) -> None:
+    ports(bundle, device)
+    assert engine(bundle)[0] == 0
+    (place(bundle) / "engine.json").unlink()
+    (place(bundle) / "engine.json").mkdir()
+    code, _, err = engine(bundle)
+    assert code == 3
+    assert "cannot be written" in err
+
+
+@pytest.mark.parametrize("said", ["[1]", '{"precision": [1]}', '{"precision": {"edge": "fp8"}}', '{"precision": 5}'])
+def test_a_precision_that_is_none(said: str, bundle: Path) -> None:
+    replace(bundle, bundle / "report.json", said.encode())
+    outcome = cli("profile", bundle, "--side", "edge", "--samples", 1)
+    assert outcome.code == 2
+    assert "report.json: precision.edge: is none of fp32, fp16, int8" in outcome.err
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -227,12 +261,7 @@ def test_a_changed_model_is_a_damaged_bundle(bundle: Path, device: Fake) -> None
 def test_an_order_that_nobody_vouches_for(change: dict[str, object], message: str, bundle: Path, device: Fake) -> None:
     """Whoever wrote build.json also wrote the manifest: what it says is checked against the bundle all the same."""
     path, cached = bundle / ORDER, place(bundle)
-    data = json.dumps({**json.loads(path.read_text()), **change}).encode()
-    path.write_bytes(data)
-    manifest = json.loads((bundle / "manifest.json").read_text())
-    name = path.relative_to(bundle).as_posix()
-    manifest["files"][name] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-    (bundle / "manifest.json").write_text(json.dumps(manifest))
+    replace(bundle, path, json.dumps({**json.loads(path.read_text()), **change}).encode())
     code, _, err = engine(bundle)
     assert code == 2
     assert message in err

@@ -8,7 +8,8 @@ import pytest
 from boards import BOARDS, Fixture
 
 from splitc.errors import UsageError
-from splitc.profiler import parse_line, read_board, read_power, read_tegrastats
+from splitc.profile import Percentiles, Record
+from splitc.profiler import parse_line, read_board, read_power, read_tegrastats, summarize_log
 
 EVERY = pytest.mark.parametrize("board", BOARDS.values(), ids=BOARDS)
 
@@ -81,6 +82,61 @@ def test_the_older_driver(tmp_path: Path) -> None:
     (place / "rail_name_0").write_text("POM_5V_IN\n")
     (place / "in_power0_input").write_text("4100\n")
     assert read_power("tegra210", tmp_path).total_w == 4.1
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        "CPU [23%@abc,off,@,1%@" + "9" * 5000 + "]",
+        "x@1.2.3C y@" + "9" * 5000 + "C z@-C",
+        "VDD_IN " + "9" * 400 + "mW/1mW",
+        "VDD_IN 99999999mW/1mW",
+        "GR3D_FREQ " + "9" * 5000 + "%@[1,,2," + "9" * 5000 + "]",
+        "EMC_FREQ 1%@" + "9" * 5000,
+    ],
+    ids=["cores", "heat", "long-watts", "many-watts", "gpu", "memory"],
+)
+def test_odd_figures_are_absent(odd: str) -> None:
+    one = parse_line(f"RAM 2000/3964MB {odd}")
+    assert (one.ram_mb, one.cpu_mhz, one.emc_mhz, one.power.total_w) == (2000, None, None, None)
+    assert one.temperatures_c == {}
+
+
+@pytest.mark.parametrize("line", ["RAM " + "9" * 5000 + "/1MB", "RAM 1/2MB " + "x" * 20_000, "CPU [" * 3000])
+def test_lines_that_are_none(line: str) -> None:
+    with pytest.raises(UsageError, match="not a line of tegrastats"):
+        parse_line(line)
+
+
+@pytest.mark.parametrize("text", ["nan", "1e400", "inf", "9" * 5000, "1_0", "0x1"])
+def test_a_current_is_an_integer(text: str, tmp_path: Path) -> None:
+    root = BOARDS["orin-nx-jetpack6"].write(tmp_path)
+    next(root.rglob("curr1_input")).write_text(text)
+    assert read_power("tegra234", root / "sys").total_w is None
+
+
+def test_a_current_has_a_sign(tmp_path: Path) -> None:
+    root = BOARDS["orin-nx-jetpack6"].write(tmp_path)
+    next(root.rglob("curr1_input")).write_text("-8\n")
+    power = read_power("tegra234", root / "sys")
+    assert power.rails_w["VDD_IN"] < 0
+    assert power.total_w == 0
+
+
+def test_a_log_replaces_what_the_record_said_of_power() -> None:
+    ms = Percentiles.of([10.0])
+    before = {"power": "not measured: no power monitor", "VDD_OLD_w": "1.000", "board": "own"}
+    record = Record(
+        **{"device": "own", "backend": "b", "backend_version": "1", "model_sha256": "0" * 64, "side": "whole"},
+        **{"warmup": 0, "samples": 1, "latency_ms": ms, "environment": before},
+    )
+    known, unknown = parse_line("RAM 1/2MB VDD_IN 4000mW/4000mW"), parse_line("RAM 1/2MB VDD_CPU 9mW/9mW")
+    with_power = summarize_log(record, [known, unknown])
+    assert (with_power.power_w, with_power.energy_mj) == (4.0, 40.0)
+    assert with_power.environment == {"board": "own", "VDD_IN_w": "4.000", "VDD_CPU_w": "0.009"}
+    without = summarize_log(with_power, [unknown])
+    assert (without.power_w, without.energy_mj) == (None, None)
+    assert without.environment == {"board": "own", "VDD_CPU_w": "0.009", "power": "not measured: no rail VDD_IN"}
 
 
 def test_a_log(tmp_path: Path) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -22,7 +24,9 @@ from splitc.profiler import (
     measure,
     model_feeds,
     model_sha256,
+    precision_of,
     record_from_trtexec,
+    timing,
 )
 
 TEXT = """
@@ -166,6 +170,81 @@ def test_files_of_something_else(
 ) -> None:
     with pytest.raises(UsageError, match=message):
         record_from_trtexec(half, exports(tmp_path, times, profile, layers))
+
+
+QUERIES = [QUERY]
+
+
+@pytest.mark.parametrize(
+    ("times", "profile", "layers"),
+    [
+        ([{"latencyMs": 1e12, "computeMs": 1}], None, None),
+        ('[{"latencyMs": 1' + "0" * 400 + ', "computeMs": 1}]', None, None),
+        ('[{"latencyMs": 1' + "0" * 5000 + ', "computeMs": 1}]', None, None),
+        ('[{"latencyMs": 1e400, "computeMs": 1}]', None, None),
+        ('[{"latencyMs": NaN, "computeMs": 1}]', None, None),
+        ('[{"latencyMs": true, "computeMs": 1}]', None, None),
+        ([{"latencyMs": -1, "computeMs": 1}], None, None),
+        ("[" * 100_000, None, None),
+        ("5", None, None),
+        (QUERIES, BROKEN.replace("node_of_y", ""), None),
+        (QUERIES, BROKEN.replace("node_of_y", "n" * 5000), None),
+        (QUERIES, BROKEN.replace("node_of_y", "\\ud800"), None),
+        (QUERIES, BROKEN.replace("0.9", "1e12"), None),
+        (QUERIES, BROKEN, "[" * 100_000),
+        (QUERIES, BROKEN, json.dumps(LAYERS).replace("kgen", "k" * 300)),
+        (QUERIES, BROKEN, json.dumps(LAYERS)[:-1].replace("kgen", "k" * 300)),
+    ],
+    ids=range(16),
+)
+def test_hostile_files_are_one_sentence(
+    times: object, profile: str | None, layers: str | None, half: Half, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=r"\.json: "):
+        record_from_trtexec(half, exports(tmp_path, times, profile, layers))
+
+
+def test_long_numbers_and_nothing_that_matches_end_soon(half: Half, tmp_path: Path) -> None:
+    """Reading backs up over no text twice: these took hours."""
+    start = time.monotonic()
+    counted = BROKEN.replace("40 }", "9" * 5000 + " }")
+    assert "layer_runs" in record_from_trtexec(half, exports(tmp_path, QUERIES, counted)).environment
+    for unit in ('"name" : "', '"name" : "x", "timeMs" : 1, "averageMs"', '"timeMs" : 1' + "0" * 99):
+        with pytest.raises(UsageError, match="no layer with timeMs"):
+            record_from_trtexec(half, exports(tmp_path, QUERIES, unit * 100_000))
+    for unit in ('"Name" : "', '"Name" : "x", "LayerType"', '"LayerType" : "'):
+        with pytest.raises(UsageError, match="no layer in it"):
+            record_from_trtexec(half, exports(tmp_path, QUERIES, BROKEN, unit * 100_000))
+    metadata = {"Layers": [{"Name": "node_of_y", "LayerType": "k", "Metadata": "[ONNX Layer: " * 100_000}]}
+    record_from_trtexec(half, exports(tmp_path, QUERIES, BROKEN, json.dumps(metadata)))
+    assert time.monotonic() - start < 30
+
+
+def test_memory_is_of_the_runs_and_not_of_the_layers(half: Half, monkeypatch: pytest.MonkeyPatch) -> None:
+    kilobytes = 1024
+    monkeypatch.setattr(timing.resource, "getrusage", lambda who: SimpleNamespace(ru_maxrss=kilobytes))
+
+    def layers(*arguments: object) -> tuple[()]:
+        nonlocal kilobytes
+        kilobytes = 1 << 20
+        return ()
+
+    monkeypatch.setattr(timing, "_layers", layers)
+    assert measure(half, model_feeds(half.path, half, []), Runs(1, 0, 1)).record.peak_memory_mb == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "precision"),
+    [
+        (TEXT, "fp32"),
+        (TEXT.replace("float[", "float16["), "fp16"),
+        (TEXT.replace("y = Sigmoid(x)", "q = QuantizeLinear(x, s, o) y = DequantizeLinear(q, s, o)"), "int8"),
+    ],
+    ids=["fp32", "fp16", "int8"],
+)
+def test_precision_is_the_graph_s(text: str, precision: str, tmp_path: Path) -> None:
+    onnx.save_model(parser.parse_model(text), tmp_path / "model.onnx")
+    assert precision_of(tmp_path / "model.onnx") == precision
 
 
 def test_what_is_exported_is_read_back(half: Half, tmp_path: Path) -> None:

@@ -144,6 +144,30 @@ def test_addresses_that_are_none(url: str) -> None:
         Address.parse(url)
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "5",
+        "{}",
+        "[]",
+        '{"splitc": "1", "free_bytes": 1, "files": {"model.onnx": 5}}',
+        '{"splitc": "1", "free_bytes": 1, "files": {"model.onnx": {"bytes": 1}}}',
+        '{"splitc": "1", "free_bytes": 1, "files": {"model.onnx": {"bytes": "x", "sha256": ""}}}',
+        '{"splitc": "1", "free_bytes": 1, "files": 5}',
+    ],
+)
+def test_an_answer_that_is_none_is_one_sentence(
+    answer: str, half: Half, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ssh = tmp_path / "bin" / "ssh"
+    ssh.parent.mkdir()
+    ssh.write_text(f"#!/bin/sh\ncat > /dev/null\necho '{answer}'\n")
+    ssh.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{ssh.parent}:/usr/bin:/bin")
+    with pytest.raises(UsageError, match=r"box: its answer to state cannot be read .* install the same splitc there"):
+        measure_there(half, model_feeds(half.path, half, []), RUNS, "cpu", Address("box"))
+
+
 def test_an_address() -> None:
     address = Address.parse("ssh://nvidia@10.0.0.7:2222", python="/opt/my env/bin/python")
     command = address.command(["state", "x y"])
