@@ -11,20 +11,16 @@ from splitc.lint.rule import Hit
 from splitc.lint.walk import constant, input_of, name_of, nodes, ports, quantized_type
 
 NOWHERE = {
-    "BitShift",
-    "BitwiseAnd",
-    "BitwiseNot",
-    "BitwiseOr",
-    "BitwiseXor",
-    "ConvInteger",
-    "DynamicQuantizeLinear",
-    "MatMulInteger",
-    "QLinearConv",
-    "QLinearMatMul",
-    "Unique",
+    *("AffineGrid", "Bernoulli", "BitShift", "BitwiseAnd", "BitwiseNot", "BitwiseOr", "BitwiseXor", "CenterCropPad"),
+    *("Col2Im", "Compress", "ConcatFromSequence", "ConvInteger", "Det", "DynamicQuantizeLinear", "ImageDecoder"),
+    *("MatMulInteger", "MaxRoiPool", "MaxUnpool", "MelWeightMatrix", "Multinomial", "NegativeLogLikelihoodLoss"),
+    *("Optional", "OptionalGetElement", "OptionalHasElement", "QLinearConv", "QLinearMatMul", "RegexFullMatch"),
+    *("SequenceAt", "SequenceConstruct", "SequenceEmpty", "SequenceErase", "SequenceInsert", "SequenceLength"),
+    *("SequenceMap", "SoftmaxCrossEntropyLoss", "SplitToSequence", "StringConcat", "StringNormalizer", "StringSplit"),
+    *("TfIdfVectorizer", "Unique"),
 }
-"""No ONNX parser of any TensorRT imports these."""
-NOT_IN_RTX = {"NonZero", "DFT", "STFT"}
+"""No ONNX parser of any TensorRT imports these; a test asks TensorRT-RTX's about each."""
+NOT_IN_RTX = {"BitCast", "CumProd", "DFT", "DeformConv", "NonZero", "STFT", "SwiGLU"}
 STANDARD = ("", "ai.onnx")
 MOST_DIMS = 8
 MOVES = {"Identity", "Reshape", "Transpose", "Flatten", "Squeeze", "Unsqueeze"}

@@ -145,6 +145,15 @@ RULES = (
         f"{_MEASURED}, SM80 and SM86; NVIDIA, Jetson Orin: no FP8",
     ),
     Rule(
+        "fp4",
+        "refused",
+        _everywhere,
+        types.fp4,
+        "FP4 needs TensorRT 10.8 or later and SM100 or later; Orin is SM87.",
+        "Use INT8 Q/DQ or INT4 weights for this target.",
+        "NVIDIA, TensorRT 10.8 release notes and support matrix",
+    ),
+    Rule(
         "int4",
         "refused",
         _before_10,

@@ -23,6 +23,7 @@ FOREIGN = {
 }
 FP8 = {ir.DataType.FLOAT8E4M3FN, ir.DataType.FLOAT8E4M3FNUZ, ir.DataType.FLOAT8E5M2, ir.DataType.FLOAT8E5M2FNUZ}
 FIRST_FP8_SM = 89
+FIRST_FP4_SM = 100
 FIRST_BF16_SM = 80
 TURING_SM = 75
 QDQ = ("QuantizeLinear", "DequantizeLinear")
@@ -75,15 +76,17 @@ def double_port(model: ir.Model, place: Place) -> Iterator[Hit]:
 
 
 def wide_int64(model: ir.Model, place: Place) -> Iterator[Hit]:
-    """INT64 inputs and outputs, and INT64 weights that INT32 cannot hold; a Slice may end at the greatest number."""
+    """INT64 ports, and INT64 weights and constants that INT32 cannot hold; a Slice may end at the greatest number."""
     for where, value in ports(model):
         if value.dtype == ir.DataType.INT64:
             yield Hit(where, "it is INT64")
-    for name, value in model.graph.initializers.items():
+    stored = [(f"weight {name!r}", value) for name, value in model.graph.initializers.items()]
+    stored += [(name_of(node), node.outputs[0]) for node in nodes(model) if node.op_type == "Constant"]
+    for where, value in stored:
         array = constant(value) if value.dtype == ir.DataType.INT64 else None
         is_end = all(node.op_type == "Slice" for node in value.consumers())
         if array is not None and array.size and not is_end and _exceeds_int32(array):
-            yield Hit(f"weight {name!r}", "it holds INT64 numbers beyond INT32")
+            yield Hit(where, "it holds INT64 numbers beyond INT32")
 
 
 def _exceeds_int32(array: np.ndarray) -> bool:
@@ -91,11 +94,19 @@ def _exceeds_int32(array: np.ndarray) -> bool:
 
 
 def fp8(model: ir.Model, place: Place) -> Iterator[Hit]:
-    """FP8 tensors where a GPU lacks them."""
+    """FP8 tensors where a GPU lacks them; weights too, which are dequantized there."""
     old = ", ".join(f"SM{number}" for number in place.capabilities if number < FIRST_FP8_SM)
     for where, value in typed(model) if old else ():
-        if value.dtype in FP8 and not where.startswith("weight"):
+        if value.dtype in FP8:
             yield Hit(where, f"tensor {value.name!r} is {value.dtype.name}, and the target has {old}")
+
+
+def fp4(model: ir.Model, place: Place) -> Iterator[Hit]:
+    """FP4 tensors, weights too, where the version or a GPU lacks them."""
+    lacks = place.is_before(10, 8) or any(number < FIRST_FP4_SM for number in place.capabilities)
+    for where, value in typed(model) if lacks else ():
+        if value.dtype == ir.DataType.FLOAT4E2M1:
+            yield Hit(where, f"tensor {value.name!r} is FLOAT4E2M1")
 
 
 def int4(model: ir.Model, place: Place) -> Iterator[Hit]:

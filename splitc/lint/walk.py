@@ -62,9 +62,14 @@ def constant(value: ir.Value | None) -> Array | None:
 
 def _constant_node(value: ir.Value) -> ir.TensorProtocol | None:
     producer = value.producer()
-    if producer is None or producer.op_type != "Constant" or "value" not in producer.attributes:
+    if producer is None or producer.op_type != "Constant":
         return None
-    return producer.attributes["value"].as_tensor()
+    if "value" in producer.attributes:
+        return producer.attributes["value"].as_tensor()
+    for name in ("value_int", "value_ints"):
+        if name in producer.attributes:
+            return ir.tensor(np.asarray(producer.attributes[name].value, np.int64))
+    return None
 
 
 def quantized_type(node: ir.Node) -> ir.DataType | None:

@@ -133,6 +133,35 @@ PLANTED = (
             l = Cast<to = 7>(x) s = Add(l, w) y = Cast<to = 1>(s) }""",
     ),
     Planted(
+        "int64",
+        "node 'w' (Constant)",
+        "tensorrt-8.6",
+        """g (int32[2] x) => (float[2] y) {
+            w = Constant<value_ints = [4294967296, 1]>() l = Cast<to = 7>(x) s = Add(l, w) y = Cast<to = 1>(s) }""",
+    ),
+    Planted(
+        "int64",
+        "node 'w' (Constant)",
+        "tensorrt-8.6",
+        """g (int32[2] x) => (float[2] y) {
+            w = Constant<value = int64[2] {4294967296, 1}>() l = Cast<to = 7>(x) s = Add(l, w) y = Cast<to = 1>(s) }""",
+    ),
+    *(
+        Planted("missing-operator", f"node 'y' ({name})", "tensorrt-10.16", f"g ({i}) => ({o}) {{ y = {call} }}", True)
+        for name, i, o, call in (
+            ("Det", "float[2, 3, 3] x", "float[2] y", "Det(x)"),
+            ("Multinomial", "float[2, 3] x", "int32[2, 1] y", "Multinomial(x)"),
+            ("Bernoulli", "float[2, 3] x", "float[2, 3] y", "Bernoulli(x)"),
+            ("Compress", "float[4] x, bool[4] c", "float[K] y", "Compress(x, c)"),
+            (
+                "MaxRoiPool",
+                "float[1, 1, 8, 8] x, float[1, 5] r",
+                "float[1, 1, 2, 2] y",
+                "MaxRoiPool<pooled_shape = [2, 2]>(x, r)",
+            ),
+        )
+    ),
+    Planted(
         "fp8",
         "node 'q' (QuantizeLinear)",
         "jetson-orin-nano",

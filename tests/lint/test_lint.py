@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from splitc import graph
 from splitc.backends import BACKENDS, Target
 from splitc.errors import UsageError
 from splitc.lint import RULES, TOOLKITS, Place, lint, place_named, with_dla
+from splitc.lint.operators import NOWHERE
 
 DATA = Path(os.environ.get("SPLITC_DATA", Path(__file__).parents[3] / "shared" / "data"))
 MODELS = sorted((DATA / "models").glob("*.onnx"))
@@ -59,7 +62,7 @@ def test_a_fault_on_the_accelerator_is_found_only_when_it_is_asked_for(planted: 
 
 
 def test_every_rule_has_a_planted_fault() -> None:
-    planted = {one.rule for one in (*PLANTED, *PLANTED_DLA)} | {"turing-fp32", "int4"}
+    planted = {one.rule for one in (*PLANTED, *PLANTED_DLA)} | {"turing-fp32", "int4", "fp4"}
     assert planted == {rule.name for rule in RULES}
     assert len({rule.name for rule in RULES}) == len(RULES) >= 15
 
@@ -87,11 +90,45 @@ def test_fp32_products_are_refused_on_turing() -> None:
     assert lint(model, "m", (replace(turing, capabilities=(80,)),), RULES) == ()
 
 
-def test_int4_came_with_10() -> None:
+def with_weight(kind: ir.DataType) -> ir.Model:
     model = load(CLEAN["a tail"])
-    packed = ir.Value(name="w4", type=ir.TensorType(ir.DataType.INT4), shape=ir.Shape([2]))
-    packed.const_value = ir.tensor([1, 2], dtype=ir.DataType.INT4, name="w4")
+    packed = ir.Value(name="w4", type=ir.TensorType(kind), shape=ir.Shape([2]))
+    packed.const_value = ir.tensor([1, 2], dtype=kind, name="w4")
     model.graph.register_initializer(packed)
+    return model
+
+
+def test_fp8_weights_alone_are_refused_on_orin() -> None:
+    model = with_weight(ir.DataType.FLOAT8E4M3FN)
+    assert {one.rule for one in lint(model, "m", place_named("jetson-orin-nano"), RULES)} == {"fp8"}
+    assert lint(model, "m", place_named("l4"), RULES) == ()
+
+
+@pytest.mark.parametrize(
+    ("line", "number", "is_refused"),
+    [((10, 16), 87, True), ((10, 16), 89, True), ((10, 7), 100, True), ((10, 8), 100, False), ((10, 16), 120, False)],
+)
+def test_fp4_needs_a_version_and_a_gpu(line: tuple[int, int], number: int, is_refused: bool) -> None:
+    found = lint(with_weight(ir.DataType.FLOAT4E2M1), "m", (Place("own", "tensorrt", line, (number,)),), RULES)
+    assert [one.rule for one in found] == (["fp4"] if is_refused else [])
+
+
+@pytest.mark.trt
+def test_the_parser_knows_none_of_the_missing_operators() -> None:
+    """In a process of its own: the toolkit's libraries stay loaded."""
+    if importlib.util.find_spec("tensorrt_rtx_bindings") is None:
+        pytest.skip("the trt-rtx extra is not installed")
+    program = (
+        "import sys; from splitc.backends import _rtx_build as rtx; trt = rtx._load(); logger = rtx.make_logger(trt); "
+        "network = trt.Builder(logger).create_network(0); parser = trt.OnnxParser(network, logger); "
+        "print(*(name for name in sys.argv[1:] if parser.supports_operator(name)))"
+    )
+    asked = [sys.executable, "-c", program, *sorted(NOWHERE), "Relu"]
+    assert subprocess.run(asked, capture_output=True, text=True, check=True).stdout.split() == ["Relu"]
+
+
+def test_int4_came_with_10() -> None:
+    model = with_weight(ir.DataType.INT4)
     assert [one.rule for one in lint(model, "m", (TOOLKITS["tensorrt-8.6"],), RULES)] == ["int4"]
     assert lint(model, "m", (TOOLKITS["tensorrt-10.3"],), RULES) == ()
 
