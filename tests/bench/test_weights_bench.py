@@ -32,7 +32,7 @@ needs_peers = pytest.mark.skipif(find_spec("av") is None, reason="av is not inst
 @needs_data
 @needs_peers
 @pytest.mark.slow
-@pytest.mark.parametrize(("section", "filled"), [("tc3d", {"tc3d_i3d_ratio"}), ("speed", {"delta_1pct_ratio"})])
+@pytest.mark.parametrize(("section", "filled"), [("tc3d", {"tc3d_i3d_ratio"})])
 def test_sections_run(section: str, filled: set[str], tmp_path: Path) -> None:
     out = tmp_path / "bench.json"
     command = [sys.executable, str(HERE / "weights.py"), "--quick", "--only", section, "--json", str(out)]
