@@ -32,7 +32,7 @@ from splitc.types import Feeds
 ATTEMPTS = 4
 """Times that a connection is made before a measurement is given up."""
 _BROKEN = 255  # what ssh exits with when the connection, not the command, failed
-_HOST = re.compile(r"[A-Za-z0-9_:][A-Za-z0-9._:%-]{0,254}")
+_HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._:-]{0,254}")
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 _MOST_ANSWER = 64 << 20
 _OPTIONS = ("BatchMode=yes", "ConnectTimeout=10", "ServerAliveInterval=5", "ServerAliveCountMax=3")
@@ -69,7 +69,7 @@ class Address:
             port = parts.port
         except ValueError as error:
             raise UsageError(f"--device {url}: {error}; write ssh://user@host or ssh://user@host:port.") from error
-        host, user = _host_of(parts.netloc), parts.username
+        host, user = parts.hostname or "", parts.username
         is_plain = parts.scheme == "ssh" and parts.path in ("", "/") and not (parts.query or parts.password)
         if not (is_plain and _HOST.fullmatch(host) and (user is None or _USER.fullmatch(user))):
             raise UsageError(f"--device {url}: is not ssh://user@host or ssh://user@host:port.")
@@ -82,12 +82,6 @@ class Address:
         who = f"{self.user}@{self.host}" if self.user else self.host
         there = shlex.join([self.python, "-m", "splitc.profiler.there", *arguments])
         return ["ssh", *place, *options, "--", who, there]
-
-
-def _host_of(netloc: str) -> str:
-    """The host in its own case, which patterns of ssh_config see; an IPv6 address without its brackets."""
-    place = netloc.rpartition("@")[2]
-    return place[1:].partition("]")[0] if place.startswith("[") else place.partition(":")[0]
 
 
 class _File(Strict):

@@ -168,20 +168,6 @@ def test_an_answer_that_is_none_is_one_sentence(
         measure_there(half, model_feeds(half.path, half, []), RUNS, "cpu", Address("box"))
 
 
-@pytest.mark.parametrize(
-    ("url", "host", "port"),
-    [
-        ("ssh://Orin-Lab", "Orin-Lab", None),
-        ("ssh://me@Orin.Lab:2222", "Orin.Lab", 2222),
-        ("ssh://[::1]", "::1", None),
-        ("ssh://me@[fe80::1]:22", "fe80::1", 22),
-    ],
-)
-def test_a_host_keeps_its_case_and_may_be_ipv6(url: str, host: str, port: int | None) -> None:
-    address = Address.parse(url)
-    assert (address.host, address.port) == (host, port)
-
-
 def test_an_address() -> None:
     address = Address.parse("ssh://nvidia@10.0.0.7:2222", python="/opt/my env/bin/python")
     command = address.command(["state", "x y"])
