@@ -8,4 +8,4 @@ which=(-m "not slow")
 ruff format --check --quiet .
 ruff check --quiet .
 mypy
-pytest -n 2 --dist loadfile "${which[@]}"
+pytest -n 2 --dist loadfile --durations 10 "${which[@]}"

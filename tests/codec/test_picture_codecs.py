@@ -137,6 +137,17 @@ def test_a_stream_gives_one_packet_a_frame_at_once(name: str, gop: int) -> None:
         assert np.abs(decoder.decode(encoder.encode(frame)).astype(int) - frame).mean() < 8
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_getscheduler"), reason="no scheduling policies here")
+@pytest.mark.parametrize("name", NAMES)
+def test_encoders_leave_no_real_time_threads(name: str) -> None:
+    """SVT-AV1 makes some, as root; what they start afterwards starves the machine."""
+    before = os.sched_getscheduler(0)
+    encoder = FrameEncoder(codec_of(name), (52, 61), 8, EncoderSettings(gop=2))
+    for frame in film(3):
+        encoder.encode(frame)
+        assert {os.sched_getscheduler(int(thread)) for thread in os.listdir("/proc/self/task")} == {before}
+
+
 def test_the_same_frames_give_the_same_bytes() -> None:
     for name in NAMES:
         codec = codec_of(name)

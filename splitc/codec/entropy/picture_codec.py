@@ -9,7 +9,10 @@ encoders repeat them at every intra frame, 80 bytes each time, which would drown
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import cast
@@ -210,7 +213,8 @@ class FrameEncoder:
             context.time_base, context.framerate = Fraction(1, 25), Fraction(25)
             context.options = self._codec.options(self._settings, self._depth)
             context.thread_count = 1
-            context.open()
+            with ordinary_threads():
+                context.open()
         except (av.FFmpegError, ValueError) as error:
             raise CapabilityError(
                 f"{self._codec.encoder} does not encode {self._codec.pixel_formats[self._depth]} pictures of "
@@ -279,6 +283,37 @@ class FrameDecoder:
             )
         rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[: self.shape[0]]
         return cast(Symbols, np.ascontiguousarray(rows.view(kind)[:, : self.shape[1]]))
+
+
+@contextmanager
+def ordinary_threads() -> Iterator[None]:
+    """Undo what the block does to the scheduling of this process's threads.
+
+    As root, SVT-AV1 puts the thread that opens an encoder, and those that it starts, under SCHED_FIFO at priority 99,
+    and leaves them there. All that such a thread does or starts from then on starves the rest of a small machine.
+    """
+    if not hasattr(os, "sched_getscheduler"):
+        yield
+        return
+    before = _scheduling()
+    own = before[threading.get_native_id()]
+    try:
+        yield
+    finally:
+        for thread, found in _scheduling().items():
+            if found != before.get(thread, own):
+                policy, priority = before.get(thread, own)
+                with suppress(ProcessLookupError):
+                    os.sched_setscheduler(thread, policy, os.sched_param(priority))
+
+
+def _scheduling() -> dict[int, tuple[int, int]]:
+    """``(policy, priority)`` of every thread of this process."""
+    found = {}
+    for thread in map(int, os.listdir("/proc/self/task")):
+        with suppress(ProcessLookupError):  # it has ended
+            found[thread] = os.sched_getscheduler(thread), os.sched_getparam(thread).sched_priority
+    return found
 
 
 def symbol_type(bits: int) -> type[np.uint8] | type[np.uint16]:
