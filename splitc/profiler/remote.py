@@ -1,12 +1,14 @@
 """Measure on a device behind SSH: copy the half, run there, bring the record back. The system's OpenSSH does the rest.
 
-A broken connection is taken up again: files go on where they stopped, and a measurement that was cut off starts anew.
+A broken connection is taken up again: files go on where they stopped, and a measurement that was cut off starts anew,
+after the one that was left behind has ended.
 """
 
 from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import shlex
 import shutil
@@ -32,7 +34,10 @@ from splitc.types import Feeds
 ATTEMPTS = 4
 """Times that a connection is made before a measurement is given up."""
 _BROKEN = 255  # what ssh exits with when the connection, not the command, failed
-_HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._:-]{0,254}")
+_PLACE = re.compile(
+    r"(?:\[(?P<ipv6>[0-9A-Fa-f:.]{2,45}(?:%[A-Za-z0-9._-]{1,32})?)\]|(?P<name>[A-Za-z0-9_][A-Za-z0-9._-]{0,254}))"
+    r"(?::[0-9]*)?"
+)
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 _MOST_ANSWER = 64 << 20
 _OPTIONS = ("BatchMode=yes", "ConnectTimeout=10", "ServerAliveInterval=5", "ServerAliveCountMax=3")
@@ -66,13 +71,12 @@ class Address:
         """
         try:
             parts = urlsplit(url)
-            port = parts.port
+            host, user, port = _host_of(parts.netloc), parts.username, parts.port
         except ValueError as error:
-            raise UsageError(f"--device {url}: {error}; write ssh://user@host or ssh://user@host:port.") from error
-        host, user = parts.hostname or "", parts.username
+            raise UsageError(f"--device {url}: {error}; write ssh://user@host[:port].") from error
         is_plain = parts.scheme == "ssh" and parts.path in ("", "/") and not (parts.query or parts.password)
-        if not (is_plain and _HOST.fullmatch(host) and (user is None or _USER.fullmatch(user))):
-            raise UsageError(f"--device {url}: is not ssh://user@host or ssh://user@host:port.")
+        if not (is_plain and host and (user is None or _USER.fullmatch(user))):
+            raise UsageError(f"--device {url}: is not ssh://user@host[:port]; an IPv6 address stands in brackets.")
         return cls(host, user, port, config, python)
 
     def command(self, arguments: Sequence[str]) -> list[str]:
@@ -82,6 +86,12 @@ class Address:
         who = f"{self.user}@{self.host}" if self.user else self.host
         there = shlex.join([self.python, "-m", "splitc.profiler.there", *arguments])
         return ["ssh", *place, *options, "--", who, there]
+
+
+def _host_of(place: str) -> str:
+    """The host in its own case, which patterns of ssh_config distinguish; an IPv6 address without its brackets."""
+    found = _PLACE.fullmatch(place.rpartition("@")[2])
+    return (found["ipv6"] or found["name"]) if found else ""
 
 
 class _File(Strict):
@@ -135,7 +145,7 @@ def measure_there(
         try:
             _copy(address, folder, files, say)
             say("measuring")
-            return _measurement(_call(address, ["measure", folder], _Measured), half)
+            return _measurement(_hold(address, ["measure", folder], _Measured), half)
         except _Broken as error:
             why = str(error)
             if attempt + 1 < ATTEMPTS:
@@ -183,14 +193,29 @@ def _copy(address: Address, folder: str, files: dict[str, bytes], say: Say) -> N
 
 
 def _call(address: Address, arguments: Sequence[str], kind: type[_Answer], data: bytes = b"") -> _Answer:
-    """One action of the other end.
+    """One action of the other end, which is given ``data``."""
+    return _answer(address, subprocess.run(address.command(arguments), input=data, capture_output=True), kind)
+
+
+def _hold(address: Address, arguments: Sequence[str], kind: type[_Answer]) -> _Answer:
+    """One action of the other end, whose standard input stays open as long as somebody waits here for the answer."""
+    theirs, ours = os.pipe()
+    try:
+        done = subprocess.run(address.command(arguments), stdin=theirs, capture_output=True)
+    finally:
+        os.close(theirs)
+        os.close(ours)
+    return _answer(address, done, kind)
+
+
+def _answer(address: Address, done: subprocess.CompletedProcess[bytes], kind: type[_Answer]) -> _Answer:
+    """What the other end said.
 
     Raises:
         _Broken: The connection failed.
         CapabilityError: There is no splitc, or no such interpreter.
         UsageError: The action was refused, or its answer is none.
     """
-    done = subprocess.run(address.command(arguments), input=data, capture_output=True)
     said = " ".join(done.stderr.decode(errors="replace").split())
     if done.returncode == _BROKEN:
         raise _Broken(said[-200:] or "ssh ended without a word")
@@ -213,8 +238,7 @@ def _call(address: Address, arguments: Sequence[str], kind: type[_Answer], data:
             raise _Broken(f"the answer was cut off after {len(done.stdout)} bytes") from None
         where = ".".join(map(str, first["loc"])) or "document"
         raise UsageError(
-            f"{address.host}: its answer to {arguments[0]} cannot be read ({where}: {first['msg']}); "
-            "install the same splitc there."
+            f"{address.host}: its answer cannot be read ({where}: {first['msg']}); install the same splitc there."
         ) from error
 
 

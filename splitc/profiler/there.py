@@ -3,9 +3,10 @@
     state FOLDER                   {"splitc": version, "files": {name: {"bytes": n, "sha256": ...}}}
     receive FOLDER NAME OFFSET     standard input to NAME from OFFSET on -> {"bytes": n, "sha256": ...};
                                    a part that came stays when the line breaks
-    measure FOLDER                 request.json, feeds.npz and the model there -> {"record": ..., "times_ms": [...]}
+    measure FOLDER                 request.json, feeds.npz and the model there -> {"record": ..., "times_ms": [...]};
+                                   ends when standard input ends
 
-FOLDER is one name under the cache; NAME is one name in it. Answers are one JSON document on standard output.
+FOLDER is one name under the cache; NAME is a path in it. Answers are one JSON document on standard output.
 """
 
 from __future__ import annotations
@@ -16,16 +17,18 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from splitc import __version__
 from splitc.backends import sha256_of
 from splitc.errors import SplitcError, UsageError
+from splitc.profiler.alone import alone, end_with_the_line
 
 REQUEST, FEEDS = "request.json", "feeds.npz"
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,119}")
+_FOLDER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,119}")
+_MOST_NAME = 1024
 _BLOCK = 1 << 18
 
 
@@ -47,8 +50,8 @@ def main(arguments: Sequence[str]) -> int:
 def state(folder: Path) -> dict[str, object]:
     """What has arrived."""
     files = {
-        path.name: {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
-        for path in sorted(folder.iterdir())
+        path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
+        for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
     return {"splitc": __version__, "files": files, "free_bytes": shutil.disk_usage(folder).free}
@@ -57,6 +60,7 @@ def state(folder: Path) -> dict[str, object]:
 def receive(folder: Path, name: str, offset: str) -> dict[str, object]:
     """Write standard input into a file from an offset on; what stood behind the offset goes."""
     path = folder / _checked(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "r+b" if path.exists() else "w+b") as file:
         file.truncate(int(offset))
         file.seek(int(offset))
@@ -67,14 +71,16 @@ def receive(folder: Path, name: str, offset: str) -> dict[str, object]:
 
 
 def run(folder: Path) -> dict[str, object]:
-    """Measure what the request asks for."""
+    """Measure what the request asks for, alone, and only while somebody waits for it."""
+    end_with_the_line()
     from splitc.profiler.timing import Half, Runs, measure  # here: the other actions answer without ONNX Runtime
 
     request = json.loads((folder / REQUEST).read_text("utf-8"))
     half = Half(folder / _checked(request["model"]), request["model_sha256"], request["side"], request["precision"])
     with np.load(folder / FEEDS, allow_pickle=False) as stored:
         feeds = _feeds({name: stored[name] for name in stored.files}, request["inputs"])
-    measured = measure(half, feeds, Runs(**request["runs"]), request["device"])
+    with alone(folder):
+        measured = measure(half, feeds, Runs(**request["runs"]), request["device"])
     return {"record": measured.record.model_dump(mode="json"), "times_ms": list(measured.times_ms)}
 
 
@@ -88,8 +94,9 @@ ACTIONS: dict[str, Callable[..., dict[str, object]]] = {"state": state, "receive
 
 
 def _folder(name: str) -> Path:
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "splitc" / "profile"
-    folder = base / _checked(name)
+    if not _FOLDER.fullmatch(name):
+        raise UsageError(f"{name[:80]!r} is not a plain folder name.")
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "splitc" / "profile" / name
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -98,8 +105,11 @@ def _folder(name: str) -> Path:
 
 
 def _checked(name: str) -> str:
-    if not _NAME.fullmatch(name):
-        raise UsageError(f"{name[:80]!r} is not a plain file name.")
+    """A path that stays in its folder."""
+    path = PurePosixPath(name)
+    is_plain = 0 < len(name) <= _MOST_NAME and name.isprintable() and bool(path.parts)
+    if not is_plain or path.is_absolute() or ".." in path.parts:
+        raise UsageError(f"{name[:80]!r} is not a path in the folder of the model.")
     return name
 
 

@@ -27,9 +27,20 @@ class Server:
     port: int
     config: Path
     cache: Path
+    has_ipv6: bool
 
     def address(self, port: int | None = None, python: str = sys.executable) -> Address:
         return Address("127.0.0.1", None, port or self.port, self.config, python)
+
+
+def has_ipv6() -> bool:
+    """Whether loopback has an IPv6 address."""
+    try:
+        with socket.socket(socket.AF_INET6) as found:
+            found.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
 
 
 def free_port() -> int:
@@ -47,8 +58,9 @@ def running(folder: Path) -> Iterator[Server]:
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / key)], check=True)
     (folder / "authorized").write_bytes((folder / "user.pub").read_bytes())
     port, cache = free_port(), folder / "cache"
+    listen = "ListenAddress 127.0.0.1\n" + "ListenAddress ::1\n" * has_ipv6()
     (folder / "sshd_config").write_text(
-        f"ListenAddress 127.0.0.1\nPort {port}\nHostKey {folder}/host\nAuthorizedKeysFile {folder}/authorized\n"
+        f"{listen}Port {port}\nHostKey {folder}/host\nAuthorizedKeysFile {folder}/authorized\n"
         f"UsePAM no\nStrictModes no\nPermitRootLogin yes\nPidFile none\nPasswordAuthentication no\n"
         f"SetEnv XDG_CACHE_HOME={cache}\n"
     )
@@ -68,7 +80,7 @@ def running(folder: Path) -> Iterator[Server]:
                     f"sshd does not start here: {process.stderr.read().decode()[:200] if process.stderr else ''}"
                 )
             time.sleep(0.05)
-        yield Server(port, folder / "ssh_config", cache)
+        yield Server(port, folder / "ssh_config", cache, has_ipv6())
     finally:
         process.terminate()
         process.wait()

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import signal
 import socket
+import subprocess
+import sys
 import threading
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +22,7 @@ from onnx import TensorProto, helper, numpy_helper
 from sshd_server import Server, free_port
 
 from splitc.errors import CapabilityError, UsageError
-from splitc.profiler import Address, Half, Runs, measure_there, model_feeds, model_sha256
+from splitc.profiler import Address, Half, Runs, alone, measure_there, model_feeds, model_sha256, remote, there
 
 RUNS = Runs(threads=1, warmup=1, samples=5)
 
@@ -137,6 +143,10 @@ def test_a_refusal_of_the_device_is_its_own(server: Server, half: Half) -> None:
         "ssh://-oProxyCommand=x",
         "ssh://h:99999",
         "ssh://-l@h",
+        "ssh://::1",
+        "ssh://u@[::1",
+        "ssh://u@[-oProxyCommand=x]",
+        "ssh://h%h",
     ],
 )
 def test_addresses_that_are_none(url: str) -> None:
@@ -164,7 +174,7 @@ def test_an_answer_that_is_none_is_one_sentence(
     ssh.write_text(f"#!/bin/sh\ncat > /dev/null\necho '{answer}'\n")
     ssh.chmod(0o755)
     monkeypatch.setenv("PATH", f"{ssh.parent}:/usr/bin:/bin")
-    with pytest.raises(UsageError, match=r"box: its answer to state cannot be read .* install the same splitc there"):
+    with pytest.raises(UsageError, match=r"box: its answer cannot be read .* install the same splitc there"):
         measure_there(half, model_feeds(half.path, half, []), RUNS, "cpu", Address("box"))
 
 
@@ -176,3 +186,117 @@ def test_an_address() -> None:
     assert command[command.index("-p") + 1] == "2222"
     assert command[-1] == "'/opt/my env/bin/python' -m splitc.profiler.there state 'x y'"
     assert json.dumps(command)
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "port"),
+    [
+        ("ssh://Orin-Lab", "Orin-Lab", None),
+        ("ssh://me@Orin.Lab:2222", "Orin.Lab", 2222),
+        ("ssh://[::1]", "::1", None),
+        ("ssh://me@[fe80::1%eth0]:22", "fe80::1%eth0", 22),
+    ],
+)
+def test_a_host_keeps_its_case_and_may_be_ipv6(url: str, host: str, port: int | None) -> None:
+    address = Address.parse(url)
+    assert (address.host, address.port) == (host, port)
+
+
+def test_files_with_spaces_and_in_folders_over_ipv6(server: Server, half: Half) -> None:
+    """A model's name may have spaces, its weights may lie in a folder beside it."""
+    if not server.has_ipv6:
+        pytest.skip("no IPv6 on loopback here")
+    path = half.path.with_name("my model (1).onnx")
+    weights = half.path.parent / "more weights"
+    weights.mkdir()
+    onnx.save_model(
+        onnx.load(half.path), path, save_as_external_data=True, location="more weights/w.bin", size_threshold=0
+    )
+    spaced = Half(path, model_sha256(path), "edge")
+    address = replace(server.address(), host="::1")
+    assert measure_there(spaced, model_feeds(path, spaced, []), RUNS, "cpu", address).record.samples == RUNS.samples
+
+
+@pytest.mark.parametrize("name", ["", ".", "../x", "/x", "a/../../x", "a\nb", "x" * 2000])
+def test_a_name_that_leads_elsewhere_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is not a path in the folder"):
+        there.receive(tmp_path, name, "0")
+    assert list(tmp_path.iterdir()) == []
+
+
+def running(server: Server) -> int | None:
+    """The process that measures behind the server."""
+    lock = server.cache / "splitc/profile" / alone.LOCK
+    text = lock.read_text() if lock.exists() else ""
+    return int(text.split()[0]) if text else None
+
+
+def until(holds: Callable[[], bool]) -> None:
+    over = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < over
+        time.sleep(0.05)
+
+
+def test_a_measurement_ends_with_its_connection(server: Server, half: Half) -> None:
+    feeds, said = model_feeds(half.path, half, []), []
+    endless = Runs(threads=1, warmup=0, samples=10**7)
+    files = remote._files(half, feeds, endless, "cpu")
+    remote._copy(server.address(), "ab", files, said.append)
+    theirs, ours = os.pipe()
+    line = subprocess.Popen(server.address().command(["measure", "ab"]), stdin=theirs, stdout=-3, stderr=-3)
+    os.close(theirs)
+    until(lambda: running(server) is not None)
+    pid = running(server)
+    line.kill()
+    line.wait()
+    until(lambda: not Path(f"/proc/{pid}").exists())
+    assert running(server) is None
+    os.close(ours)
+
+
+HOLDER = """
+import pathlib, signal, sys, time
+from splitc.profiler.alone import alone
+if sys.argv[2] == "stubborn":
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+with alone(pathlib.Path(sys.argv[1])):
+    print("holds", flush=True)
+    time.sleep(60)
+"""
+
+
+@contextlib.contextmanager
+def held(folder: Path, how: str):
+    process = subprocess.Popen([sys.executable, "-c", HOLDER, folder, how], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "holds\n"
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+@pytest.mark.parametrize(("how", "end"), [("polite", signal.SIGTERM), ("stubborn", signal.SIGKILL)])
+def test_an_attempt_ends_the_one_that_was_left_behind(
+    how: str, end: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alone, "PATIENCE_S", 4.0)
+    with held(tmp_path / "ab", how) as left, alone.alone(tmp_path / "ab"):
+        assert left.wait(0) == -end
+        assert (tmp_path / alone.LOCK).read_text() == f"{os.getpid()} ab"
+    with alone.alone(tmp_path / "ab"):
+        pass
+
+
+def test_another_measurement_is_waited_for_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(alone, "PATIENCE_S", 0.5)
+    with held(tmp_path / "other", "polite") as other:
+        with (
+            pytest.raises(UsageError, match=rf"process {other.pid} measures there and has not ended in 0\.5 s"),
+            alone.alone(tmp_path / "ab"),
+        ):
+            pass
+        assert other.poll() is None
