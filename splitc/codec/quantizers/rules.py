@@ -53,12 +53,20 @@ class Rule(ABC):
         return self._middles(symbols, params)
 
     def graph_side(self, ops: Operators[T], x: T) -> T:
-        """:meth:`side` in operators."""
-        raise NotImplementedError
+        """:meth:`side` in operators.
+
+        Raises:
+            CodecError: This rule carries nothing beside its symbols.
+        """
+        raise CodecError(f"quantizer rule {type(self).__name__} carries no side information.")
 
     def graph_symbols(self, ops: Operators[T], x: T, params: QuantParams, side: T | None) -> T:
-        """:meth:`symbols` in operators: whole numbers as float32 or int32."""
-        raise NotImplementedError  # a rule of the host alone; CodecSpec.fits_graph keeps it out of graphs
+        """:meth:`symbols` in operators: whole numbers as float32 or int32.
+
+        Raises:
+            CodecError: This rule runs on the host alone; ``CodecSpec.fits_graph`` says so beforehand.
+        """
+        raise CodecError(f"quantizer rule {type(self).__name__} runs on the host alone.")
 
     def graph_features(self, ops: Operators[T], symbols: T, params: QuantParams, side: T | None) -> T:
         """:meth:`features` in operators, from int32 symbols."""
@@ -88,7 +96,7 @@ class Rule(ABC):
             raise ValueError("thresholds: must ascend")
 
     def _middles(self, symbols: Symbols, params: QuantParams) -> F32:
-        raise NotImplementedError
+        raise CodecError(f"quantizer rule {type(self).__name__} has no formula for its levels; they must be stored.")
 
 
 class Linear(Rule):

@@ -9,6 +9,7 @@ symbols have the quantizer's alphabet, 0 for "as predicted" and larger for farth
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -58,6 +59,7 @@ class Temporal(Component):
         """
         return tensor.quantize(x)
 
+    @abstractmethod
     def residual(self, symbols: Symbols, previous: Symbols, count: int) -> Symbols:
         """Residual symbols of a predicted frame.
 
@@ -69,8 +71,8 @@ class Temporal(Component):
         Raises:
             CodecError: Symbols that this prediction cannot say.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def restore(self, residual: Symbols, previous: Symbols, count: int) -> Symbols:
         """Invert :meth:`residual`.
 
@@ -79,7 +81,6 @@ class Temporal(Component):
             previous: Of the frame before, of the same shape.
             count: Size of the quantizer's alphabet.
         """
-        raise NotImplementedError
 
 
 class Predictor(Temporal):

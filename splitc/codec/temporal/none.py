@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from splitc.codec.temporal.base import Temporal
+from splitc.types import Symbols
 
 
 class NoPrediction(Temporal):
@@ -12,3 +13,11 @@ class NoPrediction(Temporal):
 
     name: ClassVar[str] = "none"
     wire_id: ClassVar[int] = 0
+
+    def residual(self, symbols: Symbols, previous: Symbols, count: int) -> Symbols:
+        """The symbols themselves."""
+        return symbols
+
+    def restore(self, residual: Symbols, previous: Symbols, count: int) -> Symbols:
+        """The residual itself."""
+        return residual
