@@ -21,13 +21,13 @@ class Gpu:
     Attributes:
         name: As the driver says it.
         capability: SM number, 87 for 8.7.
-        driver: CUDA version of the driver, ``(12, 6)``.
+        driver_cuda: The latest CUDA that the driver supports, ``(12, 6)``; the driver's own version is another.
         free_bytes: Memory that a build may take; of a Jetson, what the system has left.
     """
 
     name: str
     capability: int
-    driver: tuple[int, int]
+    driver_cuda: tuple[int, int]
     free_bytes: int
 
 
@@ -45,8 +45,8 @@ def find_gpu(library: str = LIBRARY) -> Gpu | None:
     capability = 10 * _attribute(cuda, _MAJOR, device) + _attribute(cuda, _MINOR, device)
     shares_memory = bool(_attribute(cuda, _INTEGRATED, device))
     free = _available_bytes() if shares_memory else _free_bytes(cuda, device)
-    driver = (version.value // 1000, version.value % 1000 // 10)
-    return Gpu(name.value.decode(errors="replace"), capability, driver, free)
+    driver_cuda = (version.value // 1000, version.value % 1000 // 10)
+    return Gpu(name.value.decode(errors="replace"), capability, driver_cuda, free)
 
 
 def _attribute(cuda: ctypes.CDLL, number: int, device: ctypes.c_int) -> int:

@@ -70,7 +70,11 @@ class TensorRT(EngineOptions, Backend):
                 f"TensorRT {trt.__version__} is installed and the bundle was made for {order.tensorrt}; "
                 "build the bundle for a device with this TensorRT."
             )
-        parts = {"compute_capability": gpu.capability, "tensorrt": trt.__version__, "driver_major": gpu.driver[0]}
+        parts = {
+            "compute_capability": gpu.capability,
+            "tensorrt": trt.__version__,
+            "driver_cuda_major": gpu.driver_cuda[0],
+        }
         return Surroundings(parts, gpu.free_bytes)
 
     def open_engine(self, engine: Path, order: Order) -> Runner:

