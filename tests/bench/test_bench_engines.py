@@ -23,7 +23,9 @@ def test_a_network_is_built_twice(tmp_path: Path) -> None:
     if not (DATA / "models/yolo_fastest_1.1_xl_coco.onnx").is_file():
         pytest.skip(f"no models in {DATA} (set SPLITC_DATA)")
     command = [sys.executable, str(HERE / "engines.py"), "--only", "build", "--network", "Yolo-Fastest"]
-    done = subprocess.run([*command, "--json", str(tmp_path / "x.json")], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [*command, "--json", str(tmp_path / "x.json")], capture_output=True, text=True, check=False, timeout=600
+    )
     assert done.returncode == 0, done.stderr
     (row,) = json.loads((tmp_path / "x.json").read_text())["rows"]
     assert row["is_identical"]

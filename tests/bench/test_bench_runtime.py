@@ -22,7 +22,7 @@ def test_the_benchmark_runs(tmp_path: Path) -> None:
     if not (DATA / "models/mobilenet_v2_imagenet.onnx").is_file():
         pytest.skip(f"no models in {DATA} (set SPLITC_DATA)")
     command = [sys.executable, str(HERE / "runtime.py"), "--quick", "--json", str(tmp_path / "x.json")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stderr
     summary = json.loads((tmp_path / "x.json").read_text())["summary"]
     assert all(summary[name] is not None for name in PROMISED)

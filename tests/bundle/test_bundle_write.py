@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bundle_samples import REQUIRED, fill, write
+from deadline import START_S, first_line
 
 from splitc.bundle import open_bundle, staging, write_manifest
 from splitc.errors import BundleError
@@ -234,7 +235,7 @@ def start_build(out: Path, then: str) -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([here, *sys.path])}
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=environment)
     assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
+    assert first_line(process) == "ready\n"
     return process
 
 
@@ -242,7 +243,7 @@ def test_a_killed_build_is_swept_by_the_next(tmp_path):
     write(tmp_path / "x")
     process = start_build(tmp_path / "x", "time.sleep(60)")
     process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.wait(START_S)
     process.stdout.close()
     open_bundle(tmp_path / "x")
     assert len(everything(tmp_path)) == 2
@@ -253,7 +254,7 @@ def test_a_killed_build_is_swept_by_the_next(tmp_path):
 def test_an_interrupted_build_leaves_nothing(tmp_path):
     process = start_build(tmp_path / "x", "time.sleep(60)")
     process.send_signal(signal.SIGINT)
-    process.wait()
+    process.wait(START_S)
     process.stdout.close()
     assert everything(tmp_path) == []
 
@@ -263,7 +264,7 @@ def test_a_running_build_is_not_swept(tmp_path):
     write(tmp_path / "x")
     assert len(everything(tmp_path)) == 2
     process.kill()
-    process.wait()
+    process.wait(START_S)
     process.stdout.close()
 
 
@@ -298,7 +299,8 @@ def test_many_builds_to_one_place(tmp_path):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(START_S)
+        assert not thread.is_alive()
     assert failures == []
     assert everything(tmp_path) == ["x"]
     assert len(open_bundle(tmp_path / "x").manifest.files) == 5

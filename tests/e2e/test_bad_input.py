@@ -359,7 +359,7 @@ def test_a_gate_is_missed_in_the_folder_itself(source: Path, tmp_path: Path, mon
 
 def real_process(*arguments: object) -> Outcome:
     command = [sys.executable, "-c", "from splitc.cli import main; main()", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     return Outcome(done.returncode, done.stdout, done.stderr)
 
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import ctypes
 import os
-import resource
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import pytest
+from deadline import killed_after
 from e2e_setting import Outcome, build, file_bytes, listing, setting
 from refusals import assert_refused
 
 SPLITC = [sys.executable, "-c", "from splitc.cli import main; main()"]
+PATIENCE_S = 120.0
 FULL = ("No space left on device", "the disk is full", "File too large", "larger than the file system or its limit")
 
 
@@ -47,13 +47,9 @@ def test_files_that_may_not_grow(limit: int, source: Path, bundle: Path, tmp_pat
     """The limit is one that the kernel sets on this process alone; an earlier bundle stays as it was."""
     assert build(source, tmp_path / "x", *setting("codec.bits=3")).code == 0
     before = file_bytes(tmp_path / "x")
-    command = [*SPLITC, "build", str(source / "recipe.toml"), "--out", str(tmp_path / "x"), "--json"]
-    done = subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
-    )
+    small = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit})); {SPLITC[-1]}"
+    command = [*SPLITC[:-1], small, "build", str(source / "recipe.toml"), "--out", str(tmp_path / "x"), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S)
     says_full(Outcome(done.returncode, done.stdout, done.stderr))
     assert listing(tmp_path) == {"x"}
     assert file_bytes(tmp_path / "x") == before
@@ -66,11 +62,13 @@ def test_files_that_may_not_grow(limit: int, source: Path, bundle: Path, tmp_pat
 def test_ctrl_c_and_sigterm(sent: int, code: int, word: str, after: str, source: Path, tmp_path: Path) -> None:
     """The signal comes when a stage has been reported; 25 regions of each picture keep the next one busy for longer."""
     many = setting("data.crops=25", "split.at=auto", "split.candidates=64")
-    command = [*SPLITC, "build", str(source / "recipe.toml"), "--out", str(tmp_path / "x"), "--json", *many]
-    hears = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell's background jobs inherit deafness
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=hears
-    ) as process:
+    hears = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # a background job is deaf
+    command = [*SPLITC[:-1], f"{hears}; {SPLITC[-1]}", "build", str(source / "recipe.toml")]
+    command += ["--out", str(tmp_path / "x"), "--json", *many]
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process,
+        killed_after(PATIENCE_S, process),
+    ):
         assert process.stderr is not None
         for line in process.stderr:
             if line.split()[0] == after:
@@ -86,7 +84,7 @@ def test_ctrl_c_and_sigterm(sent: int, code: int, word: str, after: str, source:
 def test_a_killed_build_leaves_nothing_that_the_next_one_keeps(source: Path, bundle: Path, tmp_path: Path) -> None:
     many = setting("data.crops=25")
     command = [*SPLITC, "build", str(source / "recipe.toml"), "--out", str(tmp_path / "x"), *many]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process, killed_after(PATIENCE_S, process):
         assert process.stderr is not None
         next(line for line in process.stderr if line.split()[0] == "engines")
         process.kill()
@@ -102,7 +100,7 @@ def test_a_closed_pipe_is_no_traceback(source: Path, bundle: Path) -> None:
     read, write = os.pipe()
     os.close(read)
     with os.fdopen(write) as pipe:
-        done = subprocess.run(command, stdout=pipe, stderr=subprocess.PIPE, text=True)
+        done = subprocess.run(command, stdout=pipe, stderr=subprocess.PIPE, text=True, timeout=PATIENCE_S)
     assert "Traceback" not in done.stderr
     assert done.returncode == 1
 
@@ -123,9 +121,10 @@ main()
 
 def test_warnings_of_libraries_stay_off_stderr(source: Path) -> None:
     command = [sys.executable, "-c", NOISY, "inspect", str(source / "tiny.onnx"), "--json"]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S)
     assert (done.returncode, done.stderr) == (0, "")
-    asked = subprocess.run([command[0], "-W", "default", *command[1:]], capture_output=True, text=True)
+    loud = [command[0], "-W", "default", *command[1:]]
+    asked = subprocess.run(loud, capture_output=True, text=True, timeout=PATIENCE_S)
     assert "overflow encountered" in asked.stderr
 
 
@@ -147,7 +146,8 @@ def words(arguments: list[str], source: Path, bundle: Path) -> list[str]:
 @pytest.mark.parametrize("arguments", [*COMMANDS, pytest.param(["--help"], id="help")])
 def test_a_full_stdout_is_one_sentence(arguments: list[str], source: Path, bundle: Path) -> None:
     with open("/dev/full", "w") as full:
-        done = subprocess.run(words(arguments, source, bundle), stdout=full, stderr=subprocess.PIPE, text=True)
+        command = words(arguments, source, bundle)
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=PATIENCE_S)
     assert done.stderr == "splitc: the output cannot be written to stdout (No space left on device).\n"
     assert done.returncode == 2
 
@@ -156,6 +156,6 @@ def test_a_full_stdout_is_one_sentence(arguments: list[str], source: Path, bundl
 def test_a_closed_stdout_is_one_sentence(arguments: list[str], source: Path, bundle: Path) -> None:
     """``splitc run ... >&-``"""
     command = ["sh", "-c", '"$@" >&-', "sh", *words(arguments, source, bundle)]
-    done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
+    done = subprocess.run(command, stderr=subprocess.PIPE, text=True, timeout=PATIENCE_S)
     assert done.stderr == "splitc: the output cannot be written: stdout is closed.\n"
     assert done.returncode == 2

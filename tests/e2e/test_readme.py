@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import re
 import shlex
 import subprocess
@@ -11,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from deadline import end
 
 import splitc
 from splitc.backends import BACKENDS
@@ -50,9 +50,10 @@ def run_command(command: str, folder: Path, background: list[subprocess.Popen[by
     said = shlex.split(command.removesuffix("&"))[1:]
     words = [sys.executable, "-c", "from splitc.cli import main; main()", *said]
     if command.endswith("&"):
-        background.append(subprocess.Popen(words, cwd=folder, stderr=subprocess.DEVNULL))
+        silent = subprocess.DEVNULL
+        background.append(subprocess.Popen(words, cwd=folder, stdin=silent, stdout=silent, stderr=silent))
         return
-    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False, env={**os.environ})
+    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, f"{command}\n{done.stderr}"
 
 
@@ -69,7 +70,7 @@ def test_every_command_runs(tmp_path: Path) -> None:
             run_command(command, tmp_path, background)
     finally:
         for process in background:
-            process.kill()
+            end(process)
     made = {path.name for path in (tmp_path / "artifacts" / "quickstart").iterdir()}
     said = {"edge", "cloud", "contract.json", "manifest.json", "recipe.lock.toml", "verify.json", "report.json"}
     assert said | {"report.html"} == made

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import trustme
+from deadline import end, first_document
 from e2e_setting import SIDE, build, cli, setting
 
 from splitc.bundle import open_bundle
@@ -331,17 +331,14 @@ def test_serve_and_run_as_commands(bundle: Path, source: Path) -> None:
         [*command, "--metrics", "127.0.0.1:0", "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     try:
-        lines = []
-        while (line := process.stdout.readline()).rstrip() != "}":
-            assert line, process.stderr.read()
-            lines.append(line)
-        document = json.loads("".join([*lines, "}"]))
+        document = first_document(process)
         outcome = cli("run", bundle, source / "pictures", "--server", document["address"], "--json")
         with urllib.request.urlopen(f"http://{document['metrics']}/metrics", timeout=10) as page:
             metrics = page.read().decode()
-    finally:
         process.terminate()
-    assert process.wait(20) == 0
+        assert process.wait(20) == 0
+    finally:
+        end(process)
     assert outcome.code == 0, outcome.err
     here = cli("run", bundle, source / "pictures", "--json").document["results"]
     there = outcome.document["results"]
@@ -355,5 +352,5 @@ def test_the_edge_imports_no_compiler() -> None:
         "import sys, splitc.runtime.client\n"
         "print([m for m in ('onnx', 'onnx_ir', 'torch', 'splitc.graph', 'splitc.driver') if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == "[]"

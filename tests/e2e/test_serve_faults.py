@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
-import json
 import os
-import resource
 import signal
 import socket
 import subprocess
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from deadline import end, first_document
 from e2e_setting import SIDE
 
 from splitc.bundle import open_bundle
@@ -56,24 +56,25 @@ def same(got: list[np.ndarray], want: list[np.ndarray]) -> bool:
 
 def started(process: subprocess.Popen[str]) -> str:
     """The address that a server of its own process says."""
-    lines = [""]
-    while lines[-1].rstrip() != "}":
-        lines.append(process.stdout.readline())
-        assert lines[-1], "the server ended"
-    return json.loads("".join(lines))["address"]
+    return first_document(process)["address"]
 
 
-def serve(bundle: Path, listen: str) -> subprocess.Popen[str]:
-    command = [*SERVE, str(bundle), "--listen", listen, "--max-batch", "1", "--json"]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+@contextlib.contextmanager
+def serve(bundle: Path, listen: str, *options: str) -> Iterator[subprocess.Popen[str]]:
+    """A server in a process of its own, which ends with the block."""
+    command = [*SERVE, str(bundle), "--listen", listen, *options, "--json"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        end(process)
 
 
 def test_a_server_killed_and_started_again(bundle: Path) -> None:
     """SIGKILL in the middle: every frame is answered once, in order, and the same as in one process."""
     frames, got = samples(60), []
     with ExitStack() as ending:
-        first = serve(bundle, "127.0.0.1:0")
-        ending.callback(first.kill)
+        first = ending.enter_context(serve(bundle, "127.0.0.1:0", "--max-batch", "1"))
         address = started(first)
         client = EdgeClient(open_bundle(bundle), Remote(address), ClientOptions(patience_s=30))
         for answer in client.run(iter(frames)):
@@ -81,8 +82,7 @@ def test_a_server_killed_and_started_again(bundle: Path) -> None:
             if len(got) == 20:
                 first.kill()
                 assert first.wait(10) == -signal.SIGKILL
-                second = serve(bundle, address)
-                ending.callback(second.kill)
+                ending.enter_context(serve(bundle, address, "--max-batch", "1"))
     assert [answer.name for answer in got] == [frame.name for frame in frames]
     assert all(np.array_equal(a.outputs["logits"], b) for a, b in zip(got, local(bundle, frames), strict=True))
     assert client.counters.answered == 60
@@ -154,43 +154,37 @@ def test_garbage_on_the_port(bundle: Path, kind: str) -> None:
         assert same(asked(bundle, address, frames), local(bundle, frames))
 
 
-def no_room() -> None:
-    """Every write to a file fails, as on a full disk."""
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+NO_ROOM = """
+import resource, signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+from splitc.cli import main; main()
+"""
+"""Every write to a file fails, as on a full disk."""
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 def test_a_full_disk_under_the_server(bundle: Path) -> None:
     """It serves, counts and drains: log lines that cannot be written are lost, answers are not."""
     frames = samples(10)
+    words = [sys.executable, "-c", NO_ROOM, "serve", str(bundle), "--listen", "127.0.0.1:0"]
     with open("/dev/full", "w") as full:
         process = subprocess.Popen(
-            [*SERVE, str(bundle), "--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--json"],
-            stdout=subprocess.PIPE,
-            stderr=full,
-            text=True,
-            preexec_fn=no_room,
+            [*words, "--metrics", "127.0.0.1:0", "--json"], stdout=subprocess.PIPE, stderr=full, text=True
         )
     try:
         assert same(asked(bundle, started(process), frames), local(bundle, frames))
         process.terminate()
         assert process.wait(20) == 0
     finally:
-        process.kill()
-        process.communicate()
+        end(process)
 
 
 def test_the_log_ends_with_what_was_counted(bundle: Path) -> None:
-    process = subprocess.Popen(
-        [*SERVE, str(bundle), "--listen", "127.0.0.1:0", "--json"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    asked(bundle, started(process), samples(3))
-    process.terminate()
-    assert "answers tiny answered 3" in process.communicate(timeout=20)[1]
+    with serve(bundle, "127.0.0.1:0") as process:
+        asked(bundle, started(process), samples(3))
+        process.terminate()
+        assert "answers tiny answered 3" in process.communicate(timeout=20)[1]
 
 
 def test_wrong_tokens_are_counted(bundle: Path) -> None:

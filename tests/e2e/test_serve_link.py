@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from deadline import START_S, end, killed_after
 from e2e_setting import SIDE, cli
 from namespaces import CLOUD_ADDRESS, namespaces, why_not
 
@@ -36,14 +37,14 @@ def test_a_twentieth_of_the_packets_lost(bundle: Path, source: Path, tmp_path: P
         listen = [*SPLITC, "serve", str(bundle), "--listen", f"{CLOUD_ADDRESS}:8001", "--insecure", "--max-batch", "1"]
         server = subprocess.Popen([*link.cloud, *listen], stderr=subprocess.PIPE, text=True)
         try:
-            assert "serving tiny" in server.stderr.readline()
+            with killed_after(START_S, server):
+                assert "serving tiny" in server.stderr.readline()
             ask = ["run", str(bundle), str(tmp_path / "images.npy"), "--server", f"{CLOUD_ADDRESS}:8001"]
             done = subprocess.run(
                 [*link.edge, *SPLITC, *ask, "--insecure", "--json"], capture_output=True, text=True, timeout=100
             )
         finally:
-            server.kill()
-            server.communicate()
+            end(server)
     assert done.returncode == 0, done.stderr
     document, here = json.loads(done.stdout), cli("run", bundle, tmp_path / "images.npy", "--json").document
     assert [(one["input"], one["answer"]) for one in document["results"]] == [

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from deadline import end
 from e2e_setting import SIDE, build, setting
 
 from splitc.bundle import open_bundle
@@ -37,7 +38,7 @@ def free_port() -> int:
 @contextlib.contextmanager
 def triton(bundle: Path, folder: Path) -> Iterator[tuple[str, str]]:
     """(gRPC address, HTTP address) of a server of the bundle's CPU repository."""
-    said = subprocess.run([str(PYTHON), "-c", WHERE], capture_output=True, text=True, check=True, cwd="/")
+    said = subprocess.run([str(PYTHON), "-c", WHERE], capture_output=True, text=True, check=True, cwd="/", timeout=60)
     packages, version = said.stdout.split()
     server = Path(packages) / "pytriton" / "tritonserver"
     backend = folder / "backends" / "python"
@@ -59,7 +60,9 @@ def triton(bundle: Path, folder: Path) -> Iterator[tuple[str, str]]:
         yield grpc_address, http_address
     finally:
         process.terminate()
-        process.wait(60)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(60)
+        end(process)
 
 
 def wait_until_ready(address: str, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -19,9 +19,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from deadline import end, first_line
+from tun_relay import open_tun
+
 RELAY = Path(__file__).with_name("tun_relay.py")
 EDGE_ADDRESS, CLOUD_ADDRESS = "10.77.0.1", "10.77.0.2"
 BURST_BYTES, QUEUE_MS = 4000, 200
+COMMAND_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -38,17 +42,20 @@ def why_not() -> str | None:
         return "network namespaces need root"
     if not shutil.which("ip") or not shutil.which("tc") or not os.path.exists("/dev/net/tun"):
         return "needs iproute2 and /dev/net/tun"
+    try:
+        os.close(open_tun()[0])
+    except OSError as error:  # no CAP_NET_ADMIN, or a container that hides the device
+        return f"TUN devices are not allowed: {error.strerror}"
     name = f"splitc-try-{os.getpid()}"
-    made = subprocess.run(["ip", "netns", "add", name], capture_output=True, text=True, check=False)
-    subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
+    made = _tried("ip", "netns", "add", name)
+    _tried("ip", "netns", "del", name)
     return f"network namespaces are not allowed: {made.stderr.strip()}" if made.returncode else None
 
 
 def has_netem() -> bool:
     """Whether this kernel has its own emulator."""
     with _pair_of_names() as (name, _):
-        words = f"tc -n {name} qdisc add dev lo root netem delay 1ms".split()
-        return subprocess.run(words, capture_output=True, check=False).returncode == 0
+        return _tried(*f"tc -n {name} qdisc add dev lo root netem delay 1ms".split()).returncode == 0
 
 
 @contextlib.contextmanager
@@ -109,17 +116,23 @@ def _words(names: Sequence[str]) -> Namespaces:
 def _relay(delay_ms: float, jitter_ms: float, loss: float, trace: Path | None) -> Iterator[list[str]]:
     numbers = [str(number) for number in (0, delay_ms, jitter_ms, loss)]
     command = [sys.executable, str(RELAY), *numbers, *([str(trace)] if trace else [])]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
     try:
-        yield process.stdout.readline().split() if process.stdout else []
+        devices = first_line(process).split()
+        if len(devices) != 2:
+            raise RuntimeError("the relay between two TUN devices did not start")
+        yield devices
     finally:
-        process.kill()
-        process.communicate()
+        end(process)
+
+
+def _tried(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(words, capture_output=True, text=True, check=False, timeout=COMMAND_S)
 
 
 def _tc(name: str, words: str) -> None:
-    subprocess.run(["tc", "-n", name, *words.split()], check=True)
+    subprocess.run(["tc", "-n", name, *words.split()], check=True, timeout=COMMAND_S)
 
 
 def _ip(*words: str) -> None:
-    subprocess.run(["ip", *words], check=True)
+    subprocess.run(["ip", *words], check=True, timeout=COMMAND_S)

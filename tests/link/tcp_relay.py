@@ -95,3 +95,5 @@ def tcp_relay(target: str, spec: LinkSpec) -> Iterator[str]:
         asyncio.run_coroutine_threadsafe(relay.stop(), loop).result(10)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(10)
+        assert not thread.is_alive(), "the relay's event loop does not end"
+        loop.close()

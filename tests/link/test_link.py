@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
+from deadline import end, first_line
 from namespaces import CLOUD_ADDRESS, Namespaces, has_netem, namespaces, netem_namespaces, why_not
 from shaping import LinkSpec, Shaper
 from tcp_relay import tcp_relay
@@ -20,7 +21,7 @@ from splitc.device import Link, read_trace
 
 TALK = """
 import socket, sys, time
-with socket.create_connection((sys.argv[1], int(sys.argv[2]))) as one:
+with socket.create_connection((sys.argv[1], int(sys.argv[2])), 30) as one:
     one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     begun = time.perf_counter(); one.sendall(b'x'); one.recv(1); first = time.perf_counter() - begun
     begun = time.perf_counter(); one.sendall(b'y' * int(sys.argv[3])); one.shutdown(socket.SHUT_WR); one.recv(1)
@@ -66,8 +67,10 @@ def test_a_trace_is_replayed(tmp_path: Path) -> None:
 
 
 def answer(server: socket.socket) -> None:
+    server.settimeout(30)
     one, _ = server.accept()
     with one:
+        one.settimeout(30)
         one.sendall(one.recv(1))
         while one.recv(1 << 16):
             pass
@@ -99,7 +102,7 @@ def test_namespaces_delay_limit_and_lose(joined: Callable[..., AbstractContextMa
     with joined(8, 20, loss=0.05) as link:
         server = subprocess.Popen([*link.cloud, sys.executable, "-c", LISTEN], stdout=subprocess.PIPE, text=True)
         try:
-            assert server.stdout.readline() == "ready\n"
+            assert first_line(server) == "ready\n"
             begun = time.monotonic()
             done = subprocess.run(
                 [*link.edge, sys.executable, "-c", TALK, CLOUD_ADDRESS, "9", "300000"],
@@ -109,11 +112,10 @@ def test_namespaces_delay_limit_and_lose(joined: Callable[..., AbstractContextMa
             )
             assert done.returncode == 0, done.stderr
             lost = subprocess.run(
-                [*link.edge, "nstat", "-asz", "TcpRetransSegs"], capture_output=True, text=True
+                [*link.edge, "nstat", "-asz", "TcpRetransSegs"], capture_output=True, text=True, timeout=60
             ).stdout
         finally:
-            server.kill()
-            server.communicate()
+            end(server)
     first, whole = map(float, done.stdout.split())
     assert first >= 0.04
     assert whole >= 0.29  # less what the bucket holds

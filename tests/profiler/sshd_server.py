@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from deadline import end
 
 from splitc.profiler import Address
 
@@ -82,5 +83,4 @@ def running(folder: Path) -> Iterator[Server]:
             time.sleep(0.05)
         yield Server(port, folder / "ssh_config", cache, has_ipv6())
     finally:
-        process.terminate()
-        process.wait()
+        end(process)

@@ -19,7 +19,9 @@ import numpy as np
 import onnxruntime as ort
 from PIL import Image
 
-sys.path.append(str(Path(__file__).parents[1]))
+sys.path += [str(Path(__file__).parents[1]), str(Path(__file__).parents[2] / "link")]
+from deadline import end, first_line
+
 from runtime_bench.pairs import IMAGENET, MOBILENET
 from splitc.runtime.sources import input_from_picture, read_picture
 from splitc.types import F32, Preprocess
@@ -55,12 +57,11 @@ def served(within: Sequence[str], address: str) -> Iterator[str]:
     """The address, while the server runs in a process of its own."""
     process = subprocess.Popen([*within, sys.executable, __file__, address], stdout=subprocess.PIPE, text=True)
     try:
-        if not process.stdout or process.stdout.readline() != "ready\n":
-            raise RuntimeError("the JPEG server ended")
+        if first_line(process) != "ready\n":
+            raise RuntimeError("the JPEG server did not start")
         yield address
     finally:
-        process.kill()
-        process.communicate()
+        end(process)
 
 
 async def _serve(address: str) -> None:

@@ -33,6 +33,7 @@ MBPS, ROUND_TRIP_MS, LOSS = 20.0, 30.0, 0.01
 QUALITIES = (*range(5, 100, 5), 99)
 USUAL = 75
 PORT, JPEG_PORT = 8001, 8002
+CLIENT_S = 600.0
 SECTION = f"over {MBPS:g} Mbit/s, {ROUND_TRIP_MS:g} ms round trip, {LOSS:.0%} loss"
 HERE = Path(__file__).parent
 
@@ -96,7 +97,7 @@ def _row(name: str, answers: Sequence[Mapping[str, Any]], top1: float) -> Row:
 def _asked(within: Sequence[str], *words: object) -> list[dict[str, Any]]:
     """What a client in a process of its own measured."""
     command = [*within, sys.executable, str(HERE / "link_client.py"), *map(str, words)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=CLIENT_S)
     if done.returncode:
         raise RuntimeError(done.stderr)
     return list(json.loads(done.stdout))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+sys.path.append(str(Path(__file__).parents[2] / "link"))
+from deadline import end, first_document
 
 PROGRAM = "from splitc.cli import main; main()"
 
@@ -44,16 +46,9 @@ def served(
     command = [*within, sys.executable, "-c", PROGRAM, "serve", *map(str, bundles), "--listen", listen, "--json"]
     process = subprocess.Popen([*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
-        yield Served(json.loads(_document(process))["address"], process.pid)
+        yield Served(first_document(process)["address"], process.pid)
     finally:
         process.terminate()
-        process.communicate(timeout=60)
-
-
-def _document(process: subprocess.Popen[str]) -> str:
-    lines = [""]
-    while lines[-1].rstrip() != "}":
-        lines.append(process.stdout.readline() if process.stdout else "")
-        if not lines[-1]:
-            raise RuntimeError(f"splitc serve ended: {process.stderr.read() if process.stderr else ''}")
-    return "".join(lines)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.communicate(timeout=60)
+        end(process)
