@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import itertools
 import os
@@ -9,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, suppress
@@ -107,8 +109,12 @@ def flood(server_address: str, bundle: Path) -> tuple[object, Iterator[int]]:
     return call, sent
 
 
-def stalled(server: CloudServer) -> int:
-    return server.metrics.totals().get("stalled_answers", 0)
+def stopped(server: CloudServer, reason: str) -> int:
+    return server.metrics.totals().get(f"stopped_streams {reason}", 0)
+
+
+def streams(server: CloudServer) -> float | None:
+    return server.metrics.registry.get_sample_value("splitc_streams")
 
 
 def until(claim: Callable[[], bool], seconds: float = 20.0) -> bool:
@@ -119,17 +125,55 @@ def until(claim: Callable[[], bool], seconds: float = 20.0) -> bool:
 
 
 def test_a_client_that_never_reads_holds_up_itself_only(bundle: Path) -> None:
-    """Its answers fill the window, then the server reads no more from it: nothing piles up."""
+    """Its answers fill the window, then the server reads no more from it; soon its place is free for another."""
     frames = samples(20)
-    with serving([bundle], stall_s=0.3, max_pending=4) as (address, server):
+    with serving([bundle], stall_s=2.0, max_pending=4, max_streams=2) as (address, server):
         call, sent = flood(address, bundle)
-        assert until(lambda: stalled(server) >= 1)
-        before = next(sent)
+        assert until(lambda: streams(server) == 1)
         assert same(asked(bundle, address, frames), local(bundle, frames))
+        assert until(lambda: stopped(server, "unread") == 1)
+        assert streams(server) == 0
+        before = next(sent)
         time.sleep(0.3)
         assert next(sent) - before <= 2  # calls of next() here count too
-        call.cancel()
-        assert until(lambda: server.metrics.registry.get_sample_value("splitc_streams") == 0)
+        with pytest.raises(grpc.RpcError, match="answers were not read for too long"):
+            for _ in call:
+                pass
+
+
+def test_a_client_that_sends_nothing_loses_its_place(bundle: Path) -> None:
+    """A stock stream is told so; the edge's own client opens another when it has a frame again."""
+    frames = samples(4)
+
+    def hesitant() -> Iterator[Sample]:
+        yield from frames[:2]
+        time.sleep(1.5)
+        yield from frames[2:]
+
+    with serving([bundle], idle_s=0.4, max_batch=1) as (address, server):
+        client = EdgeClient(open_bundle(bundle), Remote(address), ClientOptions(patience_s=1.0))
+        got = [answer.outputs["logits"] for answer in client.run(hesitant())]
+        assert until(lambda: streams(server) == 0)
+        assert stopped(server, "idle") >= 1
+    assert all(np.array_equal(a, b) for a, b in zip(got, local(bundle, frames), strict=True))
+    assert client.counters.reconnected >= 1
+
+
+def test_a_server_that_takes_frames_and_answers_none_counts_as_away(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(*_: object) -> None:
+        await asyncio.sleep(3600)
+
+    monkeypatch.setattr("splitc.runtime.client.patience.LEAST_ANSWER_S", 0.3)
+    monkeypatch.setattr("splitc.runtime.server.models.ServedModel.answer", never)
+    with serving([bundle], drain_s=0.5) as (address, server):
+        client = EdgeClient(open_bundle(bundle), Remote(address), ClientOptions(patience_s=0.8))
+        with pytest.raises(RemoteError, match="it takes frames and answers none"):
+            list(client.run(iter(samples(3))))
+        assert client.counters.reconnected >= 2
+        assert until(lambda: streams(server) == 0)
+    assert until(lambda: not [one for one in threading.enumerate() if one.name in ("watch", "head")])
 
 
 GARBAGE = {

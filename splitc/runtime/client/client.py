@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -23,12 +23,12 @@ from splitc.runtime import protocol
 from splitc.runtime.client.channel import Channel, LostConnectionError, Remote
 from splitc.runtime.client.ladder import Ladder
 from splitc.runtime.client.outbox import Frame, Outbox, Talk, now
+from splitc.runtime.client.patience import FIRST_PAUSE_S, Patience, Watch
 from splitc.runtime.client.sender import Sender
 from splitc.runtime.pair import Answer
 from splitc.runtime.sources import Sample
 from splitc.types import Frozen
 
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 5.0
 MAX_TRIES = 8
 
 
@@ -37,6 +37,7 @@ class ClientOptions(Frozen):
 
     ``window`` frames are under way at once and ``depth`` wait for their turn. A server that stays away longer than
     ``patience_s`` ends the run, unless the client ``falls_back`` to running the tail itself until the server is there.
+    One that takes frames and answers none of them for that time counts as away.
     With ``drops_late`` a frame that comes while the queue is full takes the place of the oldest one in it.
     """
 
@@ -119,21 +120,26 @@ class EdgeClient:
 
     def _answers(self, box: Outbox) -> Iterator[tuple[int, Answer]]:
         """Answers of all connections, with the numbers of their frames."""
-        patience = _Patience(self._options.patience_s)
+        patience = Patience(self._options.patience_s)
         while not box.is_done:
             talk, channel = Talk(), self._remote.open()
             try:
                 for sender in self._senders:
                     channel.shake_hands(sender.name, sender.pair_id)
+                talk.is_greeted = True
+                Watch(box, talk, self._options.patience_s, channel.close).start()
                 for found in self._talk(box, talk, channel):
                     patience.renew()
                     yield found
                 if not box.is_done and talk.error is None:
                     raise LostConnectionError("the server ended the stream")
             except LostConnectionError as lost:
+                if talk.is_greeted and not box.silent_s(talk):
+                    patience.nothing_was_asked()
                 box.hang_up(talk)
                 self.counters.reconnected += 1
-                pause_s = patience.next_pause(self._remote.address, str(lost), is_endless=self._options.falls_back)
+                reason = "it takes frames and answers none" if talk.is_unanswered else str(lost)
+                pause_s = patience.next_pause(self._remote.address, reason, is_endless=self._options.falls_back)
                 if self._options.falls_back:
                     yield from self._answers_here(box, pause_s)
                 else:
@@ -145,7 +151,7 @@ class EdgeClient:
                 raise talk.error
 
     def _talk(self, box: Outbox, talk: Talk, channel: Channel) -> Iterator[tuple[int, Answer]]:
-        for reply in channel.stream(self._requests(box, talk)):
+        for reply in talk.listening(channel.stream(self._requests(box, talk))):
             arrived = now()
             frame = box.find(_number(reply.infer_response.id))
             if frame is None:
@@ -234,30 +240,6 @@ class _Head(threading.Thread):
             self.error = error
         finally:
             self._box.end()
-
-
-class _Patience:
-    """Waits longer after each loss, and not for ever."""
-
-    def __init__(self, patience_s: float, clock: Callable[[], float] = now) -> None:
-        self._patience_s, self._clock = patience_s, clock
-        self.renew()
-
-    def renew(self) -> None:
-        """The server answers."""
-        self._pause_s, self._since = FIRST_PAUSE_S, self._clock()
-
-    def next_pause(self, address: str, reason: str, *, is_endless: bool) -> float:
-        """Seconds to wait before the next try.
-
-        Raises:
-            RemoteError: The server has been silent for too long, unless patience is endless.
-        """
-        silent, pause_s = self._clock() - self._since, self._pause_s
-        if silent + pause_s > self._patience_s and not is_endless:
-            raise RemoteError(f"{address}: no answer for {silent:.1f} s ({reason}); is splitc serve running there?")
-        self._pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
-        return pause_s
 
 
 def _in_order(answers: Iterator[tuple[int, Answer]], box: Outbox) -> Iterator[Answer]:

@@ -6,9 +6,13 @@ import secrets
 import threading
 import time
 from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from splitc.types import Array
+
+_Reply = TypeVar("_Reply")
 
 
 @dataclass(eq=False)
@@ -23,6 +27,7 @@ class Frame:
         rung: Which of the client's pairs it is of.
         packet_bytes: Of the last try.
         tries: How often it was sent.
+        sent_s: ``now()`` of the last try.
     """
 
     name: str
@@ -32,6 +37,7 @@ class Frame:
     rung: int = 0
     packet_bytes: int = 0
     tries: int = 0
+    sent_s: float = 0.0
     index: int = -1
     is_sent: bool = field(default=False)
 
@@ -91,14 +97,14 @@ class Outbox:
             if talk.is_over or not self._can_send():
                 return None
             frame = next(one for one in self._frames if not one.is_sent)
-            frame.is_sent = True
+            frame.is_sent, frame.sent_s = True, now()
             frame.tries += 1
             return frame
 
     def hang_up(self, talk: Talk) -> None:
         """End a talk; what it had sent without an answer is to be sent again."""
         with self._changed:
-            talk.is_over = True
+            talk.over.set()
             for frame in self._frames:
                 frame.is_sent = False
             self._changed.notify_all()
@@ -119,6 +125,12 @@ class Outbox:
         with self._changed:
             frame.is_sent = False
             self._changed.notify_all()
+
+    def silent_s(self, talk: Talk) -> float:
+        """For how long a reply has been waited for while frames are under way; 0 where none is."""
+        with self._changed:
+            first = min((frame.sent_s for frame in self._frames if frame.is_sent), default=float("inf"))
+        return max(0.0, now() - max(first, talk.waits_since))
 
     def oldest(self) -> int | None:
         """Number of the first frame that is not answered."""
@@ -155,14 +167,33 @@ class Talk:
     """One connection's turn at an outbox.
 
     Attributes:
-        is_over: Hung up.
+        over: Set when it was hung up.
+        waits_since: ``now()`` when waiting for the next reply began; infinite while none is waited for.
+        is_greeted: Hands were shaken.
+        is_unanswered: Hung up because no answer came.
         error: Why encoding ended early.
         number: Tells its packets from those of other talks and clients.
     """
 
-    is_over: bool = False
+    over: threading.Event = field(default_factory=threading.Event)
+    waits_since: float = float("inf")
+    is_greeted: bool = False
+    is_unanswered: bool = False
     error: Exception | None = None
     number: int = field(default_factory=lambda: secrets.randbits(62) + 1)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it was hung up."""
+        return self.over.is_set()
+
+    def listening(self, replies: Iterable[_Reply]) -> Iterator[_Reply]:
+        """The replies; notes since when the next is waited for."""
+        self.waits_since = now()
+        for reply in replies:
+            self.waits_since = float("inf")
+            yield reply
+            self.waits_since = now()
 
 
 def now() -> float:

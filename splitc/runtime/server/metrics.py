@@ -1,4 +1,8 @@
-"""What a server counts, for Prometheus."""
+"""What a server counts, for Prometheus.
+
+Connections that never become a call (bytes that are no HTTP/2, TLS that fails) are not among it: gRPC ends them itself
+and tells its Python side nothing.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +31,7 @@ class Metrics:
             registry=self.registry,
         )
         self._streams = Gauge("splitc_streams", "Open streams.", registry=self.registry)
-        self._stalled = self._counter("stalled_answers", "Answers that a client left unread for long.", [])
+        self._stopped = self._counter("stopped_streams", "Streams that stood still for too long.", ["reason"])
         self._refused = self._counter("refused_calls", "Calls turned away before any work.", ["reason"])
 
     def _counter(self, name: str, text: str, labels: list[str]) -> Counter:
@@ -49,9 +53,9 @@ class Metrics:
         """One call ended before any work."""
         self._refused.labels(reason).inc()
 
-    def stalled(self) -> None:
-        """A client does not read."""
-        self._stalled.inc()
+    def stopped(self, reason: str) -> None:
+        """A client neither reads nor sends any more: its stream was ended."""
+        self._stopped.labels(reason).inc()
 
     def totals(self) -> dict[str, int]:
         """What was counted so far, by name and labels: for the log."""

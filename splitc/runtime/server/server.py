@@ -18,7 +18,8 @@ from splitc.runtime.server.access import Rates, RequireToken
 from splitc.runtime.server.methods import handlers
 from splitc.runtime.server.metrics import Metrics
 from splitc.runtime.server.models import ServedModel
-from splitc.runtime.server.service import InferenceService, StreamLimits
+from splitc.runtime.server.pulse import StreamLimits
+from splitc.runtime.server.service import InferenceService
 from splitc.types import Frozen
 
 HTTP2_PINGS_MS = 10_000
@@ -28,7 +29,8 @@ class ServerOptions(Frozen):
     """Limits of a server.
 
     ``rate`` is in requests a second for each client, 0 for no limit. A stream may have ``max_pending`` packets in work;
-    beyond that, reading waits, and the client with it. An answer that is not read for ``stall_s`` is counted.
+    beyond that, reading waits, and the client with it. A stream whose answers are not read for ``stall_s``, or on which
+    nothing moves for ``idle_s``, ends and makes room. Beside streams, ``max_single`` single calls may be open at once.
     """
 
     max_batch: int = Field(8, ge=1, le=1024)
@@ -36,7 +38,9 @@ class ServerOptions(Frozen):
     max_message_bytes: int = Field(MAX_MESSAGE_BYTES, ge=1024, le=1 << 30)
     max_streams: int = Field(256, ge=1, le=65536)
     max_pending: int = Field(16, ge=1, le=1024)
-    stall_s: float = Field(10.0, gt=0)
+    max_single: int = Field(256, ge=1, le=65536)
+    stall_s: float = Field(30.0, gt=0)
+    idle_s: float = Field(600.0, gt=0)
     rate: float = Field(0.0, ge=0)
     threads: int = Field(1, ge=1, le=1024)
     drain_s: float = Field(10.0, ge=0)
@@ -69,7 +73,9 @@ class CloudServer:
                 raise UsageError(f"two bundles are named {bundle.name!r}; clients could not tell them apart.")
             self._models[bundle.name] = self._model(bundle)
         rates = Rates(self._options.rate) if self._options.rate else None
-        limits = StreamLimits(self._options.max_streams, self._options.max_pending, self._options.stall_s)
+        limits = StreamLimits(
+            self._options.max_streams, self._options.max_pending, self._options.stall_s, self._options.idle_s
+        )
         self._service = InferenceService(self._models, self.metrics, rates, limits)
         self._interceptors = [RequireToken(tokens, self.metrics)] if tokens else []
         self._server: grpc.aio.Server | None = None
@@ -106,6 +112,7 @@ class CloudServer:
         limit = self._options.max_message_bytes
         self._server = grpc.aio.server(
             interceptors=self._interceptors,
+            maximum_concurrent_rpcs=self._options.max_streams + self._options.max_single,
             options=[
                 ("grpc.max_receive_message_length", limit),
                 ("grpc.max_send_message_length", limit),

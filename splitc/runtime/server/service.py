@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import grpc
@@ -20,6 +19,7 @@ from splitc.runtime import protocol
 from splitc.runtime.server.access import Rates
 from splitc.runtime.server.metrics import Metrics
 from splitc.runtime.server.models import Answered, ServedModel
+from splitc.runtime.server.pulse import Pulse, StreamLimits
 from splitc.types import TensorSpec
 
 Replies: TypeAlias = "asyncio.Queue[asyncio.Future[Any] | None]"
@@ -33,19 +33,14 @@ class Refusal(Exception):
         self.fault = fault
 
 
-@dataclass(frozen=True)
-class StreamLimits:
-    """How many streams are open, how many packets of one are in work, and when a client counts as stalled."""
-
-    streams: int
-    pending: int
-    stall_s: float
-
-
 CODES = {
     protocol.DAMAGED: grpc.StatusCode.DATA_LOSS,
     protocol.BUSY: grpc.StatusCode.RESOURCE_EXHAUSTED,
     protocol.REFUSED: grpc.StatusCode.INVALID_ARGUMENT,
+}
+STOPPED = {
+    "unread": "answers were not read for too long; open a new stream.",
+    "idle": "no packet came for too long; open a new stream when there is one.",
 }
 
 
@@ -118,32 +113,37 @@ class InferenceService:
             await context.abort(CODES[refusal.fault], str(refusal))
         return self._reply(model, request, answered)
 
-    async def ModelStreamInfer(self, requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
+    async def ModelStreamInfer(self, requests: AsyncIterator[Any], context: Any) -> None:
         if not self.is_ready or len(self._readers) >= self._limits.streams:
             self._metrics.turned_away("streams")
             why = f"{len(self._readers)} streams are open, as many as it takes" if self.is_ready else "it is ending"
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, f"this server has no room: {why}; try later.")
         replies: Replies = asyncio.Queue(self._limits.pending)
-        reader = asyncio.create_task(self._read(requests, context, replies))
+        pulse = Pulse(self._limits)
+        reader = asyncio.create_task(self._read(requests, context, replies, pulse))
+        writer = asyncio.create_task(_write(replies, context, pulse))
+        watch = asyncio.create_task(pulse.stopped())
         self._readers.add(reader)
         self._metrics.stream_opened()
         try:
-            while (reply := await replies.get()) is not None:
-                answer = await reply
-                slow = asyncio.get_running_loop().call_later(self._limits.stall_s, self._metrics.stalled)
-                yield answer  # goes on once the client's window has room: one that does not read holds up itself only
-                slow.cancel()
+            await asyncio.wait({writer, watch}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            reader.cancel()
-            await asyncio.gather(reader, *_drained(replies), return_exceptions=True)
+            for task in (reader, writer, watch):
+                task.cancel()
+            await asyncio.gather(reader, writer, *_drained(replies), return_exceptions=True)
             self._readers.discard(reader)
             self._metrics.stream_closed()
+        if watch.done() and not watch.cancelled():
+            self._metrics.stopped(watch.result())
+            await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, STOPPED[watch.result()])
+        writer.result()
 
-    async def _read(self, requests: AsyncIterator[Any], context: Any, replies: Replies) -> None:
+    async def _read(self, requests: AsyncIterator[Any], context: Any, replies: Replies, pulse: Pulse) -> None:
         """Decode a stream's packets in their order; the tails run beside. A full queue stops the reading."""
         decoders: dict[str, Decoder] = {}
         try:
             async for request in requests:
+                pulse.received()
                 await replies.put(await self._begun(request, context, decoders))
         finally:
             await replies.put(None)
@@ -217,6 +217,15 @@ class InferenceService:
         if name not in self._models:
             await context.abort(grpc.StatusCode.NOT_FOUND, _no_model(name, self._models))
         return self._models[name]
+
+
+async def _write(replies: Replies, context: Any, pulse: Pulse) -> None:
+    """Send answers in the order of their packets; each goes on once the client's window has room for it."""
+    while (reply := await replies.get()) is not None:
+        answer = await reply
+        pulse.sending()
+        await context.write(answer)
+        pulse.sent()
 
 
 def _no_model(name: str, models: Mapping[str, ServedModel]) -> str:

@@ -1,0 +1,67 @@
+"""How long a client waits: for a server that is away, and for answers of one that is there."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from splitc.errors import RemoteError
+from splitc.runtime.client.outbox import Outbox, Talk, now
+
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 5.0
+LEAST_ANSWER_S = 10.0
+"""Even without patience for a server that is away, one that is there gets so long for an answer."""
+
+
+class Patience:
+    """Waits longer after each loss, and not for ever: the first loss since the last answer starts the clock."""
+
+    def __init__(self, patience_s: float, clock: Callable[[], float] = now) -> None:
+        self._patience_s, self._clock = patience_s, clock
+        self._pause_s, self._since = FIRST_PAUSE_S, float("inf")
+
+    def renew(self) -> None:
+        """The server answers."""
+        self._pause_s, self._since = FIRST_PAUSE_S, float("inf")
+
+    def nothing_was_asked(self) -> None:
+        """The server was there and owes no answer: its silence does not count."""
+        self._since = float("inf")
+
+    def next_pause(self, address: str, reason: str, *, is_endless: bool) -> float:
+        """Seconds to wait before the next try.
+
+        Raises:
+            RemoteError: The server has been away for too long, unless patience is endless.
+        """
+        moment, pause_s = self._clock(), self._pause_s
+        self._since, self._pause_s = min(self._since, moment), min(2 * pause_s, LONGEST_PAUSE_S)
+        silent = moment - self._since
+        if is_endless:
+            return pause_s
+        if silent >= self._patience_s:
+            raise RemoteError(f"{address}: no answer for {silent:.1f} s ({reason}); is splitc serve running there?")
+        return min(pause_s, self._patience_s - silent)
+
+
+class Watch(threading.Thread):
+    """Hangs up on a server that takes frames and answers none.
+
+    Args:
+        box: Knows how long the oldest frame has been under way.
+        talk: Whose end ends this thread.
+        patience_s: How long is too long.
+        hang_up: Ends the connection.
+    """
+
+    def __init__(self, box: Outbox, talk: Talk, patience_s: float, hang_up: Callable[[], object]) -> None:
+        super().__init__(name="watch", daemon=True)
+        self._box, self._talk, self._hang_up = box, talk, hang_up
+        self._limit_s = max(patience_s, LEAST_ANSWER_S)
+
+    def run(self) -> None:
+        while not self._talk.over.wait(self._limit_s / 8):
+            if self._box.silent_s(self._talk) > self._limit_s:
+                self._talk.is_unanswered = True
+                self._hang_up()
+                return

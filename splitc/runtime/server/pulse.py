@@ -1,0 +1,61 @@
+"""Whether a stream still moves: one that does not must not keep its place for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class StreamLimits:
+    """Bounds of streams.
+
+    Attributes:
+        streams: Open at once.
+        pending: Packets of one stream in work.
+        stall_s: An answer may wait so long for its client to read.
+        idle_s: A stream may be without packets and answers for so long.
+    """
+
+    streams: int
+    pending: int
+    stall_s: float
+    idle_s: float
+
+
+class Pulse:
+    """When a stream last moved, and which way."""
+
+    def __init__(self, limits: StreamLimits) -> None:
+        self._limits = limits
+        self._last = time.monotonic()
+        self._is_sending = False
+
+    def received(self) -> None:
+        """A packet came."""
+        self._last = time.monotonic()
+
+    def sending(self) -> None:
+        """An answer is handed to the connection."""
+        self._last, self._is_sending = time.monotonic(), True
+
+    def sent(self) -> None:
+        """The connection took it."""
+        self._last, self._is_sending = time.monotonic(), False
+
+    @property
+    def is_unread(self) -> bool:
+        """Whether an answer has waited for too long."""
+        return self._is_sending and time.monotonic() - self._last > self._limits.stall_s
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing has moved for too long."""
+        return time.monotonic() - self._last > self._limits.idle_s
+
+    async def stopped(self) -> str:
+        """Why the stream is to end, once it is: ``unread`` or ``idle``."""
+        while not (self.is_unread or self.is_idle):
+            await asyncio.sleep(min(self._limits.stall_s, self._limits.idle_s) / 4)
+        return "unread" if self.is_unread else "idle"

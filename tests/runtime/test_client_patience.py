@@ -1,0 +1,76 @@
+"""How long a client waits for a server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from splitc.errors import RemoteError
+from splitc.runtime.client.outbox import Frame, Outbox, Talk
+from splitc.runtime.client.patience import LONGEST_PAUSE_S, Patience
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def tries(patience: Patience, clock: Clock) -> Iterator[float]:
+    """Every pause, waited for."""
+    while clock.now < 1e6:
+        pause_s = patience.next_pause("x:1", "gone", is_endless=False)
+        clock.now += pause_s
+        yield pause_s
+
+
+def pauses(patience: Patience, clock: Clock) -> list[float]:
+    """Every pause until patience ends."""
+    found: list[float] = []
+    with pytest.raises(RemoteError, match=r"x:1: no answer for 10\.0 s \(gone\); is splitc serve running there\?"):
+        found.extend(tries(patience, clock))
+    return found
+
+
+def test_pauses_double_and_end() -> None:
+    clock = Clock()
+    found = pauses(Patience(10.0, clock), clock)
+    assert found[:6] == pytest.approx([0.1, 0.2, 0.4, 0.8, 1.6, 3.2])
+    assert max(found) <= LONGEST_PAUSE_S
+    assert sum(found) == pytest.approx(10.0)
+
+
+def test_the_clock_starts_at_the_first_loss() -> None:
+    """An edge without frames for an hour still tries again."""
+    clock = Clock()
+    patience = Patience(10.0, clock)
+    patience.renew()
+    clock.now = 3600.0
+    assert pauses(patience, clock)[0] == 0.1
+
+
+def test_a_server_that_owes_nothing_is_not_silent() -> None:
+    clock = Clock()
+    patience = Patience(1.0, clock)
+    for _ in range(20):
+        given_s = patience.next_pause("x:1", "idle", is_endless=False)
+        clock.now += 600.0
+        patience.nothing_was_asked()
+    assert given_s == 1.0  # what is left of the patience, not more
+
+
+def test_silence_counts_only_while_a_reply_is_waited_for() -> None:
+    box, talk = Outbox(2, 2), Talk()
+    box.put(Frame("a", [], False, {}))
+    replies = talk.listening(iter("xy"))
+    assert box.silent_s(talk) == 0
+    next(replies)
+    box.next_to_send(talk)
+    assert box.silent_s(talk) == 0  # the caller is busy with the reply before
+    next(replies)
+    with pytest.raises(StopIteration):
+        next(replies)
+    assert box.silent_s(talk) > 0
