@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from deadline import end
 
 from splitc.profiler import Address
 
@@ -83,4 +82,5 @@ def running(folder: Path) -> Iterator[Server]:
             time.sleep(0.05)
         yield Server(port, folder / "ssh_config", cache, has_ipv6())
     finally:
-        end(process)
+        process.terminate()
+        process.wait(30)
