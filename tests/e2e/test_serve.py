@@ -175,7 +175,7 @@ def test_a_slow_link_gets_smaller_packets(source: Path, bundle: Path, tmp_path: 
     small = tmp_path / "small"
     assert build(source, small, *setting("name=small", "codec.step=4")).code == 0
     with serving([bundle, small]) as (address, _), relayed(address) as (relay, _):
-        relay.bytes_per_s = 60_000
+        relay.bytes_per_s = 15_000  # a frame then waits far longer than a busy machine computes
         both = EdgeClient([open_bundle(bundle), open_bundle(small)], Remote(relay.address))
         sizes = [answer.bitstream_bytes for answer in both.run(iter(samples(120)))]
     assert both.counters.switched > 0
