@@ -135,6 +135,18 @@ class Runner(Protocol):
         ...
 
 
+class TimedRunner(Runner, Protocol):
+    """An engine on a device of its own, which tells its time apart from the host's."""
+
+    def device_ms(self, feeds: Feeds) -> float:
+        """Milliseconds of the device for one inference, without copies."""
+        ...
+
+    def layer_ms(self, feeds: Feeds) -> dict[str, float]:
+        """Milliseconds by layer of one inference; timing them takes time itself."""
+        ...
+
+
 class Backend(Component, ABC):
     """One toolkit. Its fields are the recipe's options; it holds no state."""
 
@@ -170,7 +182,7 @@ class Backend(Component, ABC):
         """What builds the plan of ``order`` for the bundle at ``root``, once it is called."""
         raise CapabilityError(f"backend {self.name!r} leaves nothing to finish on the device.")
 
-    def open_engine(self, engine: Path, order: Order) -> Runner:
+    def open_engine(self, engine: Path, order: Order) -> TimedRunner:
         """Load a plan that :meth:`maker` made.
 
         Raises:

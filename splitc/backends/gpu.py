@@ -6,8 +6,11 @@ Never run on hardware here: the tests call it against a small library with the s
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+from splitc.errors import BackendError
 
 LIBRARY = "libcuda.so.1"
 _MAJOR, _MINOR, _INTEGRATED = 75, 76, 18  # CU_DEVICE_ATTRIBUTE_*
@@ -47,6 +50,42 @@ def find_gpu(library: str = LIBRARY) -> Gpu | None:
     free = _available_bytes() if shares_memory else _free_bytes(cuda, device)
     driver_cuda = (version.value // 1000, version.value % 1000 // 10)
     return Gpu(name.value.decode(errors="replace"), capability, driver_cuda, free)
+
+
+def elapsed_ms(stream: int, work: Callable[[], None], library: str = LIBRARY) -> float:
+    """Milliseconds that the GPU takes for what ``work`` puts on a stream, between two events of the driver.
+
+    Args:
+        stream: The stream's address, of the context that is current in this thread.
+        work: Called once; it need not wait for the end.
+        library: The driver's.
+
+    Raises:
+        BackendError: There is no driver, or it refuses.
+    """
+    try:
+        cuda = ctypes.CDLL(library)
+    except OSError as error:
+        raise BackendError(f"the GPU cannot be timed: {error}.") from error
+    start, end, ms = ctypes.c_void_p(), ctypes.c_void_p(), ctypes.c_float()
+    try:
+        for event in (start, end):
+            _require(cuda.cuEventCreate(ctypes.byref(event), 0))
+        _require(cuda.cuEventRecord(start, ctypes.c_void_p(stream)))
+        work()
+        _require(cuda.cuEventRecord(end, ctypes.c_void_p(stream)))
+        _require(cuda.cuEventSynchronize(end))
+        _require(cuda.cuEventElapsedTime(ctypes.byref(ms), start, end))
+    finally:
+        for event in (start, end):
+            if event:
+                cuda.cuEventDestroy_v2(event)
+    return ms.value
+
+
+def _require(result: int) -> None:
+    if result:
+        raise BackendError(f"the GPU cannot be timed: the driver's events fail with CUDA error {result}.")
 
 
 def _attribute(cuda: ctypes.CDLL, number: int, device: ctypes.c_int) -> int:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
 from splitc.backends.base import Availability, Backend, EngineRecord, Runner, Target, record_for
-from splitc.backends.feeds import bind_dims
-from splitc.backends.interface import Interface, model_digests, read_interface
-from splitc.errors import BackendError
+from splitc.backends.interface import model_digests, read_interface
+from splitc.backends.runner import CheckedRunner
 from splitc.types import Array, Feeds, TensorSpec
 
 
@@ -37,34 +37,18 @@ class Null(Backend):
         )
 
     def open(self, model_path: Path, *, threads: int = 1, optimize: bool = True) -> Runner:
-        return NullRunner(read_interface(model_path))
+        return NullRunner(model_path.name, read_interface(model_path))
 
 
-class NullRunner:
+class NullRunner(CheckedRunner):
     """Zeros; a dynamic dimension takes its size from the inputs, or 1 where they do not name it."""
 
-    def __init__(self, interface: Interface) -> None:
-        self._interface = interface
-        self._is_open = True
-
-    @property
-    def inputs(self) -> tuple[TensorSpec, ...]:
-        return self._interface.inputs
-
-    @property
-    def outputs(self) -> tuple[TensorSpec, ...]:
-        return self._interface.outputs
-
-    def run(self, feeds: Feeds) -> dict[str, Array]:
-        if not self._is_open:
-            raise BackendError("this runner is closed; open the model again.")
-        sizes = bind_dims(self.inputs, feeds)
+    def _compute(self, feeds: Feeds, sizes: Mapping[str, int]) -> dict[str, Array]:
         return {spec.name: _zeros(spec, sizes) for spec in self.outputs}
 
-    def close(self) -> None:
-        self._is_open = False
+    def _free(self) -> None: ...
 
 
-def _zeros(spec: TensorSpec, sizes: dict[str, int]) -> Array:
+def _zeros(spec: TensorSpec, sizes: Mapping[str, int]) -> Array:
     shape = [dim if isinstance(dim, int) else sizes.get(dim, 1) for dim in spec.shape]
     return np.zeros(shape, dtype=spec.dtype)

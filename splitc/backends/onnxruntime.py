@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -9,10 +10,10 @@ import onnxruntime as ort
 from pydantic import Field
 
 from splitc.backends.base import Availability, Backend, EngineRecord, Runner, Target, record_for, write_build_json
-from splitc.backends.feeds import bind_dims
 from splitc.backends.interface import Interface, model_digests, read_interface
+from splitc.backends.runner import CheckedRunner
 from splitc.errors import BackendError
-from splitc.types import Array, Feeds, TensorSpec
+from splitc.types import Array, Feeds
 
 _FATAL_ONLY = 4  # errors reach the user as one BackendError, not as log lines on stderr
 _CUDA = "CUDAExecutionProvider"
@@ -61,7 +62,7 @@ class OnnxRuntime(Backend):
             )
         except Exception as error:  # ORT's exceptions share no base but Exception
             raise BackendError(f"{model_path.name}: onnxruntime refuses the model: {_sentence(error)}") from error
-        return OnnxRuntimeRunner(session, interface, model_path.name)
+        return OnnxRuntimeRunner(model_path.name, interface, session)
 
     def _providers(self) -> list[str]:
         available = ort.get_available_providers()
@@ -80,34 +81,23 @@ class OnnxRuntime(Backend):
         }
 
 
-class OnnxRuntimeRunner:
+class OnnxRuntimeRunner(CheckedRunner):
     """One inference session. The same feeds give the same bytes, whatever ran before."""
 
-    def __init__(self, session: ort.InferenceSession, interface: Interface, model_name: str) -> None:
+    def __init__(self, name: str, interface: Interface, session: ort.InferenceSession) -> None:
+        super().__init__(name, interface)
         self._session: ort.InferenceSession | None = session
-        self._interface = interface
-        self._model_name = model_name
 
-    @property
-    def inputs(self) -> tuple[TensorSpec, ...]:
-        return self._interface.inputs
-
-    @property
-    def outputs(self) -> tuple[TensorSpec, ...]:
-        return self._interface.outputs
-
-    def run(self, feeds: Feeds) -> dict[str, Array]:
-        if self._session is None:
-            raise BackendError(f"{self._model_name}: this runner is closed; open the model again.")
-        bind_dims(self.inputs, feeds)
+    def _compute(self, feeds: Feeds, sizes: Mapping[str, int]) -> dict[str, Array]:
+        assert self._session is not None, "only a runner that is open computes"
         names = [spec.name for spec in self.outputs]
         try:
             arrays: list[Array] = self._session.run(names, dict(feeds))
         except Exception as error:  # ORT's exceptions share no base but Exception
-            raise BackendError(f"{self._model_name}: onnxruntime failed while running: {_sentence(error)}") from error
+            raise BackendError(f"{self.name}: onnxruntime failed while running: {_sentence(error)}") from error
         return dict(zip(names, arrays, strict=True))
 
-    def close(self) -> None:
+    def _free(self) -> None:
         self._session = None
 
 

@@ -11,7 +11,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
-from splitc.backends.base import Availability, Backend, EngineRecord, Runner, Target, record_for, write_build_json
+from splitc.backends.base import (
+    Availability,
+    Backend,
+    EngineRecord,
+    Runner,
+    Target,
+    TimedRunner,
+    record_for,
+    write_build_json,
+)
 from splitc.backends.gpu import find_gpu
 from splitc.backends.in_place import Made, Progress, Surroundings
 from splitc.backends.interface import Interface, model_digests, read_interface
@@ -77,7 +86,12 @@ class TensorRT(EngineOptions, Backend):
         }
         return Surroundings(parts, gpu.free_bytes)
 
-    def open_engine(self, engine: Path, order: Order) -> Runner:
+    def open_engine(self, engine: Path, order: Order) -> TimedRunner:
+        if order.options.strip_weights:
+            raise CapabilityError(
+                f"{engine.name}: was built without its weights and answers nothing before they are put back, which "
+                "splitc does not do; build it again with --set strip_weights=false."
+            )
         return EngineRunner(engine, Interface(order.inputs, order.outputs, ()))
 
     def maker(self, root: Path, order: Order) -> Callable[[Progress], Made]:

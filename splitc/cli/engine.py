@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from splitc.cli.app import Json, app, print_json, say
+from splitc.cli.names import pairs
 from splitc.errors import UsageError
 
 
@@ -33,7 +34,7 @@ def engine(
         raise UsageError(f"--side: must be edge or cloud, got {side!r}.")
     opened = open_bundle(bundle)
     order = find_order(opened, "edge" if side == "edge" else "cloud", target)
-    order = with_options(order, dict(_pair(text) for text in option or []))
+    order = with_options(order, pairs(option or []))
     identity = {"side": side, "target": order.target, "backend": order.backend}
     if check:
         path = check_engine(opened, order, out)
@@ -45,10 +46,3 @@ def engine(
         print_json({**identity, **done.model_dump(mode="json")})
         return
     say(f"{done.path}: {done.status}, {done.engine_bytes:,} bytes, {done.seconds:.1f} s")
-
-
-def _pair(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals or not name:
-        raise UsageError(f"--set: {text!r} is not NAME=VALUE, such as workspace_mb=512.")
-    return name, value

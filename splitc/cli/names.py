@@ -1,4 +1,4 @@
-"""Lists of names on the command line, and models named there."""
+"""Lists of names on the command line, options of backends, and models named there."""
 
 from __future__ import annotations
 
@@ -39,6 +39,21 @@ def load_model(model: str, shapes: list[str] | None) -> Model:
 def split_names(texts: list[str], known: Container[str]) -> list[str]:
     """``a,b`` is two names, unless something is called ``a,b``."""
     return [name for text in texts for name in ([text] if text in known else text.split(",")) if name]
+
+
+def pairs(texts: list[str]) -> dict[str, str]:
+    """``NAME=VALUE`` of each ``--set``; the last of a name counts.
+
+    Raises:
+        UsageError: One without a name or a sign.
+    """
+    found = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise UsageError(f"--set: {text!r} is not NAME=VALUE, such as workspace_mb=512.")
+        found[name] = value
+    return found
 
 
 def _parsed(texts: list[str]) -> dict[str, tuple[int | str, ...]]:

@@ -4,26 +4,45 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from splitc.cli.app import Json, app, print_json, say
+from splitc.cli.names import pairs
 from splitc.cli.progress import counted
+from splitc.cli.together import Apart, Needs, check_together
 from splitc.errors import UsageError
 
 if TYPE_CHECKING:
+    from splitc.bundle import Bundle
     from splitc.profile import Precision, Record
-    from splitc.profiler import Half, Measurement, Opened
+    from splitc.profiler import Address, Half, Measurement, Opened, Runs
     from splitc.types import Feeds
 
 SHOWN_LAYERS = 12
+_HERE = ("samples", "warmup", "threads", "data")
+_THERE = ("device", "ssh_config", "remote_python")
+_ENGINE = ("engine", "engine_folder", "target", "option")
+_EXPORTS = ("imported", "import_profile", "import_layers", "tensorrt", "trtexec_flags")
+RULES: tuple[Needs | Apart, ...] = (
+    Apart("replay", ("name", "export", *_HERE, *_THERE, *_ENGINE, *_EXPORTS), "it runs nothing"),
+    Apart("imported", ("export", *_HERE, *_THERE, *_ENGINE), "trtexec has measured already"),
+    Apart("engine", _THERE, "it measures here; run splitc profile --engine on the device itself"),
+    Apart("engine", ("threads",), "the GPU computes"),
+    Needs("imported", "tensorrt", "numbers of different versions cannot be compared"),
+    *(Needs(option, "imported") for option in _EXPORTS[1:]),
+    *(Needs(option, "device") for option in _THERE[1:]),
+    *(Needs(option, "engine") for option in _ENGINE[1:]),
+    Needs("chip", "tegrastats"),
+)
 
 
 @app.command()
 def profile(
+    context: typer.Context,
     what: Annotated[Path, typer.Argument(help="A bundle, with --side; or an ONNX model.")],
-    side: Annotated[str, typer.Option("--side", help="Of a bundle: edge or cloud.")] = "edge",
+    side: Annotated[str | None, typer.Option("--side", help="Of a bundle: edge or cloud; else edge.")] = None,
     device: Annotated[
         str | None, typer.Option("--device", help="ssh://user@host[:port] to measure there; else here.")
     ] = None,
@@ -33,6 +52,9 @@ def profile(
     warmup: Annotated[int, typer.Option("--warmup", min=0, help="Inferences before them.")] = 10,
     threads: Annotated[int, typer.Option("--threads", min=1, help="Threads an inference may use.")] = 1,
     engine: Annotated[bool, typer.Option("--engine", help="The engine that splitc engine built here.")] = False,
+    engine_folder: Annotated[Path | None, typer.Option("--engine-folder", help="Its --out, where it had one.")] = None,
+    target: Annotated[str | None, typer.Option("--target", help="Its --target, where several wait.")] = None,
+    option: Annotated[list[str] | None, typer.Option("--set", help="Its --set, where it had any.")] = None,
     ssh_config: Annotated[Path | None, typer.Option("--ssh-config", help="In place of ssh's own.")] = None,
     remote_python: Annotated[str, typer.Option("--remote-python", help="Interpreter there.")] = "python3",
     imported: Annotated[Path | None, typer.Option("--import", help="trtexec's --exportTimes file.")] = None,
@@ -49,33 +71,25 @@ def profile(
 ) -> None:
     """Latency with percentiles, layers, memory, watts and clocks, as one record that plan can use."""
     from splitc.profile import write_record
-    from splitc.profiler import Address, Exports, Runs, export_files, measure, measure_there, record_from_trtexec
+    from splitc.profiler import Address, Exports, Runs, export_files, record_from_trtexec
 
-    half = _half(what, side)
+    check_together(context, RULES)
+    half, measured = _half(what, side), None
     if replay is not None:
-        record, measured = _replayed(replay, half), None
+        record = _replayed(replay, half)
     elif imported is not None:
-        if not tensorrt:
-            raise UsageError("--import needs --tensorrt VERSION: numbers of different versions cannot be compared.")
         exports = Exports(imported, import_profile, import_layers, tensorrt, name, trtexec_flags)
-        record, measured = record_from_trtexec(half, exports), None
+        record = record_from_trtexec(half, exports)
     else:
+        address = Address.parse(device, ssh_config, remote_python) if device is not None else None
+        opened = _engine(what, half, target, option or [], engine_folder) if engine else None
         runs, feeds = Runs(threads, warmup, samples), _feeds(what, half, data or [])
-        if device is None:
-            opened = _engine(what, half) if engine else None
-            with counted("profile", warmup + samples) as step:
-                measured = measure(half, feeds, runs, name, step=step, engine=opened)
-        elif engine:
-            raise UsageError("--engine measures here; run splitc profile --engine on the device itself.")
-        else:
-            address = Address.parse(device, ssh_config, remote_python)
-            measured = measure_there(half, feeds, runs, name, address, lambda text: say(f"  {address.host}: {text}"))
-        record = measured.record
-        record = record.model_copy(update={"environment": record.environment | _inputs(data)})
+        measured = _there(half, feeds, runs, name, address) if address else _here(half, feeds, runs, name, opened)
+        record = measured.record.model_copy(update={"environment": measured.record.environment | _inputs(data)})
     if tegrastats is not None:
         record = _with_log(record, tegrastats, chip)
-    if export is not None:
-        export_files(_exportable(measured), export)
+    if export is not None and measured is not None:
+        export_files(measured, export)
     if out is not None:
         write_record(record, out)
     print_json(record.model_dump(mode="json")) if json else show(record)
@@ -105,31 +119,31 @@ def show(record: Record) -> None:
         print(f"and {len(slowest) - SHOWN_LAYERS} faster layers")
 
 
-def _half(what: Path, side: str) -> Half:
+def _half(what: Path, side: str | None) -> Half:
     """The model, or the half of a bundle."""
     from splitc.bundle import open_bundle
     from splitc.profiler import Half, model_sha256, precision_of
 
     if not what.is_dir():
+        if side is not None:
+            raise UsageError(f"--side: {what} is a model, which has no sides; leave it out.")
         return Half(what, model_sha256(what), "whole", precision_of(what))
-    if side not in ("edge", "cloud"):
+    if side not in (None, "edge", "cloud"):
         raise UsageError(f"--side: must be edge or cloud, got {side!r}.")
     bundle = open_bundle(what)
-    path = bundle.edge_model if side == "edge" else bundle.cloud_model
-    return Half(path, model_sha256(path), cast("Literal['edge', 'cloud']", side), _precision(bundle.path, side))
+    path = bundle.cloud_model if side == "cloud" else bundle.edge_model
+    return Half(path, model_sha256(path), "cloud" if side == "cloud" else "edge", _precision(bundle, side or "edge"))
 
 
-def _precision(bundle: Path, side: str) -> Precision:
+def _precision(bundle: Bundle, side: str) -> Precision:
     """As the bundle's report says it.
 
     Raises:
         UsageError: The report says something else than a precision.
     """
-    from splitc.bundle import open_bundle
     from splitc.profile import PRECISIONS
 
-    opened = open_bundle(bundle, verify=False)
-    report = opened.read_json("report.json") if "report.json" in opened else {}
+    report = bundle.read_json("report.json") if "report.json" in bundle else {}
     sides = report.get("precision", {}) if isinstance(report, dict) else report
     said = sides.get(side, "fp32") if isinstance(sides, dict) else sides
     for known in PRECISIONS:
@@ -146,18 +160,31 @@ def _feeds(what: Path, half: Half, data: list[str]) -> list[Feeds]:
     return make(what, half, data)[:MOST_FEEDS]
 
 
-def _engine(what: Path, half: Half) -> Opened:
-    """The engine of the half, refused when it is stale."""
+def _engine(what: Path, half: Half, target: str | None, options: list[str], folder: Path | None) -> Opened:
+    """The engine of the half, as splitc engine was asked for it; refused when it is stale."""
     from splitc.bundle import open_bundle
-    from splitc.profiler import Opened
-    from splitc.runtime import find_order, open_engine
+    from splitc.profiler import engine_half
+    from splitc.runtime import find_order, open_engine, with_options
 
     if half.side == "whole":
         raise UsageError("--engine is for a bundle and a --side; an ONNX model has no engine.")
     bundle = open_bundle(what, verify=False)
-    order = find_order(bundle, half.side)
-    runner, version = open_engine(bundle, order)
-    return Opened(runner, order.backend, version)
+    order = with_options(find_order(bundle, half.side, target), pairs(options))
+    runner, version = open_engine(bundle, order, folder)
+    return engine_half(runner, order.backend, version, half)
+
+
+def _here(half: Half, feeds: list[Feeds], runs: Runs, device: str, opened: Opened | None) -> Measurement:
+    from splitc.profiler import measure
+
+    with counted("profile", runs.warmup + runs.samples) as step:
+        return measure(half, feeds, runs, device, step=step, engine=opened)
+
+
+def _there(half: Half, feeds: list[Feeds], runs: Runs, device: str, address: Address) -> Measurement:
+    from splitc.profiler import measure_there
+
+    return measure_there(half, feeds, runs, device, address, lambda text: say(f"  {address.host}: {text}"))
 
 
 def _inputs(data: list[str] | None) -> dict[str, str]:
@@ -181,9 +208,3 @@ def _with_log(record: Record, log: Path, chip: str | None) -> Record:
     from splitc.profiler import read_tegrastats, summarize_log
 
     return summarize_log(record, read_tegrastats(log, chip))
-
-
-def _exportable(measured: Measurement | None) -> Measurement:
-    if measured is None:
-        raise UsageError("--export writes what has just been measured; leave out --import and --replay.")
-    return measured

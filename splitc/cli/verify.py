@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,17 +12,27 @@ import typer
 from splitc import __version__
 from splitc.cli.app import Json, app, print_json, say
 from splitc.cli.lint import print_lint
-from splitc.errors import CheckFailed, SplitcError, UsageError
+from splitc.cli.together import Apart, Needs, check_together
+from splitc.errors import CheckFailed, SplitcError
 
 if TYPE_CHECKING:
     from splitc.bundle import Bundle
     from splitc.evaluate import Gate, Verification
     from splitc.graph import Model
     from splitc.recipe import Recipe
+    from splitc.runtime import Reader
+
+
+RULES = (
+    Apart("lint", ("data", "model", "labels", "crops"), "it runs nothing"),
+    Needs("target", "lint", "it chooses what is looked for"),
+    Needs("dla", "lint", "it chooses what is looked for"),
+)
 
 
 @app.command()
 def verify(
+    context: typer.Context,
     bundle: Annotated[Path, typer.Argument(help="A bundle; with --lint also an ONNX model.")],
     data: Annotated[
         list[str] | None, typer.Option("--data", help="Files, folders or globs; else the recipe's verification files.")
@@ -45,34 +56,17 @@ def verify(
     json: Json = False,
 ) -> None:
     """Full model vs split vs quantized vs coded vs engine, on real inputs."""
+    check_together(context, RULES)
     if lint:
         print_lint(bundle, base, target or [], dla, json)
         return
-    if target or dla:
-        raise UsageError("--target and --dla choose what --lint looks for; add --lint.")
     from splitc import driver, evaluate
     from splitc.bundle import open_bundle
-    from splitc.cli.progress import make_watch
-    from splitc.runtime import Reader, find_files, read_contract, read_labels
 
     opened = open_bundle(bundle)
-    contract, recipe = read_contract(opened), driver.load_recipe(opened.recipe_path, base=base)
-    calibration, files = ([], find_files(data, Path())) if data else driver.data_files(recipe)
-    notes = [] if data else _changed_data(recipe, [*calibration, *files])
-    if labels is None and recipe.data.labels and not data:
-        labels = recipe.resolve(recipe.data.labels)
-    known = read_labels(labels) if labels else {}
-    reader = Reader(contract.inputs, contract.preprocess, crops or recipe.data.crops)
-    stages = driver.Stages(make_watch())
-    with stages("verify", len(files) * reader.regions) as step:
-        whole, why = _find_model(opened, recipe, model)
-        same_tools = opened.manifest.splitc == __version__ and opened.manifest.tools == driver.tool_versions()
-        paths = evaluate.paths_of_bundle(opened, whole, why, same_tools=same_tools)
-        result = evaluate.verify(paths, reader.samples(files), known, step)
-    if whole is None:
-        notes.append(f"compared with {result.reference}, which cannot notice a changed half: {why}.")
-    elif not same_tools:
-        notes.append("built with other versions of splitc or its tools; the split is compared within rounding.")
+    recipe = driver.load_recipe(opened.recipe_path, base=base)
+    inputs = _inputs(opened, recipe, data or [], labels, crops)
+    result, notes = _verified(opened, recipe, inputs, model)
     gates = evaluate.measured_gates(result, recipe.gate)
     kept = [gate.model_dump(mode="json") for gate in gates]
     print_json(result.model_dump(mode="json") | {"gates": kept, "notes": notes}) if json else show(result, gates)
@@ -96,6 +90,48 @@ def show(result: Verification, gates: Sequence[Gate] = ()) -> None:
     for gate in gates:
         print(f"gate {gate.name}: {gate.value:.4g} against {gate.limit:.4g}: {'holds' if gate.ok else 'missed'}")
     say(f"against {result.reference}, on {result.samples} samples")
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """What is asked: files, how they are read, their classes where those are known, and what to say about them."""
+
+    files: Sequence[Path]
+    reader: Reader
+    known: Mapping[str, int]
+    notes: Sequence[str]
+
+
+def _inputs(opened: Bundle, recipe: Recipe, data: list[str], labels: Path | None, crops: int | None) -> _Inputs:
+    """The files that are named, else the recipe's with the recipe's labels."""
+    from splitc import driver
+    from splitc.runtime import Reader, find_files, read_contract, read_labels
+
+    calibration, files = ([], find_files(data, Path())) if data else driver.data_files(recipe)
+    notes = [] if data else _changed_data(recipe, [*calibration, *files])
+    if labels is None and recipe.data.labels and not data:
+        labels = recipe.resolve(recipe.data.labels)
+    contract = read_contract(opened)
+    reader = Reader(contract.inputs, contract.preprocess, crops or recipe.data.crops)
+    return _Inputs(files, reader, read_labels(labels) if labels else {}, notes)
+
+
+def _verified(opened: Bundle, recipe: Recipe, inputs: _Inputs, model: Path | None) -> tuple[Verification, list[str]]:
+    """The stages on every input, and what the reader of the numbers must know."""
+    from splitc import driver, evaluate
+    from splitc.cli.progress import make_watch
+
+    notes = list(inputs.notes)
+    with driver.Stages(make_watch())("verify", len(inputs.files) * inputs.reader.regions) as step:
+        whole, why = _find_model(opened, recipe, model)
+        same_tools = opened.manifest.splitc == __version__ and opened.manifest.tools == driver.tool_versions()
+        paths = evaluate.paths_of_bundle(opened, whole, why, same_tools=same_tools)
+        result = evaluate.verify(paths, inputs.reader.samples(inputs.files), inputs.known, step)
+    if whole is None:
+        notes.append(f"compared with {result.reference}, which cannot notice a changed half: {why}.")
+    elif not same_tools:
+        notes.append("built with other versions of splitc or its tools; the split is compared within rounding.")
+    return result, notes
 
 
 def _changed_data(recipe: Recipe, files: Sequence[Path]) -> list[str]:

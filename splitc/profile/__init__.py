@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from splitc.profile.layers import joined_values, layers_from_trace, timed_layer
 from splitc.profile.record import (
     PRECISIONS,
     Layer,
@@ -43,9 +44,12 @@ __all__ = [
     "Sha256",
     "Strict",
     "fit_device",
+    "joined_values",
     "layer_ms",
+    "layers_from_trace",
     "profile_onnxruntime",
     "read_record",
+    "timed_layer",
     "write_record",
 ]
 

@@ -1,15 +1,12 @@
 """Profile a model on ONNX Runtime's CPU provider: whole runs without instruments, then layers with them.
 
-The layers come from ONNX Runtime's own profile (JSON of Chrome's trace format). Each node is first given the name of
-its first output, so that a layer of the optimized graph, which keeps a node's name or adds to it, can be traced back.
+Each node is first given the name of its first output, so that a layer of the optimized graph, which keeps a node's name
+or adds to it, can be traced back.
 """
 
 from __future__ import annotations
 
-import json
-import statistics
 import time
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +17,10 @@ import onnxruntime as ort
 
 from splitc import graph
 from splitc.errors import BackendError, UsageError
-from splitc.profile.record import Layer, Percentiles, Record
+from splitc.profile.layers import layers_from_trace
+from splitc.profile.record import Percentiles, Record
 from splitc.types import Feeds
 
-_SUFFIX = "_kernel_time"
 _ERRORS_ONLY = 3
 CLOCKS: Mapping[str, Callable[[], int]] = {"wall": time.perf_counter_ns, "cpu": time.thread_time_ns}
 
@@ -67,7 +64,9 @@ def profile_onnxruntime(
     with TemporaryDirectory() as folder:
         named = _save_named(model, Path(folder))
         times = _whole(named, feeds, effort, step)
-        events = _events(named, feeds, effort, Path(folder), step)
+        trace = _traced(named, feeds, effort, Path(folder), step)
+        made = {value: value for value in model.flow.values}
+        layers = layers_from_trace(trace, made, effort.warmup, effort.samples)
     return Record(
         device="cpu",
         backend="onnxruntime",
@@ -78,7 +77,7 @@ def profile_onnxruntime(
         warmup=effort.warmup,
         samples=effort.samples,
         latency_ms=Percentiles.of(times),
-        layers=tuple(_layers(events, effort, set(model.flow.values))),
+        layers=layers,
         environment={"clock": effort.clock},
     )
 
@@ -119,16 +118,14 @@ def _whole(path: Path, feeds: Sequence[Feeds], effort: Effort, step: Callable[[]
     return times[effort.warmup :]
 
 
-def _events(
-    path: Path, feeds: Sequence[Feeds], effort: Effort, folder: Path, step: Callable[[], None]
-) -> list[dict[str, Any]]:
+def _traced(path: Path, feeds: Sequence[Feeds], effort: Effort, folder: Path, step: Callable[[], None]) -> Path:
+    """ONNX Runtime's own profile of as many runs."""
     opened = session(path, effort.threads, enable_profiling=True, profile_file_prefix=str(folder / "trace"))
     run = _runner(opened)
     for index in range(effort.warmup + effort.samples):
         run(feeds[index % len(feeds)])
         step()
-    events: list[dict[str, Any]] = json.loads(Path(opened.end_profiling()).read_text("utf-8"))
-    return [event for event in events if event.get("cat") == "Node" and event["name"].endswith(_SUFFIX)]
+    return Path(opened.end_profiling())
 
 
 def _runner(opened: ort.InferenceSession) -> Callable[[Feeds], object]:
@@ -139,36 +136,3 @@ def _runner(opened: ort.InferenceSession) -> Callable[[Feeds], object]:
             raise BackendError(f"onnxruntime failed while running: {error}") from error
 
     return run
-
-
-def _layers(events: Sequence[Mapping[str, Any]], effort: Effort, values: set[str]) -> list[Layer]:
-    """Median over the runs after the warm-up, in the order of execution. A layer may run several times in a run."""
-    durations: dict[tuple[str, str], list[float]] = defaultdict(list)
-    for event in events:
-        key = event["name"].removesuffix(_SUFFIX), event.get("args", {}).get("op_name", "")
-        durations[key].append(event["dur"] / 1e3)
-    runs = effort.warmup + effort.samples
-    return [
-        Layer(
-            name=name or "?", operator=operator, median_ms=_median_ms(times, runs, effort), values=_traced(name, values)
-        )
-        for (name, operator), times in durations.items()
-    ]
-
-
-def _median_ms(times: Sequence[float], runs: int, effort: Effort) -> float:
-    each = max(1, len(times) // runs)
-    per_run = [sum(times[start : start + each]) for start in range(0, len(times), each)]
-    return statistics.median(per_run[effort.warmup :] or per_run)
-
-
-def _traced(name: str, values: set[str]) -> tuple[str, ...]:
-    """The value that a layer computes: the longest one whose name begins the layer's.
-
-    Optimizers add behind a name ("_nchwc", "/MatMulAddFusion/") and, for fused activations, "fused " before it.
-    """
-    name = name.removeprefix("fused ")
-    for end in range(len(name), 0, -1):
-        if name[:end] in values:
-            return (name[:end],)
-    return ()

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from splitc.profiler.power import Power, read_power
     from splitc.profiler.remote import Address, measure_there
     from splitc.profiler.tegrastats import Tegrastats, parse_line, read_tegrastats, summarize_log
-    from splitc.profiler.timing import Half, Measurement, Opened, Runs, measure
+    from splitc.profiler.timing import Half, Inside, Measurement, Opened, Runs, engine_half, measure
     from splitc.profiler.trtexec import Exports, export_files, record_from_trtexec
 
 _HOMES = {
     "board": ("Board", "read_board"),
     "inputs": ("MOST_FEEDS", "bundle_feeds", "model_feeds", "model_sha256", "precision_of"),
-    "timing": ("Half", "Measurement", "Opened", "Runs", "measure"),
+    "timing": ("Half", "Inside", "Measurement", "Opened", "Runs", "engine_half", "measure"),
     "power": ("Power", "read_power"),
     "remote": ("Address", "measure_there"),
     "tegrastats": ("Tegrastats", "parse_line", "read_tegrastats", "summarize_log"),
@@ -35,12 +35,14 @@ __all__ = [
     "Board",
     "Exports",
     "Half",
+    "Inside",
     "Measurement",
     "Opened",
     "Power",
     "Runs",
     "Tegrastats",
     "bundle_feeds",
+    "engine_half",
     "export_files",
     "measure",
     "measure_there",

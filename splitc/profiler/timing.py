@@ -6,31 +6,28 @@ power while samples ran, idle power included, times the mean latency.
 
 from __future__ import annotations
 
-import json
 import resource
 import statistics
 import threading
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Literal
 
 import onnxruntime as ort
 
-from splitc.backends import BACKENDS, Runner, node_outputs
+from splitc.backends import BACKENDS, Runner, TimedRunner, node_outputs
 from splitc.errors import BackendError, UsageError
-from splitc.profile import Layer, Percentiles, Record
+from splitc.profile import Layer, Percentiles, Record, joined_values, layers_from_trace, timed_layer
 from splitc.profiler.board import ROOT, Board, read_board
 from splitc.profiler.power import Power, mean_total_w, power_notes, read_power
 from splitc.types import Feeds
 
 BACKEND = "onnxruntime"
 POWER_INTERVAL_S = 0.02
-_KERNEL = "_kernel_time"
 _FATAL_ONLY = 4
 
 
@@ -65,12 +62,29 @@ class Runs:
 
 
 @dataclass(frozen=True)
+class Inside:
+    """What instruments see in runs of their own: layers, and the device's time where it is told from the host's."""
+
+    layers: tuple[Layer, ...] = ()
+    device_ms: Percentiles | None = None
+
+
+@dataclass(frozen=True)
 class Opened:
-    """What runs, and what it is: a backend's name and version."""
+    """What runs.
+
+    Attributes:
+        runner: Closed by :func:`measure`.
+        backend, version: What it is.
+        look: Runs it again with instruments.
+        threads: Of the CPU; None where another processor computes.
+    """
 
     runner: Runner
     backend: str
     version: str
+    look: Callable[[Sequence[Feeds], Runs], Inside]
+    threads: int | None = None
 
 
 @dataclass(frozen=True)
@@ -100,30 +114,32 @@ def measure(
         device: Name of the device profile that the record is of.
         root: Root of the file system that board and power are read under.
         step: Called after each inference.
-        engine: What runs in place of ONNX Runtime; its layers are not timed here.
+        engine: What runs in place of ONNX Runtime.
 
     Raises:
         BackendError: The model or the feeds are refused.
     """
-    board = read_board(root)
-    here = engine or _onnxruntime(half, runs)
-    with _watching(board, root) as watts:
-        times = _whole(here.runner, feeds, runs, step, watts)
-    peak_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # before the layers, whose trace is ours to hold
-    layers = () if engine else _layers(half, feeds, runs)
-    power_w, settled = mean_total_w(watts), read_board(root)
+    board, opened = read_board(root), engine or _onnxruntime(half, runs)
+    with closing(opened.runner):
+        with _watching(board, root) as watts:
+            times = _whole(opened.runner, feeds, runs, step, watts)
+        peak_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # before the layers, whose trace is ours to hold
+        settled = read_board(root)
+        inside = opened.look(feeds, runs)
+    power_w = mean_total_w(watts)
     record = Record(
         device=device,
-        backend=here.backend,
-        backend_version=here.version,
+        backend=opened.backend,
+        backend_version=opened.version,
         model_sha256=half.model_sha256,
         side=half.side,
         precision=half.precision,
-        threads=None if engine else runs.threads,
+        threads=opened.threads,
         warmup=runs.warmup,
         samples=runs.samples,
         latency_ms=Percentiles.of(times),
-        layers=layers,
+        layers=inside.layers,
+        device_ms=inside.device_ms,
         peak_memory_mb=peak_kb / 1024,
         power_w=power_w,
         energy_mj=None if power_w is None else power_w * statistics.fmean(times),
@@ -132,25 +148,41 @@ def measure(
     return Measurement(record, times)
 
 
+def engine_half(runner: TimedRunner, backend: str, version: str, half: Half) -> Opened:
+    """An engine that was built from the half, ready to be measured."""
+
+    def look(feeds: Sequence[Feeds], runs: Runs) -> Inside:
+        turns = [feeds[index % len(feeds)] for index in range(runs.warmup + runs.samples)]
+        device_ms = [runner.device_ms(one) for one in turns][runs.warmup :]
+        seen = [runner.layer_ms(one) for one in turns][runs.warmup :]
+        made = node_outputs(half.path)
+        names = dict.fromkeys(name for one in seen for name in one)
+        layers = [
+            timed_layer(name, "", [one.get(name, 0.0) for one in seen], joined_values(name, made)) for name in names
+        ]
+        return Inside(tuple(layers), Percentiles.of(device_ms))
+
+    return Opened(runner, backend, version, look)
+
+
 def _onnxruntime(half: Half, runs: Runs) -> Opened:
     runner = BACKENDS.make(BACKEND, {"provider": "cpu"}).open(half.path, threads=runs.threads)
-    return Opened(runner, BACKEND, ort.__version__)
+    return Opened(
+        runner, BACKEND, ort.__version__, lambda feeds, runs: Inside(_layers(half, feeds, runs)), runs.threads
+    )
 
 
 def _whole(
     runner: Runner, feeds: Sequence[Feeds], runs: Runs, step: Callable[[], None], watts: list[Power]
 ) -> list[float]:
     times = []
-    try:
-        for index in range(runs.warmup + runs.samples):
-            if index == runs.warmup:
-                watts.clear()
-            start = time.perf_counter_ns()
-            runner.run(feeds[index % len(feeds)])
-            times.append((time.perf_counter_ns() - start) / 1e6)
-            step()
-    finally:
-        runner.close()
+    for index in range(runs.warmup + runs.samples):
+        if index == runs.warmup:
+            watts.clear()
+        start = time.perf_counter_ns()
+        runner.run(feeds[index % len(feeds)])
+        times.append((time.perf_counter_ns() - start) / 1e6)
+        step()
     return times[runs.warmup :]
 
 
@@ -178,43 +210,13 @@ def _watching(board: Board, root: Path) -> Iterator[list[Power]]:
 
 
 def _layers(half: Half, feeds: Sequence[Feeds], runs: Runs) -> tuple[Layer, ...]:
-    """Medians over the samples, in the order of execution."""
+    """Of as many runs with ONNX Runtime's own profiler."""
     with TemporaryDirectory() as folder:
-        events = _events(half.path, feeds, runs, Path(folder))
-    made = node_outputs(half.path)
-    durations: dict[tuple[str, str], list[float]] = defaultdict(list)
-    for event in events:
-        key = event["name"].removesuffix(_KERNEL), event.get("args", {}).get("op_name", "")
-        durations[key].append(event["dur"] / 1e3)
-    return tuple(
-        Layer(
-            name=name or "?",
-            operator=kind,
-            median_ms=statistics.median(_sums(times, runs)),
-            mean_ms=statistics.fmean(_sums(times, runs)),
-            values=_values(name, made),
-        )
-        for (name, kind), times in durations.items()
-    )
+        trace = _traced(half.path, feeds, runs, Path(folder))
+        return layers_from_trace(trace, node_outputs(half.path), runs.warmup, runs.samples)
 
 
-def _sums(times: Sequence[float], runs: Runs) -> list[float]:
-    """Of each run after the warm-up: a node without a name shares its key with others, and their sum counts."""
-    each = max(1, len(times) // (runs.warmup + runs.samples))
-    sums = [sum(times[start : start + each]) for start in range(0, len(times), each)]
-    return sums[runs.warmup :] or sums
-
-
-def _values(name: str, made: Mapping[str, str]) -> tuple[str, ...]:
-    """The value behind a layer: optimizers keep a node's name or its output's, add to it, or write "fused " before."""
-    name = name.removeprefix("fused ")
-    for end in range(len(name), 0, -1):
-        if name[:end] in made:
-            return (made[name[:end]],)
-    return ()
-
-
-def _events(path: Path, feeds: Sequence[Feeds], runs: Runs, folder: Path) -> list[dict[str, Any]]:
+def _traced(path: Path, feeds: Sequence[Feeds], runs: Runs, folder: Path) -> Path:
     options = ort.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = runs.threads, 1
     options.log_severity_level = _FATAL_ONLY
@@ -223,8 +225,6 @@ def _events(path: Path, feeds: Sequence[Feeds], runs: Runs, folder: Path) -> lis
         session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         for index in range(runs.warmup + runs.samples):
             session.run(None, dict(feeds[index % len(feeds)]))
-        trace = session.end_profiling()
+        return Path(session.end_profiling())
     except Exception as error:  # ORT's exceptions share no base but Exception
         raise BackendError(f"{path.name}: onnxruntime failed while profiling: {error}") from error
-    events: list[dict[str, Any]] = json.loads(Path(trace).read_text("utf-8"))
-    return [event for event in events if event.get("cat") == "Node" and event["name"].endswith(_KERNEL)]

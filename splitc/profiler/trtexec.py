@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from splitc.backends import node_outputs
 from splitc.errors import UsageError
-from splitc.profile import Layer, Milliseconds, Percentiles, Record
+from splitc.profile import Layer, Milliseconds, Percentiles, Record, joined_values
 from splitc.profiler.timing import Half, Measurement
 
 MAX_FILE_BYTES = 64 << 20
@@ -35,7 +35,6 @@ _TIMES = re.compile(
 _COUNT = re.compile(r'"count"\s*:\s*(\d{1,12})')
 _LAYER_NAME = re.compile(r'"Name"\s*:\s*"(.*)"\s*,\s*', re.DOTALL)
 _LAYER_TYPE = re.compile(r'\s*:\s*"([^"]*)"')
-_FUSED = re.compile(r" \+ | \|\| ")
 
 
 @dataclass(frozen=True)
@@ -250,8 +249,8 @@ def _info(layer: Any) -> tuple[str, _Info]:
 def _values(name: str, kinds: Mapping[str, _Info], made: Mapping[str, str]) -> tuple[str, ...]:
     """Values of the model behind a layer: by the inspector's metadata, else by the names that TensorRT joins."""
     metadata = kinds[name].metadata if name in kinds else ""
-    nodes = [part.partition("]")[0] for part in metadata.split("[ONNX Layer: ")[1:]] or _FUSED.split(name)
-    return tuple(dict.fromkeys(made[node] for node in nodes if node in made))
+    nodes = [part.partition("]")[0] for part in metadata.split("[ONNX Layer: ")[1:]]
+    return tuple(dict.fromkeys(made[node] for node in nodes if node in made)) if nodes else joined_values(name, made)
 
 
 def _text(path: Path) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from splitc.backends import BACKENDS, Finished, Order, Runner, finish, parts_of, read_order, why_stale
+from splitc.backends import BACKENDS, Finished, Order, TimedRunner, finish, parts_of, read_order, why_stale
 from splitc.bundle import Bundle
 from splitc.errors import BundleError, CheckFailed, UsageError
 from splitc.registry import nearest
@@ -108,7 +108,7 @@ def engine_folder(bundle: Bundle, order: Order) -> Path:
     return cache / "engines" / bundle.pair_id / order.side / order.target
 
 
-def open_engine(bundle: Bundle, order: Order, folder: Path | None = None) -> tuple[Runner, str]:
+def open_engine(bundle: Bundle, order: Order, folder: Path | None = None) -> tuple[TimedRunner, str]:
     """The engine, checked and loaded, and its toolkit's version.
 
     Raises:

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from e2e_setting import build, cli, file_bytes, setting, write_setting
 
-from splitc.backends import BACKENDS
+from splitc.backends import BACKENDS, trt_run
 from splitc.backends import tensorrt as backend
 from splitc.backends import tensorrt_rtx as rtx
 from splitc.backends.gpu import Gpu
@@ -25,7 +25,7 @@ from splitc.bundle import open_bundle
 from splitc.runtime import engine_folder, find_order
 
 sys.path.append(str(Path(__file__).parents[1] / "backends"))
-from fake_tensorrt import Fake
+from fake_tensorrt import Base, Fake
 
 ORIN = Gpu("Orin", 87, (12, 6), 6 << 30)
 ORDER = "edge/engines/jetson-orin-nx/build.json"
@@ -305,7 +305,14 @@ def test_another_place(bundle: Path, device: Fake, tmp_path: Path) -> None:
 class Runner:
     """Polygraphy's runner, as far as its documentation says."""
 
-    def __init__(self, engine: bytes) -> None: ...
+    def __init__(self, engine: bytes) -> None:
+        self.stream = SimpleNamespace(ptr=77, synchronize=lambda: None)
+        self.context = SimpleNamespace(profiler=None, execute_async_v3=self.execute)
+
+    def execute(self, stream: int) -> bool:
+        if self.context.profiler is not None:
+            self.context.profiler.report_layer_time("Conv_0 + Relu_1", 0.5)
+        return True
 
     def activate(self) -> None: ...
 
@@ -315,7 +322,9 @@ class Runner:
         raise AssertionError("each test says what its engine answers")
 
 
-def test_a_built_engine_is_profiled(bundle: Path, device: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def polygraphy(bundle: Path, device: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The runtime's side of the stand-in."""
     ports(bundle, device)
     outputs = list(device.tensors[1])
     monkeypatch.setattr(Runner, "infer", lambda self, feeds: {name: np.zeros(1, np.uint8) for name in outputs})
@@ -324,6 +333,11 @@ def test_a_built_engine_is_profiled(bundle: Path, device: Fake, monkeypatch: pyt
         ("polygraphy.backend.common", {"BytesFromPath": lambda path: Path(path).read_bytes()}),
     ):
         monkeypatch.setitem(sys.modules, name, SimpleNamespace(**members))
+    device.module.IProfiler = Base
+    monkeypatch.setattr(trt_run, "elapsed_ms", lambda stream, work: work() or 0.25)
+
+
+def test_a_built_engine_is_profiled(bundle: Path, polygraphy: None) -> None:
     arguments = ["--side", "edge", "--engine", "--samples", 5, "--warmup", 1, "--json"]
     refused = cli("profile", bundle, *arguments)
     assert refused.code == 1
@@ -333,7 +347,32 @@ def test_a_built_engine_is_profiled(bundle: Path, device: Fake, monkeypatch: pyt
     assert outcome.code == 0, outcome.err
     document = outcome.document
     assert (document["backend"], document["backend_version"], document["threads"]) == ("tensorrt", "10.3.0", None)
-    assert (document["samples"], document["layers"]) == (5, [])
+    assert (document["samples"], document["device_ms"]["p99"]) == (5, 0.25)
+    assert [(layer["name"], layer["median_ms"]) for layer in document["layers"]] == [("Conv_0 + Relu_1", 0.5)]
+
+
+def test_an_engine_is_profiled_as_it_was_asked_for(bundle: Path, polygraphy: None, tmp_path: Path) -> None:
+    """Its options, its target and its folder: whatever splitc engine was given."""
+    asked = ["--target", "jetson-orin-nx", "--set", "workspace_mb=64"]
+    assert engine(bundle, *asked, "--out", tmp_path / "here")[0] == 0
+    arguments = ["--engine", "--samples", 1, "--json"]
+    stale = cli("profile", bundle, *arguments, "--engine-folder", tmp_path / "here")
+    assert stale.code == 1
+    assert "workspace_mb" in stale.err
+    outcome = cli("profile", bundle, *arguments, *asked, "--engine-folder", tmp_path / "here")
+    assert outcome.code == 0, outcome.err
+    assert "Did you mean 'jetson-orin-nx'" in cli("profile", bundle, *arguments, "--target", "jetson-orin-n").err
+    assert "is not NAME=VALUE" in cli("profile", bundle, *arguments, "--set", "workspace_mb").err
+
+
+def test_an_engine_without_weights_is_not_run(bundle: Path, polygraphy: None) -> None:
+    stripped = ["--set", "strip_weights=true"]
+    assert engine(bundle, *stripped)[0] == 0
+    outcome = cli("profile", bundle, "--engine", *stripped)
+    assert outcome.code == 3
+    assert "was built without its weights" in outcome.err
+    assert engine(bundle, "--set", "strip_weights=false")[1]["status"] == "built"
+    assert cli("profile", bundle, "--engine", "--set", "strip_weights=false", "--samples", 1).code == 0
 
 
 @pytest.mark.trt

@@ -75,6 +75,26 @@ def test_what_trtexec_measured(source: Path, tmp_path: Path) -> None:
         (["--replay", "none.json"], 2, "none.json: cannot be read"),
         (["--device", "http://x"], 2, "is not ssh://user@host"),
         (["--data", "none/*.png"], 2, "none/*.png"),
+        (["--threads", "2", "--engine"], 2, "--threads does not go with --engine: the GPU computes; leave one"),
+        (["--ssh-config", "x"], 2, "--ssh-config needs --device; add --device, or leave --ssh-config out"),
+        (["--remote-python", "x"], 2, "--remote-python needs --device"),
+        (["--import-profile", "x"], 2, "--import-profile needs --import"),
+        (["--tensorrt", "10.3"], 2, "--tensorrt needs --import"),
+        (["--trtexec-flags", "x"], 2, "--trtexec-flags needs --import"),
+        (["--chip", "tegra234"], 2, "--chip needs --tegrastats"),
+        (["--set", "workspace_mb=1"], 2, "--set needs --engine"),
+        (["--target", "x"], 2, "--target needs --engine"),
+        (["--engine-folder", "x"], 2, "--engine-folder needs --engine"),
+        (["--replay", "r", "--samples", "5", "--data", "x"], 2, "--samples and --data do not go with --replay"),
+        (["--replay", "r", "--name", "x"], 2, "--name does not go with --replay"),
+        (
+            ["--replay", "r", "--import", "x", "--tensorrt", "10.3"],
+            2,
+            "--import and --tensorrt do not go with",
+        ),
+        (["--import", "t", "--tensorrt", "10.3", "--device", "ssh://x"], 2, "--device does not go with --import"),
+        (["--import", "t", "--tensorrt", "10.3", "--warmup", "1"], 2, "trtexec has measured already"),
+        (["--import", "t", "--tensorrt", "10.3", "--export", "x"], 2, "--export does not go with --import"),
     ],
 )
 def test_refusals(arguments: list[str], code: int, message: str, source: Path) -> None:
@@ -95,4 +115,10 @@ def test_export_needs_a_measurement(source: Path, tmp_path: Path) -> None:
     assert cli("profile", source / "tiny.onnx", "--samples", 1, "--out", record).code == 0
     outcome = cli("profile", source / "tiny.onnx", "--replay", record, "--export", tmp_path / "x")
     assert outcome.code == 2
-    assert "has just been measured" in outcome.err
+    assert "--export does not go with --replay: it runs nothing" in outcome.err
+
+
+def test_a_model_has_no_sides(source: Path) -> None:
+    outcome = cli("profile", source / "tiny.onnx", "--side", "edge")
+    assert outcome.code == 2
+    assert "is a model, which has no sides" in outcome.err

@@ -52,7 +52,14 @@ def test_what_cannot_be_linted(tmp_path: Path) -> None:
     unknown = cli("verify", path, "--lint", "--target", "jetson-orin-nanno")
     assert unknown.code == 2
     assert "Did you mean 'jetson-orin-nano'" in unknown.err
-    assert "add --lint" in cli("verify", path, "--dla").err
+    assert "--dla needs --lint" in cli("verify", path, "--dla").err
+
+
+@pytest.mark.parametrize("option", ["--data", "--model", "--labels", "--crops"])
+def test_options_that_a_lint_would_ignore(option: str, bundle: Path) -> None:
+    outcome = cli("verify", bundle, "--lint", option, "1")
+    assert outcome.code == 2
+    assert f"{option} does not go with --lint: it runs nothing; leave one of them out" in outcome.err
 
 
 QUANTIZERS = ("uniform", "step", "log", "binary", "lloyd_max", "clipped")
