@@ -105,15 +105,7 @@ def finish(
         _require_room(root, order, folder, surroundings)
         start = time.monotonic()
         made = make(progress)
-        record = EngineJson(
-            key=key_of(parts),
-            parts=dict(parts),
-            sha256=hashlib.sha256(made.plan).hexdigest(),
-            engine_bytes=len(made.plan),
-            timing_cache_sha256=hashlib.sha256(made.timing_cache).hexdigest() if made.timing_cache else None,
-            seconds=round(time.monotonic() - start, 3),
-        )
-        _write(folder, made, record)
+        _write(folder, made, _record_of(made, parts, time.monotonic() - start))
         return _finished(folder, "built")
 
 
@@ -161,6 +153,17 @@ def why_stale(folder: Path, parts: Mapping[str, object]) -> str | None:
     if (size, digest) != (record.engine_bytes, record.sha256):
         return f"{ENGINE} is not the file that {RECORD} describes: damaged or replaced"
     return None
+
+
+def _record_of(made: Made, parts: Mapping[str, object], seconds: float) -> EngineJson:
+    return EngineJson(
+        key=key_of(parts),
+        parts=dict(parts),
+        sha256=hashlib.sha256(made.plan).hexdigest(),
+        engine_bytes=len(made.plan),
+        timing_cache_sha256=hashlib.sha256(made.timing_cache).hexdigest() if made.timing_cache else None,
+        seconds=round(seconds, 3),
+    )
 
 
 def _short(value: object) -> str:

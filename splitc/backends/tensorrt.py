@@ -140,17 +140,9 @@ def defer(backend: Backend, model_path: Path, target: Target, out_dir: Path, rea
     )
     write_script(out_dir, target, recipe.script)
     write_build_json(out_dir, target, order.document())
-    return record_for(
-        backend,
-        target,
-        "deferred",
-        reason=reason,
-        command=recipe.command,
-        script=script_path(target),
-        cache_key=recipe.cache_key,
-        inputs=interface.inputs,
-        outputs=interface.outputs,
-    )
+    waiting = {"reason": reason, "command": recipe.command, "script": script_path(target)}
+    ports = {"inputs": interface.inputs, "outputs": interface.outputs}
+    return record_for(backend, target, "deferred", cache_key=recipe.cache_key, **waiting, **ports)
 
 
 def check_gpu_target(backend: Backend, target: Target) -> None:

@@ -126,8 +126,24 @@ def measure(
         peak_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # before the layers, whose trace is ours to hold
         settled = read_board(root)
         inside = opened.look(feeds, runs)
-    power_w = mean_total_w(watts)
-    record = Record(
+    seen = _Seen(times, watts, peak_kb / 1024, settled, inside)
+    return Measurement(_record(half, runs, device, opened, seen), times)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What one measurement gave, before it is summed up."""
+
+    times_ms: Sequence[float]
+    watts: Sequence[Power]
+    peak_memory_mb: float
+    board: Board
+    inside: Inside
+
+
+def _record(half: Half, runs: Runs, device: str, opened: Opened, seen: _Seen) -> Record:
+    power_w = mean_total_w(seen.watts)
+    return Record(
         device=device,
         backend=opened.backend,
         backend_version=opened.version,
@@ -137,15 +153,14 @@ def measure(
         threads=opened.threads,
         warmup=runs.warmup,
         samples=runs.samples,
-        latency_ms=Percentiles.of(times),
-        layers=inside.layers,
-        device_ms=inside.device_ms,
-        peak_memory_mb=peak_kb / 1024,
+        latency_ms=Percentiles.of(seen.times_ms),
+        layers=seen.inside.layers,
+        device_ms=seen.inside.device_ms,
+        peak_memory_mb=seen.peak_memory_mb,
         power_w=power_w,
-        energy_mj=None if power_w is None else power_w * statistics.fmean(times),
-        environment=settled.environment() | power_notes(watts),
+        energy_mj=None if power_w is None else power_w * statistics.fmean(seen.times_ms),
+        environment=seen.board.environment() | power_notes(seen.watts),
     )
-    return Measurement(record, times)
 
 
 def engine_half(runner: TimedRunner, backend: str, version: str, half: Half) -> Opened:

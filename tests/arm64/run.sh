@@ -42,13 +42,13 @@ export CPLUS_INCLUDE_PATH="$root/usr/include"
 cmake --build "$work/native" --parallel 2 >> "$work/cmake.log"
 
 say "a wheel for AArch64, and pip install splitc[edge]"
-rm -rf "$work/wheel" "$root/opt/edge"
+rm -rf "$work/wheel" "$root/srv/edge"
 mkdir -p "$work/wheel"
 "$python" "$here/wheel.py" "$repository" "$(echo "$work"/native/_core*.so)" "$work/wheel"
 wheel=$(echo "$work"/wheel/*.whl)
 platforms=()
 for tag in manylinux_2_28 manylinux_2_27 manylinux_2_17 manylinux2014 linux; do platforms+=(--platform "${tag}_aarch64"); done
-"$python" -m pip install --quiet --disable-pip-version-check --target "$root/opt/edge" --python-version "$series" \
+"$python" -m pip install --quiet --disable-pip-version-check --target "$root/srv/edge" --python-version "$series" \
   --only-binary=:all: "${platforms[@]}" "$wheel[edge]"
 
 say "the quickstart, built here"
@@ -57,10 +57,10 @@ rm -rf "$work/bundle"
 
 say "its edge half, here and there"
 pictures="$("$python" -c "import skimage, pathlib; print(pathlib.Path(skimage.__file__).parent / 'data')")"
-rm -rf "$root/work" "$work/here" && mkdir -p "$root/work/pictures"
-for picture in camera chelsea coffee; do cp "$pictures/$picture.png" "$root/work/pictures/"; done
-cp -r "$work/bundle" "$root/work/bundle"
-cp "$here/edge.py" "$root/work/"
-"$python" "$here/edge.py" "$root/work" "$work/here"
-there -c "import sys; sys.path.insert(0, '/opt/edge'); sys.argv = ['edge', '/work', '/work/there']; exec(open('/work/edge.py').read())"
-"$python" "$here/compare.py" "$work/here" "$root/work/there"
+rm -rf "$root/srv/pair" "$work/here" && mkdir -p "$root/srv/pair/pictures"
+for picture in camera chelsea coffee; do cp "$pictures/$picture.png" "$root/srv/pair/pictures/"; done
+cp -r "$work/bundle" "$root/srv/pair/bundle"
+cp "$here/edge.py" "$root/srv/pair/"
+"$python" "$here/edge.py" "$root/srv/pair" "$work/here"
+there -c "import sys; sys.path.insert(0, '/srv/edge'); sys.argv = ['edge', '/srv/pair', '/srv/pair/there']; exec(open('/srv/pair/edge.py').read())"
+"$python" "$here/compare.py" "$work/here" "$root/srv/pair/there"
