@@ -22,12 +22,19 @@ MOST_BATCH, MOST_SIZE = 4096, 8192
 LAST_10_WITH_DLA, FIRST_11_WITH_DLA = (10, 7), (11, 4)
 
 
-def absent(model: ir.Model, place: Place) -> Iterator[Hit]:
-    """No DLA on the device, or none in its TensorRT."""
+def why_absent(place: Place) -> str:
+    """Why there is no DLA, on the device or in its TensorRT; empty where there is one."""
     if place.dla_cores == 0:
-        yield Hit("the graph", "the device has no DLA core")
-    elif place.is_rtx or LAST_10_WITH_DLA < place.line < FIRST_11_WITH_DLA:
-        yield Hit("the graph", f"{place.toolkit} {place.line[0]}.{place.line[1]} has no DLA")
+        return "the device has no DLA core"
+    if place.is_rtx or LAST_10_WITH_DLA < place.line < FIRST_11_WITH_DLA:
+        return f"{place.toolkit} {place.line[0]}.{place.line[1]} has no DLA"
+    return ""
+
+
+def absent(model: ir.Model, place: Place) -> Iterator[Hit]:
+    """The DLA is asked for and there is none; what it would leave to the GPU then says nothing."""
+    if why := why_absent(place):
+        yield Hit("the graph", why)
 
 
 def operator(model: ir.Model, place: Place) -> Iterator[Hit]:

@@ -31,6 +31,10 @@ def _dla(place: Place) -> bool:
     return place.uses_dla
 
 
+def _has_dla(place: Place) -> bool:
+    return place.uses_dla and not dla.why_absent(place)
+
+
 _MEASURED = "measured, TensorRT-RTX 1.7"
 _OPERATORS = "onnx-tensorrt, docs/operators.md"
 _DLA_LAYERS = "NVIDIA, DLA Supported Layers and Restrictions"
@@ -228,7 +232,7 @@ RULES = (
     Rule(
         "dla-operator",
         "falls_back",
-        _dla,
+        _has_dla,
         dla.operator,
         "This layer runs on the GPU, and its inputs and outputs travel there and back.",
         "Cut before it, or accept the fallback.",
@@ -237,7 +241,7 @@ RULES = (
     Rule(
         "dla-dynamic",
         "refused",
-        _dla,
+        _has_dla,
         dla.dynamic,
         "The DLA takes fixed shapes only.",
         "Fix the dimension: min = opt = max in [model] dims.",
@@ -246,7 +250,7 @@ RULES = (
     Rule(
         "dla-size",
         "refused",
-        _dla,
+        _has_dla,
         dla.size,
         "The DLA takes batches up to 4096 and other dimensions up to 8192.",
         "Use a smaller batch or picture.",
@@ -255,7 +259,7 @@ RULES = (
     Rule(
         "dla-precision",
         "falls_back",
-        _dla,
+        _has_dla,
         dla.precision,
         "The DLA computes in FP16 and INT8.",
         "Convert this half to FP16 or INT8 Q/DQ.",

@@ -147,6 +147,13 @@ def test_a_fixed_range_satisfies_the_accelerator() -> None:
     assert lint(model, "m", (replace(place, dims={"N": (1, 1, 1)}),), RULES) == ()
 
 
+@pytest.mark.parametrize("device", ["jetson-orin-nano", "jetson-thor", "l4"])
+def test_without_an_accelerator_nothing_else_is_said_of_it(device: str) -> None:
+    """A list of what would fall back says nothing where there is nothing to fall back from."""
+    model = load("g (float[N, 4] x) => (float[N, 4] r) { r = Round(x) }")
+    assert {one.rule for one in lint(model, "m", with_dla(place_named(device)), RULES)} == {"dla-absent"}
+
+
 @pytest.mark.parametrize(
     ("line", "has_dla"), [((8, 6), True), ((10, 7), True), ((10, 8), False), ((11, 1), False), ((11, 4), True)]
 )
