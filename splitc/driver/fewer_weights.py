@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import onnx_ir as ir
 
@@ -18,6 +18,8 @@ PRECISION_TIME = {
     "int8": "less where the target computes in INT8; measured by the profile of the target, not here",
     "fp16": "less where the target computes in FP16; measured by the profile of the target, not here",
 }
+MOST_PROBES = 32
+"""Samples that sensitivities of rounding are measured on: every layer is run through all of them."""
 Samples = Callable[[], Sequence[Feeds]]
 
 
@@ -42,6 +44,40 @@ class Saving:
 
 
 @dataclass(frozen=True, eq=False)
+class Half:
+    """A half as it is to be lowered.
+
+    Attributes:
+        side: "edge" or "cloud".
+        model: In float.
+        samples: Gives samples of what it takes.
+        rest: What makes answers of its outputs: the tail of a head.
+    """
+
+    side: str
+    model: ir.Model
+    samples: Samples
+    rest: ir.Model | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class LowerHalf:
+    """A half after every step.
+
+    Attributes:
+        model: As it shall compute.
+        notes: For the report.
+        savings: What each step was worth.
+        original: In INT8, the float model that layers can be lifted back to; else None.
+    """
+
+    model: ir.Model
+    notes: tuple[str, ...]
+    savings: tuple[Saving, ...]
+    original: ir.Model | None
+
+
+@dataclass(frozen=True, eq=False)
 class Step:
     """A pass that is asked for, and what it is worth in time."""
 
@@ -50,8 +86,9 @@ class Step:
     time: str
 
 
-def steps_of(asked: SideWeights, samples: Samples) -> Iterator[Step]:
-    """What the recipe asks of a half, in the order it is done; ``samples`` is called where a step needs them."""
+def steps_of(half: Half, asked: SideWeights, step: Callable[[], None]) -> Iterator[Step]:
+    """What the recipe asks of a half, in the order it is done; samples are called for where a step needs them."""
+    samples = half.samples
     if asked.prune is not None:
         options, needs = asked.prune, asked.prune.method == "compensated"
         yield Step(
@@ -66,31 +103,47 @@ def steps_of(asked: SideWeights, samples: Samples) -> Iterator[Step]:
         yield Step(f"shared weights (conv {shared.conv_bits}, fc {shared.fc_bits} bits)", shared, NO_TIME)
     if asked.rounding is not None:
         noise = asked.rounding.noise
-        yield Step(f"rounded to steps (noise {noise:g})", lambda model: _rounded(model, noise, samples()), NO_TIME)
+        yield Step(f"rounded to steps (noise {noise:g})", lambda model: _rounded(model, noise, half), NO_TIME)
     if asked.precision != "fp32":
-        yield Step(asked.precision, passes.LOWER[asked.precision](samples()), PRECISION_TIME[asked.precision])
+        lower = passes.LOWER[asked.precision](samples(), step)
+        yield Step(asked.precision, lower, PRECISION_TIME[asked.precision])
 
 
-def _rounded(model: ir.Model, noise: float, feeds: Sequence[Feeds]) -> passes.PassResult:
-    return passes.RoundToSteps(noise, passes.moments_of(model, feeds))(model)
+def _rounded(model: ir.Model, noise: float, half: Half) -> passes.PassResult:
+    """Steps by measured sensitivities: how far a unit of noise in a layer moves the pair's answers."""
+    feeds = half.samples()
+    seen = passes.moments_of(model, feeds)
+    found = passes.measure_sensitivity(model, seen, feeds[:MOST_PROBES], half.rest)
+    return passes.RoundToSteps(noise, seen, found)(model)
 
 
-def apply_steps(
-    side: str, model: ir.Model, asked: SideWeights, samples: Samples
-) -> tuple[ir.Model, list[str], list[Saving]]:
-    """The half after every step, notes for the report, and what each step saves."""
+def count_steps(model: ir.Model, asked: SideWeights) -> int:
+    """How often :func:`apply_steps` calls its ``step``."""
+    others = (asked.prune, asked.cluster, asked.rounding)
+    count = sum(one is not None for one in others) + (asked.sparsity != "none") + (asked.precision != "fp32")
+    return count + (passes.quantizing_steps(model) if asked.precision == "int8" else 0)
+
+
+def apply_steps(half: Half, asked: SideWeights, step: Callable[[], None]) -> LowerHalf:
+    """Everything the recipe asks of a half; ``step`` is called as often as :func:`count_steps` says."""
     notes: list[str] = []
     savings: list[Saving] = []
-    before = None
-    for step in steps_of(asked, samples):
+    side, model, before, original = half.side, half.model, None, None
+    for one in steps_of(half, asked, step):
         before = before or (packed_bytes(model), graph.weight_bytes(model))
-        result = step.run(model)
-        model = result.model
+        result = one.run(model)
+        model, original = result.model, result.original
         after = (packed_bytes(model), graph.weight_bytes(model))
         notes += [f"{side}: {note}" for note in result.notes]
-        savings.append(Saving(side, step.title, before[0], after[0], before[1], after[1], step.time))
+        savings.append(Saving(side, one.title, before[0], after[0], before[1], after[1], one.time))
         before = after
-    return model, notes, savings
+        step()
+    return LowerHalf(model, tuple(notes), tuple(savings), original)
+
+
+def remeasured(saving: Saving, model: ir.Model) -> Saving:
+    """The same step with what it came to in the end."""
+    return replace(saving, packed_bytes=packed_bytes(model), memory_bytes=graph.weight_bytes(model))
 
 
 def packed(model: ir.Model) -> bytes:

@@ -12,8 +12,8 @@ from splitc import bundle, evaluate, graph, plan, report
 from splitc.backends import EngineRecord
 from splitc.driver.calibrate import fit
 from splitc.driver.choose import choose
-from splitc.driver.inputs import find_inputs
-from splitc.driver.precision import lower
+from splitc.driver.inputs import Inputs, find_inputs
+from splitc.driver.precision import Lowered, count_lowering, lower
 from splitc.driver.watch import Stages, Watch
 from splitc.driver.write import build_engines, describe, model_bytes, seal, write_pair, write_reports
 from splitc.errors import BundleError, CheckFailed
@@ -48,9 +48,9 @@ def build(recipe: Recipe, out: Path, watch: Watch | None = None, *, locked: bool
             inputs = find_inputs(recipe, locked=locked)
         with stages("plan") as step:
             chosen = choose(inputs, step)
-        with stages("calibrate", len(inputs.calibration)) as step:
             halves = graph.split(inputs.model, chosen.best_cut.cut)
-            lowered = lower(inputs, halves)
+        lowered = _lowered(inputs, halves, stages)
+        with stages("calibrate", len(inputs.calibration)) as step:
             codec = fit(inputs, lowered.halves, step)
         with stages("write"):
             pair = write_pair(folder, inputs, lowered, codec)
@@ -72,6 +72,15 @@ def build(recipe: Recipe, out: Path, watch: Watch | None = None, *, locked: bool
         summary = report.summary(document) | {"bundle": str(out), "seconds": stages.seconds}
         _require(verification, gates, engines, folder, out, summary)
     return Built(out, summary)
+
+
+def _lowered(inputs: Inputs, halves: graph.Halves, stages: Stages) -> Lowered:
+    """A stage of its own where weights are to change: it can take minutes."""
+    count = count_lowering(inputs, halves)
+    if not count:
+        return lower(inputs, halves)
+    with stages("weights", count) as step:
+        return lower(inputs, halves, step)
 
 
 def check_gates(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import onnx_ir as ir
 
-from splitc import evaluate, graph
-from splitc.driver.fewer_weights import Saving, apply_steps
+from splitc import evaluate, graph, passes
+from splitc.driver.fewer_weights import Half, Saving, apply_steps, count_steps, remeasured
 from splitc.driver.inputs import Inputs
+from splitc.driver.mixed_precision import LayerPrecision, Pair, mix, parted
 from splitc.recipe import Recipe
 from splitc.types import Feeds
 
@@ -24,11 +26,13 @@ class Lowered:
         halves: Equal to the float ones where both sides keep fp32.
         notes: What was done; empty where nothing was.
         savings: What each step was worth.
+        layers: Where precision is mixed, what became of each quantized layer, the most sensitive first.
     """
 
     halves: graph.Halves
     notes: tuple[str, ...] = ()
     savings: tuple[Saving, ...] = ()
+    layers: tuple[LayerPrecision, ...] = ()
 
 
 def precisions(recipe: Recipe) -> dict[str, str]:
@@ -36,18 +40,38 @@ def precisions(recipe: Recipe) -> dict[str, str]:
     return {"edge": recipe.weights.edge.precision, "cloud": recipe.weights.cloud.precision}
 
 
-def lower(inputs: Inputs, halves: graph.Halves) -> Lowered:
+def lower(inputs: Inputs, halves: graph.Halves, step: Callable[[], None] = lambda: None) -> Lowered:
     """Prune, share and lower the head on the calibration samples, then the tail on what that head makes of them.
+
+    Where the recipe has a ``min_fidelity`` and a half computes in INT8, layers stay float as far as that needs.
+    ``step`` is called as often as :func:`count_lowering` says.
 
     Raises:
         GraphError: A half cannot be lowered.
     """
-    asked = inputs.recipe.weights
+    asked, least = inputs.recipe.weights, inputs.recipe.gate.min_fidelity
     samples: list[Feeds] = [sample.feeds for sample in inputs.calibration[:: _stride(len(inputs.calibration))]]
-    head, notes, savings = apply_steps("edge", halves.head, asked.edge, lambda: samples)
-    tail, more, others = apply_steps("cloud", halves.tail, asked.cloud, lambda: _features(head, samples))
-    lowered = replace(halves, head=head, tail=tail)
-    return Lowered(lowered, (*notes, *more), (*savings, *others))
+    is_mixed = least is not None and "int8" in precisions(inputs.recipe).values()
+    samples, held = parted(samples) if is_mixed else (samples, [])
+    edge = apply_steps(Half("edge", halves.head, lambda: samples, halves.tail), asked.edge, step)
+    cloud = apply_steps(Half("cloud", halves.tail, lambda: _features(edge.model, samples)), asked.cloud, step)
+    lowered = replace(halves, head=edge.model, tail=cloud.model)
+    notes, savings = (*edge.notes, *cloud.notes), (*edge.savings, *cloud.savings)
+    originals = {side: half.original for side, half in (("edge", edge), ("cloud", cloud)) if half.original is not None}
+    if least is None or not originals:
+        return Lowered(lowered, notes, savings)
+    mixed = mix(Pair(halves, lowered, originals, held, inputs.recipe.data.task), least, step)
+    after = {"edge": mixed.halves.head, "cloud": mixed.halves.tail}
+    savings = tuple(remeasured(one, after[one.side]) if one.step == "int8" else one for one in savings)
+    return Lowered(mixed.halves, (*notes, *mixed.notes), savings, mixed.layers)
+
+
+def count_lowering(inputs: Inputs, halves: graph.Halves) -> int:
+    """Steps of :func:`lower`; 0 where nothing is asked for."""
+    asked, is_mixed = inputs.recipe.weights, inputs.recipe.gate.min_fidelity is not None
+    sides = ((halves.head, asked.edge), (halves.tail, asked.cloud))
+    judged = sum(len(passes.layers_of(model)) for model, one in sides if one.precision == "int8" and is_mixed)
+    return judged + sum(count_steps(model, one) for model, one in sides)
 
 
 def _stride(count: int) -> int:

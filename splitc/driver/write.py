@@ -14,6 +14,7 @@ from splitc.codec import Codec
 from splitc.device import Device
 from splitc.driver.fewer_weights import Saving, packed
 from splitc.driver.inputs import Inputs
+from splitc.driver.mixed_precision import LayerPrecision
 from splitc.driver.precision import Lowered, precisions
 from splitc.recipe import Recipe, TargetSection, lock_toml
 from splitc.types import TensorSpec
@@ -33,6 +34,7 @@ class Pair:
     bundle: bundle.Bundle
     notes: tuple[str, ...]
     savings: tuple[Saving, ...]
+    layers: tuple[LayerPrecision, ...]
 
 
 def write_pair(folder: Path, inputs: Inputs, lowered: Lowered, codec: Codec) -> Pair:
@@ -76,7 +78,7 @@ def write_pair(folder: Path, inputs: Inputs, lowered: Lowered, codec: Codec) -> 
         path = folder / "cloud" / "triton" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
-    return Pair(halves, codec, seal(folder, inputs), notes, lowered.savings)
+    return Pair(halves, codec, seal(folder, inputs), notes, lowered.savings, lowered.layers)
 
 
 def seal(folder: Path, inputs: Inputs) -> bundle.Bundle:
@@ -135,6 +137,7 @@ def describe(inputs: Inputs, chosen: plan.Plan, pair: Pair, folder: Path) -> dic
         "duplicated_bytes": pair.halves.duplicated_bytes,
         "precision": precisions(inputs.recipe),
         "weights": [asdict(one) for one in pair.savings],
+        "layer_precision": [asdict(one) for one in pair.layers],
         "notes": list(pair.notes),
         "plan": {**chosen.to_json(), "link": inputs.places.link.model_dump(mode="json")},
         "outline": asdict(graph.outline(inputs.model, point.cut)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from splitc.evaluate.examples import examples
 from splitc.evaluate.feature_stats import FeatureStats, feature_stats
 from splitc.evaluate.gates import Gate, at_least, at_most, measured_gates
-from splitc.evaluate.metrics import Agreement, compare
+from splitc.evaluate.metrics import Agreement, compare, expected_agreement
 from splitc.evaluate.paths import Joint, Paths, make_paths, open_graph, open_optimized, paths_of_bundle
 from splitc.evaluate.verify import Stage, Verification, verify
 
@@ -21,6 +21,7 @@ __all__ = [
     "at_most",
     "compare",
     "examples",
+    "expected_agreement",
     "feature_stats",
     "make_paths",
     "measured_gates",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import erfc, sqrt
 
 import numpy as np
 
@@ -53,6 +54,28 @@ def compare(full: Sequence[F32], stage: Sequence[F32], labels: Sequence[int | No
         max_abs_diff=float(np.max(np.abs(reference - got))),
         top1=float(np.mean([answer == label for answer, label in known])) if known else None,
     )
+
+
+def expected_agreement(full: Sequence[F32], stage: Sequence[F32]) -> float:
+    """Share of samples whose top-1 answer may be expected to stay, from how far answers moved.
+
+    Every sample's lead of the first answer over the second moves by some amount; taken as normal noise of the spread
+    that it has over all samples, it overturns a lead with a probability. Their mean is far less a matter of luck than
+    the number of answers that were overturned.
+
+    Args:
+        full: The unsplit model's answers, one ``[1, n]`` array a sample.
+        stage: The same samples through another path.
+    """
+    reference, got = _rows(full), _rows(stage)
+    if reference.shape[1] < 2:
+        return 1.0
+    order, rows = np.argsort(reference, axis=1), np.arange(len(reference))
+    first, second = order[:, -1], order[:, -2]
+    leads = reference[rows, first] - reference[rows, second]
+    moves = got[rows, first] - got[rows, second] - leads
+    spread = max(float(np.sqrt(np.mean(np.square(moves)))), 1e-30)
+    return float(np.mean([1 - 0.5 * erfc(lead / (spread * sqrt(2))) for lead in leads]))
 
 
 def kl_divergence(reference: F64, got: F64) -> F64:

@@ -15,10 +15,12 @@ from splitc.passes.insert_codec import (
     wire_specs,
 )
 from splitc.passes.layers import Layer, layers_of
+from splitc.passes.lift_layers import LiftLayers, quantized_layers
 from splitc.passes.lower_precision import LOWER, ToFloat16
 from splitc.passes.prepare import prepare
 from splitc.passes.prune_weights import PruneWeights, count_zeros
 from splitc.passes.quantize_static import QuantizeStatic
+from splitc.passes.quantize_static import steps_of as quantizing_steps
 from splitc.passes.raise_opset import RaiseOpset
 from splitc.passes.remove_codec import float_head, float_tail
 from splitc.passes.round_to_steps import RoundToSteps
@@ -35,6 +37,7 @@ __all__ = [
     "InsertDequantizers",
     "InsertQuantizers",
     "Layer",
+    "LiftLayers",
     "Pass",
     "PassResult",
     "PruneWeights",
@@ -55,6 +58,8 @@ __all__ = [
     "measure_sensitivity",
     "moments_of",
     "prepare",
+    "quantized_layers",
+    "quantizing_steps",
     "side_name",
     "symbols_name",
     "weights_of",

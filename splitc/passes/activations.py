@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 import onnxruntime
+from onnx_ir.passes import common
 
 from splitc import graph
 from splitc.errors import GraphError
@@ -41,6 +42,7 @@ def run_with(
     if not probe.graph.outputs:  # inputs alone are wanted
         yield from feeds
         return
+    common.RemoveUnusedNodesPass()(probe)
     session = _open_probe(probe)
     for one in feeds:
         values = _run(session, [*outputs, *made], one)
@@ -72,6 +74,7 @@ def _open_probe(model: ir.Model) -> onnxruntime.InferenceSession:
 
 def _open(model: ir.Model, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
     options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # many short runs: threads wait asleep
     return onnxruntime.InferenceSession(graph.to_bytes(model), options, providers=["CPUExecutionProvider"])
 
 

@@ -1,6 +1,7 @@
 """Give every layer of a changed model the output means, and where weights are float the spreads, that it had.
 
-1. Layer by layer in graph order, so that a layer sees what the aligned layers before it make.
+1. Layer by layer in graph order, so that a layer sees what the aligned layers before it make: the graph is run once,
+   in segments, each from what is kept of those before it (:class:`splitc.passes.segments.SegmentRuns`).
 2. Means are met by the bias, one number a channel; spreads by a factor on the channel's weights and bias.
 3. A layer whose weight is quantized keeps its weights; one without a bias initializer is left alone.
 
@@ -18,9 +19,13 @@ import onnx_ir as ir
 
 from splitc.passes.activations import run_with
 from splitc.passes.base import PassResult
+from splitc.passes.segments import SegmentRuns
 from splitc.types import F32, F64, Array, Feeds
 
 LEAST_SPREAD = 1e-6
+MOST_KEPT_BYTES = 2 << 30
+KEPT_AT_ONCE = 3
+"""Values of one feed that are held at a time, as large as the largest: what a residual block needs."""
 MOST_FACTOR = 1.5
 """Spreads are met by factors of 1/1.5 to 1.5; more would be guessing."""
 
@@ -50,14 +55,19 @@ class AlignOutputs:
     def __call__(self, model: ir.Model) -> PassResult:
         """Raises nothing; layers that cannot be aligned are counted in the note."""
         aligned = model.clone()
-        names = [node.outputs[0].name or "" for node in aligned.graph if _bias_of(node) is not None]
-        wanted = moments(self.original, names, self.feeds)
-        nodes = {node.outputs[0].name: node for node in aligned.graph}
-        for name in names:
-            (found,) = moments(aligned, [name], self.feeds).values()
-            _align(nodes[name], wanted[name], found)
+        nodes = [node for node in aligned.graph if _bias_of(node) is not None]
+        names = [node.outputs[0].name or "" for node in nodes]
+        feeds = affordable(self.original, names, self.feeds)
+        wanted = moments(self.original, names, feeds)
+        for node, made in SegmentRuns(aligned, nodes, feeds):
+            found, aim = _moments(np.sum([_sums(one) for one in made], axis=0)), wanted[node.outputs[0].name or ""]
+            factor = _align(node, aim, found)
+            for one in made:  # what the layer makes from now on, in place: the next ones read it
+                shape = (1, -1, *[1] * (one.ndim - 2))
+                one *= factor.astype(one.dtype).reshape(shape)
+                one += (aim.mean - factor * found.mean).astype(one.dtype).reshape(shape)
             self.step()
-        return PassResult(aligned, bool(names), (f"outputs of {len(names)} layers aligned",))
+        return PassResult(aligned, bool(nodes), (f"outputs of {len(nodes)} layers aligned",))
 
 
 def _bias_of(node: ir.Node) -> ir.Value | None:
@@ -69,10 +79,18 @@ def _bias_of(node: ir.Node) -> ir.Value | None:
     return bias if is_own else None
 
 
+def affordable(model: ir.Model, names: Sequence[str], feeds: Sequence[Feeds]) -> Sequence[Feeds]:
+    """As many of the feeds as keep values of all of them within :data:`MOST_KEPT_BYTES`, at least one."""
+    for values in run_with(model, names, feeds[:1], only=True) if names else ():
+        largest = max(values[name].nbytes for name in names)
+        return feeds[: max(1, MOST_KEPT_BYTES // (KEPT_AT_ONCE * largest))]
+    return feeds
+
+
 def moments(model: ir.Model, names: Sequence[str], feeds: Sequence[Feeds]) -> dict[str, Moments]:
     """Of values ``[n, channels, ...]`` over all samples."""
     sums: dict[str, list[F64]] = {name: [] for name in names}
-    for values in run_with(model, names, feeds, lambda: None, only=True):
+    for values in run_with(model, names, feeds, only=True) if names else ():
         for name in names:
             sums[name].append(_sums(values[name]))
     return {name: _moments(np.sum(parts, axis=0)) for name, parts in sums.items()}
@@ -89,7 +107,8 @@ def _moments(sums: F64) -> Moments:
     return Moments(mean, np.sqrt(np.maximum(sums[1] / sums[2] - mean**2, 0)))
 
 
-def _align(node: ir.Node, wanted: Moments, found: Moments) -> None:
+def _align(node: ir.Node, wanted: Moments, found: Moments) -> F64:
+    """Change bias and, where it is float, weight; the factor that each channel's spread got."""
     bias, weight = node.inputs[2], node.inputs[1]
     assert bias is not None
     assert weight is not None
@@ -100,6 +119,7 @@ def _align(node: ir.Node, wanted: Moments, found: Moments) -> None:
         whole = _numpy(weight)
         _replace(weight, whole * factor.reshape(-1, *[1] * (whole.ndim - 1)))
     _replace(bias, factor * (_numpy(bias) - found.mean) + wanted.mean)
+    return np.asarray(factor, np.float64)
 
 
 def _numpy(value: ir.Value) -> F32:

@@ -16,11 +16,13 @@ class PassResult:
         model: The new model; the one passed in is unchanged.
         changed: Whether it differs.
         notes: Short sentences for the report.
+        original: Where layers were quantized, the float model that :class:`splitc.passes.LiftLayers` lifts back to.
     """
 
     model: ir.Model
     changed: bool
     notes: tuple[str, ...] = ()
+    original: ir.Model | None = None
 
 
 class Pass(Protocol):

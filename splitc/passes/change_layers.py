@@ -26,6 +26,8 @@ from splitc.passes.layers import Layer, layers_of, put_weight, read_weight
 from splitc.types import F32, F64, Feeds
 from splitc.weights import factor_of
 
+AT_ONCE = 1024
+"""Columns that are squared together."""
 Change = Callable[[Layer, F32, F32], F32]
 """(layer, weights ``[out, k]`` of one group, factor of the inputs' covariance) -> the weights to use."""
 
@@ -88,14 +90,43 @@ def moments_of(model: ir.Model, feeds: Sequence[Feeds]) -> dict[str, Seen]:
     """What every layer sees, by weight name, from one run over ``feeds``."""
     layers = layers_of(model)
     places = -(-COLUMNS // max(1, sum(len(next(iter(one.values()))) for one in feeds)))
-    sums: dict[str, tuple[F64, F32, int]] = {}
+    sums = {layer.weight: _Sums() for layer in layers}
     for values in run_with(model, [layer.input.name or "" for layer in layers], feeds, only=True):
         for layer in layers:
-            columns = columns_of(layer, values[layer.input.name or ""], kernel_of(model, layer), places)
-            new = (columns.sum(2, dtype=np.float64), _square(columns), columns.shape[2])
-            old = sums.get(layer.weight)
-            sums[layer.weight] = new if old is None else (old[0] + new[0], old[1] + new[1], old[2] + new[2])
-    return {name: Seen(total / count, square / np.float32(count)) for name, (total, square, count) in sums.items()}
+            sums[layer.weight].add(columns_of(layer, values[layer.input.name or ""], kernel_of(model, layer), places))
+    return {name: one.seen() for name, one in sums.items()}
+
+
+class _Sums:
+    """Sums over columns; squared many at a time, since a square of few columns costs as much to add as to make."""
+
+    def __init__(self) -> None:
+        self._waiting: list[F32] = []
+        self._total: F64 | None = None
+        self._square: F32 | None = None
+        self._count = 0
+
+    def add(self, columns: F32) -> None:
+        """Columns ``[groups, k, n]``."""
+        self._waiting.append(columns)
+        if sum(one.shape[2] for one in self._waiting) >= AT_ONCE:
+            self._flush()
+
+    def seen(self) -> Seen:
+        """Mean and second moment of all columns; there is at least one."""
+        if self._waiting:
+            self._flush()
+        assert self._total is not None
+        assert self._square is not None
+        return Seen(self._total / self._count, self._square / np.float32(self._count))
+
+    def _flush(self) -> None:
+        columns = np.concatenate(self._waiting, axis=2)
+        total, square = columns.sum(2, dtype=np.float64), _square(columns)
+        self._total = total if self._total is None else self._total + total
+        self._square = square if self._square is None else np.add(self._square, square, out=self._square)
+        self._count += columns.shape[2]
+        self._waiting = []
 
 
 def _square(columns: F32) -> F32:

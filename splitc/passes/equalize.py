@@ -1,17 +1,20 @@
-"""Give all channels of an activation the same range, so that one scale for the tensor serves each of them.
+"""Give all channels of an activation similar ranges, so that one scale for the tensor serves each of them.
 
-1. Where a layer's output reaches one other layer, at most through Relu or Clip(0, high), channel c of the first is
-   multiplied by s and the input channel c of the second divided by it.
-2. Behind Clip, s brings the channel's largest calibrated value to the clip: what calibration never saw is cut there.
-   Behind Relu or nothing, s brings it to the tensor's largest value.
-3. A depthwise layer takes the whole of s, since its weights have a scale for each channel; others the square root.
+1. Channel c of what some layers make is multiplied by s, and the weights that read it divided by s, wherever it passes
+   only what treats channels apart and keeps a positive factor: Relu, pooling, Add. A residual stream is one group: all
+   layers that add to it and all that read it. Nothing is inserted, so engines fuse as before.
+2. Behind Clip(0, high), s brings the channel's largest calibrated value to the clip: what calibration never saw is cut
+   there. A depthwise layer takes the whole of s, since its weights have a scale for each channel; others the root.
+3. Elsewhere s is the root of how much smaller the channel is than the largest one, of all values of the group: weights
+   share the burden, and values that calibration never saw have room.
 
-Source: Nagel et al. 2019 (cross-layer equalization); keeping ReLU6 by using its clip is ours.
+Source: Nagel et al. 2019 (cross-layer equalization); Xiao et al. 2023 (SmoothQuant: half the burden each); residual
+streams as one group, and keeping ReLU6 by using its clip, are ours.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, NamedTuple
 
@@ -25,52 +28,68 @@ from splitc.types import F64, Array, Feeds
 
 MOST = 4.0
 """Channels are stretched by at most this: more, and values that calibration did not see are clipped too often."""
+PASSING = ("Relu", "MaxPool", "AveragePool", "GlobalAveragePool", "Identity", "Clip", "Add")
+"""Operators that treat channels apart and keep positive factors; of Clip where it starts at 0."""
 
 
-class Pair(NamedTuple):
-    """Two layers and the activation between them."""
+class Group(NamedTuple):
+    """Values whose channels share their factors, the layers that make them and those that read them.
 
-    first: Layer
-    second: Layer
+    ``high`` is the end of the Clip(0, high) among them, if there is one; ``names`` are those that factors are made of.
+    """
+
+    makers: tuple[Layer, ...]
+    readers: tuple[Layer, ...]
+    names: tuple[str, ...]
+    values: tuple[str, ...]
     high: float | None
 
 
 @dataclass(frozen=True, eq=False)
 class Equalize:
-    """Equalize pairs of layers, on ranges from samples."""
+    """Equalize groups of layers, on ranges from samples."""
 
     name: ClassVar[str] = "equalize"
     feeds: Sequence[Feeds] = field(repr=False)
 
     def __call__(self, model: ir.Model) -> PassResult:
-        """Raises nothing; a model without such pairs is left as it is."""
+        """Raises nothing; a model without such groups is left as it is."""
         changed = model.clone()
-        pairs = _pairs(changed)
-        names = [pair.second.input.name or "" for pair in pairs]
+        groups = list(_groups(changed))
         largest: dict[str, F64] = {}
-        for values in run_with(model, names, self.feeds, only=True) if pairs else ():
+        names = list(dict.fromkeys(name for group in groups for name in group.values))
+        for values in run_with(model, names, self.feeds, only=True) if groups else ():
             for name in names:
                 found = np.abs(np.moveaxis(values[name], 1, 0)).reshape(values[name].shape[1], -1).max(1)
                 largest[name] = np.maximum(largest.get(name, np.zeros(len(found))), found)
-        for pair, name in zip(pairs, names, strict=True):
-            _scale(changed, pair, _factors(pair, largest[name]))
-        return PassResult(changed, bool(pairs), (f"equalized {len(pairs)} pairs of layers",))
+        fitting = [group for group in groups if len({len(largest[name]) for name in group.values}) == 1]
+        for group in fitting:
+            _scale(changed, group, _factors(group, largest))
+        return PassResult(changed, bool(fitting), (f"equalized {len(fitting)} groups of layers",))
 
 
-def _factors(pair: Pair, largest: F64) -> F64:
-    aim = pair.high if pair.high is not None else float(largest.max())
-    whole = np.clip(aim / np.maximum(largest, 1e-12), 1.0, MOST)
-    is_depthwise = pair.second.groups == len(largest)
-    return whole if is_depthwise else np.sqrt(whole)
+def _factors(group: Group, largest: Mapping[str, F64]) -> F64:
+    """What each channel is multiplied by, ``[channels]``, 1 to :data:`MOST`."""
+    if group.high is not None:
+        reached = np.max([largest[name] for name in group.names], axis=0)
+        whole = np.clip(group.high / np.maximum(reached, 1e-12), 1.0, MOST)
+        is_depthwise = all(layer.groups == len(whole) for layer in group.readers)
+        return np.asarray(whole if is_depthwise else np.sqrt(whole), np.float64)
+    ranges = [np.maximum(largest[name], 1e-12) for name in group.names]
+    smaller = np.mean([np.log(found.max() / found) for found in ranges], axis=0)
+    return np.asarray(np.clip(np.exp(smaller / 2), 1.0, MOST), np.float64)
 
 
-def _scale(model: ir.Model, pair: Pair, factors: F64) -> None:
-    first, second = read_weight(model, pair.first.weight), read_weight(model, pair.second.weight)
-    put_weight(model, pair.first.weight, first * _along(factors, first.ndim, 0))
-    if pair.first.bias is not None:
-        put_weight(model, pair.first.bias, read_weight(model, pair.first.bias) * factors)
-    axis = 0 if pair.second.groups > 1 else 1
-    put_weight(model, pair.second.weight, second / _along(factors, second.ndim, axis))
+def _scale(model: ir.Model, group: Group, factors: F64) -> None:
+    for maker in group.makers:
+        weight = read_weight(model, maker.weight)
+        put_weight(model, maker.weight, weight * _along(factors, weight.ndim, 1 if maker.is_transposed else 0))
+        if maker.bias is not None:
+            put_weight(model, maker.bias, read_weight(model, maker.bias) * factors)
+    for reader in group.readers:
+        weight = read_weight(model, reader.weight)
+        axis = 0 if reader.groups > 1 or reader.is_transposed else 1
+        put_weight(model, reader.weight, weight / _along(factors, weight.ndim, axis))
 
 
 def _along(factors: F64, axes: int, axis: int) -> Array:
@@ -79,30 +98,86 @@ def _along(factors: F64, axes: int, axis: int) -> Array:
     return factors.reshape(shape)
 
 
-def _pairs(model: ir.Model) -> list[Pair]:
-    layers = {layer.node: layer for layer in layers_of(model) if layer.kind == "conv"}
-    outputs = set(model.graph.outputs)
-    found = []
-    for second in layers.values():
-        value, high = second.input, None
-        node = value.producer()
-        if node is not None and node.op_type in ("Relu", "Clip"):
-            high = _clip(node)
-            if len(value.uses()) != 1 or value in outputs or (node.op_type == "Clip" and high is None):
-                continue
-            inner = node.inputs[0]
-            assert inner is not None
-            value, node = inner, inner.producer()
-        first = layers.get(node) if node is not None else None
-        if first is None or len(value.uses()) != 1 or value in outputs or not _fits(model, second):
+# -- groups --------------------------------------------------------------------------------------------------------
+
+
+def _groups(model: ir.Model) -> Iterator[Group]:
+    """Every set of values that are connected by passing operators and bounded by layers that can be scaled."""
+    layers = {layer.node: layer for layer in layers_of(model)}
+    for members in _connected(model):
+        makers, readers = _ends(model, members, layers)
+        highs = {_clip(node) for value in members if _is_clipped(value) and (node := value.producer()) is not None}
+        if not makers or not readers or len(highs) > 1:
             continue
-        found.append(Pair(first, second, high))
-    return found
+        read = tuple(dict.fromkeys(layer.input.name or "" for layer in readers))
+        clipped = [value.name or "" for value in members if _is_clipped(value)]
+        values = tuple(value.name or "" for value in members)
+        yield Group(tuple(makers), tuple(readers), tuple(clipped) or read, values, next(iter(highs), None))
 
 
-def _fits(model: ir.Model, second: Layer) -> bool:
+def _connected(model: ir.Model) -> list[list[ir.Value]]:
+    """Values of the graph in sets that passing operators connect."""
+    sets: dict[ir.Value, list[ir.Value]] = {}
+    for node in model.graph:
+        for value in node.outputs:
+            sets[value] = [value]
+        if not _passes(node):
+            continue
+        for read in _data(node):
+            if read is not None and read in sets and sets[read] is not sets[node.outputs[0]]:
+                joined = sets[read] + sets[node.outputs[0]]
+                sets.update(dict.fromkeys(joined, joined))
+    return list({id(one): one for one in sets.values()}.values())
+
+
+def _passes(node: ir.Node) -> bool:
+    if node.op_type == "Flatten":  # of one place a channel
+        before = node.inputs[0].producer() if node.inputs[0] is not None else None
+        return before is not None and before.op_type == "GlobalAveragePool" and node.attributes.get_int("axis", 1) == 1
+    return node.op_type in PASSING and (node.op_type != "Clip" or _clip(node) is not None)
+
+
+def _ends(
+    model: ir.Model, members: Sequence[ir.Value], layers: Mapping[ir.Node, Layer]
+) -> tuple[list[Layer], list[Layer]]:
+    """Layers that make and read the members; none where anything else does."""
+    makers, readers, inside = [], [], set(members)
+    if inside & set(model.graph.outputs):
+        return [], []
+    for value in members:
+        node = value.producer()
+        if node is not None and node in layers and _can_make(layers[node]):
+            makers.append(layers[node])
+        elif node is None or not _passes(node) or not inside.issuperset(_data(node)):
+            return [], []
+        for reader, position in value.uses():
+            if reader in layers and position == 0 and _can_read(model, layers[reader]):
+                readers.append(layers[reader])
+            elif not _passes(reader) or reader.outputs[0] not in inside or value not in _data(reader):
+                return [], []
+    return makers, readers
+
+
+def _data(node: ir.Node) -> Sequence[ir.Value | None]:
+    return node.inputs[: 2 if node.op_type == "Add" else 1]
+
+
+def _can_make(layer: Layer) -> bool:
+    """Has its channels in front, and a bias of its own if it has one."""
+    bias = layer.node.inputs[2] if len(layer.node.inputs) > 2 else None
+    is_own = bias is None or (layer.bias is not None and len(bias.uses()) == 1)
+    return layer.node.op_type != "MatMul" and is_own
+
+
+def _can_read(model: ir.Model, layer: Layer) -> bool:
     """Dense, or depthwise with one output a channel."""
-    return second.groups == 1 or second.groups == read_weight(model, second.weight).shape[0]
+    is_depthwise = layer.groups == read_weight(model, layer.weight).shape[0]
+    return layer.node.op_type != "MatMul" and (layer.groups == 1 or is_depthwise)
+
+
+def _is_clipped(value: ir.Value) -> bool:
+    node = value.producer()
+    return node is not None and node.op_type == "Clip"
 
 
 def _clip(node: ir.Node) -> float | None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import onnx
 import onnx_ir as ir
 
 from splitc import graph
 from splitc.errors import GraphError
-from splitc.passes.base import PassResult
+from splitc.passes.base import Pass, PassResult
 from splitc.passes.quantize_static import QuantizeStatic
 from splitc.types import Feeds
 
@@ -41,8 +41,17 @@ class ToFloat16:
         return PassResult(lowered, True, ("FP16 weights and arithmetic",))
 
 
-LOWER: dict[str, Callable[[Sequence[Feeds]], Any]] = {
-    "int8": QuantizeStatic,
-    "fp16": lambda feeds: ToFloat16(),
-}
-"""Precision -> the pass, given samples of what the half takes."""
+def _nothing() -> None:
+    """Hears of no step."""
+
+
+def _int8(feeds: Sequence[Feeds], step: Callable[[], None] = _nothing) -> QuantizeStatic:
+    return QuantizeStatic(feeds, step=step)
+
+
+def _fp16(feeds: Sequence[Feeds], step: Callable[[], None] = _nothing) -> ToFloat16:
+    return ToFloat16()
+
+
+LOWER: dict[str, Callable[..., Pass]] = {"int8": _int8, "fp16": _fp16}
+"""Precision -> the pass, given samples of what the half takes, and what to call at every step."""

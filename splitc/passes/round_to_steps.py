@@ -83,7 +83,9 @@ def layer_steps(model: ir.Model, seen: Mapping[str, Seen], shares: Mapping[str, 
     return steps
 
 
-def measure(model: ir.Model, seen: Mapping[str, Seen], feeds: Sequence[Feeds]) -> dict[str, float]:
-    """Sensitivity of every layer, by weight name."""
+def measure(
+    model: ir.Model, seen: Mapping[str, Seen], feeds: Sequence[Feeds], through: ir.Model | None = None
+) -> dict[str, float]:
+    """Sensitivity of every layer, by weight name; ``through`` makes answers of the outputs of a head."""
     names = [layer.weight for layer in layers_of(model)]
-    return sensitivities(model, lambda noise: layer_steps(model, seen, dict.fromkeys(names, noise)), feeds)
+    return sensitivities(model, lambda noise: layer_steps(model, seen, dict.fromkeys(names, noise)), feeds, through)

@@ -24,7 +24,7 @@ def sensitivities(
     model: ir.Model,
     steps: Callable[[float], Mapping[str, np.float32]],
     feeds: Sequence[Feeds],
-    step: Callable[[], None] = lambda: None,
+    through: ir.Model | None = None,
 ) -> dict[str, float]:
     """Divergence of the answers, nats for each unit of output noise, by weight name.
 
@@ -32,9 +32,9 @@ def sensitivities(
         model: The model.
         steps: Noise share -> the step that gives a layer so much, by weight name.
         feeds: Calibration samples.
-        step: Called once a layer.
+        through: What makes answers of the model's outputs, such as the other half; absent: they are the answers.
     """
-    reference = _answers(model, feeds)
+    reference = _answers(model, feeds, through)
     found = {}
     probe = steps(PROBE_NOISE)
     for layer in layers_of(model):
@@ -42,18 +42,24 @@ def sensitivities(
             disturbed = model.clone()
             rounded = np.rint(read_weight(model, layer.weight) / probe[layer.weight]) * probe[layer.weight]
             put_weight(disturbed, layer.weight, rounded)
-            found[layer.weight] = max(_divergence(reference, _answers(disturbed, feeds)) / PROBE_NOISE, LEAST)
-            step()
+            found[layer.weight] = max(_divergence(reference, _answers(disturbed, feeds, through)) / PROBE_NOISE, LEAST)
     return found
 
 
-def _answers(model: ir.Model, feeds: Sequence[Feeds]) -> F64:
+def _answers(model: ir.Model, feeds: Sequence[Feeds], through: ir.Model | None) -> F64:
     """Logarithms of the softmax of the first output, ``[n, classes]``."""
-    session = open_session(model)
-    logits = np.concatenate([np.asarray(session.run(None, dict(one))[0]) for one in feeds]).astype(np.float64)
+    outputs = _run(model, feeds)
+    found = [next(iter(one.values())) for one in (outputs if through is None else _run(through, outputs))]
+    logits = np.concatenate(found).astype(np.float64)
     logits = logits.reshape(len(logits), -1)
     logits -= logits.max(1, keepdims=True)
     return np.asarray(logits - np.log(np.exp(logits).sum(1, keepdims=True)))
+
+
+def _run(model: ir.Model, feeds: Sequence[Feeds]) -> list[Feeds]:
+    session = open_session(model)
+    names, wanted = ([one.name for one in ports] for ports in (session.get_outputs(), session.get_inputs()))
+    return [dict(zip(names, session.run(names, {name: feed[name] for name in wanted}), strict=True)) for feed in feeds]
 
 
 def _divergence(reference: F64, got: F64) -> float:

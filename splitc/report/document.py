@@ -49,6 +49,7 @@ def summary(document: Mapping[str, Any]) -> dict[str, Any]:
         "feature_bytes": check["feature_bytes"],
         "edge_weight_bytes": FLOAT_BYTES * halves["edge"]["parameters"],
         "cloud_weight_bytes": FLOAT_BYTES * halves["cloud"]["parameters"],
+        "layer_precision": document["layer_precision"],
         "engines": document["engines"],
         "gates": document["gates"],
         "examples": [{key: one[key] for key in one if key != "jpeg_base64"} for one in document["examples"]],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 from collections import Counter
 from pathlib import Path
 
@@ -100,3 +101,27 @@ def test_int8_halves_compile(source: Path, tmp_path: Path) -> None:
     outcome = build(source, tmp_path / "x", *setting("weights.precision=int8", *target))
     assert outcome.code == 0, outcome.err
     assert [one["status"] for one in outcome.document["engines"]] == ["built", "built"]
+
+
+def test_layers_stay_float_as_far_as_the_limit_needs(source: Path, tmp_path: Path) -> None:
+    """Sensitivities stand in the document, the most sensitive first, and the graph is what the document says."""
+    asked = setting("weights.precision=int8", "codec.bits=8", "data.task=features", "gate.min_fidelity=0.99999")
+    outcome = build(source, tmp_path / "x", *asked)
+    layers = outcome.document["layer_precision"]
+    assert len(layers) == 5
+    assert [one["sensitivity_kl"] for one in layers] == sorted((one["sensitivity_kl"] for one in layers), reverse=True)
+    floats = [one for one in layers if one["precision"] == "fp32"]
+    assert layers[: len(floats)] == floats != []
+    bundle = Path(outcome.document["bundle"])
+    for side in ("edge", "cloud"):
+        graph = onnx.load(bundle / side / "model.onnx").graph
+        made = {node.output[0]: node.op_type for node in graph.node}
+        for node in graph.node:
+            wanted = [one for one in layers if (one["side"], one["layer"]) == (side, node.name)]
+            if wanted:
+                is_int8 = made.get(node.input[1]) == "DequantizeLinear"
+                assert is_int8 == (wanted[0]["precision"] == "int8"), node.name
+
+
+def test_no_limit_no_search(int8: Path) -> None:
+    assert json.loads((int8 / "report.json").read_text("utf-8"))["layer_precision"] == []

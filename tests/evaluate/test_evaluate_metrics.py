@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from splitc.evaluate import at_least, at_most, compare
+from splitc.evaluate import at_least, at_most, compare, expected_agreement
 from splitc.evaluate.metrics import cosine, kl_divergence, log_softmax
 
 
@@ -121,3 +121,17 @@ def test_gates(gate: object, value: float, limit: float, ok: bool) -> None:
 @pytest.mark.parametrize("gate", [at_least, at_most])
 def test_no_limit_is_no_gate(gate: object) -> None:
     assert gate("name", 1.0, None, "here") == []
+
+
+def test_expected_agreement_is_that_of_many_samples() -> None:
+    """What few samples let expect, 20,000 of their kind do; nothing moved, nothing is overturned."""
+    source = np.random.default_rng(0)
+    exact = source.standard_normal((20_000, 5)) * 2
+    noisy = exact + source.normal(0, 0.2, exact.shape)
+    full, got = ([row[None].astype(np.float32) for row in rows] for rows in (exact, noisy))
+    truth = compare(full, got, [None] * len(full)).fidelity
+    assert abs(expected_agreement(full, got) - truth) < 0.005  # the third answer overturns a few more
+    assert abs(expected_agreement(full[:1000], got[:1000]) - truth) < 0.02  # four of its standard deviations
+    assert expected_agreement(full[:9], full[:9]) == 1.0
+    one = [np.ones((1, 1), np.float32)]
+    assert expected_agreement(one, one) == 1.0

@@ -9,8 +9,10 @@ import pytest
 from onnx import helper, numpy_helper
 
 from splitc import graph, passes
-from splitc.passes.activations import columns_of, kernel_of, open_session
+from splitc.passes.activations import columns_of, kernel_of, open_session, run_with
 from splitc.passes.layers import layers_of, read_weight
+from splitc.passes.quantize_static import activation_ranges
+from splitc.passes.segments import SegmentRuns
 from splitc.types import Array, Feeds
 from splitc.weights import container_bytes, smallest_items
 
@@ -127,7 +129,7 @@ def test_equalizing_keeps_the_answers(model: ir.Model) -> None:
     """Up to what calibration did not see, which is clipped."""
     samples = feeds(64, 2)
     result = passes.Equalize(samples)(model)
-    assert result.notes == ("equalized 3 pairs of layers",)
+    assert result.notes == ("equalized 4 groups of layers",)
     assert np.abs(answers(model, samples) - answers(result.model, samples)).max() < 1e-4  # float32 factors
     assert moved(model, result.model) < 1e-3 * float(np.var(answers(model, samples)))
 
@@ -189,6 +191,76 @@ def test_int8_of_a_residual_block() -> None:
     result = passes.QuantizeStatic(samples)(model)
     exact, got = (answers(one, samples) for one in (model, result.model))
     assert np.square(exact - got).mean() < 1e-3 * np.var(exact)
+
+
+def test_equalizing_takes_a_residual_stream_as_one() -> None:
+    """All that is added to it and all that reads it; a stream that leaves the graph is left alone."""
+    model = residual()
+    samples: list[Feeds] = [{"x": np.random.default_rng(2).standard_normal((8, 4, 8, 8)).astype(np.float32)}]
+    assert passes.Equalize(samples)(model).notes == ("equalized 0 groups of layers",)  # all of it is y
+    inner = model.clone()
+    values = {value.name: value for node in inner.graph for value in node.outputs}
+    weight = ir.tensor(np.random.default_rng(3).standard_normal((2, 4, 1, 1)).astype(np.float32), name="w2")
+    inner.graph.register_initializer(ir.Value(name="w2", shape=ir.Shape((2, 4, 1, 1)), const_value=weight))
+    last = ir.node("Conv", [values["y"], inner.graph.initializers["w2"]], name="last")
+    last.outputs[0].name, last.outputs[0].type = "z", ir.TensorType(ir.DataType.FLOAT)
+    inner.graph.append(last)
+    inner.graph.outputs[0] = last.outputs[0]
+    result = passes.Equalize(samples)(inner)
+    assert result.notes == ("equalized 1 groups of layers",)
+    for name in ("w0", "w1", "b0", "b1", "w2"):
+        assert not np.array_equal(read_weight(inner, name), read_weight(result.model, name))
+    exact, got = (open_session(one).run(None, dict(samples[0]))[0] for one in (inner, result.model))
+    assert np.abs(exact - got).max() < 1e-4 * np.abs(exact).max()  # float32 factors
+
+
+def test_ranges_leave_room_where_folds_differ() -> None:
+    """Few large values that each fold has others of: the range reaches past the largest; many alike: it need not."""
+    model = residual()
+    rare, common = np.zeros((16, 4, 8, 8), np.float32), np.ones((16, 4, 8, 8), np.float32)
+    rare[:, 0, 0, 0] = 1.3 ** np.arange(16)
+    for x, least, most in ((rare, 1.1, 2.0), (common, 0.97, 1.05)):
+        found = activation_ranges(model, ["x"], [{"x": x[:8]}, {"x": x[8:]}])["x"]
+        assert least <= found / x.max() <= most
+
+
+def test_lifted_layers_are_float_again(model: ir.Model) -> None:
+    samples = feeds(16, 2)
+    done = passes.QuantizeStatic(samples)(model)
+    assert done.original is not None
+    assert [name for _, name in passes.quantized_layers(done.model)] == [f"w{i}" for i in range(5)]
+    some = passes.LiftLayers(done.original, frozenset({"w1", "w4", "no such"}))(done.model).model
+    assert [name for _, name in passes.quantized_layers(some)] == ["w0", "w2", "w3"]
+    assert not {"w1_quantized", "a6_scale"} & set(some.graph.initializers)
+    whole = passes.LiftLayers(done.original, frozenset(f"w{i}" for i in range(5)))(done.model).model
+    assert not {"QuantizeLinear", "DequantizeLinear"} & {node.op_type for node in whole.graph}
+    assert np.array_equal(answers(whole, feeds(4, 9)), answers(done.original, feeds(4, 9)))
+    assert 0 < moved(model, some) < moved(model, done.model)
+
+
+def test_segments_are_the_whole_run(model: ir.Model) -> None:
+    """Changed in place, what a segment made is what the next ones read."""
+    nodes = [layer.node for layer in layers_of(model)]
+    samples = feeds(3, 1)
+    probe = model.clone()
+    made = {node.outputs[0].name: arrays for node, arrays in SegmentRuns(model, nodes, samples)}
+    for name, arrays in made.items():
+        for values, array in zip(run_with(probe, [name or ""], samples, only=True), arrays, strict=True):
+            assert np.abs(values[name or ""] - array).max() < 1e-4  # float32 sums in another order
+    for _, arrays in SegmentRuns(model, nodes, samples):
+        for array in arrays:
+            array[...] = 0
+    assert not any(array.any() for array in arrays)
+
+
+def test_every_step_is_called(model: ir.Model) -> None:
+    count = [0]
+
+    def step() -> None:
+        count[0] += 1
+
+    passes.QuantizeStatic(feeds(4, 2), step=step)(model)
+    assert count[0] == passes.quantizing_steps(model)
 
 
 def test_rounding_to_steps_costs_fewer_bytes_and_moves_answers_by_the_noise(model: ir.Model) -> None:

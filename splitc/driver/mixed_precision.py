@@ -1,0 +1,170 @@
+"""Which layers of an INT8 pair compute in float after all, so that the answers keep the recipe's ``min_fidelity``.
+
+1. Each layer is quantized alone, and the divergence of the pair's answers is measured: its sensitivity.
+2. Layers go back to float in the order of their sensitivities, until the agreement keeps the limit; bisection finds how
+   many. Agreement is measured on samples that nothing was calibrated on, together with what the moves of the answers
+   let expect of more samples (:func:`splitc.evaluate.expected_agreement`): few samples alone say little.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+import numpy as np
+import onnx_ir as ir
+
+from splitc import evaluate, graph, passes
+from splitc.types import F32, Feeds
+
+MOST_PROBES = 32
+"""Samples that sensitivities are measured on: every layer is run through all of them."""
+HELD_OUT_EVERY = 4
+LEAST_SAMPLES = 8
+"""With fewer, none are held out."""
+
+
+class Key(NamedTuple):
+    """A quantized layer of a half."""
+
+    side: str
+    weight: str
+
+
+@dataclass(frozen=True)
+class LayerPrecision:
+    """What became of one layer, for the report.
+
+    Attributes:
+        side, layer, weight: Which one: its node, and its weight.
+        sensitivity_kl: Divergence of the pair's answers when it alone is quantized, nats.
+        precision: "int8" or "fp32".
+    """
+
+    side: str
+    layer: str
+    weight: str
+    sensitivity_kl: float
+    precision: str
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """The pair with the layers that stay float, and why."""
+
+    halves: graph.Halves
+    layers: tuple[LayerPrecision, ...]
+    notes: tuple[str, ...]
+
+
+def parted(samples: Sequence[Feeds]) -> tuple[list[Feeds], list[Feeds]]:
+    """Samples to calibrate on, and samples to judge by; the same where there are too few to part."""
+    if len(samples) < LEAST_SAMPLES:
+        return list(samples), list(samples)
+    held = samples[HELD_OUT_EVERY - 1 :: HELD_OUT_EVERY]
+    return [one for index, one in enumerate(samples) if index % HELD_OUT_EVERY != HELD_OUT_EVERY - 1], list(held)
+
+
+@dataclass(eq=False)
+class Pair:
+    """A quantized pair, of which any layers can be in float.
+
+    Attributes:
+        exact: The halves in float.
+        lowered: The halves as quantized.
+        originals: Side -> float model that its layers are lifted back to, for the sides that are quantized.
+        held: Samples to judge by.
+        task: As recipes say it.
+    """
+
+    exact: graph.Halves
+    lowered: graph.Halves
+    originals: Mapping[str, ir.Model]
+    held: Sequence[Feeds]
+    task: str
+    _features: dict[frozenset[str], Sequence[Feeds]] = field(default_factory=dict)
+
+    def keys(self) -> dict[Key, str]:
+        """Quantized layers and their nodes."""
+        sides = {"edge": self.lowered.head, "cloud": self.lowered.tail}
+        return {
+            Key(side, weight): node.name or weight
+            for side in self.originals
+            for node, weight in passes.quantized_layers(sides[side])
+        }
+
+    def halves(self, in_float: frozenset[Key]) -> graph.Halves:
+        """The pair with these layers in float."""
+        head = self._half("edge", self.lowered.head, in_float)
+        return replace(self.lowered, head=head, tail=self._half("cloud", self.lowered.tail, in_float))
+
+    def answers(self, in_float: frozenset[Key], count: int) -> list[F32]:
+        """To the first ``count`` samples that judge, ``[1, n]`` each."""
+        halves = self.halves(in_float)
+        edge = frozenset(key.weight for key in in_float if key.side == "edge")
+        if len(self._features.get(edge, ())) < count:
+            self._features = {edge: _run(halves.head, self.held[:count])}  # of the last head alone: it is large
+        outputs = _run(halves.tail, self._features[edge][:count])
+        return [self._flat(one) for one in outputs]
+
+    def reference(self) -> list[F32]:
+        """Answers of the float halves."""
+        return [self._flat(one) for one in _run(self.exact.tail, _run(self.exact.head, self.held))]
+
+    def agreement(self, reference: Sequence[F32], got: Sequence[F32]) -> float:
+        """Measured or expected, whichever is less; for other tasks than classification the cosine similarity."""
+        measured = evaluate.compare(reference, got, [None] * len(got))
+        if self.task != "classification":
+            return max(measured.cosine, 0.0)
+        return min(measured.fidelity, evaluate.expected_agreement(reference, got))
+
+    def _half(self, side: str, model: ir.Model, in_float: frozenset[Key]) -> ir.Model:
+        weights = frozenset(key.weight for key in in_float if key.side == side)
+        return passes.LiftLayers(self.originals[side], weights)(model).model if weights else model
+
+    def _flat(self, outputs: Feeds) -> F32:
+        names = [value.name or "" for value in self.exact.tail.graph.outputs]
+        names = names[:1] if self.task == "classification" else names
+        return np.concatenate([np.asarray(outputs[name], np.float32).ravel() for name in names])[None]
+
+
+def mix(pair: Pair, least: float, step: Callable[[], None]) -> Mixed:
+    """Lift the most sensitive layers until the agreement is ``least``; ``step`` is called once a layer."""
+    names, reference = pair.keys(), pair.reference()
+    probes = min(MOST_PROBES, len(pair.held))
+    found = {}
+    for key in names:
+        got = pair.answers(frozenset(names) - {key}, probes)
+        found[key] = evaluate.compare(reference[:probes], got, [None] * probes).kl
+        step()
+    order = sorted(names, key=lambda key: -found[key])
+
+    def agreement(count: int) -> float:
+        return pair.agreement(reference, pair.answers(frozenset(order[:count]), len(reference)))
+
+    low, high, seen = 0, len(order), {0: agreement(0)}
+    while low < high:
+        middle = (low + high) // 2
+        if middle not in seen:
+            seen[middle] = agreement(middle)
+        low, high = (low, middle) if seen[middle] >= least else (middle + 1, high)
+    lifted = frozenset(order[:low])
+    layers = tuple(
+        LayerPrecision(key.side, names[key], key.weight, found[key], "fp32" if key in lifted else "int8")
+        for key in order
+    )
+    after = seen[low] if low in seen else agreement(low)
+    note = (
+        f"mixed precision: {low} of {len(order)} quantized layers compute in float, the most sensitive; "
+        f"expected agreement on {len(reference)} samples {seen[0]:.4f} before, {after:.4f} after, "
+        f"min_fidelity asks for {least:.4f}"
+    )
+    return Mixed(pair.halves(lifted), layers, (note,))
+
+
+def _run(model: ir.Model, samples: Sequence[Feeds]) -> Sequence[Feeds]:
+    runner = evaluate.open_optimized(model)
+    outputs = [runner.run(one) for one in samples]
+    runner.close()
+    return outputs

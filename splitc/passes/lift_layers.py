@@ -1,0 +1,68 @@
+"""Let layers of a quantized model compute in float again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import onnx_ir as ir
+from onnx_ir.passes import common
+
+from splitc.passes.base import PassResult
+from splitc.passes.layers import read_weight
+
+
+@dataclass(frozen=True, eq=False)
+class LiftLayers:
+    """Undo what :class:`splitc.passes.QuantizeStatic` did to some layers, and to these alone.
+
+    1. The layer reads its activation and its weight as they were in ``original``, with the bias it had there.
+    2. Q/DQ that no other layer reads goes away.
+
+    Attributes:
+        original: The float model that was quantized, equalized as the quantized one is.
+        weights: Names of the weights of the layers.
+    """
+
+    name: ClassVar[str] = "lift_layers"
+    original: ir.Model = field(repr=False)
+    weights: frozenset[str]
+
+    def __call__(self, model: ir.Model) -> PassResult:
+        """Raises nothing; names of layers that are in float already, or unknown, are passed over."""
+        lifted = model.clone()
+        count = 0
+        for node, weight in list(quantized_layers(lifted)):
+            if weight in self.weights:
+                self._lift(lifted, node, weight)
+                count += 1
+        common.RemoveUnusedNodesPass()(lifted)
+        return PassResult(lifted, bool(count), (f"{count} layers compute in float again",))
+
+    def _lift(self, model: ir.Model, node: ir.Node, weight: str) -> None:
+        restore, bias = node.inputs[0], node.inputs[2] if len(node.inputs) > 2 else None
+        quantize = restore.producer() if restore is not None else None
+        read = quantize.inputs[0].producer() if quantize is not None and quantize.inputs[0] is not None else None
+        assert read is not None
+        node.replace_input_with(0, read.inputs[0])
+        node.replace_input_with(1, _register(model, self.original, weight))
+        if bias is not None and bias.name and bias.name in self.original.graph.initializers:
+            bias.const_value = ir.tensor(read_weight(self.original, bias.name), name=bias.name)
+
+
+def quantized_layers(model: ir.Model) -> Iterator[tuple[ir.Node, str]]:
+    """Every layer that reads a quantized weight, and that weight's name before."""
+    for node in model.graph:
+        weight = node.inputs[1] if node.op_type in ("Conv", "Gemm", "MatMul") else None
+        restore = weight.producer() if weight is not None else None
+        if restore is not None and restore.op_type == "DequantizeLinear" and weight is not None:
+            yield node, (weight.name or "").removesuffix("_dequantized")
+
+
+def _register(model: ir.Model, original: ir.Model, name: str) -> ir.Value:
+    values = read_weight(original, name)
+    tensor = ir.tensor(values, name=name)
+    value = ir.Value(name=name, shape=ir.Shape(values.shape), type=ir.TensorType(tensor.dtype), const_value=tensor)
+    model.graph.register_initializer(value)
+    return value
