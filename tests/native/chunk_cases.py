@@ -15,10 +15,13 @@ from splitc.codec.entropy import ENTROPY_CODERS, ChunkCoder
 from splitc.codec.entropy.rans import Rans
 from splitc.native import _core
 from splitc.types import Symbols
+from splitc.weights.level_tables import CONTEXTS, TOKENS, fit_classes, frequencies_of
 
-RANS, RANGE, PACKED, RANS_ALONE = 1, 2, 3, 4
+RANS, RANGE, PACKED, RANS_ALONE, LEVELS = 1, 2, 3, 4, 5
 SHAPES = [(1, 1, 1), (3, 5, 7), (64, 9, 9), (96, 14, 14), (40, 28, 28), (24, 56, 56), (577, 7, 7), (20000, 1, 1)]
 """One lane to 32, rows that do not divide into lanes, planes of one symbol."""
+LEVEL_SIDES = [(5, 3, 9), (64, 33, 9), (700, 131, 1)]
+"""Two lanes, 32 of them, and more than one block of a chunk."""
 
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "v1"
@@ -45,6 +48,8 @@ def cases() -> Iterator[bytes]:
     for bits in (1, 4, 8, 12):
         for shape in SHAPES:
             yield from _of_shape(bits, shape)
+    for sides in LEVEL_SIDES:
+        yield _of_levels(sides)
 
 
 def _of_shape(bits: int, shape: tuple[int, int, int]) -> Iterator[bytes]:
@@ -57,6 +62,19 @@ def _of_shape(bits: int, shape: tuple[int, int, int]) -> Iterator[bytes]:
     yield case(RANS_ALONE, bits, shape, _core.rans_encode_alone(x, bits))
     yield case(RANGE, bits, shape, ENTROPY_CODERS.make("range", {}).open(bits, 5, b"").encode(x))
     yield case(PACKED, bits, shape, _core.pack_bits(x, bits))
+
+
+def _of_levels(sides: tuple[int, int, int]) -> bytes:
+    """The end of a tensor of weights, some of its levels too large for a token."""
+    source = np.random.default_rng(6)
+    levels = np.rint(source.laplace(0, 1 + 8 * source.random((sides[0], 1, 1)), sides)).astype(np.int32)
+    levels[::5, 0, 0] = 1000
+    classes, first = fit_classes(levels), sides[1] * sides[2] + 1
+    counts = _core.scw_count(levels.ravel(), *classes, 0, CONTEXTS).reshape(CONTEXTS, TOKENS)
+    frequencies = frequencies_of(counts)
+    payload = _core.ScwTables(frequencies).encode(levels.ravel()[first:], *classes, first)
+    beside = np.concatenate(classes)
+    return case(LEVELS, 0, sides, payload, frequencies.astype("<u2").tobytes(), beside, first)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,9 @@
 //     replay CHUNKS
 //
 // CHUNKS is a run of cases: nine 32-bit integers (kind, bits, planes, height, width, first plane, and the sizes of the
-// tables, the previous frame and the payload), then those three. Kinds: 1 rans, 2 range, 3 packed, 4 rans without tables.
+// tables, the previous frame and the payload), then those three. Kinds: 1 rans, 2 range, 3 packed, 4 rans without tables,
+// 5 levels of weights: the sides are outer, middle and inner, the chunk goes from the first level to the tensor's end,
+// the tables are frequencies of 16 bits, and the classes stand in for the previous frame.
 #include <cstdint>
 #include <cstdio>
 #include <fstream>
@@ -19,6 +21,7 @@
 #include "quantize.hpp"
 #include "range_coder.hpp"
 #include "rans_symbols.hpp"
+#include "scw_levels.hpp"
 
 namespace {
 
@@ -95,6 +98,25 @@ std::uint32_t checksum_of(const std::vector<T>& values, std::uint32_t crc) {
   return splitc::crc32c({reinterpret_cast<const std::uint8_t*>(values.data()), values.size() * sizeof(T)}, crc);
 }
 
+/// The same of a chunk of levels, and of their values.
+std::uint32_t replay_levels(const Case& c, std::uint32_t crc) {
+  const auto frequencies = symbols_from<std::uint16_t>(c.tables);
+  const splitc::ScwTables tables({frequencies.data(), frequencies.size()});
+  const std::uint8_t* const classes = c.previous.data;
+  const splitc::ScwClasses sides{{classes, c.shape.planes},
+                                 {classes + c.shape.planes, c.shape.height},
+                                 {classes + c.shape.planes + c.shape.height, c.shape.width}};
+  std::vector<std::int32_t> levels(c.shape.size() - c.first_plane);
+  splitc::scw_decode_levels(tables, c.payload, sides, c.first_plane, {levels.data(), levels.size()});
+  const Bytes payload = splitc::scw_encode(tables, {levels.data(), levels.size()}, sides, c.first_plane);
+  const bool is_same = payload.size() == c.payload.size && std::equal(payload.begin(), payload.end(), c.payload.data);
+  if (!is_same) throw std::runtime_error("the levels of a chunk give other bytes");
+  const std::vector<float> steps(c.shape.planes, 0.3f);
+  std::vector<float> values(levels.size());
+  splitc::scw_decode_values(tables, c.payload, sides, c.first_plane, steps.data(), {values.data(), values.size()});
+  return checksum_of(values, checksum_of(levels, crc));
+}
+
 /// Checksum of what the quantizers make of fixed values, ties and infinities among them.
 std::uint32_t quantized(std::uint32_t crc) {
   const splitc::RowShape shape{6, 333, 3};
@@ -136,7 +158,8 @@ int main(int count, char** arguments) {
     splitc::FieldReader in({bytes.data(), bytes.size()}, arguments[1]);
     for (; !in.done(); ++cases) {
       const Case c = read_case(in);
-      crc = c.bits <= 8 ? replay<std::uint8_t>(c, crc) : replay<std::uint16_t>(c, crc);
+      if (c.kind == 5) crc = replay_levels(c, crc);
+      else crc = c.bits <= 8 ? replay<std::uint8_t>(c, crc) : replay<std::uint16_t>(c, crc);
     }
   } catch (const std::exception& error) {
     std::fprintf(stderr, "case %d: %s\n", cases, error.what());

@@ -13,6 +13,7 @@
 #include "quantize.hpp"
 #include "rans_model.hpp"
 #include "rans_symbols.hpp"
+#include "scw_levels.hpp"
 
 namespace {
 
@@ -132,6 +133,48 @@ void check_tables(unsigned bits) {
   }
 }
 
+/// Frequencies of three contexts: flat, steep, and for small levels alone.
+std::vector<std::uint16_t> level_frequencies() {
+  std::vector<std::uint16_t> f(3 * splitc::kScwTokens, 16);
+  for (std::size_t token = 0; token < splitc::kScwTokens; ++token) {
+    f[splitc::kScwTokens + token] = token == splitc::kScwZero ? 4096 - 255 : 1;
+    f[2 * splitc::kScwTokens + token] = token >= 112 && token < 144 ? 128 : 0;
+  }
+  return f;
+}
+
+std::vector<std::uint8_t> random_classes(std::size_t size, std::uint32_t middle) {
+  std::vector<std::uint8_t> classes(size);
+  for (auto& one : classes) one = static_cast<std::uint8_t>(middle + random_below(3) - 1);
+  return classes;
+}
+
+/// A chunk that begins within a tensor; levels beyond the tokens are escapes. Values come by another way than levels.
+void check_levels(std::size_t outer, std::size_t middle, std::size_t inner) {
+  const auto frequencies = level_frequencies();
+  const splitc::ScwTables tables({frequencies.data(), frequencies.size()});
+  const auto a = random_classes(outer, 1), b = random_classes(middle, 32), c = random_classes(inner, 32);
+  const splitc::ScwClasses classes{{a.data(), a.size()}, {b.data(), b.size()}, {c.data(), c.size()}};
+  const std::size_t first = random_below(static_cast<std::uint32_t>(classes.size()));
+  std::vector<std::int32_t> x(classes.size() - first);
+  std::vector<std::uint8_t> context(x.size());
+  splitc::scw_contexts(classes, tables.contexts(), first, x.size(), context.data());
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    x[i] = static_cast<std::int32_t>(random_below(32)) - 16;
+    if (context[i] != 2 && random_below(50) == 0) x[i] *= 1 << 20;
+  }
+  const auto payload = splitc::scw_encode(tables, {x.data(), x.size()}, classes, first);
+  check(x, payload, [&](ByteSpan bytes, Span<std::int32_t> out) {
+    splitc::scw_decode_levels(tables, bytes, classes, first, out);
+  });
+  std::vector<float> expected(x.size());
+  const std::vector<float> steps(outer, 0.5f);
+  for (std::size_t i = 0; i < x.size(); ++i) expected[i] = static_cast<float>(x[i]) * 0.5f;
+  check(expected, payload, [&](ByteSpan bytes, Span<float> out) {
+    splitc::scw_decode_values(tables, bytes, classes, first, steps.data(), out);
+  });
+}
+
 void check_quantizers() {
   for (std::size_t size : {1, 17, 64, 200}) {
     const std::vector<float> x(6 * size, 1.25f), lo{0, -1}, scale{2, 3}, edges(2 * 255, 1.0f);
@@ -164,6 +207,9 @@ int main() {
       check_range_and_packing<std::uint16_t>(shape, bits);
     }
   for (unsigned bits = 1; bits <= 16; ++bits) check_tables(bits);
+  const std::size_t sides[][3] = {{1, 1, 1}, {3, 5, 9}, {64, 1, 9}, {40, 31, 9}, {200, 96, 1}, {2, 300, 49}};
+  for (const auto& side : sides)
+    for (int i = 0; i < 10; ++i, ++cases) check_levels(side[0], side[1], side[2]);
   check_quantizers();
   std::printf("%d cases\n", cases);
   return 0;

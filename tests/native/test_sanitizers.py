@@ -18,4 +18,4 @@ def test_coders_are_clean_under_sanitizers(tmp_path: Path) -> None:
     for command in (configure, ["cmake", "--build", str(tmp_path)], [str(tmp_path / "roundtrip")]):
         done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
         assert done.returncode == 0, f"{command[0]}:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
-    assert done.stdout == "144 cases\n"
+    assert done.stdout == "204 cases\n"

@@ -1,8 +1,8 @@
-"""Bytes of all weights at equal KL: ours beside integers of k bits for each output channel, packed by zstd-19."""
+"""Bytes of all weights at equal KL: ours beside NNCodec, and integers of k bits an output channel packed by zstd-19."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from splitc.passes.activations import open_session
 from splitc.passes.layers import layers_of, put_weight, read_weight
 from splitc.runtime.sources import find_files, input_from_picture, read_picture
 from splitc.weights import container_bytes, smallest_items
+from weights_bench import beside_nncodec
 
 KL = 0.01
 NOISES = (0.004, 0.008, 0.016, 0.032, 0.064)
@@ -43,19 +44,24 @@ class RateRow:
 
 @dataclass(frozen=True)
 class EqualRow:
-    """Both at KL 0.01, bits a weight; None where nothing may be interpolated."""
+    """All at KL 0.01, bits a weight; None where nothing may be interpolated or NNCodec is not at hand.
+
+    ``ratio`` is ours to the integers', ``nncodec_ratio`` ours to NNCodec's.
+    """
 
     network: str
     ours_bits: float | None
     peer_bits: float | None
+    nncodec_bits: float | None
     int8_bits: float
     int8_kl: float
     ratio: float | None
+    nncodec_ratio: float | None
     section: str = "equal"
 
 
 def rows(network: Network, path: Path, calibration: int, evaluation: int) -> Iterator[RateRow | EqualRow]:
-    """Operating points of both, then the comparison."""
+    """Operating points of each, then the comparison."""
     inputs = pictures(network, calibration + evaluation)
     model = passes.prepare(graph.load(path).ir_model, in_graph=True).model
     name = model.graph.inputs[0].name or ""
@@ -64,7 +70,7 @@ def rows(network: Network, path: Path, calibration: int, evaluation: int) -> Ite
     reference = _answers(model, held)
     seen = passes.moments_of(model, feeds)
     sensitivity = passes.measure_sensitivity(model, seen, feeds[:2])
-    found: dict[str, list[RateRow]] = {"ours": [], "int": []}
+    found: dict[str, list[RateRow]] = {"ours": [], "int": [], "nncodec": []}
 
     def row(method: str, setting: str, changed: ir.Model, size: int) -> RateRow:
         got = fidelity(reference, _answers(changed, held))
@@ -78,6 +84,9 @@ def rows(network: Network, path: Path, calibration: int, evaluation: int) -> Ite
     for bits in BITS:
         changed, size = integers(model, bits)
         yield row("int", f"{bits} bits + zstd-19", changed, size)
+    for point in beside_nncodec.points(model) if beside_nncodec.PYTHON else ():
+        seconds = f"{point.encode_seconds:.1f} + {point.decode_seconds:.1f} s"
+        yield row("nncodec", f"{point.version} qp {point.qp}, {seconds}", point.model, point.bytes)
     yield _equal(network.name, found)
 
 
@@ -89,11 +98,15 @@ def pictures(network: Network, count: int) -> F32:
 
 
 def _equal(network: str, found: Mapping[str, list[RateRow]]) -> EqualRow:
-    ours, peer = (at_kl([Point(r.setting, r.bits, r.kl, r.agreement) for r in found[m]], KL) for m in ("ours", "int"))
+    ours, integer, nnc = (_bits_at_kl(found[method]) for method in ("ours", "int", "nncodec"))
     int8 = next(one for one in found["int"] if one.setting.startswith("8 "))
-    bits = (ours.rate_bpe if ours else None, peer.rate_bpe if peer else None)
-    ratio = bits[0] / bits[1] if bits[0] is not None and bits[1] is not None else None
-    return EqualRow(network, *bits, int8.bits, int8.kl, ratio)
+    ratios = [ours / peer if ours is not None and peer is not None else None for peer in (integer, nnc)]
+    return EqualRow(network, ours, integer, nnc, int8.bits, int8.kl, *ratios)
+
+
+def _bits_at_kl(rows: Sequence[RateRow]) -> float | None:
+    found = at_kl([Point(row.setting, row.bits, row.kl, row.agreement) for row in rows], KL)
+    return found.rate_bpe if found else None
 
 
 def _answers(model: ir.Model, inputs: F32) -> F32:
