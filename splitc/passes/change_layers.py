@@ -3,6 +3,7 @@
 1. One run over calibration samples tells what every layer sees: the mean and the second moment of its inputs.
 2. The change (rounding, pruning) is made column by column, with the covariance of the inputs saying what the columns
    still to come can make up for (:mod:`splitc.weights.compensate`).
+   It is shrunk first: few samples do not fill it.
 3. The bias keeps the mean of the outputs. A layer without a bias works on plain second moments instead.
 4. Only weights and biases change; names, types and shapes stay.
 
@@ -13,6 +14,7 @@ Source: Frantar & Alistarh 2023 (SparseGPT).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -24,7 +26,7 @@ from splitc.passes.activations import COLUMNS, columns_of, kernel_of, run_with
 from splitc.passes.base import PassResult
 from splitc.passes.layers import Layer, layers_of, put_weight, read_weight
 from splitc.types import F32, F64, Feeds
-from splitc.weights import factor_of
+from splitc.weights import factor_of, shrunk
 
 AT_ONCE = 1024
 """Columns that are squared together."""
@@ -34,10 +36,14 @@ Change = Callable[[Layer, F32, F32], F32]
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """What a layer sees: mean ``[groups, k]`` and second moment ``[groups, k, k]`` of its inputs."""
+    """What a layer sees: mean ``[groups, k]`` and second moment ``[groups, k, k]`` of its inputs.
+
+    ``k`` is ``taps`` places of the kernel times the channels of a group, in this order.
+    """
 
     mean: F64
     moment: F32
+    taps: int = 1
     factors: dict[int, F32] = field(default_factory=dict)
 
     def covariance(self, group: int, is_centred: bool) -> F32:
@@ -49,7 +55,7 @@ class Seen:
     def factor(self, group: int, is_centred: bool) -> F32:
         """Factor of the covariance, the same for every change that is tried."""
         if group not in self.factors:
-            self.factors[group] = factor_of(self.covariance(group, is_centred))
+            self.factors[group] = factor_of(shrunk(self.covariance(group, is_centred), self.taps))
         return self.factors[group]
 
 
@@ -94,7 +100,7 @@ def moments_of(model: ir.Model, feeds: Sequence[Feeds]) -> dict[str, Seen]:
     for values in run_with(model, [layer.input.name or "" for layer in layers], feeds, only=True):
         for layer in layers:
             sums[layer.weight].add(columns_of(layer, values[layer.input.name or ""], kernel_of(model, layer), places))
-    return {name: one.seen() for name, one in sums.items()}
+    return {layer.weight: sums[layer.weight].seen(math.prod(kernel_of(model, layer))) for layer in layers}
 
 
 class _Sums:
@@ -112,13 +118,13 @@ class _Sums:
         if sum(one.shape[2] for one in self._waiting) >= AT_ONCE:
             self._flush()
 
-    def seen(self) -> Seen:
+    def seen(self, taps: int) -> Seen:
         """Mean and second moment of all columns; there is at least one."""
         if self._waiting:
             self._flush()
         assert self._total is not None
         assert self._square is not None
-        return Seen(self._total / self._count, self._square / np.float32(self._count))
+        return Seen(self._total / self._count, self._square / np.float32(self._count), taps)
 
     def _flush(self) -> None:
         columns = np.concatenate(self._waiting, axis=2)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from splitc.weights.choose import smallest_items
-from splitc.weights.compensate import factor_of, keep_n_of_m, keep_share, pruned, rounded
+from splitc.weights.compensate import factor_of, keep_n_of_m, keep_share, pruned, rounded, shrunk
 from splitc.weights.container import Container, Item, container_bytes, lossless_items, open_container
 from splitc.weights.delta import Applied, apply_delta, delta_bytes, merged, roll_back, write_whole
 from splitc.weights.encodings.levels import Levels
@@ -41,6 +41,7 @@ __all__ = [
     "roll_back",
     "rounded",
     "share",
+    "shrunk",
     "smallest_items",
     "write_whole",
 ]

@@ -17,6 +17,8 @@ from splitc.types import F32, F64, Array
 
 DAMPING = 0.01
 """Share of the mean diagonal added to it: keeps directions that calibration never saw from mattering nothing."""
+SHRINKAGE = 0.5
+"""Of ResNet-18's answers, 2:4 with 100 calibration pictures keeps 81 % without it, 86 % with 0.5 or 0.7."""
 BLOCK = 64
 """Columns between two updates of all that come later."""
 Keep = Callable[[F32], Array]
@@ -31,6 +33,27 @@ def factor_of(moment: F32 | F64, damping: float = DAMPING) -> F32:
     damped = moment + np.eye(size) * (damping * float(np.trace(moment)) / size + 1e-12)
     factor: F32 = np.linalg.cholesky(damped.astype(np.float32)).T
     return factor
+
+
+def shrunk(covariance: F32, taps: int) -> F32:
+    """``covariance [k, k]`` of a convolution's inputs, half way to the product of its partial traces.
+
+    A few hundred pictures do not fill a covariance of thousands of columns, and what they show by chance must not be
+    used to make up for a weight. Its trace over channels, times its trace over the places of the kernel, rests on far
+    more observations. Columns are ``[taps, channels]``; with one tap or one channel nothing changes.
+
+    Source: shrinkage is Ledoit & Wolf 2004; that inputs of convolutions are near such a product, Grosse & Martens 2016.
+    """
+    channels = len(covariance) // taps
+    if taps == 1 or channels == 1:
+        return covariance
+    blocks = covariance.reshape(taps, channels, taps, channels)
+    across = np.einsum("tctd->cd", blocks)
+    between = np.einsum("tcsc->ts", blocks)
+    part = SHRINKAGE / max(float(np.trace(covariance)), 1e-30)
+    product = (between * part)[:, None, :, None] * across[None, :, None, :]
+    product += (1 - SHRINKAGE) * blocks
+    return np.asarray(product.reshape(covariance.shape), np.float32)
 
 
 def rounded(weights: F32, factor: F32, to_grid: Round) -> F32:

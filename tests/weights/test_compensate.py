@@ -6,8 +6,17 @@ import numpy as np
 import pytest
 from reference.weight_samples import rng
 
-from splitc.types import F32
-from splitc.weights import factor_of, keep_largest, keep_largest_of_runs, keep_n_of_m, keep_share, pruned, rounded
+from splitc.types import F32, F64
+from splitc.weights import (
+    factor_of,
+    keep_largest,
+    keep_largest_of_runs,
+    keep_n_of_m,
+    keep_share,
+    pruned,
+    rounded,
+    shrunk,
+)
 
 
 @pytest.fixture
@@ -62,3 +71,32 @@ def test_the_last_column_is_what_rounding_alone_makes_of_it(layer: tuple[F32, F3
     assert np.array_equal(
         rounded(weights, factor, lambda column, index: np.rint(column))[:, -1], np.rint(weights[:, -1])
     )
+
+
+def of_product(source: np.random.Generator, taps: int, channels: int) -> tuple[F64, F64]:
+    """A covariance that is a product, and its root, ``[taps * channels] * 2``."""
+    sides = [source.standard_normal((size, size)) for size in (taps, channels)]
+    root = np.kron(*sides)
+    return root @ root.T, root
+
+
+def test_shrinking_keeps_a_product() -> None:
+    covariance, _ = of_product(rng(5), 9, 8)
+    assert np.allclose(shrunk(covariance.astype(np.float32), 9), covariance, rtol=1e-3, atol=1e-3 * covariance.max())
+
+
+@pytest.mark.parametrize("taps", [1, 72])
+def test_one_tap_or_one_channel_is_left_alone(taps: int) -> None:
+    covariance = np.cov(rng(5).standard_normal((72, 200))).astype(np.float32)
+    assert shrunk(covariance, taps) is covariance
+
+
+def test_shrinking_is_nearer_to_the_truth_where_samples_are_few() -> None:
+    """Fewer samples than columns; the truth is near a product, not one."""
+    source = rng(6)
+    truth, root = of_product(source, 9, 8)
+    other = source.standard_normal(root.shape) * 0.2 * np.sqrt(np.mean(root**2))
+    truth = truth + other @ other.T
+    samples = root @ source.standard_normal((72, 40)) + other @ source.standard_normal((72, 40))
+    seen = (samples @ samples.T / 40).astype(np.float32)
+    assert np.linalg.norm(shrunk(seen, 9) - truth) < 0.7 * np.linalg.norm(seen - truth)
