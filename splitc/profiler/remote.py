@@ -177,9 +177,13 @@ def _files(half: Half, feeds: Sequence[Feeds], runs: Runs, device: str) -> dict[
 
 def _copy(address: Address, folder: str, files: dict[str, bytes], say: Say) -> None:
     """Send what is not there yet, from where it stopped."""
-    there = _call(address, ["state", folder], _State).files
+    state = _call(address, ["state", folder], _State)
+    wanted = sum(len(data) for data in files.values()) - sum(one.bytes for one in state.files.values())
+    if wanted > state.free_bytes:
+        have = f"{state.free_bytes:,} bytes are free and {wanted:,} are wanted"
+        raise UsageError(f"{address.host}: {have}; make room there.")
     for name, data in files.items():
-        known = there.get(name)
+        known = state.files.get(name)
         if known is not None and known.sha256 == sha256(data).hexdigest():
             continue
         size = known.bytes if known is not None else len(data)

@@ -40,6 +40,9 @@ def main(arguments: Sequence[str]) -> int:
     except SplitcError as error:
         print(f"splitc: {error}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:
+        print(f"splitc: {error.filename or folder}: {error.strerror}.", file=sys.stderr)
+        return 2
     except (KeyError, TypeError, ValueError) as error:
         print(f"splitc: not an action of this version: {' '.join(arguments)[:200]} ({error})", file=sys.stderr)
         return 2

@@ -178,6 +178,28 @@ def test_an_answer_that_is_none_is_one_sentence(
         measure_there(half, model_feeds(half.path, half, []), RUNS, "cpu", Address("box"))
 
 
+def test_a_full_disk_there_is_said_before_anything_is_sent(
+    half: Half, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ssh = tmp_path / "bin" / "ssh"
+    ssh.parent.mkdir()
+    answer = '{"splitc": "1", "files": {}, "free_bytes": 1000}'
+    ssh.write_text(f"#!/bin/sh\ncat > /dev/null\necho '{answer}'\n")
+    ssh.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{ssh.parent}:/usr/bin:/bin")
+    with pytest.raises(UsageError, match=r"box: 1,000 bytes are free and 2,1\d\d,\d{3} are wanted; make room there"):
+        measure_there(half, model_feeds(half.path, half, []), RUNS, "cpu", Address("box"))
+
+
+def test_a_file_that_cannot_be_written_there_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    (tmp_path / "splitc/profile/ab/taken").mkdir(parents=True)
+    assert there.main(["receive", "ab", "taken", "0"]) == 2
+    assert capsys.readouterr().err == f"splitc: {tmp_path}/splitc/profile/ab/taken: Is a directory.\n"
+
+
 def test_an_address() -> None:
     address = Address.parse("ssh://nvidia@10.0.0.7:2222", python="/opt/my env/bin/python")
     command = address.command(["state", "x y"])
