@@ -45,19 +45,30 @@ def half(tmp_path: Path) -> Half:
 
 @dataclass
 class Proxy:
-    """Forwards to the server and cuts each of the first connections after so many bytes from the client."""
+    """Forwards to the server and cuts each of the first connections after so many bytes from the client.
+
+    Attributes:
+        hides: The server hears nothing of a cut, as when a cable is pulled.
+    """
 
     target: int
     cuts: list[int]
+    hides: bool = False
     port: int = field(default_factory=free_port)
 
     def __enter__(self) -> Proxy:
+        self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self._listener = socket.create_server(("127.0.0.1", self.port))
         threading.Thread(target=self._serve, daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._listener.close()
+
+    def cut(self) -> None:
+        """Every connection there is."""
+        for client, upstream in self._pairs:
+            self._shut(client, *([] if self.hides else [upstream]))
 
     def _serve(self) -> None:
         while True:
@@ -67,6 +78,7 @@ class Proxy:
                 return
             limit = self.cuts.pop(0) if self.cuts else None
             upstream = socket.create_connection(("127.0.0.1", self.target))
+            self._pairs.append((client, upstream))
             threading.Thread(target=self._pump, args=(client, upstream, limit), daemon=True).start()
             threading.Thread(target=self._pump, args=(upstream, client, None), daemon=True).start()
 
@@ -78,7 +90,10 @@ class Proxy:
                 sent += len(data)
                 if limit is not None and sent > limit:
                     break
-        for one in (source, sink):
+        self._shut(*([] if self.hides else [source, sink]))
+
+    def _shut(self, *sockets: socket.socket) -> None:
+        for one in sockets:
             with contextlib.suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
 
@@ -277,6 +292,51 @@ def test_a_measurement_ends_with_its_connection(server: Server, half: Half) -> N
     os.close(ours)
 
 
+LONG = """
+import pathlib, time
+from splitc.profiler.alone import alone, end_with_the_line
+end_with_the_line()
+with alone(pathlib.Path("{folder}")):
+    time.sleep(600)
+"""
+WRAPPER = """#!/bin/sh
+if [ "$3" = measure ] && [ ! -e {folder}/long.py ]; then
+    sed "s|{{folder}}|$XDG_CACHE_HOME/splitc/profile/$4|" {folder}/long.in > {folder}/long.py
+    exec {python} {folder}/long.py
+fi
+exec {python} "$@"
+"""
+
+
+@pytest.mark.parametrize("hides", [False, True], ids=["heard", "unheard"])
+def test_a_connection_that_breaks_while_it_measures(hides: bool, server: Server, half: Half, tmp_path: Path) -> None:
+    """The first measurement takes ten minutes; it ends when its line is cut, or when the second attempt begins."""
+    said: list[str] = []
+    folder = tmp_path / "there"
+    folder.mkdir()
+    (folder / "long.in").write_text(LONG)
+    (folder / "python").write_text(WRAPPER.format(folder=folder, python=sys.executable))
+    (folder / "python").chmod(0o755)
+    with Proxy(server.port, [], hides) as proxy:
+        left: list[int | None] = []
+
+        def cut() -> None:
+            until(lambda: running(server) is not None)
+            left.append(running(server))
+            proxy.cut()
+
+        thread = threading.Thread(target=cut)
+        thread.start()
+        address = server.address(proxy.port, str(folder / "python"))
+        record = measure_there(
+            half, model_feeds(half.path, half, []), RUNS, f"hides-{hides}", address, said.append
+        ).record
+        thread.join()
+    assert record.samples == RUNS.samples
+    assert [text.partition(" (")[0] for text in said[-3:]] == ["measuring", "connection broken", "measuring"]
+    until(lambda: not Path(f"/proc/{left[0]}").exists())
+
+
 HOLDER = """
 import pathlib, signal, sys, time
 from splitc.profiler.alone import alone
@@ -307,7 +367,7 @@ def test_an_attempt_ends_the_one_that_was_left_behind(
 ) -> None:
     monkeypatch.setattr(alone, "PATIENCE_S", 4.0)
     with held(tmp_path / "ab", how) as left, alone.alone(tmp_path / "ab"):
-        assert left.wait(0) == -end
+        assert left.wait(10) == -end
         assert (tmp_path / alone.LOCK).read_text() == f"{os.getpid()} ab"
     with alone.alone(tmp_path / "ab"):
         pass
