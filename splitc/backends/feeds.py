@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
 
 from splitc.errors import BackendError
 from splitc.types import Array, Feeds, TensorSpec
@@ -33,6 +37,8 @@ def describe(spec: TensorSpec) -> str:
 
 
 def _check_names(inputs: Sequence[TensorSpec], feeds: Feeds) -> None:
+    if len(feeds) == len(inputs) and all(spec.name in feeds for spec in inputs):
+        return
     wanted = {spec.name for spec in inputs}
     unknown, missing = sorted(set(feeds) - wanted), sorted(wanted - set(feeds))
     if unknown or missing:
@@ -41,10 +47,19 @@ def _check_names(inputs: Sequence[TensorSpec], feeds: Feeds) -> None:
 
 
 def _check_one(spec: TensorSpec, array: Array, sizes: dict[str, int]) -> None:
-    given = f"{array.dtype}[{', '.join(map(str, array.shape))}]"
-    if str(array.dtype) != spec.dtype or array.ndim != len(spec.shape):
-        raise BackendError(f"input {describe(spec)} was given {given}.")
+    if _name(array.dtype) != spec.dtype or array.ndim != len(spec.shape):
+        raise BackendError(f"input {describe(spec)} was given {_given(array)}.")
     for axis, (size, dim) in enumerate(zip(array.shape, spec.shape, strict=True)):
         wanted = sizes.setdefault(dim, size) if isinstance(dim, str) and dim != UNNAMED else dim
         if isinstance(wanted, int) and wanted != size:
-            raise BackendError(f"input {describe(spec)} was given {given}: axis {axis} must be {wanted}.")
+            raise BackendError(f"input {describe(spec)} was given {_given(array)}: axis {axis} must be {wanted}.")
+
+
+@lru_cache(64)
+def _name(dtype: np.dtype[Any]) -> str:
+    """Kept, since NumPy makes it anew each time in as long as a small network runs."""
+    return str(dtype)
+
+
+def _given(array: Array) -> str:
+    return f"{array.dtype}[{', '.join(map(str, array.shape))}]"

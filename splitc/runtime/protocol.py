@@ -6,6 +6,7 @@ for travels as parameters.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -101,7 +102,7 @@ def outputs_of(reply: Any, wanted: Sequence[TensorSpec]) -> dict[str, Array]:
     outputs = {}
     for tensor, raw in zip(reply.outputs, reply.raw_output_contents, strict=False):
         dtype = np.dtype(triton_to_np_dtype(tensor.datatype) or np.uint8)
-        if any(size < 0 for size in tensor.shape) or int(np.prod(tensor.shape)) * dtype.itemsize != len(raw):
+        if any(size < 0 for size in tensor.shape) or math.prod(tensor.shape) * dtype.itemsize != len(raw):
             raise RemoteError(f"the server's {tensor.name!r} has {len(raw)} bytes for {list(tensor.shape)} of {dtype}.")
         outputs[tensor.name] = np.frombuffer(raw, dtype).reshape(tuple(tensor.shape))
     missing = [spec.name for spec in wanted if spec.name not in outputs]

@@ -58,6 +58,17 @@ def test_a_full_window_holds_back_and_a_full_queue_holds_up() -> None:
     assert not putting.is_alive()
 
 
+def test_taking_a_frame_makes_room_at_once() -> None:
+    """Not only once one is answered: the head would wait for the network."""
+    box, done = Outbox(window=4, depth=1), threading.Event()
+    box.put(frame("a"))
+    putting = threading.Thread(target=lambda: (box.put(frame("b")), done.set()), daemon=True)
+    putting.start()
+    assert not done.wait(0.05)
+    assert names(box, Talk(), 1) == ["a"]
+    assert done.wait(5)
+
+
 def test_closing_lets_go_of_who_puts() -> None:
     box, results = Outbox(window=1, depth=1), []
     box.put(frame("a"))
@@ -105,4 +116,4 @@ def test_no_order_of_events_loses_a_frame(seed: int) -> None:
 
 
 def box_waiting(box: Outbox) -> list[Frame]:
-    return [one for one in box._frames if not one.is_sent]
+    return box._waiting

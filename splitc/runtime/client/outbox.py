@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import bisect
 import secrets
 import threading
 import time
-from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -39,13 +39,12 @@ class Frame:
     tries: int = 0
     sent_s: float = 0.0
     index: int = -1
-    is_sent: bool = field(default=False)
 
 
 class Outbox:
     """A queue whose front stays until it is answered.
 
-    ``[ sent, not answered ][ waiting ]``: ``window`` and ``depth`` bound the two parts. One thread puts, one takes.
+    ``[ under way ][ waiting ]``: ``window`` and ``depth`` bound the two parts. One thread puts, one takes.
 
     Args:
         window: Frames that may be under way at once.
@@ -55,8 +54,11 @@ class Outbox:
 
     def __init__(self, window: int, depth: int, *, drops_late: bool = False) -> None:
         self._window, self._depth, self._drops_late = window, depth, drops_late
-        self._frames: deque[Frame] = deque()
-        self._changed = threading.Condition()
+        self._under_way: dict[int, Frame] = {}
+        self._waiting: list[Frame] = []  # by index
+        lock = threading.Lock()
+        # Two conditions, since each wake of a thread that finds nothing to do costs as much as sending a frame.
+        self._room, self._ready = threading.Condition(lock), threading.Condition(lock)
         self._is_ended = False
         self._is_closed = False
         self._count = 0
@@ -64,102 +66,107 @@ class Outbox:
 
     def put(self, frame: Frame) -> bool:
         """Add a frame, waiting for room; False where nobody will take it any more."""
-        with self._changed:
+        with self._room:
             if self._drops_late:
                 self._drop_oldest()
-            self._changed.wait_for(lambda: self._is_closed or self._waiting() < self._depth)
+            self._room.wait_for(lambda: self._is_closed or len(self._waiting) < self._depth)
             if self._is_closed:
                 return False
             frame.index, self._count = self._count, self._count + 1
-            self._frames.append(frame)
-            self._changed.notify_all()
+            self._waiting.append(frame)
+            self._tell_taker()
             return True
 
     def end(self) -> None:
         """No more frames will be put."""
-        with self._changed:
+        with self._ready:
             self._is_ended = True
-            self._changed.notify_all()
+            self._tell_taker()
 
     def close(self) -> None:
         """Nobody will take frames any more: lets go of who puts."""
-        with self._changed:
+        with self._room:
             self._is_closed = True
-            self._changed.notify_all()
+            self._room.notify_all()
 
     def next_to_send(self, talk: Talk, timeout_s: float | None = None) -> Frame | None:
-        """The oldest frame that is not sent, waiting for it and for the window; None when this talk is over.
+        """The oldest frame that waits, once there is one and the window has room; None when this talk is over.
 
         A talk is over when it was hung up, when all frames of an ended queue are answered, or after ``timeout_s``.
         """
-        with self._changed:
-            self._changed.wait_for(lambda: talk.is_over or self._is_done() or self._can_send(), timeout_s)
+        with self._ready:
+            self._ready.wait_for(lambda: talk.is_over or self._is_done() or self._can_send(), timeout_s)
             if talk.is_over or not self._can_send():
                 return None
-            frame = next(one for one in self._frames if not one.is_sent)
-            frame.is_sent, frame.sent_s = True, now()
-            frame.tries += 1
+            frame = self._waiting.pop(0)
+            frame.tries, frame.sent_s = frame.tries + 1, now()
+            self._under_way[frame.index] = frame
+            self._room.notify()
             return frame
 
     def hang_up(self, talk: Talk) -> None:
         """End a talk; what it had sent without an answer is to be sent again."""
-        with self._changed:
+        with self._ready:
             talk.over.set()
-            for frame in self._frames:
-                frame.is_sent = False
-            self._changed.notify_all()
+            self._waiting = sorted([*self._under_way.values(), *self._waiting], key=_index)
+            self._under_way.clear()
+            self._ready.notify_all()
 
     def find(self, index: int) -> Frame | None:
         """A frame that is sent and not answered."""
-        with self._changed:
-            return next((one for one in self._frames if one.index == index and one.is_sent), None)
+        with self._ready:
+            return self._under_way.get(index)
 
     def answered(self, frame: Frame) -> None:
         """Forget a frame: its answer is here."""
-        with self._changed:
-            self._frames.remove(frame)
-            self._changed.notify_all()
+        with self._ready:
+            del self._under_way[frame.index]
+            self._tell_taker()
 
     def send_again(self, frame: Frame) -> None:
         """A frame that the other end could not use."""
-        with self._changed:
-            frame.is_sent = False
-            self._changed.notify_all()
+        with self._ready:
+            bisect.insort(self._waiting, self._under_way.pop(frame.index), key=_index)
+            self._tell_taker()
 
     def silent_s(self, talk: Talk) -> float:
         """For how long a reply has been waited for while frames are under way; 0 where none is."""
-        with self._changed:
-            first = min((frame.sent_s for frame in self._frames if frame.is_sent), default=float("inf"))
+        with self._ready:
+            first = min((frame.sent_s for frame in self._under_way.values()), default=float("inf"))
         return max(0.0, now() - max(first, talk.waits_since))
 
     def oldest(self) -> int | None:
         """Number of the first frame that is not answered."""
-        with self._changed:
-            return self._frames[0].index if self._frames else None
+        with self._ready:
+            return min([*self._under_way, *(frame.index for frame in self._waiting[:1])], default=None)
 
     @property
     def is_done(self) -> bool:
         """Whether everything that was put is answered, and nothing more comes."""
-        with self._changed:
+        with self._ready:
             return self._is_done()
 
     def _is_done(self) -> bool:
-        return self._is_ended and not self._frames
-
-    def _waiting(self) -> int:
-        return sum(not one.is_sent for one in self._frames)
+        return self._is_ended and not self._waiting and not self._under_way
 
     def _can_send(self) -> bool:
-        waiting = self._waiting()
-        return waiting > 0 and len(self._frames) - waiting < self._window
+        return bool(self._waiting) and len(self._under_way) < self._window
+
+    def _tell_taker(self) -> None:
+        if self._can_send() or self._is_done():
+            self._ready.notify_all()
 
     def _drop_oldest(self) -> None:
-        while self._waiting() >= self._depth:
-            late = next((one for one in self._frames if not one.is_sent and one.tries == 0), None)
+        while len(self._waiting) >= self._depth:
+            late = next((one for one in self._waiting if one.tries == 0), None)
             if late is None:
                 return  # only frames that are to be sent again: these are not lost
-            self._frames.remove(late)
+            self._waiting.remove(late)
             self.dropped += 1
+
+
+def _index(frame: Frame) -> int:
+    return frame.index
 
 
 @dataclass
