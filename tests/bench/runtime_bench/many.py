@@ -28,6 +28,7 @@ CLIENTS, WINDOW = 64, 2
 TOLERANCE = 1e-3
 """Of the largest value of an answer: float32 sums in another order, through a few layers."""
 WARM_UP, P99, GROWTH, WRONG = 0.3, "p99 ms", "server memory growth", "wrong or lost"
+CPU = "server CPU ms / answer"
 
 
 @dataclass
@@ -48,13 +49,14 @@ def rows(pairs: Sequence[Pair], seconds: float, clients: int = CLIENTS, max_batc
         until, memory = time.perf_counter() + seconds, list[int]()
         watch = threading.Thread(target=_watch, args=(server, until, memory))
         watch.start()
+        before_s = server.cpu_s
         tallies = list(
             pool.map(lambda index: _client(pairs[index % len(pairs)], server.address, index, until), range(clients))
         )
         watch.join()
-    yield Row(
-        "many clients", f"{clients} clients, {len(pairs)} bundles, {seconds:.0f} s", _cells(tallies, memory, seconds)
-    )
+        cells = _cells(tallies, memory, seconds)
+        cells[CPU] = (server.cpu_s - before_s) / max(1, int(cells["answers"] or 0)) * 1e3
+    yield Row("many clients", f"{clients} clients, {len(pairs)} bundles, {seconds:.0f} s", cells)
 
 
 def summary(rows: Sequence[Row]) -> Mapping[str, Cell]:
