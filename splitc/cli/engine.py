@@ -9,11 +9,15 @@ import typer
 
 from splitc.cli.app import Json, app, print_json, say
 from splitc.cli.names import pairs
+from splitc.cli.together import Apart, check_together
 from splitc.errors import UsageError
+
+RULES = (Apart("check", ("force",), "it builds nothing"),)
 
 
 @app.command()
 def engine(
+    context: typer.Context,
     bundle: Annotated[Path, typer.Argument(help="A bundle.")],
     side: Annotated[str, typer.Option("--side", help="edge or cloud.")],
     target: Annotated[str | None, typer.Option("--target", help="Which engine, where several wait.")] = None,
@@ -30,6 +34,7 @@ def engine(
     from splitc.cli.progress import phases
     from splitc.runtime import check_engine, find_order, finish_engine, with_options
 
+    check_together(context, RULES)
     if side not in ("edge", "cloud"):
         raise UsageError(f"--side: must be edge or cloud, got {side!r}.")
     opened = open_bundle(bundle)

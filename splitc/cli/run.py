@@ -9,10 +9,15 @@ from typing import Annotated, Any
 import typer
 
 from splitc.cli.app import Json, app, print_json, say
+from splitc.cli.together import Needs, check_together
+
+_REMOTE = ("token_file", "tls_ca", "tls_cert", "tls_key", "insecure", "also", "fall_back", "window", "patience_s")
+RULES = tuple(Needs(option, "server", "it is for a pair over a network") for option in _REMOTE)
 
 
 @app.command()
 def run(
+    context: typer.Context,
     bundle: Annotated[Path, typer.Argument(help="A bundle.")],
     inputs: Annotated[
         list[str],
@@ -40,12 +45,11 @@ def run(
     from splitc.errors import UsageError
     from splitc.runtime import CloudHalf, EdgeHalf, Reader, find_files, is_live, run_pair
 
+    check_together(context, RULES)
     opened = open_bundle(bundle)
     live = [source for source in inputs if is_live(source)]
     if live and len(inputs) > 1:
         raise UsageError(f"{live[0]}: goes on for ever; run it alone.")
-    if server is None and (also or fall_back):
-        raise UsageError("--also and --fall-back are for a pair over a network; name it with --server.")
     if server is None:
         edge, cloud = EdgeHalf(opened, threads=threads), CloudHalf(opened, threads=threads)
         contract, client = edge.contract, None

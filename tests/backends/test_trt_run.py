@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -143,3 +145,16 @@ def test_without_polygraphy(write_model: WriteModel, monkeypatch: pytest.MonkeyP
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(CapabilityError, match=r"pip install 'splitc\[trt\]'"):
         EngineRunner(Path("model.engine"), read_interface(write_model(WIRE)))
+
+
+def test_the_names_are_polygraphy_s() -> None:
+    """What the stand-in above has is what the library has; it loads without TensorRT."""
+    trt = pytest.importorskip("polygraphy.backend.trt", reason="the extra trt is not installed")
+    common = importlib.import_module("polygraphy.backend.common")
+    assert callable(trt.EngineFromBytes)
+    assert callable(common.BytesFromPath)
+    for method in ("activate", "infer", "deactivate"):
+        wanted = list(inspect.signature(getattr(TrtRunner, method)).parameters)
+        assert list(inspect.signature(getattr(trt.TrtRunner, method)).parameters)[: len(wanted)] == wanted
+    source = inspect.getsource(trt.TrtRunner)
+    assert all(text in source for text in ("self.context", "self.stream", "execute_async_v3(self.stream.ptr)"))

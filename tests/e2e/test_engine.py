@@ -277,6 +277,7 @@ def test_an_order_that_nobody_vouches_for(change: dict[str, object], message: st
         (["--side", "edge", "--set", "workspace_mb"], "is not NAME=VALUE"),
         (["--side", "edge", "--set", "workspace_mb=-1"], "workspace_mb"),
         (["--side", "edge", "--set", "wrokspace_mb=1"], "wrokspace_mb"),
+        (["--side", "edge", "--check", "--force"], "--force does not go with --check: it builds nothing"),
     ],
 )
 def test_usage(arguments: list[str], message: str, bundle: Path, device: Fake) -> None:

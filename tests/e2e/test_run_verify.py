@@ -350,6 +350,20 @@ def test_report_names_the_bundle_s_own_page(bundle: Path) -> None:
     assert cli("report", bundle).out == f"{bundle / 'report.html'}\n"
 
 
+@pytest.mark.parametrize(
+    "option",
+    [
+        *(["--token-file", "x"], ["--tls-ca", "x"], ["--tls-cert", "x"], ["--tls-key", "x"], ["--insecure"]),
+        *(["--also", "x"], ["--fall-back"], ["--window", "2"], ["--patience-s", "1"]),
+    ],
+    ids=lambda option: option[0],
+)
+def test_options_of_a_network_need_a_server(option: list[str], bundle: Path) -> None:
+    outcome = cli("run", bundle, "x.png", *option)
+    assert outcome.code == 2
+    assert f"{option[0]} needs --server: it is for a pair over a network" in outcome.err
+
+
 def test_doctor_json() -> None:
     outcome = cli("doctor", "--json")
     assert outcome.code == 0
