@@ -14,7 +14,7 @@ from splitc.weights.encodings import Encoding
 from splitc.weights.encodings.levels import Levels
 from splitc.weights.encodings.planes import Planes
 from splitc.weights.encodings.raw import Raw
-from splitc.weights.encodings.shared import Shared
+from splitc.weights.encodings.shared import INDEX_BITS, MAX_LINE, Basis, Shared
 from splitc.weights.tensor import WeightTensor
 
 MOST_CODES = 256
@@ -51,9 +51,17 @@ def _possible(tensor: WeightTensor) -> Iterator[Encoding]:
         return
     distinct = np.unique(tensor.flat)
     if len(distinct) <= MOST_CODES:
-        yield Shared(basis="csr" if np.count_nonzero(tensor.flat) < tensor.flat.size else "dense")
+        yield Shared(basis=_basis(tensor))
     if len(distinct) <= MOST_LEVELS and (step := grid_step(tensor, distinct)) is not None:
         yield Levels(step=step)
+
+
+def _basis(tensor: WeightTensor) -> Basis:
+    """Sparse where there are zeros, unless a line could store more entries than its length field holds."""
+    is_zero = tensor.flat.view(f"u{tensor.flat.itemsize}") == 0
+    lines = is_zero.reshape(tensor.shape[0] if tensor.shape else 1, -1)
+    most = int((~lines).sum(axis=1).max()) + (lines.shape[1] >> INDEX_BITS)
+    return "csr" if is_zero.any() and most <= MAX_LINE else "dense"
 
 
 def grid_step(tensor: WeightTensor, distinct: Array) -> float | None:

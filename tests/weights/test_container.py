@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from reference.weight_samples import dense, float32, items, on_grid, opened, packed, sparse
+from reference.weight_samples import dense, float32, items, on_grid, opened, packed, rng, sparse
 
 from splitc.errors import BitstreamError, CodecError, UsageError
 from splitc.weights import (
@@ -144,3 +144,14 @@ def test_every_encoding_is_what_the_registry_says() -> None:
     loaded = {name: ENCODINGS.load(name) for name in ENCODINGS}
     assert [one.name for one in loaded.values()] == list(loaded)
     assert len({one.wire_id for one in loaded.values()}) == len(loaded)
+
+
+def test_lines_longer_than_a_length_field_are_packed() -> None:
+    """Few values, many to a line: no sparse line holds them."""
+    values = np.sign(rng(4).standard_normal((2, 70_000))).astype(np.float32)
+    values[0, 0] = 0
+    tensor = WeightTensor("w", "float32", values)
+    (item,) = smallest_items([tensor])
+    (got,) = packed(item).tensors()
+    assert got.values.tobytes() == values.tobytes()
+    assert len(container_bytes([item])) < values.size / 7  # a bit a value, and what describes it

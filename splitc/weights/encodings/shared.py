@@ -25,6 +25,8 @@ from splitc.weights.tensor import MAX_ELEMENTS, WeightTensor
 Basis = Literal["dense", "csr", "csc"]
 BASES: tuple[Basis, ...] = ("dense", "csr", "csc")
 """By wire id."""
+INDEX_BITS = 8
+"""Of a relative index, unless another number is asked for."""
 LENGTH_BITS = 16
 MAX_LINE = (1 << LENGTH_BITS) - 1
 
@@ -36,7 +38,7 @@ class Shared(Encoding):
     wire_id: ClassVar[int] = 2
 
     basis: Basis = Field("csr", description="lines that indices run along: rows, columns; dense stores zeros too")
-    index_bits: int = Field(8, ge=1, le=16, description="bits a relative index")
+    index_bits: int = Field(INDEX_BITS, ge=1, le=16, description="bits a relative index")
     code_bits: int = Field(8, ge=0, le=16, description="bits a code; 0 stores the values themselves")
     coder: CoderName = Field("huffman", description="of codes and indices")
 
