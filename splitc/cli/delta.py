@@ -24,8 +24,9 @@ def make(
     json: Json = False,
 ) -> None:
     """Write what leads from one container to another."""
-    from splitc import weights
+    from splitc import driver, weights
 
+    driver.refuse_own_files([out], [base, target])
     with weights.open_container(base) as old, weights.open_container(target) as new:
         data = weights.delta_bytes(old, new)
         document = {

@@ -81,12 +81,20 @@ def write_features(out: Path, tensors: Mapping[str, F32]) -> None:
     """
     if out.suffix == ".npz":
         arrays: dict[str, Any] = dict(tensors)
-        write_aside(out, lambda file: np.savez(file, **arrays))
+        write_aside(out, lambda file: write_npz(file, arrays))
         return
     if len(tensors) != 1 or out.suffix != ".npy":
         kind = "an .npy" if len(tensors) == 1 else f"an .npz, all {len(tensors)} tensors"
         raise UsageError(f"{out}: the features go into {kind}; name the file so.")
     write_aside(out, lambda file: np.save(file, next(iter(tensors.values()))))
+
+
+def write_npz(file: BinaryIO, arrays: Mapping[str, Array]) -> None:
+    """What ``np.savez`` writes, for arrays of any name: it takes one called ``file`` for its own argument."""
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, values in arrays.items():
+            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, values, allow_pickle=False)
 
 
 def write_aside(out: Path, write: Callable[[BinaryIO], object]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -25,8 +25,11 @@ def pack(
     json: Json = False,
 ) -> None:
     """Pack the weights of a model, each tensor the way that makes it smallest. Nothing is rounded."""
-    from splitc import graph, passes, weights
+    from splitc import driver, graph, passes, weights
 
+    driver.refuse_own_files([out, *([skeleton] if skeleton else [])], [model])
+    if skeleton is not None and skeleton.resolve() == out.resolve():
+        raise UsageError(f"{out}: is named for the container and for the skeleton; give each a name of its own.")
     loaded = graph.load(model).ir_model
     started = time.perf_counter()
     tensors = passes.weights_of(loaded)
@@ -65,12 +68,14 @@ def unpack(
     json: Json = False,
 ) -> None:
     """Put the weights of a container into a graph, or into NumPy arrays; every tensor is checked by its hash."""
-    from splitc import weights
+    from splitc import driver, weights
 
+    driver.refuse_own_files([out], [container, *([model] if model else [])])
     if (out.suffix == ".onnx") != (model is not None) or (model is None and out.suffix != ".npz"):
         raise UsageError(f"{out}: an .onnx needs --model, and without it the tensors go into an .npz.")
     started = time.perf_counter()
     with weights.open_container(container) as opened:
+        weights.refuse_deltas(opened)
         tensors = list(opened.tensors())
     if model is None:
         _write_arrays(out, tensors)
@@ -86,12 +91,10 @@ def unpack(
 
 
 def _write_arrays(out: Path, tensors: list[WeightTensor]) -> None:
-    import numpy as np
+    from splitc.cli.feature_files import write_aside, write_npz
 
-    from splitc.cli.feature_files import write_aside
-
-    arrays: dict[str, Any] = {tensor.name: tensor.values for tensor in tensors}
-    write_aside(out, lambda file: np.savez(file, **arrays))
+    arrays = {tensor.name: tensor.values for tensor in tensors}
+    write_aside(out, lambda file: write_npz(file, arrays))
 
 
 def _write_model(out: Path, model: Path, tensors: list[WeightTensor]) -> None:

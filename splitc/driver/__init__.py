@@ -12,7 +12,7 @@ from splitc.driver.linting import lint_bundle, lint_model
 from splitc.driver.pipeline import Built, build
 from splitc.driver.planning import Answer, Question, fit_edge, make_plan, recipe_of_model
 from splitc.driver.simplify import simplified
-from splitc.driver.split import SplitFiles, merge_models, split_model
+from splitc.driver.split import SplitFiles, merge_models, refuse_own_files, split_model
 from splitc.driver.statistics import cut_stats
 from splitc.driver.watch import Stages, Watch
 from splitc.driver.write import tool_versions
@@ -40,6 +40,7 @@ __all__ = [
     "make_plan",
     "merge_models",
     "recipe_of_model",
+    "refuse_own_files",
     "sequence_lengths",
     "simplified",
     "split_model",

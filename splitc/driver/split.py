@@ -84,7 +84,7 @@ def split_model(model: graph.Model, at: Sequence[str], out: Path, exits: Sequenc
         UsageError: ``out`` cannot be written, or holds the model itself.
     """
     if model.path is not None:
-        _refuse_own_files([out / name for name in graph.HALVES], [model.path, *model.external])
+        refuse_own_files([out / name for name in graph.HALVES], [model.path, *model.external])
     place = graph.find_place(model, at)
     try:
         halves = graph.split(model, place.names, exits)
@@ -120,7 +120,7 @@ def merge_models(head: Path, tail: Path, out: Path) -> graph.Model:
         UsageError: ``out`` cannot be written, or is a file of a half.
     """
     halves = [graph.load(path) for path in (head, tail)]
-    _refuse_own_files(
+    refuse_own_files(
         [out, out.with_name(out.name + graph.DATA)], [head, tail, *halves[0].external, *halves[1].external]
     )
     merged = graph.join(halves[0].ir_model, halves[1].ir_model)
@@ -130,7 +130,7 @@ def merge_models(head: Path, tail: Path, out: Path) -> graph.Model:
     return graph.Model(merged)
 
 
-def _refuse_own_files(written: Sequence[Path], read: Sequence[Path]) -> None:
+def refuse_own_files(written: Sequence[Path], read: Sequence[Path]) -> None:
     """Raises: UsageError: what is about to be written would take the place of what is read."""
     sources = {path.resolve() for path in read}
     lost = next((path for path in written if path.resolve() in sources), None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from splitc.weights.choose import smallest_items
 from splitc.weights.compensate import factor_of, keep_n_of_m, keep_share, pruned, rounded, shrunk
 from splitc.weights.container import Container, Item, container_bytes, lossless_items, open_container
-from splitc.weights.delta import Applied, apply_delta, delta_bytes, merged, roll_back, write_whole
+from splitc.weights.delta import Applied, apply_delta, delta_bytes, merged, refuse_deltas, roll_back, write_whole
 from splitc.weights.encodings.levels import Levels
 from splitc.weights.encodings.planes import Planes
 from splitc.weights.encodings.raw import Raw
@@ -38,6 +38,7 @@ __all__ = [
     "merged",
     "open_container",
     "pruned",
+    "refuse_deltas",
     "roll_back",
     "rounded",
     "share",

@@ -98,6 +98,7 @@ class Container:
     """An open container: its header is checked, its tensors are read when asked for.
 
     Holds the bytes of one tensor at a time. Every tensor is compared with its hash before it is handed out.
+    ``label`` begins every message: which file it is.
     """
 
     header: Header
@@ -105,6 +106,7 @@ class Container:
     file: BinaryIO
     tables: _core.ScwTables | None
     max_elements: int
+    label: str = ""
 
     def __enter__(self) -> Container:
         return self
@@ -132,7 +134,10 @@ class Container:
         for entry in self.header.entries:
             sections = [self.file.read(section.bytes) for section in entry.sections]
             base = bases.get(entry.wanted.name) if bases else None
-            yield self._decoded(entry, sections, Context(self.tables, base))
+            try:
+                yield self._decoded(entry, sections, Context(self.tables, base))
+            except BitstreamError as error:
+                raise BitstreamError(f"{self.label}{error}") from error
 
     def _decoded(self, entry: Entry, sections: Sequence[bytes], context: Context) -> WeightTensor:
         wanted = entry.wanted
@@ -165,13 +170,17 @@ def open_container(source: Path | BinaryIO, max_elements: int = MAX_ELEMENTS) ->
         file = source.open("rb") if isinstance(source, Path) else source
     except OSError as error:
         raise UsageError(f"{source}: cannot be read ({error.strerror}).") from error
+    label = f"{source}: " if isinstance(source, Path) else ""
     try:
         file.seek(0, 2)
         size = file.tell()
         file.seek(0)
         header, header_bytes = read_header(file, size)
         tables = read_tables(header.tables) if header.tables else None
+    except BitstreamError as error:
+        file.close()
+        raise BitstreamError(f"{label}{error}") from error
     except BaseException:
         file.close()
         raise
-    return Container(header, header_bytes, file, tables, max_elements)
+    return Container(header, header_bytes, file, tables, max_elements, label)

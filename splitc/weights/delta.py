@@ -52,15 +52,19 @@ def delta_bytes(base: Container, target: Container) -> bytes:
     Raises:
         BitstreamError: Either is damaged, or is a delta itself.
     """
-    _refuse_deltas(base, target)
+    refuse_deltas(base, target)
     bases = {tensor.name: tensor for tensor in base.tensors()}
     items = [_smallest(tensor, bases.get(tensor.name)) for tensor in target.tensors()]
     return assemble(items, bases, (base.header.content, target.header.content))
 
 
-def _refuse_deltas(*containers: Container) -> None:
-    if any(one.header.is_delta for one in containers):
-        raise BitstreamError("weights: a delta stands where a whole container belongs; apply it to its base first.")
+def refuse_deltas(*containers: Container) -> None:
+    """Raises: BitstreamError: One of them is a delta."""
+    for one in containers:
+        if one.header.is_delta:
+            raise BitstreamError(
+                f"{one.label}weights: a delta stands where a whole container belongs; apply it to its base first."
+            )
 
 
 def _smallest(tensor: WeightTensor, base: WeightTensor | None) -> Item:
@@ -82,12 +86,14 @@ def merged(base: Container, delta: Container) -> bytes:
     Raises:
         BitstreamError: Either is damaged, or the delta is of another base.
     """
-    _refuse_deltas(base)
+    refuse_deltas(base)
     if not delta.header.is_delta:
-        raise BitstreamError("weights: this is a whole container, not a delta; put it in the base's place.")
+        raise BitstreamError(
+            f"{delta.label}weights: this is a whole container, not a delta; put it in the base's place."
+        )
     if base.header.content != delta.header.base:
         raise BitstreamError(
-            f"weights: the delta is for a base of content {delta.header.base.hex()[:12]}, this one has "
+            f"{delta.label}weights: the delta is for a base of content {delta.header.base.hex()[:12]}, this one has "
             f"{base.header.content.hex()[:12]}; fetch the delta for it, or the whole container."
         )
     bases = {tensor.name: tensor for tensor in base.tensors()}

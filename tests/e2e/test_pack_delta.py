@@ -10,6 +10,8 @@ import pytest
 from e2e_setting import Outcome, cli, listing
 from onnx import numpy_helper
 
+from splitc.weights import WeightTensor, container_bytes, lossless_items
+
 
 def done(outcome: Outcome) -> dict[str, object]:
     assert outcome.code == 0, outcome.err
@@ -91,6 +93,32 @@ def test_refusals_leave_nothing(model: Path, packed: Path, tmp_path: Path) -> No
     refused(cli("pack", model, "--out", tmp_path / "absent" / "x.scw"), "cannot be written")
     refused(cli("delta", "rollback", packed), "there is no update")
     assert listing(tmp_path) == files
+
+
+def test_what_is_read_is_never_overwritten(model: Path, packed: Path, tmp_path: Path) -> None:
+    before = [model.read_bytes(), packed.read_bytes()]
+    message = "is read here and would be overwritten"
+    refused(cli("pack", model, "--out", model), message)
+    refused(cli("pack", model, "--out", tmp_path / "x.scw", "--skeleton", model), message)
+    refused(cli("pack", model, "--out", tmp_path / "x", "--skeleton", tmp_path / "x"), "a name of its own")
+    refused(cli("delta", "make", packed, packed, "--out", packed), message)
+    refused(cli("unpack", packed, "--model", model, "--out", model), message)
+    assert [model.read_bytes(), packed.read_bytes()] == before
+
+
+def test_a_delta_is_not_unpacked(packed: Path, tmp_path: Path) -> None:
+    update = tmp_path / "update.scd"
+    done(cli("delta", "make", packed, packed, "--out", update, "--json"))
+    refused(cli("unpack", update, "--out", tmp_path / "x.npz"), f"{update}: weights: a delta stands where")
+
+
+def test_arrays_of_any_name(tmp_path: Path) -> None:
+    named = {name: np.full(40, 1.5, np.float32) for name in ("file", "a/b", "../c", "self")}
+    tensors = [WeightTensor(name, "float32", values) for name, values in named.items()]
+    (tmp_path / "w.scw").write_bytes(container_bytes(lossless_items(tensors)))
+    done(cli("unpack", tmp_path / "w.scw", "--out", tmp_path / "w.npz", "--json"))
+    with np.load(tmp_path / "w.npz") as arrays:
+        assert {name: arrays[name].tolist() for name in arrays} == {k: v.tolist() for k, v in named.items()}
 
 
 def test_weights_of_another_model(packed: Path, tmp_path: Path) -> None:
