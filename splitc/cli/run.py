@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from splitc.cli.app import Json, app, print_json, say
 from splitc.cli.together import Needs, check_together
+
+if TYPE_CHECKING:
+    from splitc.backends import Runner
+    from splitc.bundle import Bundle
 
 _REMOTE = ("token_file", "tls_ca", "tls_cert", "tls_key", "insecure", "also", "fall_back", "window", "patience_s")
 RULES = tuple(Needs(option, "server", "it is for a pair over a network") for option in _REMOTE)
@@ -37,7 +41,10 @@ def run(
     fall_back: Annotated[bool, typer.Option("--fall-back", help="Run the tail here while the server is away.")] = False,
     window: Annotated[int, typer.Option(min=1, help="Frames under way at once.")] = 8,
     patience_s: Annotated[float, typer.Option(min=0, help="Seconds to wait for a server that is away.")] = 60.0,
-    threads: Annotated[int, typer.Option(min=1, help="Threads an engine may use.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, help="Threads that ONNX Runtime may use.")] = 1,
+    engine: Annotated[
+        bool, typer.Option("--engine", help="The edge half's engine that splitc engine built here, not ONNX Runtime.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Run pictures through the edge half, the bitstream and the cloud half; print the answers."""
@@ -50,8 +57,10 @@ def run(
     live = [source for source in inputs if is_live(source)]
     if live and len(inputs) > 1:
         raise UsageError(f"{live[0]}: goes on for ever; run it alone.")
+    open_head = _open_engine if engine else _no_engine
     if server is None:
-        edge, cloud = EdgeHalf(opened, threads=threads), CloudHalf(opened, threads=threads)
+        edge = EdgeHalf(opened, threads=threads, engine=open_head(opened))
+        cloud = CloudHalf(opened, threads=threads)
         contract, client = edge.contract, None
     else:
         from splitc.runtime import ClientOptions, EdgeClient, Remote, TlsFiles, read_tokens
@@ -59,7 +68,7 @@ def run(
         token = read_tokens(token_file)[0] if token_file else None
         remote = Remote(server, TlsFiles(tls_cert, tls_key, tls_ca), token, insecure)
         options = ClientOptions(window=window, patience_s=patience_s, drops_late=bool(live), falls_back=fall_back)
-        client = EdgeClient([opened, *map(open_bundle, also or [])], remote, options, threads)
+        client = EdgeClient([opened, *map(open_bundle, also or [])], remote, options, threads, open_head)
         contract = client.contract
     reader = Reader(contract.inputs, contract.preprocess)
     samples = reader.frames(live[0]) if live else reader.samples(find_files(inputs, Path()))
@@ -74,6 +83,18 @@ def run(
         say(f"  {stage:<8} p50 {values['p50']:8.2f}   p95 {values['p95']:8.2f}   p99 {values['p99']:8.2f} ms")
     if counters:
         say("  " + ", ".join(f"{name.replace('_', ' ')} {value:,}" for name, value in counters.items()))
+
+
+def _open_engine(bundle: Bundle) -> Runner:
+    """The engine of the edge half that stands in this user's cache, checked."""
+    from splitc.runtime import find_order, open_engine
+
+    return open_engine(bundle, find_order(bundle, "edge"))[0]
+
+
+def _no_engine(bundle: Bundle) -> Runner | None:
+    """ONNX Runtime runs the head."""
+    return None
 
 
 def _show(answer: Any, contract: Any, is_quiet: bool) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from splitc.runtime.sources import Sample
 from splitc.types import Array, Feeds, TensorSpec
 
 RUNNER = "onnxruntime"
-"""Runs both halves of a bundle on any machine; an engine built for another device cannot run here."""
+"""Runs both halves of a bundle on any machine; an engine runs only where ``splitc engine`` built it."""
 
 
 @dataclass(frozen=True)
@@ -43,13 +43,22 @@ class Answer:
 
 
 class EdgeHalf:
-    """Head engine and encoder; one stream."""
+    """Head engine and encoder; one stream.
 
-    def __init__(self, bundle: Bundle, *, threads: int = 1, optimize: bool = True) -> None:
+    Args:
+        bundle: The pair.
+        threads: Of one run of the head.
+        optimize: Whether ONNX Runtime may rewrite the graph.
+        engine: Runs the head in place of ONNX Runtime: :func:`splitc.runtime.open_engine`.
+    """
+
+    def __init__(
+        self, bundle: Bundle, *, threads: int = 1, optimize: bool = True, engine: Runner | None = None
+    ) -> None:
         self.contract = read_contract(bundle)
         self.codec = self.contract.fitted_codec(bundle.pair_id)
         self.stream = self.codec.encoder()
-        self.runner = _open(bundle, "edge", threads, optimize)
+        self.runner = engine or _open(bundle, "edge", threads, optimize)
 
     def head(self, feeds: Feeds) -> list[Array]:
         """What the head engine gives: symbols, or features where quantizers are on the host."""

@@ -22,7 +22,7 @@ from splitc.backends import tensorrt as backend
 from splitc.backends import tensorrt_rtx as rtx
 from splitc.backends.gpu import Gpu
 from splitc.bundle import open_bundle
-from splitc.runtime import engine_folder, find_order
+from splitc.runtime import EdgeHalf, engine_folder, find_order
 
 sys.path.append(str(Path(__file__).parents[1] / "backends"))
 from fake_tensorrt import Base, Fake
@@ -350,6 +350,24 @@ def test_a_built_engine_is_profiled(bundle: Path, polygraphy: None) -> None:
     assert (document["backend"], document["backend_version"], document["threads"]) == ("tensorrt", "10.3.0", None)
     assert (document["samples"], document["device_ms"]["p99"]) == (5, 0.25)
     assert [(layer["name"], layer["median_ms"]) for layer in document["layers"]] == [("Conv_0 + Relu_1", 0.5)]
+
+
+def test_a_pair_runs_with_its_engine(
+    bundle: Path, made: Path, polygraphy: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the engine gives is coded and answered as what ONNX Runtime gives would be."""
+    pictures = sorted((made / "pictures").glob("*.png"))[:2]
+    refused = cli("run", bundle, *pictures, "--engine")
+    assert refused.code == 1
+    assert "no engine has been built here" in refused.err
+    assert engine(bundle)[0] == 0
+    edge = EdgeHalf(open_bundle(bundle))
+    monkeypatch.setattr(Runner, "infer", lambda self, feeds: edge.runner.run(feeds))
+    outcome = cli("run", bundle, *pictures, "--engine", "--json")
+    assert outcome.code == 0, outcome.err
+    here = cli("run", bundle, *pictures, "--json")
+    told = [[(one["answer"], one["payload_bytes"]) for one in which.document["results"]] for which in (outcome, here)]
+    assert told[0] == told[1]
 
 
 def test_an_engine_is_profiled_as_it_was_asked_for(bundle: Path, polygraphy: None, tmp_path: Path) -> None:

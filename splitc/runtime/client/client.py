@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from pydantic import Field
 
+from splitc.backends import Runner
 from splitc.bundle import Bundle
 from splitc.errors import RemoteError, SplitcError, UsageError
 from splitc.runtime import protocol
@@ -75,6 +76,7 @@ class EdgeClient:
         remote: Where their cloud halves are served.
         options: Bounds.
         threads: For one run of the head.
+        open_engine: What runs a bundle's head; None for ONNX Runtime.
 
     Raises:
         UsageError: Bundles of different networks.
@@ -88,9 +90,10 @@ class EdgeClient:
         remote: Remote,
         options: ClientOptions | None = None,
         threads: int = 1,
+        open_engine: Callable[[Bundle], Runner | None] = lambda bundle: None,
     ) -> None:
         every = [bundles] if isinstance(bundles, Bundle) else list(bundles)
-        self._senders = [Sender(bundle, threads) for bundle in every]
+        self._senders = [Sender(bundle, threads, open_engine(bundle)) for bundle in every]
         self._remote, self._options = remote, options or ClientOptions()
         self._ladder = Ladder(len(self._senders))
         self.counters = Counters()

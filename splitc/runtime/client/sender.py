@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from splitc.backends import Runner
 from splitc.bundle import Bundle, Contract
 from splitc.runtime import protocol
 from splitc.runtime.client.outbox import Frame, Talk, now
@@ -17,14 +18,15 @@ class Sender:
     Args:
         bundle: Its edge half runs here.
         threads: For one run of the head.
+        engine: Runs the head in place of ONNX Runtime.
 
     Attributes:
         must_start_anew: Set by whoever learns that the other end lost a packet; the next one is a keyframe.
     """
 
-    def __init__(self, bundle: Bundle, threads: int) -> None:
+    def __init__(self, bundle: Bundle, threads: int, engine: Runner | None = None) -> None:
         self._bundle, self._threads = bundle, threads
-        self._edge = EdgeHalf(bundle, threads=threads)
+        self._edge = EdgeHalf(bundle, threads=threads, engine=engine)
         self._is_stream = self._edge.codec.temporal.period > 1
         self._talk: Talk | None = None
         self._sent = 0
