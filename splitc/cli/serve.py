@@ -67,14 +67,16 @@ async def _serve(server: Any, listen: str, metrics: str | None, tls: Any, insecu
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, ending.set)
-    address = await server.start(listen, tls, allow_plain_text=insecure)
-    document: dict[str, Any] = {"address": address, "bundles": server.names}
-    if metrics:
-        document["metrics"] = server.listen_for_metrics(metrics)
-    started(document)
-    await ending.wait()
-    _log("draining: no new work, what is under way is answered")
-    await server.drain()
+    try:
+        address = await server.start(listen, tls, allow_plain_text=insecure)
+        document: dict[str, Any] = {"address": address, "bundles": server.names}
+        if metrics:
+            document["metrics"] = server.listen_for_metrics(metrics)
+        started(document)
+        await ending.wait()
+        _log("draining: no new work, what is under way is answered")
+    finally:
+        await server.drain()
     _log(", ".join(f"{name} {count:,}" for name, count in server.metrics.totals().items()) or "nothing was asked")
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hmac
-import ipaddress
+import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
 
 from splitc.errors import UsageError
+from splitc.runtime.address import check_address, is_loopback
 
 MIN_TOKEN = 16
 
@@ -21,6 +22,9 @@ class TlsFiles:
     Attributes:
         cert, key: This end's certificate chain and private key.
         ca: Certificates that the other end's must come from.
+
+    Raises:
+        UsageError: A file cannot be read, is no PEM of its kind, or the key is not the certificate's.
     """
 
     cert: Path | None = None
@@ -30,9 +34,19 @@ class TlsFiles:
     def __post_init__(self) -> None:
         if (self.cert is None) != (self.key is None):
             raise UsageError("--tls-cert and --tls-key go together.")
+        if self.cert is not None and self.key is not None:
+            _check_pair(self.cert, self.key)
+        if self.ca is not None:
+            _check_authorities(self.ca)
 
     def server_credentials(self) -> grpc.ServerCredentials | None:
-        """None: plain text. With ``ca`` clients must show a certificate too."""
+        """None: plain text. With ``ca`` clients must show a certificate too.
+
+        Raises:
+            UsageError: ``ca`` alone, which would serve everyone in plain text.
+        """
+        if self.ca is not None and self.cert is None:
+            raise UsageError("--tls-ca asks clients for certificates: give this server's --tls-cert and --tls-key too.")
         if self.cert is None or self.key is None:
             return None
         ca = _read(self.ca) if self.ca else None
@@ -58,26 +72,14 @@ def refuse_plain_text(address: str, is_encrypted: bool, allow: bool) -> None:
         allow: What ``--insecure`` said.
 
     Raises:
-        UsageError: Plain text to or from another machine.
+        UsageError: Plain text to or from another machine, or no address.
     """
+    check_address(address)
     if not (is_encrypted or allow or is_loopback(address)):
         raise UsageError(
             f"{address}: features and answers would travel in the clear; give TLS files (--tls-cert, --tls-key, "
             "--tls-ca), or say --insecure."
         )
-
-
-def is_loopback(address: str) -> bool:
-    """Whether an address stays on this machine."""
-    if address.startswith("unix:"):
-        return True
-    host = address.rpartition(":")[0].strip("[]")
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def read_tokens(path: Path) -> tuple[str, ...]:
@@ -99,6 +101,33 @@ def read_tokens(path: Path) -> tuple[str, ...]:
 def is_known(token: str, tokens: tuple[str, ...]) -> bool:
     """Whether the token is one of them, in a time that tells nothing about them."""
     return sum(hmac.compare_digest(token.encode(), known.encode()) for known in tokens) > 0
+
+
+def _check_pair(cert: Path, key: Path) -> None:
+    _read(cert), _read(key)
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key, password=_no_password)
+    except (ssl.SSLError, ValueError) as error:
+        raise UsageError(
+            f"{cert}: is no certificate chain in PEM, or {key} is not its unencrypted key ({_reason(error)})."
+        ) from error
+
+
+def _check_authorities(ca: Path) -> None:
+    _read(ca)
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(ca)
+    except (ssl.SSLError, ValueError) as error:
+        raise UsageError(f"{ca}: holds no certificate in PEM ({_reason(error)}).") from error
+
+
+def _no_password() -> bytes:
+    """OpenSSL would ask for one on the terminal."""
+    return b""
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "reason", None) or error)
 
 
 def _read(path: Path) -> bytes:

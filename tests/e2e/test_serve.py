@@ -289,11 +289,11 @@ def certificate(folder: Path, days: int) -> TlsFiles:
     authority = trustme.CA()
     until = datetime.now(timezone.utc) + timedelta(days=days)
     issued = authority.issue_cert("127.0.0.1", not_before=datetime(2020, 1, 1, tzinfo=timezone.utc), not_after=until)
-    files = TlsFiles(folder / "cert.pem", folder / "key.pem", folder / "ca.pem")
-    issued.cert_chain_pems[0].write_to_path(files.cert)
-    issued.private_key_pem.write_to_path(files.key)
-    authority.cert_pem.write_to_path(files.ca)
-    return files
+    cert, key, ca = (folder / f"{name}.pem" for name in ("cert", "key", "ca"))
+    issued.cert_chain_pems[0].write_to_path(cert)
+    issued.private_key_pem.write_to_path(key)
+    authority.cert_pem.write_to_path(ca)
+    return TlsFiles(cert, key, ca)
 
 
 def test_plain_text_stays_on_this_machine(bundle: Path) -> None:
@@ -345,6 +345,28 @@ def test_serve_and_run_as_commands(bundle: Path, source: Path) -> None:
     assert [(one["input"], one["answer"]) for one in there] == [(one["input"], one["answer"]) for one in here]
     assert outcome.document["counters"]["answered"] == len(here)
     assert f'splitc_answers_total{{model="tiny",outcome="answered"}} {len(here)}.0' in metrics
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--listen", "127.0.0.1:99999"], "is not HOST:PORT"),
+        (["--listen", "127.0.0.1:0", "--metrics", "nonsense"], "is not HOST:PORT"),
+        (["--listen", "192.0.2.1:0", "--insecure"], "cannot listen there"),
+        (["--listen", "127.0.0.1:0", "--tls-ca", "RECIPE"], "holds no certificate"),
+    ],
+)
+def test_a_server_that_cannot_start_says_one_sentence(
+    bundle: Path, source: Path, words: list[str], message: str
+) -> None:
+    """In a process of its own, since gRPC writes to the file descriptor."""
+    said = [str(source / "recipe.toml") if word == "RECIPE" else word for word in words]
+    command = [sys.executable, "-c", "from splitc.cli import main; main()", "serve", str(bundle), *said]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert message in done.stderr
+    assert done.stderr.startswith("splitc: ")
+    assert done.stderr.count("\n") == 1
 
 
 def test_the_edge_imports_no_compiler() -> None:

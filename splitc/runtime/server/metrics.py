@@ -6,7 +6,7 @@ and tells its Python side nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
@@ -18,6 +18,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._end: Callable[[], None] = lambda: None
         self._answers = self._counter("answers", "Requests by how they ended.", ["model", "outcome"])
         self._bytes = self._counter("packet_bytes", "Bytes of packets received.", ["model"])
         self._stage = Histogram(
@@ -80,4 +81,14 @@ class Metrics:
     def listen(self, host: str, port: int) -> int:
         """Serve ``/metrics`` over HTTP from a thread; returns the port, chosen where it was 0."""
         server, _ = start_http_server(port, host, registry=self.registry)
+
+        def end() -> None:
+            server.shutdown()
+            server.server_close()
+
+        self._end = end
         return int(server.server_port)
+
+    def close(self) -> None:
+        """Serve them no more."""
+        self._end()

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from splitc.bundle import Bundle
 from splitc.errors import UsageError
+from splitc.runtime.address import UNIX, Address, read_address
 from splitc.runtime.protocol import MAX_MESSAGE_BYTES
 from splitc.runtime.security import TlsFiles, refuse_plain_text
 from splitc.runtime.server.access import Rates, RequireToken
@@ -131,7 +132,7 @@ class CloudServer:
         except RuntimeError as error:
             raise UsageError(f"{address}: cannot listen there; is the port taken, or the address not ours?") from error
         await self._server.start()
-        return address if address.startswith("unix:") else f"{address.rpartition(':')[0]}:{port}"
+        return address if address.startswith(UNIX) else str(Address(read_address(address).host, port))
 
     def listen_for_metrics(self, address: str) -> str:
         """Serve ``/metrics`` over HTTP, for Prometheus; returns the address with the port that was taken.
@@ -139,11 +140,9 @@ class CloudServer:
         Raises:
             UsageError: The address is taken or none.
         """
-        host, _, port = address.rpartition(":")
-        if not host or not port.isdecimal() or int(port) > 65535:
-            raise UsageError(f"{address}: is not HOST:PORT.")
+        wanted = read_address(address)
         try:
-            return f"{host}:{self.metrics.listen(host, int(port))}"
+            return str(Address(wanted.host, self.metrics.listen(wanted.host, wanted.port)))
         except OSError as error:
             raise UsageError(f"{address}: metrics cannot listen there ({error.strerror}).") from error
 
@@ -153,5 +152,6 @@ class CloudServer:
         if self._server is not None:
             await self._server.stop(self._options.drain_s)
         await asyncio.gather(*(model.close() for model in self._models.values()))
+        self.metrics.close()
         self._codecs.shutdown(wait=False, cancel_futures=True)
         self._engines.shutdown(wait=False, cancel_futures=True)
