@@ -74,7 +74,8 @@ def write_pair(folder: Path, inputs: Inputs, lowered: Lowered, codec: Codec) -> 
     lock = lock_toml(inputs.recipe, inputs.source.sha256, inputs.data_sha256)
     (folder / "recipe.lock.toml").write_text(lock, "utf-8")
     sealed = seal(folder, inputs)
-    for name, data in runtime.triton_repository(contract, sealed.pair_id).items():
+    batches = runtime.rows_stay_apart(runtime.CloudHalf(sealed))
+    for name, data in runtime.triton_repository(contract, sealed.pair_id, batches=batches).items():
         path = folder / "cloud" / "triton" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)

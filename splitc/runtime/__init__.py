@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from splitc.errors import CapabilityError
 from splitc.runtime.answer import describe
+from splitc.runtime.batches import rows_stay_apart
 from splitc.runtime.engines import check_engine, engine_folder, find_order, finish_engine, open_engine, with_options
 from splitc.runtime.labels import Labels, read_classes, read_labels
 from splitc.runtime.pair import RUNNER, Answer, CloudHalf, EdgeHalf, read_contract, run_pair
@@ -62,6 +63,7 @@ __all__ = [
     "read_labels",
     "read_picture",
     "read_tokens",
+    "rows_stay_apart",
     "run_pair",
     "triton_repository",
     "with_options",

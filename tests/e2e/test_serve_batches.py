@@ -37,5 +37,9 @@ def test_only_rows_that_stay_apart_run_together(kind: str, largest: int, tmp_pat
     source = write_setting(tmp_path / "source", network(kind), recipe)
     outcome = build(source, tmp_path / "out")
     assert outcome.code == 0, outcome.err
+    for variant in ("cpu", "gpu"):
+        config = (tmp_path / f"out/cloud/triton/{variant}/tiny_tail/config.pbtxt").read_text()
+        assert f"max_batch_size: {largest if largest > 1 else 0}\n" in config
+        assert ("dynamic_batching" in config) == (largest > 1)
     with ThreadPoolExecutor(1) as pool:
         assert ServedModel(open_bundle(tmp_path / "out"), pool, pool, 8, 0.0, 1).max_batch == largest

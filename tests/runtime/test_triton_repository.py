@@ -35,8 +35,8 @@ def contract(batch: int | str = "N", name: str = 'a "b" \\ é', **codec: object)
     )
 
 
-def configs(of: Contract) -> dict[str, object]:
-    files = triton_repository(of, PAIR)
+def configs(of: Contract, *, batches: bool = True) -> dict[str, object]:
+    files = triton_repository(of, PAIR, batches=batches)
     return {
         name.removesuffix("/config.pbtxt"): text_format.Parse(data.decode(), model_config.ModelConfig())
         for name, data in files.items()
@@ -69,7 +69,7 @@ def test_the_ensemble_joins_what_its_parts_give_and_take(variant: str) -> None:
 
 
 def test_variants_differ_in_the_engine_alone() -> None:
-    files = triton_repository(contract(), PAIR)
+    files = triton_repository(contract(), PAIR, batches=True)
     cpu, gpu = ({n[4:]: d for n, d in files.items() if n.startswith(v)} for v in ("cpu/", "gpu/"))
     differing = {name for name in cpu.keys() | gpu.keys() if cpu.get(name) != gpu.get(name)}
     assert differing == {"tiny_tail/config.pbtxt", "tiny_tail/1/model.py", "tiny_tail/1/README.txt"}
@@ -77,8 +77,9 @@ def test_variants_differ_in_the_engine_alone() -> None:
     assert (tail.platform, tail.max_batch_size, list(tail.input[0].dims)) == ("tensorrt_plan", 8, [4, 6, 6])
 
 
-def test_only_a_dynamic_batch_is_batched() -> None:
-    tail = configs(contract(1))["cpu/tiny_tail"]
+@pytest.mark.parametrize("variant", ["cpu", "gpu"])
+def test_rows_that_do_not_stay_apart_are_not_batched(variant: str) -> None:
+    tail = configs(contract(1), batches=False)[f"{variant}/tiny_tail"]
     assert (tail.max_batch_size, tail.HasField("dynamic_batching"), list(tail.input[0].dims)) == (
         0,
         False,
@@ -95,7 +96,7 @@ def test_streams_are_routed_by_sequence() -> None:
 @pytest.mark.parametrize(("name", "label"), [("tiny", "tiny"), ("Tiny_Net.v2", "tiny-net-v2"), ("__", "pair")])
 def test_the_kserve_manifest_loads_the_gpu_variant(name: str, label: str) -> None:
     of = contract().model_copy(update={"name": name})
-    manifest = json.loads(triton_repository(of, PAIR)["kserve.json"])
+    manifest = json.loads(triton_repository(of, PAIR, batches=True)["kserve.json"])
     assert (manifest["kind"], manifest["metadata"]["name"]) == ("InferenceService", label)
     assert manifest["metadata"]["annotations"] == {"splitc/pair-id": PAIR}
     model = manifest["spec"]["predictor"]["model"]

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
-import numpy as np
-
 from splitc.bundle import Bundle
 from splitc.codec import Decoder, Quantized
-from splitc.errors import SplitcError
+from splitc.runtime.batches import one_sample, rows_stay_apart
 from splitc.runtime.pair import CloudHalf
 from splitc.runtime.server.batcher import Batcher
 from splitc.types import Array, Feeds, TensorSpec
-
-ROUNDING = 1e-2
-"""Of the largest answer: half precision through some layers; a mixed batch is off by far more."""
 
 HOP_MS = 0.3
 """Sending work to another thread and waiting for it costs about this much: packets that decode faster stay here."""
@@ -54,7 +49,7 @@ class ServedModel:
         self.contract = self._half.contract
         self._codecs = codecs
         self._decode_ms = 10 * HOP_MS
-        self.max_batch = max_batch if max_batch > 1 and self._rows_stay_apart() else 1
+        self.max_batch = max_batch if max_batch > 1 and rows_stay_apart(self._half) else 1
         self._batcher = Batcher(self._run, engines, self.max_batch, max_delay_s if self.max_batch > 1 else 0.0)
 
     @property
@@ -93,27 +88,7 @@ class ServedModel:
 
     def warm_up(self) -> None:
         """Run once on zeros, so that the first client does not wait for it."""
-        self._run(self._filled(0))
-
-    def _rows_stay_apart(self) -> bool:
-        """Whether two samples that run together get the answers of each alone.
-
-        A dynamic axis 0 does not tell: it may count detections, or the network may mix its batch. So it is tried.
-        """
-        if not all(spec.shape and isinstance(spec.shape[0], str) for spec in (*self.contract.wire, *self.outputs)):
-            return False
-        apart = [self._run(self._filled(value)) for value in (0, 1)]
-        feeds = {name: np.concatenate([array, self._filled(1)[name]]) for name, array in self._filled(0).items()}
-        try:
-            together = self._run(feeds)
-        except SplitcError:
-            return False
-        return all(_is_stacked(together[spec.name], [one[spec.name] for one in apart]) for spec in self.outputs)
-
-    def _filled(self, value: int) -> dict[str, Array]:
-        """One sample of the tail's inputs, the same number everywhere."""
-        shapes = {spec.name: tuple(d if isinstance(d, int) else 1 for d in spec.shape) for spec in self.contract.wire}
-        return {spec.name: np.full(shapes[spec.name], value, spec.dtype) for spec in self.contract.wire}
+        self._run(one_sample(self.contract, 0))
 
     def _feeds(self, decoder: Decoder, packet: bytes) -> Feeds:
         begun = time.perf_counter()
@@ -124,13 +99,3 @@ class ServedModel:
 
     def _run(self, feeds: Feeds) -> dict[str, Array]:
         return self._half.runner.run(feeds)
-
-
-def _is_stacked(together: Array, apart: Sequence[Array]) -> bool:
-    """Whether rows are those of each alone, but for the rounding of sums in another order."""
-    if any(len(one) != 1 for one in apart) or together.shape != (len(apart), *apart[0].shape[1:]):
-        return False
-    want = np.concatenate(apart)
-    if together.dtype.kind != "f":
-        return bool(np.array_equal(together, want))
-    return bool(np.allclose(together, want, rtol=ROUNDING, atol=ROUNDING * float(np.abs(want).max()), equal_nan=True))

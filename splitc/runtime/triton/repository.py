@@ -45,24 +45,25 @@ _MODEL = (
 )
 
 
-def repository(contract: Contract, pair_id: str) -> dict[str, bytes]:
+def repository(contract: Contract, pair_id: str, *, batches: bool) -> dict[str, bytes]:
     """Files by their name under ``cloud/triton``.
 
     Args:
         contract: Of the bundle.
         pair_id: Its pair id; stands in every model's parameters.
+        batches: Whether rows of different requests may run together, as :func:`splitc.runtime.rows_stay_apart` tells.
     """
     files = {}
     for variant in ("cpu", "gpu"):
-        for name, text in _variant(contract, pair_id, variant).items():
+        for name, text in _variant(contract, pair_id, variant, batches).items():
             files[f"{variant}/{name}"] = text.encode()
     files["kserve.json"] = json.dumps(_kserve(contract.name, pair_id), indent=2).encode() + b"\n"
     files["README.txt"] = _readme(contract.name).encode()
     return files
 
 
-def _variant(contract: Contract, pair_id: str, variant: str) -> Mapping[str, str]:
-    name, batches = contract.name, can_batch(contract)
+def _variant(contract: Contract, pair_id: str, variant: str, batches: bool) -> Mapping[str, str]:
+    name = contract.name
     packet = [TensorSpec(name=PACKET, dtype="uint8", shape=("bytes",))]
     decode, tail = f"{name}_decode", f"{name}_tail"
     parameters = _parameters({"pair_id": pair_id})
@@ -83,11 +84,6 @@ def _variant(contract: Contract, pair_id: str, variant: str) -> Mapping[str, str
         return files | {f"{tail}/config.pbtxt": engine, f"{tail}/1/README.txt": _engine_readme(name)}
     engine = _config(tail, 'backend: "python"', contract.wire, outputs, batching) + parameters + _ON_CPU
     return files | {f"{tail}/config.pbtxt": engine, f"{tail}/1/model.py": _MODEL.format(module="tail")}
-
-
-def can_batch(contract: Contract) -> bool:
-    """Whether axis 0 of everything that goes in and out of the tail is a dynamic batch."""
-    return all(isinstance(spec.shape[0], str) for spec in (*contract.wire, *contract.outputs))
 
 
 def _config(
