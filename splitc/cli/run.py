@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from splitc.backends import Runner
     from splitc.bundle import Bundle
 
+LATEST = 100_000
+"""Answers of a live source that the percentiles are of: it may go on for months."""
 _REMOTE = ("token_file", "tls_ca", "tls_cert", "tls_key", "insecure", "also", "fall_back", "window", "patience_s")
 RULES = tuple(Needs(option, "server", "it is for a pair over a network") for option in _REMOTE)
 
@@ -45,6 +49,7 @@ def run(
     engine: Annotated[
         bool, typer.Option("--engine", help="The edge half's engine that splitc engine built here, not ONNX Runtime.")
     ] = False,
+    frames: Annotated[int | None, typer.Option(min=1, help="Stop after so many.")] = None,
     json: Json = False,
 ) -> None:
     """Run pictures through the edge half, the bitstream and the cloud half; print the answers."""
@@ -57,6 +62,8 @@ def run(
     live = [source for source in inputs if is_live(source)]
     if live and len(inputs) > 1:
         raise UsageError(f"{live[0]}: goes on for ever; run it alone.")
+    if live and json and not frames:
+        raise UsageError(f"{live[0]}: goes on for ever, and --json is one document; say how many with --frames.")
     open_head = _open_engine if engine else _no_engine
     if server is None:
         edge = EdgeHalf(opened, threads=threads, engine=open_head(opened))
@@ -72,13 +79,22 @@ def run(
         contract = client.contract
     reader = Reader(contract.inputs, contract.preprocess)
     samples = reader.frames(live[0]) if live else reader.samples(find_files(inputs, Path()))
+    samples = islice(samples, frames)
     answers = client.run(samples) if client else run_pair(edge, cloud, samples)
-    lines = [_show(answer, contract, json) for answer in answers]
-    counters = client.counters.as_dict() if client else None
-    stages = percentiles([line["ms"] for line in lines])
+    lines: deque[dict[str, Any]] = deque(maxlen=LATEST if live else None)
+    try:
+        lines.extend(_show(answer, contract, json) for answer in answers)
+    finally:
+        counters = client.counters.as_dict() if client else {}
+        stages = percentiles([line["ms"] for line in lines])
+        if lines and not json:
+            _summarize(stages, counters)
     if json:
-        print_json({"results": lines, "stages_ms": stages} | ({"counters": counters} if counters else {}))
-        return
+        print_json({"results": list(lines), "stages_ms": stages} | ({"counters": counters} if counters else {}))
+
+
+def _summarize(stages: Mapping[str, Mapping[str, float]], counters: Mapping[str, int]) -> None:
+    """For people, also when the run was interrupted: a camera's run ends no other way."""
     for stage, values in stages.items():
         say(f"  {stage:<8} p50 {values['p50']:8.2f}   p95 {values['p95']:8.2f}   p99 {values['p99']:8.2f} ms")
     if counters:
@@ -111,9 +127,11 @@ def _show(answer: Any, contract: Any, is_quiet: bool) -> dict[str, Any]:
 
 
 def percentiles(times: Sequence[Mapping[str, float]]) -> dict[str, dict[str, float]]:
-    """p50, p95 and p99 of every stage, in milliseconds."""
+    """p50, p95 and p99 of every stage, in milliseconds; nothing where nothing was answered."""
     import numpy as np
 
+    if not times:
+        return {}
     return {
         stage: {
             f"p{rank}": round(float(np.percentile([one[stage] for one in times], rank)), 3) for rank in (50, 95, 99)

@@ -17,6 +17,7 @@ import pytest
 import trustme
 from deadline import end, first_document
 from e2e_setting import SIDE, build, cli, setting
+from refusals import assert_refused
 
 from splitc.bundle import open_bundle
 from splitc.errors import RemoteError, SplitcError, UsageError
@@ -180,6 +181,17 @@ def test_a_slow_link_gets_smaller_packets(source: Path, bundle: Path, tmp_path: 
         sizes = [answer.bitstream_bytes for answer in both.run(iter(samples(120)))]
     assert both.counters.switched > 0
     assert np.mean(sizes[-30:]) < np.mean(sizes[:10])
+
+
+def test_a_slow_caller_is_no_slow_link(source: Path, bundle: Path, tmp_path: Path) -> None:
+    """Answers that wait for whoever takes them tell nothing about the link."""
+    small = tmp_path / "small"
+    assert build(source, small, *setting("name=small", "codec.step=4")).code == 0
+    with serving([bundle, small]) as (address, _):
+        both = EdgeClient([open_bundle(bundle), open_bundle(small)], Remote(address))
+        for _ in both.run(iter(samples(60))):
+            time.sleep(0.02)
+    assert both.counters.switched == 0
 
 
 def test_a_server_that_stays_away_is_an_error(bundle: Path) -> None:
@@ -367,6 +379,17 @@ def test_a_server_that_cannot_start_says_one_sentence(
     assert message in done.stderr
     assert done.stderr.startswith("splitc: ")
     assert done.stderr.count("\n") == 1
+
+
+def test_so_many_frames_and_no_more(bundle: Path, source: Path) -> None:
+    outcome = cli("run", bundle, source / "pictures", "--frames", "3", "--json")
+    assert len(outcome.document["results"]) == 3
+
+
+def test_one_document_of_what_goes_on_for_ever_is_refused(bundle: Path) -> None:
+    outcome = cli("run", bundle, "rtsp://127.0.0.1:1/x", "--json")
+    assert_refused(outcome, 2)
+    assert "say how many with --frames" in outcome.err
 
 
 def test_the_edge_imports_no_compiler() -> None:

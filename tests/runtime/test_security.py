@@ -12,6 +12,7 @@ from splitc.runtime.address import Address, is_loopback, read_address
 
 pytest.importorskip("grpc", reason="needs splitc[serve]")
 from splitc.runtime.security import TlsFiles, refuse_plain_text
+from splitc.runtime.server.access import Rates
 
 
 @pytest.mark.parametrize(
@@ -98,3 +99,32 @@ def test_a_server_that_asks_for_certificates_has_one(files: Path) -> None:
     """Without, it would serve everyone in plain text."""
     with pytest.raises(UsageError, match="--tls-ca asks clients for certificates"):
         TlsFiles(ca=files / "ca.pem").server_credentials()
+
+
+class Call:
+    """What gRPC tells of a call."""
+
+    def __init__(self, token: str, peer: str) -> None:
+        self._token, self._peer = token, peer
+
+    def invocation_metadata(self) -> list[tuple[str, str]]:
+        return [("authorization", self._token)]
+
+    def peer(self) -> str:
+        return self._peer
+
+
+def test_who_pays_for_a_request() -> None:
+    """A made-up token is no way around a rate."""
+    calls = [Call("Bearer a", "ipv4:10.0.0.1:5000"), Call("Bearer b", "ipv4:10.0.0.1:5001")]
+    assert {Rates(1.0).payer(call) for call in calls} == {"ipv4:10.0.0.1"}
+    assert {Rates(1.0, by_token=True).payer(call) for call in calls} == {"Bearer a", "Bearer b"}
+
+
+def test_a_rate_is_a_second_s_worth_at_once() -> None:
+    moment = [0.0]
+    rates = Rates(4.0, clock=lambda: moment[0])
+    assert [rates.take("a") for _ in range(6)] == [True] * 4 + [False] * 2
+    assert rates.take("b")
+    moment[0] = 0.5
+    assert [rates.take("a") for _ in range(3)] == [True, True, False]

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -31,6 +31,8 @@ from splitc.runtime.sources import Sample
 from splitc.types import Frozen
 
 MAX_TRIES = 8
+LAY_HERE_S = 5e-3
+"""An answer that is taken faster may have waited for the caller: a long time on the wire is then no slow link."""
 
 
 class ClientOptions(Frozen):
@@ -163,6 +165,7 @@ class EdgeClient:
                 self._mend(box, frame, reply)
                 continue
             answer = self._answer(frame, reply.infer_response, arrived)
+            self._note(frame, answer.ms, talk.waited_s)
             box.answered(frame)
             self.counters.answered += 1
             yield frame.index, answer
@@ -201,8 +204,12 @@ class EdgeClient:
             **cloud,
             "total": (arrived - at["read"]) * 1e3,
         }
-        self._ladder.note(frame.rung, ms["wire"], ms["edge"] + ms["encode"] + sum(cloud.values()))
         return Answer(frame.name, protocol.outputs_of(reply, self.contract.outputs), frame.packet_bytes, ms)
+
+    def _note(self, frame: Frame, ms: Mapping[str, float], waited_s: float) -> None:
+        computing_ms = sum(ms[stage] for stage in ("edge", "encode", *protocol.STAGES))
+        if waited_s > LAY_HERE_S or ms["wire"] <= computing_ms:
+            self._ladder.note(frame.rung, ms["wire"], computing_ms)
 
     def _answers_here(self, box: Outbox, seconds: float) -> Iterator[tuple[int, Answer]]:
         """Run the tail on this machine for a while."""

@@ -176,6 +176,7 @@ class Talk:
     Attributes:
         over: Set when it was hung up.
         waits_since: ``now()`` when waiting for the next reply began; infinite while none is waited for.
+        waited_s: For the last reply. Short where it lay here already: then nobody knows when it came.
         is_greeted: Hands were shaken.
         is_unanswered: Hung up because no answer came.
         error: Why encoding ended early.
@@ -184,6 +185,7 @@ class Talk:
 
     over: threading.Event = field(default_factory=threading.Event)
     waits_since: float = float("inf")
+    waited_s: float = 0.0
     is_greeted: bool = False
     is_unanswered: bool = False
     error: Exception | None = None
@@ -198,7 +200,7 @@ class Talk:
         """The replies; notes since when the next is waited for."""
         self.waits_since = now()
         for reply in replies:
-            self.waits_since = float("inf")
+            self.waited_s, self.waits_since = now() - self.waits_since, float("inf")
             yield reply
             self.waits_since = now()
 

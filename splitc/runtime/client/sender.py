@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 from splitc.backends import Runner
@@ -32,6 +33,7 @@ class Sender:
         self._sent = 0
         self._local: CloudHalf | None = None
         self.must_start_anew = False
+        self._lock = threading.Lock()  # the thread of a talk that was hung up may still be encoding
 
     @property
     def name(self) -> str:
@@ -58,6 +60,10 @@ class Sender:
         Raises:
             SplitcError: What the head gave cannot be coded.
         """
+        with self._lock:
+            return self._request(frame, talk)
+
+    def _request(self, frame: Frame, talk: Talk) -> Any:
         frame.marks["encode"] = now()
         if talk is not self._talk:
             self._talk, self._sent, self.must_start_anew = talk, 0, True

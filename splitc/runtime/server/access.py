@@ -19,11 +19,22 @@ MAX_CLIENTS = 4096
 
 
 class Rates:
-    """A bucket of requests for each client: ``rate`` a second, and a second's worth at once."""
+    """A bucket of requests for each client: ``rate`` a second, and a second's worth at once.
 
-    def __init__(self, rate: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._rate, self._clock = rate, clock
+    Args:
+        rate: Requests a second.
+        by_token: Tokens are checked: each is a client. Else each address is one.
+        clock: Seconds.
+    """
+
+    def __init__(self, rate: float, *, by_token: bool = False, clock: Callable[[], float] = time.monotonic) -> None:
+        self._rate, self._by_token, self._clock = rate, by_token, clock
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def payer(self, context: Any) -> str:
+        """Who pays for a request: the token where it was checked, for anyone can make one up; else the address."""
+        said = dict(context.invocation_metadata() or ()).get("authorization") if self._by_token else None
+        return str(said or context.peer().rpartition(":")[0])
 
     def take(self, client: str) -> bool:
         """Whether this client may send one more now."""

@@ -73,7 +73,7 @@ class CloudServer:
             if bundle.name in self._models:
                 raise UsageError(f"two bundles are named {bundle.name!r}; clients could not tell them apart.")
             self._models[bundle.name] = self._model(bundle)
-        rates = Rates(self._options.rate) if self._options.rate else None
+        rates = Rates(self._options.rate, by_token=bool(tokens)) if self._options.rate else None
         limits = StreamLimits(
             self._options.max_streams, self._options.max_pending, self._options.stall_s, self._options.idle_s
         )

@@ -182,7 +182,7 @@ class InferenceService:
                 f"{model.name}: the edge half is of pair {pair[:12]}, this server's half of pair {model.pair_id[:12]}; "
                 "use the two halves of one bundle.",
             )
-        if self._rates is not None and not self._rates.take(_client(context)):
+        if self._rates is not None and not self._rates.take(self._rates.payer(context)):
             raise Refusal(protocol.BUSY, "too many requests a second from this client; send fewer.")
         return model
 
@@ -230,12 +230,6 @@ async def _write(replies: Replies, context: Any, pulse: Pulse) -> None:
 
 def _no_model(name: str, models: Mapping[str, ServedModel]) -> str:
     return f"no bundle {name[:80]!r} is served here; there {'is' if len(models) == 1 else 'are'} {', '.join(models)}."
-
-
-def _client(context: Any) -> str:
-    """Who pays for a request: the token where there is one, else the address without its port."""
-    said = dict(context.invocation_metadata() or ()).get("authorization")
-    return str(said or context.peer().rpartition(":")[0])
 
 
 def _oip_dtype(spec: TensorSpec) -> str:
