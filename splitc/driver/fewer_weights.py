@@ -8,16 +8,10 @@ from dataclasses import dataclass, replace
 import onnx_ir as ir
 
 from splitc import graph, passes, weights
-from splitc.recipe import SideWeights
+from splitc.driver import time_claims
+from splitc.recipe import Prune, SideWeights
 from splitc.types import Feeds
 
-NO_TIME = "unchanged: engines multiply zeros and read shared values as they do all others"
-"""What unstructured zeros and shared values are worth in time, on every target."""
-RUNS_TIME = "perhaps less on GPUs with sparse tensor cores (SM 80 and later), if the engine picks sparse kernels"
-PRECISION_TIME = {
-    "int8": "less where the target computes in INT8; measured by the profile of the target, not here",
-    "fp16": "less where the target computes in FP16; measured by the profile of the target, not here",
-}
 MOST_PROBES = 32
 """Samples that sensitivities of rounding are measured on: every layer is run through all of them."""
 Samples = Callable[[], Sequence[Feeds]]
@@ -31,7 +25,7 @@ class Saving:
         side, step: Which half, and what was done.
         packed_bytes: On disk or over the air, in a weight container.
         memory_bytes: Weights in memory as the graph holds them.
-        time: What it means for the time of an inference, in words.
+        time: What it means for the time of an inference on the target, in words.
     """
 
     side: str
@@ -51,12 +45,14 @@ class Half:
         side: "edge" or "cloud".
         model: In float.
         samples: Gives samples of what it takes.
+        target: What it is built for.
         rest: What makes answers of its outputs: the tail of a head.
     """
 
     side: str
     model: ir.Model
     samples: Samples
+    target: time_claims.Target
     rest: ir.Model | None = None
 
 
@@ -88,25 +84,29 @@ class Step:
 
 def steps_of(half: Half, asked: SideWeights, step: Callable[[], None]) -> Iterator[Step]:
     """What the recipe asks of a half, in the order it is done; samples are called for where a step needs them."""
-    samples = half.samples
+    samples, same_time = half.samples, time_claims.of_values(half.target)
     if asked.prune is not None:
-        options, needs = asked.prune, asked.prune.method == "compensated"
-        yield Step(
-            f"prune ({options.method}, conv {options.conv:g}, fc {options.fc:g})",
-            passes.PruneWeights(options.conv, options.fc, options.method, samples() if needs else ()),
-            NO_TIME,
-        )
+        yield Step(_prune_title(asked.prune), _pruning(asked.prune, half), same_time)
     if asked.sparsity == "2:4":
-        yield Step("2:4 sparsity, compensated", passes.SparseRuns(samples()), RUNS_TIME)
+        yield Step("2:4 sparsity, compensated", passes.SparseRuns(samples()), time_claims.of_runs(half.target))
     if asked.cluster is not None:
         shared = passes.ShareWeights(asked.cluster.conv_bits, asked.cluster.fc_bits, asked.cluster.init)
-        yield Step(f"shared weights (conv {shared.conv_bits}, fc {shared.fc_bits} bits)", shared, NO_TIME)
+        yield Step(f"shared weights (conv {shared.conv_bits}, fc {shared.fc_bits} bits)", shared, same_time)
     if asked.rounding is not None:
         noise = asked.rounding.noise
-        yield Step(f"rounded to steps (noise {noise:g})", lambda model: _rounded(model, noise, half), NO_TIME)
+        yield Step(f"rounded to steps (noise {noise:g})", lambda model: _rounded(model, noise, half), same_time)
     if asked.precision != "fp32":
         lower = passes.LOWER[asked.precision](samples(), step)
-        yield Step(asked.precision, lower, PRECISION_TIME[asked.precision])
+        yield Step(asked.precision, lower, time_claims.of_precision(half.target, asked.precision))
+
+
+def _prune_title(asked: Prune) -> str:
+    return f"prune ({asked.method}, conv {asked.conv:g}, fc {asked.fc:g})"
+
+
+def _pruning(asked: Prune, half: Half) -> passes.PruneWeights:
+    feeds = half.samples() if asked.method == "compensated" else ()
+    return passes.PruneWeights(asked.conv, asked.fc, asked.method, feeds)
 
 
 def _rounded(model: ir.Model, noise: float, half: Half) -> passes.PassResult:

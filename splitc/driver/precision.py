@@ -11,6 +11,7 @@ from splitc import evaluate, graph, passes
 from splitc.driver.fewer_weights import Half, Saving, apply_steps, count_steps, remeasured
 from splitc.driver.inputs import Inputs
 from splitc.driver.mixed_precision import LayerPrecision, Pair, mix, parted
+from splitc.driver.time_claims import Target
 from splitc.recipe import Recipe
 from splitc.types import Feeds
 
@@ -53,8 +54,11 @@ def lower(inputs: Inputs, halves: graph.Halves, step: Callable[[], None] = lambd
     samples: list[Feeds] = [sample.feeds for sample in inputs.calibration[:: _stride(len(inputs.calibration))]]
     is_mixed = least is not None and "int8" in precisions(inputs.recipe).values()
     samples, held = parted(samples) if is_mixed else (samples, [])
-    edge = apply_steps(Half("edge", halves.head, lambda: samples, halves.tail), asked.edge, step)
-    cloud = apply_steps(Half("cloud", halves.tail, lambda: _features(edge.model, samples)), asked.cloud, step)
+    places = {side: _target(inputs, side) for side in ("edge", "cloud")}
+    head = Half("edge", halves.head, lambda: samples, places["edge"], halves.tail)
+    edge = apply_steps(head, asked.edge, step)
+    tail = Half("cloud", halves.tail, lambda: _features(edge.model, samples), places["cloud"])
+    cloud = apply_steps(tail, asked.cloud, step)
     lowered = replace(halves, head=edge.model, tail=cloud.model)
     notes, savings = (*edge.notes, *cloud.notes), (*edge.savings, *cloud.savings)
     originals = {side: half.original for side, half in (("edge", edge), ("cloud", cloud)) if half.original is not None}
@@ -64,6 +68,11 @@ def lower(inputs: Inputs, halves: graph.Halves, step: Callable[[], None] = lambd
     after = {"edge": mixed.halves.head, "cloud": mixed.halves.tail}
     savings = tuple(remeasured(one, after[one.side]) if one.step == "int8" else one for one in savings)
     return Lowered(mixed.halves, (*notes, *mixed.notes), savings, mixed.layers)
+
+
+def _target(inputs: Inputs, side: str) -> Target:
+    asked, device = getattr(inputs.recipe.target, side), getattr(inputs.places, side)
+    return Target(side, device, asked.backend, bool(asked.options.get("sparse_weights", False)))
 
 
 def count_lowering(inputs: Inputs, halves: graph.Halves) -> int:

@@ -125,10 +125,11 @@ def write_reports(folder: Path, document: Mapping[str, Any], verification: evalu
 def describe(inputs: Inputs, chosen: plan.Plan, pair: Pair, folder: Path) -> dict[str, Any]:
     """What was built from what, for report.json."""
     point, load, places = chosen.best_cut, chosen.best_cut.load, inputs.places
-    halves = {
-        "edge": report.half(places.edge.name, load.head_flops, load.head_parameters, model_bytes(folder / "edge")),
-        "cloud": report.half(places.cloud.name, load.tail_flops, load.tail_parameters, model_bytes(folder / "cloud")),
+    work = {
+        "edge": (places.edge.name, load.head_flops, load.head_parameters, graph.weight_bytes(pair.halves.head)),
+        "cloud": (places.cloud.name, load.tail_flops, load.tail_parameters, graph.weight_bytes(pair.halves.tail)),
     }
+    halves = {side: report.half(*one, model_bytes(folder / side)) for side, one in work.items()}
     return {
         "name": inputs.recipe.name,
         "cut": list(point.cut),

@@ -8,12 +8,11 @@ from typing import Any
 from splitc.backends import EngineRecord
 from splitc.evaluate import Gate, Verification
 
-FLOAT_BYTES = 4
 
-
-def half(device: str, flops: int, parameters: int, model_bytes: int) -> dict[str, Any]:
-    """What one half is made of."""
-    return {"device": device, "flops": flops, "parameters": parameters, "model_bytes": model_bytes}
+def half(device: str, flops: int, parameters: int, weight_bytes: int, model_bytes: int) -> dict[str, Any]:
+    """What one half is made of; ``weight_bytes`` as its graph holds them after every step on the weights."""
+    sizes = {"parameters": parameters, "weight_bytes": weight_bytes, "model_bytes": model_bytes}
+    return {"device": device, "flops": flops, **sizes}
 
 
 def outcome(
@@ -47,8 +46,8 @@ def summary(document: Mapping[str, Any]) -> dict[str, Any]:
         "baseline_rate_bpe": check["baseline_rate_bpe"],
         "payload_bytes_mean": check["payload_bytes_mean"],
         "feature_bytes": check["feature_bytes"],
-        "edge_weight_bytes": FLOAT_BYTES * halves["edge"]["parameters"],
-        "cloud_weight_bytes": FLOAT_BYTES * halves["cloud"]["parameters"],
+        "edge_weight_bytes": halves["edge"]["weight_bytes"],
+        "cloud_weight_bytes": halves["cloud"]["weight_bytes"],
         "layer_precision": document["layer_precision"],
         "engines": document["engines"],
         "gates": document["gates"],

@@ -45,6 +45,7 @@ def page(report: Numbers) -> str:
         _graph(report),
         _latency(report["plan"]),
         _examples(report["examples"]),
+        _weights(report["weights"]),
         _engines(report["engines"]),
         _notes(report["notes"]),
         _rejected(report["plan"]["rejected"]),
@@ -87,7 +88,7 @@ def _half(title: str, half: Numbers) -> svg.Box:
         f"{title}: {half['device']}",
         [
             f"{half['flops'] / 1e9:.2f} GFLOP",
-            f"{half['parameters'] / 1e6:.2f} M weights",
+            f"{half['parameters'] / 1e6:.2f} M weights, {_bytes(half['weight_bytes'])}",
             f"{_bytes(half['model_bytes'])} ONNX",
         ],
     )
@@ -163,6 +164,22 @@ def _figure(example: Numbers) -> str:
         f'split: <b class="{verdict}">{escape(example["after"])}</b> {_share(example["after_share"])}<br>'
         f"{escape(example['name'])}, {example['payload_bytes']:,} bytes</figcaption></figure>"
     )
+
+
+def _weights(steps: Sequence[Numbers]) -> str:
+    if not steps:
+        return ""
+    rows = [
+        [
+            escape(step["side"]),
+            escape(step["step"]),
+            f"{_bytes(step['packed_bytes_before'])} &rarr; {_bytes(step['packed_bytes'])}",
+            f"{_bytes(step['memory_bytes_before'])} &rarr; {_bytes(step['memory_bytes'])}",
+            escape(step["time"]),
+        ]
+        for step in steps
+    ]
+    return "<h2>Weights</h2>" + _table(["side", "step", "#packed", "#in memory", "time of an inference"], rows)
 
 
 def _engines(engines: Sequence[Numbers]) -> str:

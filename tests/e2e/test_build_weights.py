@@ -88,7 +88,7 @@ def test_two_of_four(source: Path, tmp_path: Path) -> None:
     out = tmp_path / "x"
     built(source, out, "weights.sparsity=2:4")
     (saving, *_) = report(out)
-    assert "sparse tensor cores" in str(saving["time"])
+    assert saving["time"] == "unchanged on cpu with onnxruntime: onnxruntime multiplies zeros as all others"
     runs = [values for values in weights(out / "cloud/model.onnx").values() if values.shape[1] % 4 == 0]
     assert runs
     for values in runs:

@@ -56,6 +56,15 @@ def numbers(name: str = "plain", top1: float | None = 0.5) -> dict[str, Any]:
         "command": name,
         "reason": name,
     }
+    saving = {
+        "side": name,
+        "step": name,
+        "packed_bytes_before": 2_000_000,
+        "packed_bytes": 340_000,
+        "memory_bytes_before": 4_000_000,
+        "memory_bytes": 4_000_000,
+        "time": f"unchanged on {name}",
+    }
     example = {"name": name, "jpeg_base64": base64.b64encode(b"jpeg").decode(), "before": name, "after": f"{name} 2"}
     return {
         "name": name,
@@ -65,7 +74,13 @@ def numbers(name: str = "plain", top1: float | None = 0.5) -> dict[str, Any]:
         "codec": {"quantizer": name, "bits": 8, "entropy": name},
         "symbol_bits": 4,
         "halves": {
-            side: {"device": name, "flops": 2e9, "parameters": 3_000_000, "model_bytes": 12_000_000}
+            side: {
+                "device": name,
+                "flops": 2e9,
+                "parameters": 3_000_000,
+                "weight_bytes": 3_000_000,
+                "model_bytes": 12_000_000,
+            }
             for side in ("edge", "cloud")
         },
         "plan": {
@@ -92,6 +107,8 @@ def numbers(name: str = "plain", top1: float | None = 0.5) -> dict[str, Any]:
             {"name": name, "value": 0.97, "limit": 0.99, "ok": False, "source": name},
             {"name": "max_edge_bytes", "value": 1234567, "limit": 5_000_000, "ok": True, "source": name},
         ],
+        "weights": [saving],
+        "layer_precision": [],
         "engines": [engine],
         "examples": [example | {"before_share": 0.9, "after_share": 0.8, "payload_bytes": 6420}],
         "model_sha256": "ab" * 32,
@@ -142,6 +159,7 @@ SECTIONS = [
     "The graph and its cut",
     "Latency of the cuts",
     "Pictures, before and after",
+    "Weights",
     "Engines",
     "What was done to the graphs",
     "cuts not taken, and why",
@@ -161,9 +179,10 @@ def test_every_section_is_there() -> None:
         (("gates",), "Gates"),
         (("examples",), "Pictures, before and after"),
         (("notes",), "What was done to the graphs"),
+        (("weights",), "time of an inference"),
         (("plan", "rejected"), "cuts not taken"),
     ],
-    ids=["gates", "examples", "notes", "rejected"],
+    ids=["gates", "examples", "notes", "weights", "rejected"],
 )
 def test_a_section_without_contents_has_no_title(empty: tuple[str, ...], title: str) -> None:
     document = numbers()
@@ -176,7 +195,17 @@ def test_a_section_without_contents_has_no_title(empty: tuple[str, ...], title: 
 
 def test_the_numbers_are_the_document_s() -> None:
     text = Page(page(numbers())).text
-    for shown in ("62.7 kB", "6.5 kB", "9.6x less", "97.0 %", "3.25 bits an element", "3.500", "23.20 ms", "1,234,567"):
+    for shown in (
+        "62.7 kB",
+        "6.5 kB",
+        "9.6x less",
+        "97.0 %",
+        "3.25 bits an element",
+        "3.500",
+        "23.20 ms",
+        "1,234,567",
+        "340.0 kB",
+    ):
         assert shown in text, shown
     assert text.count("holds") == text.count("missed") == 1
 
@@ -294,7 +323,7 @@ def test_the_summary_leaves_out_pictures() -> None:
     document["verification"] |= {"stages": [stage("full", 0.5), stage("coded", 0.4)]}
     short = summary(document)
     assert (short["baseline_top1"], short["split_top1"], short["fidelity"]) == (0.5, 0.4, 0.97)
-    assert (short["edge_weight_bytes"], short["cloud_weight_bytes"]) == (12_000_000, 12_000_000)
+    assert (short["edge_weight_bytes"], short["cloud_weight_bytes"]) == (3_000_000, 3_000_000)
     assert "jpeg_base64" not in short["examples"][0]
     assert "jpeg_base64" in document["examples"][0]
 

@@ -20,7 +20,7 @@ from splitc.weights import container_bytes, smallest_items
 from weights_bench import beside_nncodec
 
 KL = 0.01
-NOISES = (0.004, 0.008, 0.016, 0.032, 0.064)
+NOISES = (0.004, 0.008, 0.016, 0.032, 0.064, 0.128)
 """Of our rounding: gentlest first."""
 BITS = (10, 9, 8, 7, 6)
 """Of the peer."""
