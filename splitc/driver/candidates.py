@@ -21,6 +21,9 @@ from splitc.types import F32, Feeds
 PLAN_SAMPLES = 32
 """Calibration samples that measure a candidate cut: half fit the codec, half are coded."""
 
+Lower = Callable[[ir.Model, Precision, Sequence[Feeds]], ir.Model]
+"""A graph in an element type, with ranges from samples."""
+
 
 @dataclass(frozen=True, eq=False)
 class _Features:
@@ -36,8 +39,8 @@ class _Features:
 class Candidates:
     """Measures candidates of one model; what was measured once is remembered."""
 
-    def __init__(self, inputs: Inputs, step: Callable[[], None] = lambda: None) -> None:
-        self._inputs, self.step = inputs, step
+    def __init__(self, inputs: Inputs, step: Callable[[], None] = lambda: None, lower: Lower | None = None) -> None:
+        self._inputs, self.step, self._lower = inputs, step, lower or in_precision
         self.fit_on, self.measure_on = plan_samples(inputs)
         self._known: dict[tuple[tuple[str, ...], plan.Option], plan.Measurement] = {}
         self._last: _Features | None = None
@@ -64,7 +67,7 @@ class Candidates:
         if precision not in self._wholes:
             feeds = [sample.feeds for sample in self.fit_on]
             self._wholes[precision] = evaluate.open_optimized(
-                in_precision(self._inputs.model.ir_model, precision, feeds)
+                self._lower(self._inputs.model.ir_model, precision, feeds)
             )
         return self._wholes[precision]
 
@@ -102,7 +105,7 @@ class Candidates:
         """Of the last cut and precision, or computed now: options of one cut come one after the other."""
         if self._last is None or (self._last.cut, self._last.precision) != (names, precision):
             halves = graph.split(self._inputs.model, names)
-            lowered = in_precision(halves.head, precision, [sample.feeds for sample in self.fit_on])
+            lowered = self._lower(halves.head, precision, [sample.feeds for sample in self.fit_on])
             halves, head = replace(halves, head=lowered), evaluate.open_optimized(lowered)
             to_fit, to_code = run_head(head, halves, self.fit_on), run_head(head, halves, self.measure_on)
             self._last = _Features(names, precision, halves, to_fit, to_code)
@@ -113,7 +116,7 @@ class Candidates:
         packets = _packets(fitted, at.to_code)
         decoder = fitted.decoder()
         restored = iter([decoder.decode(packet) for packet in packets])
-        tail = evaluate.open_optimized(in_precision(at.halves.tail, option.cloud_precision, _feeds(at)))
+        tail = evaluate.open_optimized(self._lower(at.halves.tail, option.cloud_precision, _feeds(at)))
 
         def answer(sample: Sample) -> F32:
             arrays = zip(at.halves.cut, next(restored), strict=True)

@@ -2,20 +2,21 @@
 
 1. Each layer is quantized alone, and the divergence of the pair's answers is measured: its sensitivity.
 2. Layers go back to float in the order of their sensitivities, until the agreement keeps the limit; bisection finds how
-   many. Agreement is measured on samples that nothing was calibrated on, together with what the moves of the answers
-   let expect of more samples (:func:`splitc.evaluate.expected_agreement`): few samples alone say little.
+   many. It is what the moves of the answers to samples that nothing was calibrated on let expect
+   (:func:`splitc.evaluate.expected_agreement`), and half of what the limit allows is left for the codec and for chance.
+   The agreement of the few samples themselves must not be surely below the limit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
 import onnx_ir as ir
 
-from splitc import evaluate, graph, passes
+from splitc import evaluate, graph, passes, plan
 from splitc.types import F32, Feeds
 
 MOST_PROBES = 32
@@ -66,6 +67,13 @@ def parted(samples: Sequence[Feeds]) -> tuple[list[Feeds], list[Feeds]]:
     return [one for index, one in enumerate(samples) if index % HELD_OUT_EVERY != HELD_OUT_EVERY - 1], list(held)
 
 
+class Judged(NamedTuple):
+    """An agreement, and whether it is enough."""
+
+    agreement: float
+    is_enough: bool
+
+
 @dataclass(eq=False)
 class Pair:
     """A quantized pair, of which any layers can be in float.
@@ -75,6 +83,7 @@ class Pair:
         lowered: The halves as quantized.
         originals: Side -> float model that its layers are lifted back to, for the sides that are quantized.
         held: Samples to judge by.
+        others: Samples that the float pair answers too, to know how clear its answers are.
         task: As recipes say it.
     """
 
@@ -82,6 +91,7 @@ class Pair:
     lowered: graph.Halves
     originals: Mapping[str, ir.Model]
     held: Sequence[Feeds]
+    others: Sequence[Feeds]
     task: str
     _features: dict[frozenset[str], Sequence[Feeds]] = field(default_factory=dict)
 
@@ -108,16 +118,24 @@ class Pair:
         outputs = _run(halves.tail, self._features[edge][:count])
         return [self._flat(one) for one in outputs]
 
-    def reference(self) -> list[F32]:
+    def reference(self, samples: Sequence[Feeds]) -> list[F32]:
         """Answers of the float halves."""
-        return [self._flat(one) for one in _run(self.exact.tail, _run(self.exact.head, self.held))]
+        return [self._flat(one) for one in _run(self.exact.tail, _run(self.exact.head, samples))]
 
-    def agreement(self, reference: Sequence[F32], got: Sequence[F32]) -> float:
-        """Measured or expected, whichever is less; for other tasks than classification the cosine similarity."""
-        measured = evaluate.compare(reference, got, [None] * len(got))
-        if self.task != "classification":
-            return max(measured.cosine, 0.0)
-        return min(measured.fidelity, evaluate.expected_agreement(reference, got))
+    def judge(self, least: float) -> Callable[[frozenset[Key]], Judged]:
+        """What the pair agrees with these layers in float, and whether that keeps ``least``."""
+        reference, more = self.reference(self.held), self.reference(self.others)
+
+        def judged(in_float: frozenset[Key]) -> Judged:
+            got = self.answers(in_float, len(self.held))
+            measured = evaluate.compare(reference, got, [None] * len(got))
+            if self.task != "classification":
+                return Judged(max(measured.cosine, 0.0), measured.cosine >= least)
+            expected = evaluate.expected_agreement(reference, got, more)
+            is_possible = not plan.fidelity_reason(measured.fidelity, len(got), least)
+            return Judged(expected, is_possible and expected >= (1 + least) / 2)
+
+        return judged
 
     def _half(self, side: str, model: ir.Model, in_float: frozenset[Key]) -> ir.Model:
         weights = frozenset(key.weight for key in in_float if key.side == side)
@@ -131,36 +149,38 @@ class Pair:
 
 def mix(pair: Pair, least: float, step: Callable[[], None]) -> Mixed:
     """Lift the most sensitive layers until the agreement is ``least``; ``step`` is called once a layer."""
-    names, reference = pair.keys(), pair.reference()
-    probes = min(MOST_PROBES, len(pair.held))
-    found = {}
-    for key in names:
-        got = pair.answers(frozenset(names) - {key}, probes)
-        found[key] = evaluate.compare(reference[:probes], got, [None] * probes).kl
-        step()
-    order = sorted(names, key=lambda key: -found[key])
-
-    def agreement(count: int) -> float:
-        return pair.agreement(reference, pair.answers(frozenset(order[:count]), len(reference)))
-
-    low, high, seen = 0, len(order), {0: agreement(0)}
+    names = pair.keys()
+    found = _sensitivities(pair, names, step)
+    order, judge = sorted(names, key=lambda key: -found[key]), pair.judge(least)
+    seen: dict[int, Judged] = {0: judge(frozenset())}
+    low, high = 0, 0 if seen[0].is_enough else len(order)
     while low < high:
         middle = (low + high) // 2
-        if middle not in seen:
-            seen[middle] = agreement(middle)
-        low, high = (low, middle) if seen[middle] >= least else (middle + 1, high)
+        seen[middle] = judge(frozenset(order[:middle]))
+        low, high = (low, middle) if seen[middle].is_enough else (middle + 1, high)
     lifted = frozenset(order[:low])
+    after = seen[low] if low in seen else judge(lifted)
     layers = tuple(
         LayerPrecision(key.side, names[key], key.weight, found[key], "fp32" if key in lifted else "int8")
         for key in order
     )
-    after = seen[low] if low in seen else agreement(low)
     note = (
-        f"mixed precision: {low} of {len(order)} quantized layers compute in float, the most sensitive; "
-        f"expected agreement on {len(reference)} samples {seen[0]:.4f} before, {after:.4f} after, "
-        f"min_fidelity asks for {least:.4f}"
+        f"mixed precision: {low} of {len(order)} quantized layers compute in float, the most sensitive; expected "
+        f"agreement by {len(pair.held)} samples {seen[0].agreement:.4f} before, {after.agreement:.4f} after, for "
+        f"min_fidelity {least:.4f}"
     )
     return Mixed(pair.halves(lifted), layers, (note,))
+
+
+def _sensitivities(pair: Pair, names: Iterable[Key], step: Callable[[], None]) -> dict[Key, float]:
+    """Divergence of the answers with one layer quantized, nats."""
+    probes, found = pair.held[:MOST_PROBES], {}
+    reference = pair.reference(probes)
+    for key in names:
+        got = pair.answers(frozenset(names) - {key}, len(probes))
+        found[key] = evaluate.compare(reference, got, [None] * len(probes)).kl
+        step()
+    return found
 
 
 def _run(model: ir.Model, samples: Sequence[Feeds]) -> Sequence[Feeds]:

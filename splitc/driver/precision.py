@@ -41,6 +41,11 @@ def precisions(recipe: Recipe) -> dict[str, str]:
     return {"edge": recipe.weights.edge.precision, "cloud": recipe.weights.cloud.precision}
 
 
+def is_mixed(recipe: Recipe) -> bool:
+    """Whether layers of an INT8 half stay float as far as a limit needs."""
+    return recipe.gate.min_fidelity is not None and "int8" in precisions(recipe).values()
+
+
 def lower(inputs: Inputs, halves: graph.Halves, step: Callable[[], None] = lambda: None) -> Lowered:
     """Prune, share and lower the head on the calibration samples, then the tail on what that head makes of them.
 
@@ -52,8 +57,7 @@ def lower(inputs: Inputs, halves: graph.Halves, step: Callable[[], None] = lambd
     """
     asked, least = inputs.recipe.weights, inputs.recipe.gate.min_fidelity
     samples: list[Feeds] = [sample.feeds for sample in inputs.calibration[:: _stride(len(inputs.calibration))]]
-    is_mixed = least is not None and "int8" in precisions(inputs.recipe).values()
-    samples, held = parted(samples) if is_mixed else (samples, [])
+    samples, held = parted(samples) if is_mixed(inputs.recipe) else (samples, [])
     places = {side: _target(inputs, side) for side in ("edge", "cloud")}
     head = Half("edge", halves.head, lambda: samples, places["edge"], halves.tail)
     edge = apply_steps(head, asked.edge, step)
@@ -64,7 +68,7 @@ def lower(inputs: Inputs, halves: graph.Halves, step: Callable[[], None] = lambd
     originals = {side: half.original for side, half in (("edge", edge), ("cloud", cloud)) if half.original is not None}
     if least is None or not originals:
         return Lowered(lowered, notes, savings)
-    mixed = mix(Pair(halves, lowered, originals, held, inputs.recipe.data.task), least, step)
+    mixed = mix(Pair(halves, lowered, originals, held, samples, inputs.recipe.data.task), least, step)
     after = {"edge": mixed.halves.head, "cloud": mixed.halves.tail}
     savings = tuple(remeasured(one, after[one.side]) if one.step == "int8" else one for one in savings)
     return Lowered(mixed.halves, (*notes, *mixed.notes), savings, mixed.layers)
@@ -77,10 +81,10 @@ def _target(inputs: Inputs, side: str) -> Target:
 
 def count_lowering(inputs: Inputs, halves: graph.Halves) -> int:
     """Steps of :func:`lower`; 0 where nothing is asked for."""
-    asked, is_mixed = inputs.recipe.weights, inputs.recipe.gate.min_fidelity is not None
+    asked = inputs.recipe.weights
     sides = ((halves.head, asked.edge), (halves.tail, asked.cloud))
-    judged = sum(len(passes.layers_of(model)) for model, one in sides if one.precision == "int8" and is_mixed)
-    return judged + sum(count_steps(model, one) for model, one in sides)
+    judged = sum(len(passes.layers_of(model)) for model, one in sides if one.precision == "int8")
+    return judged * is_mixed(inputs.recipe) + sum(count_steps(model, one) for model, one in sides)
 
 
 def _stride(count: int) -> int:

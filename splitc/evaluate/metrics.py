@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import erfc, sqrt
+from statistics import NormalDist
 
 import numpy as np
 
 from splitc.errors import CapabilityError
 from splitc.types import F32, F64, Array
+
+SILVERMAN = 0.9
+"""Width of a density's kernel, in standard deviations of the samples and by their number's fifth root."""
+PLACES = (np.arange(64) + 0.5) / 64
+"""Quantiles of the kernel that stand for it."""
 
 
 @dataclass(frozen=True)
@@ -56,16 +61,18 @@ def compare(full: Sequence[F32], stage: Sequence[F32], labels: Sequence[int | No
     )
 
 
-def expected_agreement(full: Sequence[F32], stage: Sequence[F32]) -> float:
+def expected_agreement(full: Sequence[F32], stage: Sequence[F32], more: Sequence[F32] = ()) -> float:
     """Share of samples whose top-1 answer may be expected to stay, from how far answers moved.
 
     Every sample's lead of the first answer over the second moves by some amount; taken as normal noise of the spread
-    that it has over all samples, it overturns a lead with a probability. Their mean is far less a matter of luck than
-    the number of answers that were overturned.
+    that it has over all samples, it overturns a lead with a probability. Leads are taken from a density of those seen,
+    reflected at zero: whether one of few samples happens to be a tie says little. The mean of the probabilities is far
+    less a matter of luck than the number of answers that were overturned.
 
     Args:
         full: The unsplit model's answers, one ``[1, n]`` array a sample.
         stage: The same samples through another path.
+        more: The unsplit model's answers to other samples, which have leads too.
     """
     reference, got = _rows(full), _rows(stage)
     if reference.shape[1] < 2:
@@ -75,7 +82,12 @@ def expected_agreement(full: Sequence[F32], stage: Sequence[F32]) -> float:
     leads = reference[rows, first] - reference[rows, second]
     moves = got[rows, first] - got[rows, second] - leads
     spread = max(float(np.sqrt(np.mean(np.square(moves)))), 1e-30)
-    return float(np.mean([1 - 0.5 * erfc(lead / (spread * sqrt(2))) for lead in leads]))
+    if more:
+        ordered = np.sort(_rows(more), axis=1)
+        leads = np.concatenate([leads, ordered[:, -1] - ordered[:, -2]])
+    width = SILVERMAN * float(leads.std()) * len(leads) ** -0.2
+    smooth = np.abs(leads[:, None] + width * np.array([NormalDist().inv_cdf(p) for p in PLACES]))
+    return float(1 - np.mean([NormalDist().cdf(-lead / spread) for lead in smooth.ravel()]))
 
 
 def kl_divergence(reference: F64, got: F64) -> F64:

@@ -27,7 +27,6 @@ from splitc.passes.layers import Layer, layers_of, put_weight, read_weight
 from splitc.types import F64, Array, Feeds
 
 MOST = 4.0
-"""Channels are stretched by at most this: more, and values that calibration did not see are clipped too often."""
 PASSING = ("Relu", "MaxPool", "AveragePool", "GlobalAveragePool", "Identity", "Clip", "Add")
 """Operators that treat channels apart and keep positive factors; of Clip where it starts at 0."""
 
@@ -47,10 +46,16 @@ class Group(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Equalize:
-    """Equalize groups of layers, on ranges from samples."""
+    """Equalize groups of layers, on ranges from samples.
+
+    Attributes:
+        feeds: Calibration samples.
+        most: Channels are stretched by at most this. More, and values that calibration did not see are clipped often.
+    """
 
     name: ClassVar[str] = "equalize"
     feeds: Sequence[Feeds] = field(repr=False)
+    most: float = MOST
 
     def __call__(self, model: ir.Model) -> PassResult:
         """Raises nothing; a model without such groups is left as it is."""
@@ -64,20 +69,20 @@ class Equalize:
                 largest[name] = np.maximum(largest.get(name, np.zeros(len(found))), found)
         fitting = [group for group in groups if len({len(largest[name]) for name in group.values}) == 1]
         for group in fitting:
-            _scale(changed, group, _factors(group, largest))
+            _scale(changed, group, _factors(group, largest, self.most))
         return PassResult(changed, bool(fitting), (f"equalized {len(fitting)} groups of layers",))
 
 
-def _factors(group: Group, largest: Mapping[str, F64]) -> F64:
-    """What each channel is multiplied by, ``[channels]``, 1 to :data:`MOST`."""
+def _factors(group: Group, largest: Mapping[str, F64], most: float) -> F64:
+    """What each channel is multiplied by, ``[channels]``, 1 to ``most``."""
     if group.high is not None:
         reached = np.max([largest[name] for name in group.names], axis=0)
-        whole = np.clip(group.high / np.maximum(reached, 1e-12), 1.0, MOST)
+        whole = np.clip(group.high / np.maximum(reached, 1e-12), 1.0, most)
         is_depthwise = all(layer.groups == len(whole) for layer in group.readers)
         return np.asarray(whole if is_depthwise else np.sqrt(whole), np.float64)
     ranges = [np.maximum(largest[name], 1e-12) for name in group.names]
     smaller = np.mean([np.log(found.max() / found) for found in ranges], axis=0)
-    return np.asarray(np.clip(np.exp(smaller / 2), 1.0, MOST), np.float64)
+    return np.asarray(np.clip(np.exp(smaller / 2), 1.0, most), np.float64)
 
 
 def _scale(model: ir.Model, group: Group, factors: F64) -> None:

@@ -8,7 +8,7 @@ what TensorRT 10, 11 and TensorRT-RTX parse. No labels, no training.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -30,6 +30,9 @@ TOP = 127
 BINS = 2048
 REACHES = np.linspace(0.3, 2.0, 69)
 """Multiples of the largest value that are tried as the range."""
+EXTENTS = (1.0, 2.0, 4.0)
+"""Most that channels are stretched by, the least first: what is tried."""
+MAX_JUDGES = 32
 FOLDS = 4
 NORM = 2.5
 """Power of an activation's error that its range makes small; Nahshan et al. 2019 (LAPQ) search it about here."""
@@ -67,10 +70,11 @@ class QuantizeStatic:
         if model.opset_imports.get("", FIRST_OPSET) < FIRST_OPSET:
             version = model.opset_imports.get("")
             raise GraphError(f"INT8: opset {version} has no DequantizeLinear with an axis; use precision fp32.")
-        equal = Equalize(self.feeds)(model)
-        prepared, ranges = _with_activations(equal.model, self.feeds, chosen)
+        equal = best_equalized(model, self.feeds)
+        ranges = activation_ranges(equal.model, read_by(equal.model, chosen), self.feeds)
         self.step()
-        lowered = self._rounded(prepared, equal.model, chosen)
+        prepared = with_activations(equal.model, ranges, chosen)
+        lowered = round_layers(prepared, equal.model, chosen, self.feeds[:MAX_MOMENT_SAMPLES], self.step)
         lowered = AlignOutputs(equal.model, self.feeds[:MAX_MOMENT_SAMPLES], self.step)(lowered).model
         graph.verify(lowered, f"the model after {self.name}")
         notes = (
@@ -79,23 +83,6 @@ class QuantizeStatic:
             f"{len(chosen)} layers rounded and corrected, {len(layers_of(model)) - len(chosen)} kept in float",
         )
         return PassResult(lowered, True, notes, equal.model)
-
-    def _rounded(self, prepared: ir.Model, equal: ir.Model, chosen: frozenset[str]) -> ir.Model:
-        """``prepared`` with int8 weights, each layer making up for what rounding costs it."""
-        scales: dict[str, list[F32]] = {}
-
-        def change(layer: Layer, weights: F32, factor: F32) -> F32:
-            scale = weight_scales(weights)
-            if layer.weight not in scales:
-                self.step()
-            scales.setdefault(layer.weight, []).append(scale)
-            return rounded(weights, factor, lambda column, index: _on_grid(column, scale))
-
-        lowered = ChangeLayers(change, moments_of(equal, self.feeds[:MAX_MOMENT_SAMPLES]), chosen)(prepared).model
-        for layer in layers_of(lowered):
-            if layer.weight in scales:
-                _store(lowered, layer, np.concatenate(scales[layer.weight]))
-        return lowered
 
 
 def steps_of(model: ir.Model) -> int:
@@ -108,22 +95,56 @@ def _count(feeds: Sequence[Feeds]) -> int:
     return sum(len(next(iter(one.values()))) for one in feeds)
 
 
+# -- equalization --------------------------------------------------------------------------------------------------
+
+
+def best_equalized(model: ir.Model, feeds: Sequence[Feeds]) -> PassResult:
+    """The model equalized as far as it pays on samples that it was not equalized on.
+
+    Few samples do not know how far a channel reaches: stretched to what they know, it is clipped later. So each extent
+    is tried on three of four samples, with activations quantized, and judged by the squared error of the outputs on the
+    others. With fewer than four feeds there is nothing to judge by, and nothing is equalized.
+    """
+    fitted = [one for index, one in enumerate(feeds) if index % FOLDS != FOLDS - 1]
+    held = feeds[FOLDS - 1 :: FOLDS][:MAX_JUDGES]
+    errors = (
+        [_held_error(model, Equalize(fitted, most)(model).model, fitted, held) for most in EXTENTS] if held else [0.0]
+    )
+    best = EXTENTS[int(np.argmin(errors))]
+    if best == 1.0:
+        return PassResult(model, False, ("no channels equalized: it does not pay on held-out samples",))
+    return Equalize(feeds, best)(model)
+
+
+def _held_error(model: ir.Model, equal: ir.Model, fitted: Sequence[Feeds], held: Sequence[Feeds]) -> float:
+    """Squared error of the outputs, as a share of their energy, from quantizing the activations of ``equal``."""
+    chosen = frozenset(layer.weight for layer in layers_of(equal))
+    lowered = with_activations(equal, activation_ranges(equal, read_by(equal, chosen), fitted), chosen)
+    error = energy = 0.0
+    for exact, got in zip(run_with(model, [], held), run_with(lowered, [], held), strict=True):
+        for name, values in exact.items():
+            wanted = values.astype(np.float64)
+            error, energy = error + float(np.square(wanted - got[name]).sum()), energy + float(np.square(wanted).sum())
+    return error / max(energy, 1e-30)
+
+
 # -- activations ---------------------------------------------------------------------------------------------------
 
 
-def _with_activations(
-    model: ir.Model, feeds: Sequence[Feeds], chosen: frozenset[str]
-) -> tuple[ir.Model, dict[str, float]]:
+def read_by(model: ir.Model, chosen: frozenset[str]) -> list[str]:
+    """Names of the values that the chosen layers read, each once."""
+    return list(dict.fromkeys(layer.input.name or "" for layer in layers_of(model) if layer.weight in chosen))
+
+
+def with_activations(model: ir.Model, ranges: Mapping[str, float], chosen: frozenset[str]) -> ir.Model:
     """A copy with Q and DQ before the chosen layers, one pair a value."""
     changed = model.clone()
     layers = [layer for layer in layers_of(changed) if layer.weight in chosen]
-    names = list(dict.fromkeys(layer.input.name or "" for layer in layers))
-    ranges = activation_ranges(model, names, feeds)
-    values = {layer.input.name: layer.input for layer in layers}
-    for name in names:
-        readers = [layer.node for layer in layers if layer.input.name == name]
-        _insert_pair(changed, values[name], np.float32(ranges[name] / TOP), readers)
-    return changed, ranges
+    values = {layer.input.name or "": layer.input for layer in layers}
+    for name, value in values.items():
+        readers = [layer.node for layer in layers if layer.input is value]
+        _insert_pair(changed, value, np.float32(ranges[name] / TOP), readers)
+    return changed
 
 
 def _insert_pair(model: ir.Model, value: ir.Value, scale: np.float32, readers: Sequence[ir.Node]) -> None:
@@ -140,52 +161,89 @@ def _insert_pair(model: ir.Model, value: ir.Value, scale: np.float32, readers: S
         reader.replace_input_with(0, restore.outputs[0])
 
 
-def activation_ranges(model: ir.Model, names: Sequence[str], feeds: Sequence[Feeds]) -> dict[str, float]:
+def activation_ranges(
+    model: ir.Model, names: Sequence[str], feeds: Sequence[Feeds], norm: float = NORM, folds: int = FOLDS
+) -> dict[str, float]:
     """Largest value to represent: what would have served each fold of the samples best, given the other folds.
 
     Ranges that are best on the samples themselves clip what only others reach, and few samples reach far in deep,
-    small maps. Errors count by :data:`NORM`: clipped outliers move the answers more than their squares say.
+    small maps. Errors count by the power ``norm``: clipped outliers move the answers more than their squares say.
     """
-    tops = {name: np.full(FOLDS, 1e-9) for name in names}
-    for name, fold, found in _folds(model, names, feeds):
+    tops = {name: np.full(folds, 1e-9) for name in names}
+    for name, fold, found in _folds(model, names, feeds, folds):
         tops[name][fold] = max(tops[name][fold], float(found.max()))
-    counts: dict[str, F64] = {name: np.zeros((FOLDS, BINS)) for name in names}
-    for name, fold, found in _folds(model, names, feeds):
+    counts: dict[str, F64] = {name: np.zeros((folds, BINS)) for name in names}
+    for name, fold, found in _folds(model, names, feeds, folds):
         counts[name][fold] += np.histogram(found, BINS, (0, tops[name].max()))[0]
-    return {name: float(tops[name].max()) * _best_reach(counts[name], tops[name]) for name in names}
+    return {name: float(tops[name].max()) * _best_reach(counts[name], tops[name], norm) for name in names}
 
 
-def _folds(model: ir.Model, names: Sequence[str], feeds: Sequence[Feeds]) -> Iterator[tuple[str, int, Array]]:
-    """Magnitudes of every value, fold by fold: sample ``i`` of all is of fold ``i % FOLDS``."""
+def _folds(
+    model: ir.Model, names: Sequence[str], feeds: Sequence[Feeds], folds: int
+) -> Iterator[tuple[str, int, Array]]:
+    """Magnitudes of every value, fold by fold: sample ``i`` of all is of fold ``i % folds``."""
     first = 0
     for values in run_with(model, names, feeds, only=True):
         for name in names:
-            for fold in range(FOLDS):
-                found = np.abs(values[name][(fold - first) % FOLDS :: FOLDS])
+            for fold in range(folds):
+                found = np.abs(values[name][(fold - first) % folds :: folds])
                 if found.size:
                     yield name, fold, found
         first += len(values[names[0]])
 
 
-def _best_reach(counts: F64, tops: F64) -> float:
+def _best_reach(counts: F64, tops: F64, norm: float) -> float:
     """Multiple of the largest value at which clipping and rounding together cost the folds least.
 
     Args:
         counts: Histogram of every fold from 0 to the largest of ``tops``, ``[folds, bins]``.
         tops: Largest value of every fold.
+        norm: Power of the errors.
     """
     middles = (np.arange(BINS) + 0.5) / BINS * tops.max()
     costs = np.zeros(len(REACHES))
-    filled = [fold for fold in range(FOLDS) if counts[fold].any()]
+    filled = [fold for fold in range(len(tops)) if counts[fold].any()]
     for fold in filled:
         others = max((tops[one] for one in filled if one != fold), default=tops[fold])
         steps = REACHES[:, None] * others / TOP
-        errors = np.abs(middles - np.minimum(np.rint(middles / steps), TOP) * steps) ** NORM @ counts[fold]
+        errors = np.abs(middles - np.minimum(np.rint(middles / steps), TOP) * steps) ** norm @ counts[fold]
         costs += errors / max(float(errors.min()), 1e-30)
     return float(REACHES[int(np.argmin(costs))])
 
 
 # -- weights -------------------------------------------------------------------------------------------------------
+
+
+def round_layers(
+    prepared: ir.Model,
+    original: ir.Model,
+    chosen: frozenset[str],
+    feeds: Sequence[Feeds],
+    step: Callable[[], None] = lambda: None,
+) -> ir.Model:
+    """``prepared`` with int8 weights, each layer making up for what rounding costs it.
+
+    Args:
+        prepared: :func:`with_activations` of ``original``.
+        original: What tells what layers see.
+        chosen: Names of the weights.
+        feeds: Calibration samples.
+        step: Called once a layer.
+    """
+    scales: dict[str, list[F32]] = {}
+
+    def change(layer: Layer, weights: F32, factor: F32) -> F32:
+        scale = weight_scales(weights)
+        if layer.weight not in scales:
+            step()
+        scales.setdefault(layer.weight, []).append(scale)
+        return rounded(weights, factor, lambda column, index: _on_grid(column, scale))
+
+    lowered = ChangeLayers(change, moments_of(original, feeds), chosen)(prepared).model
+    for layer in layers_of(lowered):
+        if layer.weight in scales:
+            _store(lowered, layer, np.concatenate(scales[layer.weight]))
+    return lowered
 
 
 def weight_scales(weights: F32) -> F32:

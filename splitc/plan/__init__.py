@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from splitc.plan.ask import Ask, CodedInput, CodeInput, Layers, Measure, Measurement, MeasureWhole, Option, Places
+from splitc.plan.confidence import fidelity_reason
 from splitc.plan.plan import Latency, Load, Plan, Point
 from splitc.plan.prices import Prices
 from splitc.plan.replay import LEAST_MBPS, Range, Replay, Switch, fastest_ranges, replay
@@ -28,6 +29,7 @@ __all__ = [
     "Replay",
     "Switch",
     "fastest_ranges",
+    "fidelity_reason",
     "replay",
     "search",
 ]

@@ -20,12 +20,14 @@ from typing import Any
 
 import zstandard
 from codec_bench.networks import NETWORKS, available
-from weights_bench import networks, rates, speed, tc3d
+from weights_bench import int8, networks, rates, speed, tc3d
 
-SECTIONS = ("tc3d", "speed", "rates")
+SECTIONS = ("tc3d", "speed", "rates", "int8")
 CLASSIFIERS = {"I3D": (400, 1024, 1, 1, 1)}
 PICTURES = {"MobileNetV2": (48, 100), "ResNet-18": (96, 200), "EfficientNet-Lite0": (48, 100)}
 """Pictures that calibrate and that are measured."""
+INT8_PICTURES = {"MobileNetV2": (40, 160), "ResNet-18": (100, 900)}
+"""The same for INT8."""
 
 
 def measure(sections: Sequence[str], *, quick: bool) -> Iterator[Any]:
@@ -45,6 +47,10 @@ def measure(sections: Sequence[str], *, quick: bool) -> Iterator[Any]:
         for network, path in available():
             if network.name in PICTURES and not (quick and network.name != NETWORKS[0].name):
                 yield from rates.rows(network, path, *((16, 24) if quick else PICTURES[network.name]))
+    if "int8" in sections:
+        for network, path in available():
+            if network.name in INT8_PICTURES and not (quick and network.name != NETWORKS[0].name):
+                yield from int8.rows(network, path, *((8, 12) if quick else INT8_PICTURES[network.name]))
 
 
 def summary(rows: Sequence[Any]) -> dict[str, object]:
@@ -54,6 +60,7 @@ def summary(rows: Sequence[Any]) -> dict[str, object]:
     equal = [row for row in rows if row.section == "equal"]
     ratios = [row.ratio for row in equal if row.ratio is not None]
     nncodec_ratios = [row.nncodec_ratio for row in equal if row.nncodec_ratio is not None]
+    int8s = {row.network: row for row in rows if row.section == "int8" and row.means.endswith("(the pass)")}
     deltas = [row.ratio for row in rows if row.section == "delta"]
     return {
         "tc3d_i3d_ratio": huffman["I3D"].ratio if "I3D" in huffman else None,
@@ -63,6 +70,8 @@ def summary(rows: Sequence[Any]) -> dict[str, object]:
         "decode_mweights": speeds.get("bytes to float32"),
         "encode_mweights": speeds.get("levels to bytes"),
         "delta_1pct_ratio": deltas[0] if deltas else None,
+        "int8_mobilenet_agreement": int8s["MobileNetV2"].agreement if "MobileNetV2" in int8s else None,
+        "int8_resnet18_agreement": int8s["ResNet-18"].agreement if "ResNet-18" in int8s else None,
         "peers": {
             "ours_vs_int8_zstd19": f"k bits a channel, zstandard {zstandard.__version__} level 19, at KL {rates.KL}",
             "ours_vs_nncodec": f"NNCodec, dependent quantization, at KL {rates.KL}"

@@ -79,7 +79,7 @@ def measure(pair: Pair) -> Row:
     with TemporaryDirectory() as scratch:
         folder = Path(scratch)
         shown = [sample.feeds for sample in Reader(interface.inputs, pair.preprocess, 1).samples(calibration)]
-        peer = _ort_int8(model, folder, shown)
+        peer = ort_int8(model, folder, shown)
         answers, rate, cut, wire = _pair_answers(pair, folder, calibration, rest)
         return Row(
             section="int8",
@@ -109,7 +109,7 @@ def _top1(answers: Iterator[int], wanted: Sequence[int]) -> float:
     return float(np.mean([answer == label for answer, label in zip(answers, wanted, strict=True)]))
 
 
-def _ort_int8(model: Path, folder: Path, shown: Sequence[Feeds]) -> Path:
+def ort_int8(model: Path, folder: Path, shown: Sequence[Feeds]) -> Path:
     """What a user of ONNX Runtime alone would make: every operator it quantizes by default."""
 
     class Reader(tools.CalibrationDataReader):
