@@ -32,7 +32,7 @@ def pack(
         raise UsageError(f"{out}: is named for the container and for the skeleton; give each a name of its own.")
     loaded = graph.load(model).ir_model
     started = time.perf_counter()
-    tensors = passes.weights_of(loaded)
+    tensors, left = passes.weights_of(loaded), passes.unpacked_of(loaded)
     if not tensors:
         raise UsageError(f"{model}: has no weights to pack.")
     data = weights.container_bytes(weights.smallest_items(tensors))
@@ -49,6 +49,7 @@ def pack(
         "source_bytes": source_bytes,
         "ratio": source_bytes / len(data),
         "ledger": parts,
+        "left_in_graph": left,
         "seconds": time.perf_counter() - started,
     }
     if json:
@@ -56,6 +57,10 @@ def pack(
         return
     print(f"{out}: {len(tensors)} tensors, {source_bytes:,} -> {len(data):,} bytes ({document['ratio']:.2f}x)")
     print("  " + ", ".join(f"{part} {size:,}" for part, size in parts.items() if size))
+    if left:
+        print(
+            f"  {len(left)} initializers stay in the graph, such as {left[0]!r}: of a subgraph, or of a type not packed"
+        )
 
 
 @app.command()

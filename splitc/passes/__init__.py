@@ -6,7 +6,7 @@ from splitc.passes.align_outputs import AlignOutputs
 from splitc.passes.base import Pass, PassResult
 from splitc.passes.change_layers import ChangeLayers, Seen, moments_of
 from splitc.passes.equalize import Equalize
-from splitc.passes.initializers import PutWeights, Skeleton, weights_of
+from splitc.passes.initializers import PutWeights, Skeleton, unpacked_of, weights_of
 from splitc.passes.insert_codec import (
     InsertDequantizers,
     InsertQuantizers,
@@ -62,6 +62,7 @@ __all__ = [
     "quantizing_steps",
     "side_name",
     "symbols_name",
+    "unpacked_of",
     "weights_of",
     "wire_specs",
 ]

@@ -1,12 +1,15 @@
 """Initializers in and out of a graph, for the weight container.
 
 1. Only initializers of the top graph that have a name and a packed element type are taken; strings and the like stay.
-2. A *skeleton* is the same graph with its larger initializers as inputs: a valid ONNX file without the weights.
-3. Putting weights in replaces initializers and fills those inputs; names, types and shapes must agree.
+2. A *skeleton* is the same graph with its larger initializers as inputs: a valid ONNX file without the weights, whose
+   metadata name them.
+3. Putting weights in replaces initializers and fills those inputs; names, types and shapes must agree, and a skeleton
+   must get all of its weights.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -22,9 +25,24 @@ SKELETON_KEEPS_BYTES = 64
 """Initializers up to this size stay in a skeleton: shape inference needs their values."""
 
 
+SKELETON_KEY = "splitc.weights"
+"""Metadata of a skeleton: a JSON list of the names of what became inputs."""
+
+
 def weights_of(model: ir.Model) -> list[WeightTensor]:
     """The initializers of the top graph as they stand, in graph order."""
     return [one for value in model.graph.initializers.values() if (one := _weight(value)) is not None]
+
+
+def unpacked_of(model: ir.Model) -> list[str]:
+    """Names of initializers that :func:`weights_of` leaves: strings, types below a byte, those of subgraphs."""
+    packed = {one.name for one in weights_of(model)}
+    return [
+        value.name or ""
+        for graph in model.graphs()
+        for value in graph.initializers.values()
+        if graph is not model.graph or value.name not in packed
+    ]
 
 
 def _weight(value: ir.Value) -> WeightTensor | None:
@@ -56,6 +74,7 @@ class Skeleton:
             value.shape = ir.Shape(tuple(value.const_value.shape.numpy()))
             value.const_value = None
             bare.graph.inputs.append(value)
+        bare.metadata_props[SKELETON_KEY] = json.dumps(taken)
         return PassResult(bare, bool(taken), (f"{len(taken)} initializers became inputs",))
 
 
@@ -67,11 +86,28 @@ class PutWeights:
     tensors: Sequence[WeightTensor]
 
     def __call__(self, model: ir.Model) -> PassResult:
-        """Raises: GraphError: A tensor that the graph does not have, or has with another type or shape."""
+        """Raises: GraphError: A tensor that the graph lacks or has otherwise, or a skeleton that lacks one still."""
         filled = model.clone()
         for tensor in self.tensors:
             _put(filled, tensor)
+        named = _names(filled.metadata_props.pop(SKELETON_KEY, "[]"))
+        lacking = next((name for name in named if name not in filled.graph.initializers), None)
+        if lacking is not None:
+            raise GraphError(
+                f"the graph needs weights {lacking!r}, which are not among these; unpack its own container."
+            )
         return PassResult(filled, bool(self.tensors), (f"{len(self.tensors)} initializers were put in",))
+
+
+def _names(text: str) -> list[str]:
+    """Raises: GraphError: Not what :class:`Skeleton` wrote."""
+    try:
+        names = json.loads(text)
+    except ValueError:
+        names = None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise GraphError(f"the graph's metadata {SKELETON_KEY!r} is no list of names; pack the model anew.")
+    return names
 
 
 def _put(model: ir.Model, tensor: WeightTensor) -> None:

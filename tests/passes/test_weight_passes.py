@@ -9,6 +9,7 @@ import pytest
 from onnx import helper, numpy_helper
 
 from splitc import graph, passes
+from splitc.errors import GraphError
 from splitc.passes.activations import columns_of, kernel_of, open_session, run_with
 from splitc.passes.layers import layers_of, read_weight
 from splitc.passes.quantize_static import activation_ranges
@@ -164,6 +165,23 @@ def test_a_skeleton_is_filled_again(model: ir.Model) -> None:
     assert "w0" not in bare.model.graph.initializers
     filled = passes.PutWeights(passes.weights_of(model))(bare.model).model
     assert np.array_equal(answers(model, feeds(2, 1)), answers(filled, feeds(2, 1)))
+
+
+def test_a_skeleton_gets_all_of_its_weights(model: ir.Model) -> None:
+    bare = passes.Skeleton()(model).model
+    some = [one for one in passes.weights_of(model) if one.name != "w3"]
+    with pytest.raises(GraphError, match="the graph needs weights 'w3', which are not among these"):
+        passes.PutWeights(some)(bare)
+    bare.metadata_props["splitc.weights"] = "w3"
+    with pytest.raises(GraphError, match=r"metadata 'splitc.weights' is no list of names"):
+        passes.PutWeights(passes.weights_of(model))(bare)
+
+
+def test_what_is_not_packed_is_named(model: ir.Model) -> None:
+    small = model.clone()
+    tensor = ir.tensor(np.ones(4, np.uint8), dtype=ir.DataType.UINT4, name="small")
+    small.graph.register_initializer(ir.Value(name="small", const_value=tensor))
+    assert (passes.unpacked_of(model), passes.unpacked_of(small)) == ([], ["small"])
 
 
 def residual() -> ir.Model:
