@@ -176,6 +176,21 @@ def test_a_server_that_takes_frames_and_answers_none_counts_as_away(
     assert until(lambda: not [one for one in threading.enumerate() if one.name in ("watch", "head")])
 
 
+def test_a_refused_run_leaves_no_thread_behind(bundle: Path) -> None:
+    """One that runs native code while the interpreter ends aborts the process."""
+
+    def slowly() -> Iterator[Sample]:
+        for sample in samples(4):
+            yield sample
+            time.sleep(0.4)
+
+    with serving([bundle], tokens=("the-right-token-1",)) as (address, _):
+        client = EdgeClient(open_bundle(bundle), Remote(address, token="x" * 20))
+        with pytest.raises(RemoteError, match="no known bearer token"):
+            list(client.run(slowly()))
+        assert not [one for one in threading.enumerate() if one.name == "head"]
+
+
 GARBAGE = {
     "noise": np.random.default_rng(0).bytes(100_000),
     "http1": b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 100,

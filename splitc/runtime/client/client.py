@@ -31,6 +31,8 @@ from splitc.runtime.sources import Sample
 from splitc.types import Frozen
 
 MAX_TRIES = 8
+LEAVE_S = 15.0
+"""For the sample being read (a camera gives up sooner), the head's last run and the last packet."""
 LAY_HERE_S = 5e-3
 """An answer that is taken faster may have waited for the caller: a long time on the wire is then no slow link."""
 
@@ -118,10 +120,16 @@ class EdgeClient:
             yield from _in_order(self._answers(box), box)
         finally:
             box.close()
+            self._leave(head)
             self.counters.dropped_late, self.counters.switched = box.dropped, self._ladder.switched
-        head.join()
         if head.error is not None:
             raise head.error
+
+    def _leave(self, head: _Head) -> None:
+        """Wait for the threads that run native code: an interpreter that ends beneath them aborts the process."""
+        head.join(LEAVE_S)
+        for sender in self._senders:
+            sender.settle(LEAVE_S)
 
     def _answers(self, box: Outbox) -> Iterator[tuple[int, Answer]]:
         """Answers of all connections, with the numbers of their frames."""
@@ -178,6 +186,8 @@ class EdgeClient:
             except SplitcError as error:  # raised again where the answers are awaited
                 talk.error = error
                 return
+            if request is None:
+                return
             self.counters.sent_bytes += frame.packet_bytes
             self.counters.sent_again += int(frame.tries > 1)
             yield request
@@ -219,8 +229,8 @@ class EdgeClient:
             begun = now()
             outputs = self._senders[frame.rung].answer_here(frame)
             at, done = frame.marks, now()
-            ms = dict.fromkeys(("encode", "wire", *protocol.STAGES), 0.0)
-            ms |= {"edge": (at["head"] - at["read"] + done - begun) * 1e3, "wait": (begun - at["head"]) * 1e3}
+            ms = {"edge": (at["head"] - at["read"] + done - begun) * 1e3, "wait": (begun - at["head"]) * 1e3}
+            ms |= dict.fromkeys(("encode", "wire", *protocol.STAGES), 0.0)
             box.answered(frame)
             self.counters.answered_here += 1
             yield frame.index, Answer(frame.name, outputs, 0, ms | {"total": (done - at["read"]) * 1e3})

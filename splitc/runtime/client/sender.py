@@ -57,11 +57,18 @@ class Sender:
     def request(self, frame: Frame, talk: Talk) -> Any:
         """The frame's packet as a request; a keyframe where a clip or a talk begins, or one was lost.
 
+        None where the talk is over by now: nobody would send it.
+
         Raises:
             SplitcError: What the head gave cannot be coded.
         """
         with self._lock:
-            return self._request(frame, talk)
+            return None if talk.is_over else self._request(frame, talk)
+
+    def settle(self, seconds: float) -> None:
+        """Wait for the packet that is being encoded, if there is one; those of ended talks are not begun any more."""
+        if self._lock.acquire(timeout=seconds):
+            self._lock.release()
 
     def _request(self, frame: Frame, talk: Talk) -> Any:
         frame.marks["encode"] = now()
