@@ -23,6 +23,8 @@ WANTED = {
     "delta_1pct_ratio",
     "int8_mobilenet_agreement",
     "int8_resnet18_agreement",
+    "sparse_resnet18_2_of_4",
+    "sparse_resnet18_half",
     "peers",
 }
 needs_data = pytest.mark.skipif(
@@ -34,7 +36,14 @@ needs_peers = pytest.mark.skipif(find_spec("av") is None, reason="av is not inst
 @needs_data
 @needs_peers
 @pytest.mark.slow
-@pytest.mark.parametrize(("section", "filled"), [("tc3d", {"tc3d_i3d_ratio"}), ("int8", {"int8_mobilenet_agreement"})])
+@pytest.mark.parametrize(
+    ("section", "filled"),
+    [
+        ("tc3d", {"tc3d_i3d_ratio"}),
+        ("speed", {"decode_mweights", "encode_mweights", "delta_1pct_ratio"}),
+        ("int8", {"int8_mobilenet_agreement"}),
+    ],
+)
 def test_sections_run(section: str, filled: set[str], tmp_path: Path) -> None:
     out = tmp_path / "bench.json"
     command = [sys.executable, str(HERE / "weights.py"), "--quick", "--only", section, "--json", str(out)]

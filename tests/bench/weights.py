@@ -1,4 +1,4 @@
-"""Weights: T-C3D's pipeline, our levels at equal fidelity, speeds, and updates.
+"""Weights: T-C3D's pipeline, our levels at equal fidelity, speeds, updates, INT8 and zeros.
 
     python tests/bench/weights.py --json weights.json
 
@@ -12,7 +12,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from statistics import geometric_mean
@@ -20,14 +20,20 @@ from typing import Any
 
 import zstandard
 from codec_bench.networks import NETWORKS, available
-from weights_bench import int8, networks, rates, speed, tc3d
+from weights_bench import int8, networks, rates, sparse, speed, tc3d
 
-SECTIONS = ("tc3d", "speed", "rates", "int8")
+SECTIONS = ("tc3d", "speed", "rates", "int8", "sparse")
 CLASSIFIERS = {"I3D": (400, 1024, 1, 1, 1)}
-PICTURES = {"MobileNetV2": (48, 100), "ResNet-18": (96, 200), "EfficientNet-Lite0": (48, 100)}
-"""Pictures that calibrate and that are measured."""
-INT8_PICTURES = {"MobileNetV2": (40, 160), "ResNet-18": (100, 900)}
-"""The same for INT8."""
+ON_PICTURES: dict[str, tuple[Callable[..., Iterator[Any]], dict[str, tuple[int, int]], tuple[int, int]]] = {
+    "rates": (
+        rates.rows,
+        {"MobileNetV2": (48, 100), "ResNet-18": (96, 200), "EfficientNet-Lite0": (48, 100)},
+        (16, 24),
+    ),
+    "int8": (int8.rows, {"MobileNetV2": (40, 160), "ResNet-18": (100, 900)}, (8, 12)),
+    "sparse": (sparse.rows, {"MobileNetV2": (40, 160), "ResNet-18": (100, 900)}, (8, 12)),
+}
+"""Section -> its rows of a network; pictures that calibrate and that are measured, by network; the same for --quick."""
 
 
 def measure(sections: Sequence[str], *, quick: bool) -> Iterator[Any]:
@@ -43,14 +49,11 @@ def measure(sections: Sequence[str], *, quick: bool) -> Iterator[Any]:
             yield from speed.rows("I3D", i3d)
     if "tc3d" in sections and not quick:
         yield from tc3d.rows("R3D-18-shaped", networks.r3d18_shaped(), "fc")
-    if "rates" in sections:
+    for section in (one for one in ON_PICTURES if one in sections):
+        rows_of, amounts, few = ON_PICTURES[section]
         for network, path in available():
-            if network.name in PICTURES and not (quick and network.name != NETWORKS[0].name):
-                yield from rates.rows(network, path, *((16, 24) if quick else PICTURES[network.name]))
-    if "int8" in sections:
-        for network, path in available():
-            if network.name in INT8_PICTURES and not (quick and network.name != NETWORKS[0].name):
-                yield from int8.rows(network, path, *((8, 12) if quick else INT8_PICTURES[network.name]))
+            if network.name in amounts and not (quick and network.name != NETWORKS[0].name):
+                yield from rows_of(network, path, *(few if quick else amounts[network.name]))
 
 
 def summary(rows: Sequence[Any]) -> dict[str, object]:
@@ -61,6 +64,7 @@ def summary(rows: Sequence[Any]) -> dict[str, object]:
     ratios = [row.ratio for row in equal if row.ratio is not None]
     nncodec_ratios = [row.nncodec_ratio for row in equal if row.nncodec_ratio is not None]
     int8s = {row.network: row for row in rows if row.section == "int8" and row.means.endswith("(the pass)")}
+    zeros = {row.pattern: row.agreement for row in rows if row.section == "sparse" and row.network == "ResNet-18"}
     deltas = [row.ratio for row in rows if row.section == "delta"]
     return {
         "tc3d_i3d_ratio": huffman["I3D"].ratio if "I3D" in huffman else None,
@@ -72,6 +76,8 @@ def summary(rows: Sequence[Any]) -> dict[str, object]:
         "delta_1pct_ratio": deltas[0] if deltas else None,
         "int8_mobilenet_agreement": int8s["MobileNetV2"].agreement if "MobileNetV2" in int8s else None,
         "int8_resnet18_agreement": int8s["ResNet-18"].agreement if "ResNet-18" in int8s else None,
+        "sparse_resnet18_2_of_4": zeros.get(sparse.RUNS_MADE_UP),
+        "sparse_resnet18_half": zeros.get(sparse.HALF_MADE_UP),
         "peers": {
             "ours_vs_int8_zstd19": f"k bits a channel, zstandard {zstandard.__version__} level 19, at KL {rates.KL}",
             "ours_vs_nncodec": f"NNCodec, dependent quantization, at KL {rates.KL}"
@@ -80,6 +86,8 @@ def summary(rows: Sequence[Any]) -> dict[str, object]:
             "tc3d_i3d_ratio": "float32",
             "tc3d_over_entropy": "entropy of the streams, and all other bytes",
             "delta_1pct_ratio": "the base's container",
+            "sparse_resnet18_2_of_4": f"agreement; the largest of each run alone: {zeros.get(sparse.RUNS)}",
+            "sparse_resnet18_half": f"agreement; the largest of each layer alone: {zeros.get(sparse.HALF)}",
         },
     }
 
