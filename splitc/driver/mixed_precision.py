@@ -59,12 +59,18 @@ class Mixed:
     notes: tuple[str, ...]
 
 
-def parted(samples: Sequence[Feeds]) -> tuple[list[Feeds], list[Feeds]]:
-    """Samples to calibrate on, and samples to judge by; the same where there are too few to part."""
+def parted(samples: Sequence[Feeds], most: int) -> tuple[list[Feeds], list[Feeds]]:
+    """Samples to calibrate on, and samples to judge by, at most ``most`` each.
+
+    Of more than ``most``, those that are left over judge; of fewer, every fourth; of very few, those that calibrate.
+    """
     if len(samples) < LEAST_SAMPLES:
         return list(samples), list(samples)
-    held = samples[HELD_OUT_EVERY - 1 :: HELD_OUT_EVERY]
-    return [one for index, one in enumerate(samples) if index % HELD_OUT_EVERY != HELD_OUT_EVERY - 1], list(held)
+    every = HELD_OUT_EVERY if len(samples) <= most else -(-len(samples) // most)
+    picked = [index % every == every - 1 for index in range(len(samples))]
+    few = [one for one, is_picked in zip(samples, picked, strict=True) if is_picked]
+    rest = [one for one, is_picked in zip(samples, picked, strict=True) if not is_picked]
+    return (rest, few) if len(samples) <= most else (few, rest[:: -(-len(rest) // most)])
 
 
 class Judged(NamedTuple):

@@ -56,8 +56,10 @@ def lower(inputs: Inputs, halves: graph.Halves, step: Callable[[], None] = lambd
         GraphError: A half cannot be lowered.
     """
     asked, least = inputs.recipe.weights, inputs.recipe.gate.min_fidelity
-    samples: list[Feeds] = [sample.feeds for sample in inputs.calibration[:: _stride(len(inputs.calibration))]]
-    samples, held = parted(samples) if is_mixed(inputs.recipe) else (samples, [])
+    every: list[Feeds] = [sample.feeds for sample in inputs.calibration]
+    samples, held = (
+        parted(every, MOST_SAMPLES) if is_mixed(inputs.recipe) else (every[:: _stride(len(every))], list[Feeds]())
+    )
     places = {side: _target(inputs, side) for side in ("edge", "cloud")}
     head = Half("edge", halves.head, lambda: samples, places["edge"], halves.tail)
     edge = apply_steps(head, asked.edge, step)

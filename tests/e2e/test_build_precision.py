@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 from e2e_setting import build, cli, file_bytes, setting, write_setting
 
 from splitc.backends import read_interface
+from splitc.driver.mixed_precision import parted
 
 
 @pytest.fixture(scope="module")
@@ -125,3 +128,56 @@ def test_layers_stay_float_as_far_as_the_limit_needs(source: Path, tmp_path: Pat
 
 def test_no_limit_no_search(int8: Path) -> None:
     assert json.loads((int8 / "report.json").read_text("utf-8"))["layer_precision"] == []
+
+
+DATA = Path(os.environ.get("SPLITC_DATA", Path(__file__).parents[3] / "shared" / "data"))
+RESNET20 = f"""\
+schema = 1
+name = "mixed"
+[model]
+source = "{DATA / "models/resnet20_cifar10.onnx"}"
+[data]
+calibration = "calibration/*"
+verification = "verification/*"
+[data.preprocess]
+mean = [0.485, 0.456, 0.406]
+std = [0.229, 0.224, 0.225]
+[split]
+at = "/layer2/layer2.0/Relu_1_output_0"
+[codec]
+quantizer = "uniform"
+bits = 8
+[weights]
+precision = "int8"
+[gate]
+min_fidelity = 0.99
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (DATA / "models/resnet20_cifar10.onnx").is_file(), reason=f"no {DATA} (set SPLITC_DATA)")
+def test_a_real_network_meets_its_limit_by_itself(tmp_path: Path) -> None:
+    """On pictures that nothing was calibrated on and nothing was judged by."""
+    pictures = sorted((DATA / "images/cifar10_test").glob("*.jpg"))
+    for name, chosen in (
+        ("calibration", pictures[::5]),
+        ("verification", [one for index, one in enumerate(pictures) if index % 5 in (1, 3)]),
+    ):
+        (tmp_path / name).mkdir()
+        for picture in chosen:
+            (tmp_path / name / picture.name).write_bytes(picture.read_bytes())
+    (tmp_path / "recipe.toml").write_text(RESNET20)
+    outcome = build(tmp_path, tmp_path / "out")
+    assert outcome.code == 0, outcome.err
+    layers = outcome.document["layer_precision"]
+    kept = [one for one in layers if one["precision"] == "int8"]
+    assert 0 < len(kept) < len(layers)  # neither all in float, nor the limit met by luck
+    assert outcome.document["fidelity"] >= 0.99
+
+
+@pytest.mark.parametrize(("count", "fitted", "held"), [(3, 3, 3), (8, 6, 2), (128, 96, 32), (200, 100, 100)])
+def test_samples_that_judge_were_not_calibrated_on(count: int, fitted: int, held: int) -> None:
+    samples = [{"x": np.full(1, index)} for index in range(count)]
+    fit, judge = parted(samples, 128)
+    assert (len(fit), len(judge)) == (fitted, held)
+    assert count == 3 or not {id(one) for one in fit} & {id(one) for one in judge}

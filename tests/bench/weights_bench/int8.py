@@ -94,7 +94,7 @@ def _mixed(network: Network, model: ir.Model, feeds: Sequence[Feeds]) -> tuple[s
     """What a build with ``gate.min_fidelity`` does, cut in the middle, without a codec."""
     (cut,) = [point.tensor for point in network.cuts if point.place == "middle"]
     exact = graph.split(graph.model_from_ir(model), [cut])
-    fitted, held = parted(feeds)
+    fitted, held = parted(feeds, len(feeds))
     head = passes.QuantizeStatic(fitted)(exact.head)
     tail = passes.QuantizeStatic([{cut: answers(graph.to_bytes(head.model), one)} for one in map(_only, fitted)])(
         exact.tail
