@@ -22,7 +22,7 @@ from weights_bench import beside_nncodec
 KL = 0.01
 NOISES = (0.004, 0.008, 0.016, 0.032, 0.064, 0.128)
 """Of our rounding: gentlest first."""
-BITS = (10, 9, 8, 7, 6)
+BITS = (10, 9, 8, 7, 6, 5)
 """Of the peer."""
 BIAS_BYTES = 2
 """The peer's biases and batch norms are counted as float16."""
