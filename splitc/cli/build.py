@@ -61,6 +61,11 @@ def show(document: Mapping[str, Any]) -> None:
     say(f"  fidelity   {document['fidelity']:.4f} on {document['samples']} samples (KL {document['kl']:.2e} nats)")
     if document["baseline_top1"] is not None:
         say(f"  top-1      {document['baseline_top1']:.4f} -> {document['split_top1']:.4f}")
+    for one in document["weights"]:
+        say(
+            f"  {one['side']:<10} {one['step']}: packed {_change(one, 'packed_bytes')}, in the graph and in memory "
+            f"{_change(one, 'memory_bytes')}; time {one['time']}"
+        )
     for engine in document["engines"]:
         say(f"  {engine['side']:<10} {engine['target']} {engine['backend']}: {engine['status']}{_why(engine)}")
     for gate in document["gates"]:
@@ -87,6 +92,11 @@ def show_plan(plan: Plan) -> None:
     priced = {point.cut for point in plan.points}
     others = sum(cut.names not in priced for cut in plan.rejected)
     say(f"  {others} values and sets were not priced in full; --json gives each one's reason.\n  {plan.note}")
+
+
+def _change(saving: Mapping[str, Any], what: str) -> str:
+    before, after = saving[f"{what}_before"], saving[what]
+    return f"{after:,} bytes as before" if after == before else f"{before:,} -> {after:,} bytes"
 
 
 def _why(engine: Mapping[str, Any]) -> str:

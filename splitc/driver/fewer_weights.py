@@ -23,8 +23,8 @@ class Saving:
 
     Attributes:
         side, step: Which half, and what was done.
-        packed_bytes: On disk or over the air, in a weight container.
-        memory_bytes: Weights in memory as the graph holds them.
+        packed_bytes: In a weight container, to send or store; the bundle's also holds the codec's few constants.
+        memory_bytes: Weights as the graph holds them: in memory, and in ``model.onnx`` on disk.
         time: What it means for the time of an inference on the target, in words.
     """
 

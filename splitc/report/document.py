@@ -48,6 +48,7 @@ def summary(document: Mapping[str, Any]) -> dict[str, Any]:
         "feature_bytes": check["feature_bytes"],
         "edge_weight_bytes": halves["edge"]["weight_bytes"],
         "cloud_weight_bytes": halves["cloud"]["weight_bytes"],
+        "weights": document["weights"],
         "layer_precision": document["layer_precision"],
         "engines": document["engines"],
         "gates": document["gates"],

@@ -179,7 +179,9 @@ def _weights(steps: Sequence[Numbers]) -> str:
         ]
         for step in steps
     ]
-    return "<h2>Weights</h2>" + _table(["side", "step", "#packed", "#in memory", "time of an inference"], rows)
+    return "<h2>Weights</h2>" + _table(
+        ["side", "step", "#packed, to send or store", "#in model.onnx and in memory", "time of an inference"], rows
+    )
 
 
 def _engines(engines: Sequence[Numbers]) -> str:

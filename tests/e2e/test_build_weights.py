@@ -61,6 +61,16 @@ def test_pruned_and_shared(source: Path, tmp_path: Path) -> None:
         assert str(one["time"]).startswith("unchanged")
 
 
+def test_a_build_says_what_each_step_saves(source: Path, tmp_path: Path) -> None:
+    outcome = built(source, tmp_path / "x", "weights.edge.prune={ conv = 0.5 }")
+    (saving,) = outcome.document["weights"]
+    assert saving == report(tmp_path / "x")[0]
+    assert outcome.document["edge_weight_bytes"] == saving["memory_bytes"]
+    shown = cli("build", source / "recipe.toml", "--out", tmp_path / "y", *setting("weights.edge.prune={ conv = 0.5 }"))
+    line = f"packed {saving['packed_bytes_before']:,} -> {saving['packed_bytes']:,} bytes"
+    assert f"{line}, in the graph and in memory {saving['memory_bytes']:,} bytes as before; time unchanged" in shown.err
+
+
 def test_the_container_holds_the_initializers(source: Path, tmp_path: Path) -> None:
     out = tmp_path / "x"
     built(source, out, "weights.edge.prune={ conv = 0.5 }")
