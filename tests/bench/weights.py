@@ -117,10 +117,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", type=Path, help="write {rows, summary} here")
     parser.add_argument("--quick", action="store_true", help="one network and few pictures, to see that it runs")
-    parser.add_argument("--only", choices=SECTIONS, help="one section")
+    parser.add_argument("--only", choices=SECTIONS, action="append", help="this section; may be given again")
     args = parser.parse_args()
     start, rows = time.perf_counter(), []
-    for row in measure((args.only,) if args.only else SECTIONS, quick=args.quick):
+    for row in measure(args.only or SECTIONS, quick=args.quick):
         rows.append(row)
         print(f"{time.perf_counter() - start:6.0f} s  {row}", file=sys.stderr)
     numbers = summary(rows)
