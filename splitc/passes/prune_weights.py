@@ -17,6 +17,7 @@ from typing import ClassVar, Literal
 import numpy as np
 import onnx_ir as ir
 
+from splitc.errors import CodecError
 from splitc.passes.align_outputs import AlignOutputs
 from splitc.passes.base import PassResult
 from splitc.passes.change_layers import ChangeLayers, moments_of
@@ -46,7 +47,9 @@ class PruneWeights:
     step: Callable[[], None] = lambda: None
 
     def __call__(self, model: ir.Model) -> PassResult:
-        """Raises: CodecError: A share that is out of range."""
+        """Raises: CodecError: A share that is out of range, or ``compensated`` without samples."""
+        if self.method == "compensated" and not self.feeds:
+            raise CodecError("weights: compensated pruning needs calibration samples; give some, or use 'magnitude'.")
         shares: Mapping[Kind, float] = {"conv": self.conv, "fc": self.fc}
         if self.method == "compensated":
             result = _compensated(model, shares, self.feeds, self.step)

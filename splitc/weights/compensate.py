@@ -13,7 +13,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from splitc.errors import CodecError
 from splitc.types import F32, F64, Array
+from splitc.weights.prune import check_runs, count_removed, keep_largest, keep_largest_of_runs
 
 DAMPING = 0.01
 """Share of the mean diagonal added to it: keeps directions that calibration never saw from mattering nothing."""
@@ -85,33 +87,23 @@ def _swept(weights: F32, factor: F32, keep: Keep, to_grid: Round) -> F32:
     return done
 
 
-def output_error(weights: F32, changed: F32, factor: F32) -> float:
-    """Mean square by which the layer's outputs differ, summed over outputs."""
-    return float(np.square((weights - changed) @ factor.T).sum())
-
-
 def keep_share(share_removed: float) -> Keep:
-    """In every block, all but the share of weights whose removal costs least; ties by position."""
+    """In every block, all but the share of weights whose removal costs least; ties by position.
 
-    def keep(cost: F32) -> Array:
-        kept = np.ones(cost.size, bool)
-        kept[np.argsort(cost, axis=None, kind="stable")[: round(cost.size * share_removed)]] = False
-        return kept.reshape(cost.shape)
-
-    return keep
+    Raises:
+        CodecError: The share is outside 0..1.
+    """
+    count_removed(0, share_removed)
+    return lambda cost: keep_largest(cost, share_removed)
 
 
 def keep_n_of_m(n: int, m: int) -> Keep:
-    """In every run of ``m`` columns, the ``n`` whose removal costs most; ``m`` divides :data:`BLOCK`."""
+    """In every run of ``m`` columns, the ``n`` whose removal costs most.
 
-    def keep(cost: F32) -> Array:
-        kept = np.ones(cost.shape, bool)
-        whole = cost.shape[1] // m * m
-        groups = cost[:, :whole].reshape(len(cost), -1, m)
-        order = np.argsort(-groups, axis=2, kind="stable")
-        chosen = np.zeros(groups.shape, bool)
-        np.put_along_axis(chosen, order[:, :, :n], True, axis=2)
-        kept[:, :whole] = chosen.reshape(len(cost), -1)
-        return kept
-
-    return keep
+    Raises:
+        CodecError: ``n`` is not between 1 and ``m``, or runs do not fill a block of :data:`BLOCK` columns.
+    """
+    check_runs(n, m)
+    if BLOCK % m:
+        raise CodecError(f"weights: runs of {m} do not fill the blocks of {BLOCK} columns that compensation works on.")
+    return lambda cost: keep_largest_of_runs(cost, n, m)

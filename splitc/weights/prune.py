@@ -38,14 +38,19 @@ def keep_largest_of_all(layers: Mapping[str, Array], share: float) -> dict[str, 
     return {name: part.reshape(one.shape) for (name, one), part in zip(layers.items(), parts, strict=True)}
 
 
+def check_runs(n: int, m: int) -> None:
+    """Raises: CodecError: ``n`` is not between 1 and ``m``."""
+    if not 1 <= n < m:
+        raise CodecError(f"weights: {n}:{m} sparsity keeps {n} of {m}; must keep at least 1 and fewer than all.")
+
+
 def keep_largest_of_runs(weights: Array, n: int, m: int) -> Array:
     """The ``n`` largest of every ``m`` neighbours along the last axis, ``[..., k]``; what is left over stays.
 
     Raises:
         CodecError: ``n`` is not between 1 and ``m``.
     """
-    if not 1 <= n < m:
-        raise CodecError(f"weights: {n}:{m} sparsity keeps {n} of {m}; must keep at least 1 and fewer than all.")
+    check_runs(n, m)
     whole = weights.shape[-1] // m * m
     runs = np.abs(weights[..., :whole]).reshape(*weights.shape[:-1], -1, m)
     order = np.argsort(-runs, axis=-1, kind="stable")

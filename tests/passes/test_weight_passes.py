@@ -9,7 +9,7 @@ import pytest
 from onnx import helper, numpy_helper
 
 from splitc import graph, passes
-from splitc.errors import GraphError
+from splitc.errors import CodecError, GraphError
 from splitc.passes.activations import columns_of, kernel_of, open_session, run_with
 from splitc.passes.layers import layers_of, read_weight
 from splitc.passes.quantize_static import activation_ranges
@@ -114,6 +114,11 @@ def test_compensation_wins(model: ir.Model) -> None:
     plain = passes.PruneWeights(conv=0.5, fc=0.5)(model).model
     best = passes.PruneWeights(0.5, 0.5, "compensated", feeds(64, 2))(model).model
     assert moved(model, best) < 0.3 * moved(model, plain)
+
+
+def test_compensating_needs_samples(model: ir.Model) -> None:
+    with pytest.raises(CodecError, match="needs calibration samples"):
+        passes.PruneWeights(0.5, 0.5, "compensated")(model)
 
 
 def test_two_of_four_with_and_without_samples(model: ir.Model) -> None:

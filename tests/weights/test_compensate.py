@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from reference.weight_samples import rng
 
+from splitc.errors import CodecError
 from splitc.types import F32, F64
 from splitc.weights import (
     factor_of,
@@ -71,6 +74,19 @@ def test_the_last_column_is_what_rounding_alone_makes_of_it(layer: tuple[F32, F3
     assert np.array_equal(
         rounded(weights, factor, lambda column, index: np.rint(column))[:, -1], np.rint(weights[:, -1])
     )
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: keep_share(1.5), "the share to prune is 1.5"),
+        (lambda: keep_n_of_m(4, 4), "4:4 sparsity keeps 4 of 4"),
+        (lambda: keep_n_of_m(2, 5), "runs of 5 do not fill the blocks of 64"),
+    ],
+)
+def test_what_is_no_sparsity_is_refused(make: Callable[[], object], message: str) -> None:
+    with pytest.raises(CodecError, match=message):
+        make()
 
 
 def of_product(source: np.random.Generator, taps: int, channels: int) -> tuple[F64, F64]:
