@@ -107,9 +107,9 @@ def best_equalized(model: ir.Model, feeds: Sequence[Feeds]) -> PassResult:
     """
     fitted = [one for index, one in enumerate(feeds) if index % FOLDS != FOLDS - 1]
     held = feeds[FOLDS - 1 :: FOLDS][:MAX_JUDGES]
-    errors = (
-        [_held_error(model, Equalize(fitted, most)(model).model, fitted, held) for most in EXTENTS] if held else [0.0]
-    )
+    if not held:
+        return PassResult(model, False, (f"no channels equalized: fewer than {FOLDS} samples, none to judge by",))
+    errors = [_held_error(model, Equalize(fitted, most)(model).model, fitted, held) for most in EXTENTS]
     best = EXTENTS[int(np.argmin(errors))]
     if best == 1.0:
         return PassResult(model, False, ("no channels equalized: it does not pay on held-out samples",))

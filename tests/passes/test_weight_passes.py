@@ -12,7 +12,7 @@ from splitc import graph, passes
 from splitc.errors import CodecError, GraphError
 from splitc.passes.activations import columns_of, kernel_of, open_session, run_with
 from splitc.passes.layers import layers_of, read_weight
-from splitc.passes.quantize_static import activation_ranges
+from splitc.passes.quantize_static import activation_ranges, best_equalized
 from splitc.passes.segments import SegmentRuns
 from splitc.types import Array, Feeds
 from splitc.weights import container_bytes, smallest_items
@@ -235,6 +235,14 @@ def test_equalizing_takes_a_residual_stream_as_one() -> None:
         assert not np.array_equal(read_weight(inner, name), read_weight(result.model, name))
     exact, got = (open_session(one).run(None, dict(samples[0]))[0] for one in (inner, result.model))
     assert np.abs(exact - got).max() < 1e-4 * np.abs(exact).max()  # float32 factors
+
+
+def test_equalized_only_where_it_pays(model: ir.Model) -> None:
+    """Three samples leave none to judge by; channels of unlike ranges and many samples alike make it pay."""
+    few = best_equalized(model, feeds(3, 2))
+    assert few.model is model
+    assert few.notes == ("no channels equalized: fewer than 4 samples, none to judge by",)
+    assert best_equalized(model, feeds(64, 2)).changed
 
 
 def test_ranges_leave_room_where_folds_differ() -> None:
