@@ -66,7 +66,10 @@ def pack(
 @app.command()
 def unpack(
     container: Annotated[Path, typer.Argument(help="A weight container.")],
-    out: Annotated[Path, typer.Option("--out", help="An .onnx with --model, else an .npz of the tensors.")],
+    out: Annotated[
+        Path,
+        typer.Option("--out", help="An .onnx with --model, else an .npz; bfloat16 goes there as bits, uint16."),
+    ],
     model: Annotated[
         Path | None, typer.Option("--model", help="The graph to fill: the model itself, or its skeleton.")
     ] = None,
