@@ -5,6 +5,8 @@ changes the outputs by ``|A E|^2``. From the last column of the weight matrix to
 that is best given the errors of those behind it, and is then rounded or removed; those before it will make up for that.
 Source: Hassibi & Stork 1993 (optimal brain surgeon); Frantar & Alistarh 2023 (SparseGPT), Frantar et al. 2023 (GPTQ).
 This is their update as Babai's nearest plane, which needs no inverse of H.
+
+A weight that is zero stays zero: what was pruned before is still pruned, and 2:4 is still 2:4, after rounding.
 """
 
 from __future__ import annotations
@@ -76,7 +78,8 @@ def _swept(weights: F32, factor: F32, keep: Keep, to_grid: Round) -> F32:
         last = min(first + BLOCK, width)
         local, diagonal = factor[first:last, first:last], np.diag(factor)[first:last]
         pushed = errors[:, last:] @ factor[first:last, last:].T
-        kept = keep(((weights[:, first:last] + pushed / diagonal) * diagonal) ** 2)
+        free = weights[:, first:last] != 0
+        kept = keep(np.where(free, ((weights[:, first:last] + pushed / diagonal) * diagonal) ** 2, 0)) & free
         for index in reversed(range(last - first)):
             best = weights[:, first + index] + pushed[:, index] / diagonal[index]
             column = np.where(kept[:, index], to_grid(best, first + index), np.float32(0))

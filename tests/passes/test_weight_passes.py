@@ -131,6 +131,23 @@ def test_two_of_four_with_and_without_samples(model: ir.Model) -> None:
     assert moved(model, best.model) < 0.3 * moved(model, plain.model)
 
 
+def test_runs_outlive_what_comes_after(model: ir.Model) -> None:
+    """2:4 is still 2:4 in INT8, shared, and rounded to steps."""
+    samples = feeds(64, 2)
+    sparse = passes.SparseRuns(samples)(model).model
+    rounded = passes.RoundToSteps(1e-3, passes.moments_of(sparse, samples))(sparse).model
+    shared = passes.ShareWeights(4, 4)(sparse).model
+    quantized = passes.QuantizeStatic(samples)(sparse).model
+    for name in ("w2", "w3", "w4"):
+        for weight in (
+            read_weight(rounded, name),
+            read_weight(shared, name),
+            read_weight(quantized, f"{name}_quantized"),
+        ):
+            runs = np.moveaxis(weight, 1, -1).reshape(-1, 4)
+            assert (np.count_nonzero(runs, axis=1) <= 2).all()
+
+
 def test_equalizing_keeps_the_answers(model: ir.Model) -> None:
     """Up to what calibration did not see, which is clipped."""
     samples = feeds(64, 2)

@@ -76,6 +76,18 @@ def test_the_last_column_is_what_rounding_alone_makes_of_it(layer: tuple[F32, F3
     )
 
 
+def test_zeros_stay_zero(layer: tuple[F32, F32]) -> None:
+    weights, factor = layer
+    runs = pruned(weights, factor, keep_n_of_m(2, 4))
+    for changed in (
+        rounded(runs, factor, lambda column, index: np.rint(column / np.float32(0.1)) * np.float32(0.1)),
+        pruned(runs, factor, keep_share(0.6)),
+    ):
+        assert not changed[runs == 0].any()
+        assert (np.count_nonzero(changed.reshape(-1, 4), axis=1) <= 2).all()
+    assert np.count_nonzero(pruned(runs, factor, keep_share(0.5))) == weights.size // 2, "zeros go first"
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
