@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 import time
@@ -163,6 +164,16 @@ def test_the_tail_runs_here_while_the_server_is_away(bundle: Path) -> None:
     assert one.counters.answered_here > 0
     assert one.counters.answered > 10
     assert one.counters.answered + one.counters.answered_here == 60
+
+
+def test_frames_do_not_wait_for_a_server_that_swallows_everything(bundle: Path) -> None:
+    """Hands are shaken for a while only, then frames that wait are answered here."""
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        one = edge(bundle, f"127.0.0.1:{deaf.getsockname()[1]}", falls_back=True)
+        begun = time.monotonic()
+        assert len(list(one.run(iter(samples(8))))) == 8
+    assert one.counters.answered_here == 8
+    assert time.monotonic() - begun < 8
 
 
 def slowly(frames: list[Sample]) -> Iterator[Sample]:

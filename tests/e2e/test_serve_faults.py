@@ -141,6 +141,21 @@ def test_a_client_that_never_reads_holds_up_itself_only(bundle: Path) -> None:
                 pass
 
 
+def has_stopped(sent: Iterator[int]) -> bool:
+    before = next(sent)
+    time.sleep(0.3)
+    return next(sent) - before <= 1  # this call of next() counts too
+
+
+def test_draining_does_not_wait_for_a_client_that_never_reads(bundle: Path) -> None:
+    with serving([bundle], drain_s=0.5, max_pending=2) as (address, server):
+        call, sent = flood(address, bundle)
+        assert until(lambda: streams(server) == 1 and has_stopped(sent))
+        begun = time.monotonic()
+    assert time.monotonic() - begun < 10
+    call.cancel()
+
+
 def test_a_client_that_sends_nothing_loses_its_place(bundle: Path) -> None:
     """A stock stream is told so; the edge's own client opens another when it has a frame again."""
     frames = samples(4)

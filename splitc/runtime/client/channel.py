@@ -80,8 +80,13 @@ class Channel:
         self._address, self._channel, self._metadata = address, channel, metadata
         self._stub = oip_grpc.GRPCInferenceServiceStub(channel)
 
-    def shake_hands(self, model: str, pair_id: str) -> None:
+    def shake_hands(self, model: str, pair_id: str, timeout_s: float = HANDSHAKE_S) -> None:
         """Compare pair ids before the first packet.
+
+        Args:
+            model: Name of the bundle.
+            pair_id: 64 hexadecimal digits.
+            timeout_s: For connecting and the answer.
 
         Raises:
             RemoteError: No such bundle there, or the half of another pair; both ids are named.
@@ -89,7 +94,7 @@ class Channel:
         """
         request = oip.ModelConfigRequest(name=model)
         try:
-            reply = self._stub.ModelConfig(request, metadata=self._metadata, timeout=HANDSHAKE_S)
+            reply = self._stub.ModelConfig(request, metadata=self._metadata, timeout=timeout_s)
         except grpc.RpcError as error:
             raise self._as_ours(error) from error
         theirs = reply.config.parameters[protocol.PAIR_ID].string_value

@@ -21,7 +21,7 @@ from splitc.backends import Runner
 from splitc.bundle import Bundle
 from splitc.errors import RemoteError, SplitcError, UsageError
 from splitc.runtime import protocol
-from splitc.runtime.client.channel import Channel, LostConnectionError, Remote
+from splitc.runtime.client.channel import HANDSHAKE_S, Channel, LostConnectionError, Remote
 from splitc.runtime.client.ladder import Ladder
 from splitc.runtime.client.outbox import Frame, Outbox, Talk, now
 from splitc.runtime.client.patience import FIRST_PAUSE_S, Patience, Watch
@@ -31,6 +31,8 @@ from splitc.runtime.sources import Sample
 from splitc.types import Frozen
 
 MAX_TRIES = 8
+FALLING_BACK_S = 2.0
+"""For shaking hands where frames wait that could be answered here."""
 LEAVE_S = 15.0
 """For the sample being read (a camera gives up sooner), the head's last run and the last packet."""
 LAY_HERE_S = 5e-3
@@ -134,11 +136,12 @@ class EdgeClient:
     def _answers(self, box: Outbox) -> Iterator[tuple[int, Answer]]:
         """Answers of all connections, with the numbers of their frames."""
         patience = Patience(self._options.patience_s)
+        handshake_s = FALLING_BACK_S if self._options.falls_back else HANDSHAKE_S
         while not box.is_done:
             talk, channel = Talk(), self._remote.open()
             try:
                 for sender in self._senders:
-                    channel.shake_hands(sender.name, sender.pair_id)
+                    channel.shake_hands(sender.name, sender.pair_id, handshake_s)
                 talk.is_greeted = True
                 Watch(box, talk, self._options.patience_s, channel.close).start()
                 for found in self._talk(box, talk, channel):
