@@ -5,7 +5,8 @@
 ``one``: MobileNetV2 on 200 photographs and Yolo-Fastest on 300 frames, bit for bit beside one process. ``many``: 64
 clients over mixed bundles for ``--seconds``. ``batch``: the same packets with and without dynamic batching. ``link``:
 the pair beside edge-only and cloud-only over a slow link. Clients and server share this machine's cores; where others
-do too, put ``nice -n -18`` before it, as root.
+do too, root may go first: ``setsid -w sh -c 'echo -18 > /proc/self/autogroup; exec nice -n -18 python ...'`` (``nice``
+by itself counts only within one session).
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class Effort:
 
     pictures: int = PICTURES
     frames: int = FRAMES
-    rounds: int = 7
+    rounds: int = 11
     seconds: float = 60.0
     clients: int = many.CLIENTS
 
