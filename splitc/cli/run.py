@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -54,16 +55,11 @@ def run(
 ) -> None:
     """Run pictures through the edge half, the bitstream and the cloud half; print the answers."""
     from splitc.bundle import open_bundle
-    from splitc.errors import UsageError
-    from splitc.runtime import CloudHalf, EdgeHalf, Reader, find_files, is_live, run_pair
+    from splitc.runtime import CloudHalf, EdgeHalf, Reader, find_files, run_pair
 
     check_together(context, RULES)
     opened = open_bundle(bundle)
-    live = [source for source in inputs if is_live(source)]
-    if live and len(inputs) > 1:
-        raise UsageError(f"{live[0]}: goes on for ever; run it alone.")
-    if live and json and not frames:
-        raise UsageError(f"{live[0]}: goes on for ever, and --json is one document; say how many with --frames.")
+    live = _live_source(inputs, needs_end=json and not frames)
     open_head = _open_engine if engine else _no_engine
     if server is None:
         edge = EdgeHalf(opened, threads=threads, engine=open_head(opened))
@@ -78,12 +74,11 @@ def run(
         client = EdgeClient([opened, *map(open_bundle, also or [])], remote, options, threads, open_head)
         contract = client.contract
     reader = Reader(contract.inputs, contract.preprocess)
-    samples = reader.frames(live[0]) if live else reader.samples(find_files(inputs, Path()))
-    samples = islice(samples, frames)
-    answers = client.run(samples) if client else run_pair(edge, cloud, samples)
+    samples = islice(reader.frames(live) if live else reader.samples(find_files(inputs, Path())), frames)
     lines: deque[dict[str, Any]] = deque(maxlen=LATEST if live else None)
     try:
-        lines.extend(_show(answer, contract, json) for answer in answers)
+        with closing(client.run(samples) if client else run_pair(edge, cloud, samples)) as answers:
+            lines.extend(_show(answer, contract, json) for answer in answers)
     finally:
         counters = client.counters.as_dict() if client else {}
         stages = percentiles([line["ms"] for line in lines])
@@ -91,6 +86,19 @@ def run(
             _summarize(stages, counters)
     if json:
         print_json({"results": list(lines), "stages_ms": stages} | ({"counters": counters} if counters else {}))
+
+
+def _live_source(inputs: Sequence[str], *, needs_end: bool) -> str | None:
+    """The camera or stream among the inputs."""
+    from splitc.errors import UsageError
+    from splitc.runtime import is_live
+
+    live = next((source for source in inputs if is_live(source)), None)
+    if live and len(inputs) > 1:
+        raise UsageError(f"{live}: goes on for ever; run it alone.")
+    if live and needs_end:
+        raise UsageError(f"{live}: goes on for ever, and --json is one document; say how many with --frames.")
+    return live
 
 
 def _summarize(stages: Mapping[str, Mapping[str, float]], counters: Mapping[str, int]) -> None:

@@ -9,7 +9,7 @@ packet is mended by ``EdgeHalf.force_keyframe``.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -128,7 +128,7 @@ def tail_feeds(contract: Contract, codec: Codec, symbols: Quantized) -> dict[str
     return {spec.name: wire.astype(spec.dtype, copy=False) for spec, wire in named}
 
 
-def run_pair(edge: EdgeHalf, cloud: CloudHalf, samples: Iterable[Sample]) -> Iterator[Answer]:
+def run_pair(edge: EdgeHalf, cloud: CloudHalf, samples: Iterable[Sample]) -> Generator[Answer, None, None]:
     """Run samples through both halves in this process, through the real bytes."""
     clip = None
     for sample in samples:

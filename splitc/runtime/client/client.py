@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -108,7 +108,7 @@ class EdgeClient:
             if (other.contract.inputs, other.contract.outputs) != (self.contract.inputs, self.contract.outputs):
                 raise UsageError(f"{other.name}: is of another network than {self._senders[0].name}.")
 
-    def run(self, samples: Iterable[Sample]) -> Iterator[Answer]:
+    def run(self, samples: Iterable[Sample]) -> Generator[Answer, None, None]:
         """Answers in the order of the samples, each as soon as it and those before it are there.
 
         Raises:
