@@ -38,7 +38,9 @@ def make(
             "target": new.header.content.hex(),
         }
     if max_bytes is not None and len(data) > max_bytes:
-        raise CheckFailed(f"the delta has {len(data)} bytes, the limit is {max_bytes}; nothing was written.", document)
+        if json:  # the numbers that did not hold are a document too
+            print_json(document)
+        raise CheckFailed(f"the delta has {len(data)} bytes, the limit is {max_bytes}; nothing was written.")
     weights.write_whole(out, data)
     print_json(document) if json else print(f"{out}: {len(data):,} bytes, {100 * document['ratio']:.2f} % of the base")  # type: ignore[operator]
 

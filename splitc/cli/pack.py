@@ -27,18 +27,23 @@ def pack(
     """Pack the weights of a model, each tensor the way that makes it smallest. Nothing is rounded."""
     from splitc import driver, graph, passes, weights
 
-    driver.refuse_own_files([out, *([skeleton] if skeleton else [])], [model])
+    written = [out, *([skeleton] if skeleton else [])]
+    driver.refuse_own_files(written, [model])
     if skeleton is not None and skeleton.resolve() == out.resolve():
         raise UsageError(f"{out}: is named for the container and for the skeleton; give each a name of its own.")
-    loaded = graph.load(model).ir_model
+    loaded = graph.load(model)
+    driver.refuse_own_files(written, loaded.external)
     started = time.perf_counter()
-    tensors, left = passes.weights_of(loaded), passes.unpacked_of(loaded)
+    tensors, left = passes.weights_of(loaded.ir_model), passes.unpacked_of(loaded.ir_model)
+    if passes.is_skeleton(loaded.ir_model):
+        raise UsageError(f"{model}: is a skeleton, its weights are in a container already; name the model itself.")
     if not tensors:
         raise UsageError(f"{model}: has no weights to pack.")
     data = weights.container_bytes(weights.smallest_items(tensors))
-    weights.write_whole(out, data)
+    files = {out: data}
     if skeleton is not None:
-        graph.save(passes.Skeleton()(loaded).model, skeleton)
+        files[skeleton] = graph.to_bytes(passes.Skeleton()(loaded.ir_model).model)
+    weights.write_together(files)
     with weights.open_container(out) as container:
         parts = container.ledger
     source_bytes = sum(tensor.nbytes for tensor in tensors)
@@ -106,7 +111,15 @@ def _write_arrays(out: Path, tensors: list[WeightTensor]) -> None:
 
 
 def _write_model(out: Path, model: Path, tensors: list[WeightTensor]) -> None:
-    from splitc import graph, passes, weights
+    """The graph of ``model`` with these tensors; weights that are too big for one file go beside it."""
+    from splitc import driver, graph, passes
+    from splitc.errors import GraphError
 
-    filled = passes.PutWeights(tensors)(graph.load(model).ir_model).model
-    weights.write_whole(out, graph.to_bytes(filled))
+    loaded = graph.load(model)
+    driver.refuse_own_files([out, Path(f"{out}{graph.DATA}")], loaded.external)
+    try:
+        filled = passes.PutWeights(tensors)(loaded.ir_model).model
+    except GraphError as error:
+        raise GraphError(f"{model}: {error}") from error
+    with graph.model_file(out) as place:
+        graph.save(filled, place)

@@ -120,9 +120,7 @@ def merge_models(head: Path, tail: Path, out: Path) -> graph.Model:
         UsageError: ``out`` cannot be written, or is a file of a half.
     """
     halves = [graph.load(path) for path in (head, tail)]
-    refuse_own_files(
-        [out, out.with_name(out.name + graph.DATA)], [head, tail, *halves[0].external, *halves[1].external]
-    )
+    refuse_own_files([out, Path(f"{out}{graph.DATA}")], [head, tail, *halves[0].external, *halves[1].external])
     merged = graph.join(halves[0].ir_model, halves[1].ir_model)
     graph.verify(merged, "merge")
     with graph.model_file(out) as path:
@@ -131,7 +129,10 @@ def merge_models(head: Path, tail: Path, out: Path) -> graph.Model:
 
 
 def refuse_own_files(written: Sequence[Path], read: Sequence[Path]) -> None:
-    """Raises: UsageError: what is about to be written would take the place of what is read."""
+    """Raises: UsageError: what is about to be written would take the place of what is read, or of a folder."""
+    folder = next((path for path in written if path.is_dir()), None)
+    if folder is not None:
+        raise UsageError(f"{folder}: is a folder; name a file in it.")
     sources = {path.resolve() for path in read}
     lost = next((path for path in written if path.resolve() in sources), None)
     if lost is not None:

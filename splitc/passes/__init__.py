@@ -6,7 +6,7 @@ from splitc.passes.align_outputs import AlignOutputs
 from splitc.passes.base import Pass, PassResult
 from splitc.passes.change_layers import ChangeLayers, Seen, moments_of
 from splitc.passes.equalize import Equalize
-from splitc.passes.initializers import PutWeights, Skeleton, unpacked_of, weights_of
+from splitc.passes.initializers import PutWeights, Skeleton, is_skeleton, unpacked_of, weights_of
 from splitc.passes.insert_codec import (
     InsertDequantizers,
     InsertQuantizers,
@@ -54,6 +54,7 @@ __all__ = [
     "count_zeros",
     "float_head",
     "float_tail",
+    "is_skeleton",
     "layers_of",
     "measure_sensitivity",
     "moments_of",

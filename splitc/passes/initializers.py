@@ -45,6 +45,11 @@ def unpacked_of(model: ir.Model) -> list[str]:
     ]
 
 
+def is_skeleton(model: ir.Model) -> bool:
+    """Whether weights were taken out by :class:`Skeleton` and not put back."""
+    return SKELETON_KEY in model.metadata_props
+
+
 def _weight(value: ir.Value) -> WeightTensor | None:
     tensor = value.const_value
     if tensor is None or not value.name:

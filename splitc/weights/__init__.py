@@ -5,7 +5,7 @@ from __future__ import annotations
 from splitc.weights.choose import smallest_items
 from splitc.weights.compensate import factor_of, keep_n_of_m, keep_share, pruned, rounded, shrunk
 from splitc.weights.container import Container, Item, container_bytes, lossless_items, open_container
-from splitc.weights.delta import Applied, apply_delta, delta_bytes, merged, refuse_deltas, roll_back, write_whole
+from splitc.weights.delta import Applied, apply_delta, delta_bytes, merged, refuse_deltas, roll_back
 from splitc.weights.encodings.levels import Levels
 from splitc.weights.encodings.planes import Planes
 from splitc.weights.encodings.raw import Raw
@@ -13,6 +13,7 @@ from splitc.weights.encodings.shared import Shared
 from splitc.weights.prune import keep_largest, keep_largest_of_all, keep_largest_of_runs
 from splitc.weights.share import Init, share
 from splitc.weights.tensor import TYPES, WeightTensor
+from splitc.weights.writing import write_together, write_whole
 
 __all__ = [
     "TYPES",
@@ -44,5 +45,6 @@ __all__ = [
     "share",
     "shrunk",
     "smallest_items",
+    "write_together",
     "write_whole",
 ]

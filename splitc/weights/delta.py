@@ -6,9 +6,6 @@ compared with the target before anything on disk changes.
 
 from __future__ import annotations
 
-import contextlib
-import os
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -24,6 +21,7 @@ from splitc.weights.encodings.raw import Raw
 from splitc.weights.header import Entry, content_hash
 from splitc.weights.recode import encoding_like
 from splitc.weights.tensor import WeightTensor, same
+from splitc.weights.writing import write_together
 
 ROLLBACK = ".previous"
 """What an applied delta leaves its base as."""
@@ -143,8 +141,7 @@ def apply_delta(base: Path, delta: Path, max_bytes: int | None = None) -> Applie
         for _ in again.tensors():  # every hash, before the deployed file is touched
             pass
     previous = base.with_name(base.name + ROLLBACK)
-    write_whole(previous, base.read_bytes())
-    write_whole(base, data)
+    write_together({previous: base.read_bytes(), base: data})
     return Applied(base, previous, content, changed)
 
 
@@ -155,7 +152,7 @@ def roll_back(base: Path) -> Path:
         UsageError: Nothing was kept, or it cannot be put back.
         BitstreamError: What was kept is damaged; ``base`` is untouched.
     """
-    previous = base.with_name(base.name + ROLLBACK)
+    previous = Path(f"{base}{ROLLBACK}")
     if not previous.is_file():
         raise UsageError(f"{previous}: no such file; there is no update of {base} to take back.")
     with open_container(previous) as kept:
@@ -166,26 +163,3 @@ def roll_back(base: Path) -> Path:
     except OSError as error:
         raise UsageError(f"{base}: cannot be written ({error.strerror}).") from error
     return base
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write beside ``path``, onto the disk, then rename: a reader sees the old file or the new one.
-
-    Raises:
-        UsageError: The folder is absent, full, or not ours to write.
-    """
-    aside = path.with_name(f".{path.name}.partial")
-    try:
-        with aside.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        if path.is_file():
-            shutil.copymode(path, aside)
-        aside.replace(path)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            aside.unlink()
-        if isinstance(error, OSError):
-            raise UsageError(f"{path}: cannot be written ({error.strerror or error}).") from error
-        raise

@@ -106,6 +106,49 @@ def test_what_is_read_is_never_overwritten(model: Path, packed: Path, tmp_path: 
     assert [model.read_bytes(), packed.read_bytes()] == before
 
 
+def test_folders_are_no_place_to_write(model: Path, packed: Path, tmp_path: Path) -> None:
+    message = "is a folder; name a file in it"
+    for place in (Path(), tmp_path, Path("/")):
+        refused(cli("pack", model, "--out", place), message)
+        refused(cli("pack", model, "--out", tmp_path / "x.scw", "--skeleton", place), message)
+        refused(cli("delta", "make", packed, packed, "--out", place), message)
+        refused(cli("delta", "rollback", place), "there is no update")
+    (tmp_path / "x.onnx").mkdir()
+    refused(cli("unpack", packed, "--model", model, "--out", tmp_path / "x.onnx"), message)
+    assert listing(tmp_path) == {"weights.scw", "graph.onnx", "x.onnx"}
+
+
+def test_no_container_without_its_skeleton(model: Path, tmp_path: Path) -> None:
+    skeleton = tmp_path / "absent" / "graph.onnx"
+    refused(cli("pack", model, "--out", tmp_path / "x.scw", "--skeleton", skeleton), "absent/graph.onnx: cannot be")
+    assert listing(tmp_path) == set()
+
+
+def test_a_skeleton_has_no_weights_to_pack(packed: Path, tmp_path: Path) -> None:
+    refused(cli("pack", tmp_path / "graph.onnx", "--out", tmp_path / "x.scw"), "is a skeleton, its weights are in a")
+
+
+def test_weights_in_a_file_of_their_own(model: Path, tmp_path: Path) -> None:
+    onnx.save(onnx.load(model), tmp_path / "m.onnx", save_as_external_data=True, location="w.onnx", size_threshold=0)
+    before = (tmp_path / "w.onnx").read_bytes()
+    message = "is read here and would be overwritten"
+    refused(cli("pack", tmp_path / "m.onnx", "--out", tmp_path / "w.onnx"), message)
+    done(cli("pack", tmp_path / "m.onnx", "--out", tmp_path / "x.scw", "--json"))
+    filled = "unpack", tmp_path / "x.scw", "--model", tmp_path / "m.onnx", "--out"
+    refused(cli(*filled, tmp_path / "w.onnx"), message)
+    assert (tmp_path / "w.onnx").read_bytes() == before
+    done(cli(*filled, tmp_path / "again.onnx", "--json"))
+    again, first = initializers(tmp_path / "again.onnx"), initializers(model)
+    assert all(again[name].tobytes() == first[name].tobytes() for name in first)
+
+
+def test_a_missed_limit_has_its_numbers(packed: Path, tmp_path: Path) -> None:
+    outcome = cli("delta", "make", packed, packed, "--out", tmp_path / "u.scd", "--max-bytes", 10, "--json")
+    assert (outcome.code, outcome.document["bytes"] > 10) == (1, True)
+    assert "the limit is 10; nothing was written." in outcome.err
+    assert not (tmp_path / "u.scd").exists()
+
+
 def test_a_delta_is_not_unpacked(packed: Path, tmp_path: Path) -> None:
     update = tmp_path / "update.scd"
     done(cli("delta", "make", packed, packed, "--out", update, "--json"))
@@ -131,5 +174,5 @@ def test_weights_of_another_model(packed: Path, tmp_path: Path) -> None:
     )
     refused(
         cli("unpack", packed, "--model", tmp_path / "o.onnx", "--out", tmp_path / "x.onnx"),
-        "these weights are of another model",
+        f"{tmp_path / 'o.onnx'}: the graph has no initializer",
     )

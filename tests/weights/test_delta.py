@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -110,6 +113,26 @@ def test_size_gate(deployed: Path) -> None:
         apply_delta(deployed, deployed.with_name("update.scd"), max_bytes=1000)
     assert deployed.read_bytes() == before
     assert sorted(path.name for path in deployed.parent.iterdir()) == ["update.scd", "weights.scw"]
+
+
+def test_a_full_disk_leaves_the_update_before(deployed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The old container is not lost to an update that then fails."""
+    deployed.with_name("weights.scw.previous").write_bytes(b"the one before")
+    before = {path.name: path.read_bytes() for path in deployed.parent.iterdir()}
+    monkeypatch.setattr(os, "fsync", _full_at_second())
+    with pytest.raises(UsageError, match=r"weights.scw: cannot be written \(No space left on device\)"):
+        apply_delta(deployed, deployed.with_name("update.scd"))
+    assert {path.name: path.read_bytes() for path in deployed.parent.iterdir()} == before
+
+
+def _full_at_second() -> Callable[[int], None]:
+    calls = iter((False, True))
+
+    def fsync(file: int) -> None:
+        if next(calls):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    return fsync
 
 
 def test_delta_and_container_are_told_apart(deployed: Path) -> None:
