@@ -260,6 +260,12 @@ class Prune(Section):
     conv: float = Field(0.0, ge=0, lt=1, description="share in convolutions")
     fc: float = Field(0.0, ge=0, lt=1, description="share in fully connected layers")
 
+    @model_validator(mode="after")
+    def _asks_for_something(self) -> Prune:
+        if self.conv == self.fc == 0:
+            raise ValueError("must have a share above 0 in conv or in fc")
+        return self
+
 
 class Cluster(Section):
     """Shared weights: ``2**bits`` values a layer, zero among them."""
@@ -285,6 +291,18 @@ class SideWeights(Section):
     rounding: Rounding | None = Field(None, description="absent: no weight is rounded to steps")
     precision: Precision = Field("fp32", description="element type that engines compute in")
     sparsity: Literal["none", "2:4"] = Field("none", description="structured zeros")
+
+    @model_validator(mode="after")
+    def _has_one_set_of_values(self) -> SideWeights:
+        is_int8 = self.precision == "int8"
+        asked = {"cluster": self.cluster, "rounding": self.rounding, 'precision = "int8"': is_int8 or None}
+        found = [name for name, value in asked.items() if value is not None]
+        if len(found) > 1:
+            raise ValueError(
+                f"must have one of {' and '.join(found)}: each gives the weights values of its own, and the last would "
+                "undo the one before"
+            )
+        return self
 
 
 class WeightsSection(Section):

@@ -199,6 +199,11 @@ device = "l5"
         ("[target.edge]\ncompute_capabilities = [80, 80]", "lists 80 twice."),
         ("[codec]\ngop = 15", 'codec.gop: must be left out where temporal is "none" and there is no'),
         ('[codec]\ntemporal = "dcpm"', "codec.temporal: 'dcpm' is not a choice. Did you mean 'dpcm'?"),
+        ("[weights]\nprune = {}", "weights.prune: must have a share above 0 in conv or in fc."),
+        (
+            "[weights]\ncluster = {}\nrounding = {}\nprecision = 'int8'",
+            'weights: must have one of cluster and rounding and precision = "int8": each gives the',
+        ),
         ("[target.left]", "target.left: unknown key 'left'. Known: cloud, edge."),
         ("[codec]\n'a b' = 1", "codec.'a b': unknown key 'a b'."),
     ],

@@ -143,11 +143,11 @@ dims = st.one_of(st.integers(1, 2**31 - 1), st.from_regex(r"[A-Za-z_]\w{0,5}", f
 sides = st.fixed_dictionaries(
     {},
     optional={
-        "prune": st.fixed_dictionaries({}, optional={"conv": st.floats(0, 0.99), "fc": st.floats(0, 0.99)}),
+        "prune": st.fixed_dictionaries({"conv": st.floats(0.01, 0.99)}, optional={"fc": st.floats(0, 0.99)}),
         "cluster": st.fixed_dictionaries({}, optional={"conv_bits": st.integers(1, 8)}),
         "precision": st.sampled_from(["fp32", "fp16", "int8"]),
     },
-)
+).filter(lambda side: "cluster" not in side or side.get("precision") != "int8")
 tables = st.fixed_dictionaries(
     {
         "model": st.fixed_dictionaries(
