@@ -135,15 +135,22 @@ def apply_steps(half: Half, asked: SideWeights, step: Callable[[], None]) -> Low
         model, original = result.model, result.original
         after = (packed_bytes(model), graph.weight_bytes(model))
         notes += [f"{side}: {note}" for note in result.notes]
-        savings.append(Saving(side, one.title, before[0], after[0], before[1], after[1], one.time))
+        time = one.time if result.changed else time_claims.of_nothing(half.target)
+        savings.append(Saving(side, one.title, before[0], after[0], before[1], after[1], time))
         before = after
         step()
     return LowerHalf(model, tuple(notes), tuple(savings), original)
 
 
-def remeasured(saving: Saving, model: ir.Model) -> Saving:
-    """The same step with what it came to in the end."""
-    return replace(saving, packed_bytes=packed_bytes(model), memory_bytes=graph.weight_bytes(model))
+def with_floats(saving: Saving, model: ir.Model, floats: int, layers: int, target: time_claims.Target) -> Saving:
+    """The step to INT8 as it came to be: ``floats`` of the half's ``layers`` compute in float again."""
+    return replace(
+        saving,
+        step=f"{saving.step}, {floats} of {layers} layers in fp32",
+        packed_bytes=packed_bytes(model),
+        memory_bytes=graph.weight_bytes(model),
+        time=saving.time if floats < layers else time_claims.of_nothing(target),
+    )
 
 
 def packed(model: ir.Model) -> bytes:

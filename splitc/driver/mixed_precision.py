@@ -175,6 +175,10 @@ def mix(pair: Pair, least: float, step: Callable[[], None]) -> Mixed:
         f"agreement by {len(pair.held)} samples {seen[0].agreement:.4f} before, {after.agreement:.4f} after, for "
         f"min_fidelity {least:.4f}"
     )
+    if not after.is_enough:
+        note += (
+            "; not enough even so: what is missing is not lost by INT8 but by other steps on the weights, or by chance"
+        )
     return Mixed(pair.halves(lifted), layers, (note,))
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import onnx_ir as ir
 
 from splitc import evaluate, graph, passes
-from splitc.driver.fewer_weights import Half, Saving, apply_steps, count_steps, remeasured
+from splitc.driver.fewer_weights import Half, Saving, apply_steps, count_steps, with_floats
 from splitc.driver.inputs import Inputs
-from splitc.driver.mixed_precision import LayerPrecision, Pair, mix, parted
+from splitc.driver.mixed_precision import LayerPrecision, Mixed, Pair, mix, parted
 from splitc.driver.time_claims import Target
 from splitc.recipe import Recipe
 from splitc.types import Feeds
@@ -71,9 +71,19 @@ def lower(inputs: Inputs, halves: graph.Halves, step: Callable[[], None] = lambd
     if least is None or not originals:
         return Lowered(lowered, notes, savings)
     mixed = mix(Pair(halves, lowered, originals, held, samples, inputs.recipe.data.task), least, step)
+    return Lowered(mixed.halves, (*notes, *mixed.notes), _after_mixing(savings, mixed, places), mixed.layers)
+
+
+def _after_mixing(savings: Sequence[Saving], mixed: Mixed, places: Mapping[str, Target]) -> tuple[Saving, ...]:
+    """The steps to INT8 with what they came to once layers were lifted; all others as they are."""
     after = {"edge": mixed.halves.head, "cloud": mixed.halves.tail}
-    savings = tuple(remeasured(one, after[one.side]) if one.step == "int8" else one for one in savings)
-    return Lowered(mixed.halves, (*notes, *mixed.notes), savings, mixed.layers)
+    kept = {side: [one.precision for one in mixed.layers if one.side == side] for side in after}
+    return tuple(
+        with_floats(one, after[one.side], kept[one.side].count("fp32"), len(kept[one.side]), places[one.side])
+        if one.step == "int8" and kept[one.side]
+        else one
+        for one in savings
+    )
 
 
 def _target(inputs: Inputs, side: str) -> Target:

@@ -42,6 +42,11 @@ def of_values(target: Target) -> str:
     return f"unchanged on {target.label}: it multiplies zeros, and reads shared and rounded values, as all others"
 
 
+def of_nothing(target: Target) -> str:
+    """Of a step that found no layer to work on, or of which nothing was kept."""
+    return f"unchanged on {target.label}: no layer computes otherwise than before"
+
+
 def of_runs(target: Target) -> str:
     """Of 2:4 sparsity."""
     capability = target.device.compute_capability

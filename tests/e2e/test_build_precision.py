@@ -115,6 +115,10 @@ def test_layers_stay_float_as_far_as_the_limit_needs(source: Path, tmp_path: Pat
     assert [one["sensitivity_kl"] for one in layers] == sorted((one["sensitivity_kl"] for one in layers), reverse=True)
     floats = [one for one in layers if one["precision"] == "fp32"]
     assert layers[: len(floats)] == floats != []
+    assert {one["side"]: one["step"] for one in outcome.document["weights"]} == {
+        side: f"int8, {sum(one['side'] == side for one in floats)} of {count} layers in fp32"
+        for side, count in (("edge", 3), ("cloud", 2))
+    }
     bundle = Path(outcome.document["bundle"])
     for side in ("edge", "cloud"):
         graph = onnx.load(bundle / side / "model.onnx").graph
@@ -124,6 +128,20 @@ def test_layers_stay_float_as_far_as_the_limit_needs(source: Path, tmp_path: Pat
             if wanted:
                 is_int8 = made.get(node.input[1]) == "DequantizeLinear"
                 assert is_int8 == (wanted[0]["precision"] == "int8"), node.name
+
+
+def test_no_time_is_claimed_for_int8_that_nothing_is_left_of(source: Path, tmp_path: Path) -> None:
+    """Pruning loses what no layer in float brings back: said so, with every layer in float and no time to win."""
+    asked = setting("weights.precision=int8", "weights.prune={ conv = 0.9 }", "gate.min_fidelity=0.999")
+    outcome = build(source, tmp_path / "x", *asked)
+    assert outcome.code == 1
+    steps = [one for one in outcome.document["weights"] if str(one["step"]).startswith("int8")]
+    assert [one["step"] for one in steps] == ["int8, 3 of 3 layers in fp32", "int8, 2 of 2 layers in fp32"]
+    assert {one["time"] for one in steps} == {
+        "unchanged on cpu with onnxruntime: no layer computes otherwise than before"
+    }
+    notes = json.loads((tmp_path / "x.rejected/report.json").read_text("utf-8"))["notes"]
+    assert any("not enough even so: what is missing is not lost by INT8" in note for note in notes)
 
 
 def test_no_limit_no_search(int8: Path) -> None:
