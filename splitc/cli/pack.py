@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -34,38 +35,48 @@ def pack(
     loaded = graph.load(model)
     driver.refuse_own_files(written, loaded.external)
     started = time.perf_counter()
-    tensors, left = passes.weights_of(loaded.ir_model), passes.unpacked_of(loaded.ir_model)
+    tensors = passes.weights_of(loaded.ir_model)
     if passes.is_skeleton(loaded.ir_model):
         raise UsageError(f"{model}: is a skeleton, its weights are in a container already; name the model itself.")
     if not tensors:
         raise UsageError(f"{model}: has no weights to pack.")
-    data = weights.container_bytes(weights.smallest_items(tensors))
-    files = {out: data}
+    files = {out: weights.container_bytes(weights.smallest_items(tensors))}
     if skeleton is not None:
         files[skeleton] = graph.to_bytes(passes.Skeleton()(loaded.ir_model).model)
     weights.write_together(files)
-    with weights.open_container(out) as container:
-        parts = container.ledger
-    source_bytes = sum(tensor.nbytes for tensor in tensors)
     document = {
-        "container": str(out),
-        "tensors": len(tensors),
-        "bytes": len(data),
-        "source_bytes": source_bytes,
-        "ratio": source_bytes / len(data),
-        "ledger": parts,
-        "left_in_graph": left,
+        **_sizes(out, tensors),
+        "left_in_graph": passes.unpacked_of(loaded.ir_model),
         "seconds": time.perf_counter() - started,
     }
-    if json:
-        print_json(document)
-        return
-    print(f"{out}: {len(tensors)} tensors, {source_bytes:,} -> {len(data):,} bytes ({document['ratio']:.2f}x)")
-    print("  " + ", ".join(f"{part} {size:,}" for part, size in parts.items() if size))
-    if left:
-        print(
-            f"  {len(left)} initializers stay in the graph, such as {left[0]!r}: of a subgraph, or of a type not packed"
-        )
+    print_json(document) if json else _show(document)
+
+
+def _sizes(container: Path, tensors: Sequence[WeightTensor]) -> dict[str, Any]:
+    """Of what was packed; the parts of the ledger sum to the file."""
+    from splitc import weights
+
+    with weights.open_container(container) as opened:
+        parts = opened.ledger
+    before, after = sum(tensor.nbytes for tensor in tensors), sum(parts.values())
+    return {
+        "container": str(container),
+        "tensors": len(tensors),
+        "bytes": after,
+        "source_bytes": before,
+        "ratio": before / after,
+        "ledger": parts,
+    }
+
+
+def _show(document: Mapping[str, Any]) -> None:
+    """What was packed, in two or three lines."""
+    tensors, before, after = (document[key] for key in ("tensors", "source_bytes", "bytes"))
+    print(f"{document['container']}: {tensors} tensors, {before:,} -> {after:,} bytes ({document['ratio']:.2f}x)")
+    print("  " + ", ".join(f"{part} {size:,}" for part, size in document["ledger"].items() if size))
+    if left := document["left_in_graph"]:
+        why = "of a subgraph, or of a type not packed"
+        print(f"  {len(left)} initializers stay in the graph, such as {left[0]!r}: {why}")
 
 
 @app.command()
