@@ -46,6 +46,7 @@ def page(report: Numbers) -> str:
         _latency(report["plan"]),
         _examples(report["examples"]),
         _weights(report["weights"]),
+        _layers(report["layer_precision"]),
         _engines(report["engines"]),
         _notes(report["notes"]),
         _rejected(report["plan"]["rejected"]),
@@ -182,6 +183,25 @@ def _weights(steps: Sequence[Numbers]) -> str:
     return "<h2>Weights</h2>" + _table(
         ["side", "step", "#packed, to send or store", "#in model.onnx and in memory", "time of an inference"], rows
     )
+
+
+def _layers(layers: Sequence[Numbers]) -> str:
+    """Where precision is mixed: the most sensitive layer first."""
+    if not layers:
+        return ""
+    rows = [
+        [
+            escape(one["side"]),
+            f"<code>{escape(one['layer'])}</code>",
+            escape(one["precision"]),
+            f"{one['sensitivity_kl']:.2e}",
+        ]
+        for one in layers
+    ]
+    table = _table(["side", "layer", "computes in", "#KL of it alone in INT8, nats"], rows)
+    floats = sum(one["precision"] == "fp32" for one in layers)
+    lead = f"{floats} of {len(layers)} quantized layers compute in float again, and why"
+    return f"<details><summary>{lead}</summary>{table}</details>"
 
 
 def _engines(engines: Sequence[Numbers]) -> str:

@@ -56,6 +56,7 @@ def numbers(name: str = "plain", top1: float | None = 0.5) -> dict[str, Any]:
         "command": name,
         "reason": name,
     }
+    layer = {"side": name, "layer": name, "weight": name, "sensitivity_kl": 2.5e-4, "precision": "int8"}
     saving = {
         "side": name,
         "step": name,
@@ -108,7 +109,7 @@ def numbers(name: str = "plain", top1: float | None = 0.5) -> dict[str, Any]:
             {"name": "max_edge_bytes", "value": 1234567, "limit": 5_000_000, "ok": True, "source": name},
         ],
         "weights": [saving],
-        "layer_precision": [],
+        "layer_precision": [layer | {"precision": "fp32"}, layer | {"sensitivity_kl": 1.5e-5}],
         "engines": [engine],
         "examples": [example | {"before_share": 0.9, "after_share": 0.8, "payload_bytes": 6420}],
         "model_sha256": "ab" * 32,
@@ -160,6 +161,7 @@ SECTIONS = [
     "Latency of the cuts",
     "Pictures, before and after",
     "Weights",
+    "1 of 2 quantized layers compute in float again",
     "Engines",
     "What was done to the graphs",
     "cuts not taken, and why",
@@ -180,9 +182,10 @@ def test_every_section_is_there() -> None:
         (("examples",), "Pictures, before and after"),
         (("notes",), "What was done to the graphs"),
         (("weights",), "time of an inference"),
+        (("layer_precision",), "quantized layers compute in float again"),
         (("plan", "rejected"), "cuts not taken"),
     ],
-    ids=["gates", "examples", "notes", "weights", "rejected"],
+    ids=["gates", "examples", "notes", "weights", "layers", "rejected"],
 )
 def test_a_section_without_contents_has_no_title(empty: tuple[str, ...], title: str) -> None:
     document = numbers()
@@ -205,6 +208,7 @@ def test_the_numbers_are_the_document_s() -> None:
         "23.20 ms",
         "1,234,567",
         "340.0 kB",
+        "1.50e-05",
     ):
         assert shown in text, shown
     assert text.count("holds") == text.count("missed") == 1
