@@ -1,7 +1,8 @@
-"""Set weights to zero, a share of each layer or of all, by magnitude or by what the answers lose least by.
+"""Set weights to zero, a share of each layer or of all of a kind, by magnitude or by what the answers lose least by.
 
 1. ``magnitude``: in each layer exactly the asked share of its smallest weights, ties by index (RT9, RT11).
-2. ``global``: the same share of all weights together, each layer measured in its own root mean square.
+2. ``global``: the asked share of all convolutions together, and of all fully connected layers together, each layer
+   measured in its own root mean square.
 3. ``compensated``: in each layer the share whose removal the others can make up for, and they do (needs samples).
    Every layer loses the same share: shares from measured sensitivities (by noise, by what pruning a layer alone costs,
    the same with no layer beyond 0.6) kept 87, 88 and 90 % of ResNet-18's answers at one half, the even share 91 %.

@@ -254,7 +254,7 @@ class Prune(Section):
 
     method: Literal["magnitude", "global", "compensated"] = Field(
         "magnitude",
-        description="which weights go: the smallest of each layer, of all layers together, or those that the others "
+        description="which weights go: the smallest of each layer, of all of a kind together, or those that the others "
         "can make up for, and do",
     )
     conv: float = Field(0.0, ge=0, lt=1, description="share in convolutions")

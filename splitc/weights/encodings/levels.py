@@ -1,6 +1,6 @@
 """Even steps, coded by context (FORMAT.md, "levels"): our own way for weights that were rounded to a step.
 
-Whoever rounds chooses the steps (:mod:`splitc.weights.steps`); here a tensor either lies on its grid or is refused.
+Whoever rounds chooses the steps (``splitc/passes/round_to_steps.py``); here a tensor lies on its grid or is refused.
 """
 
 from __future__ import annotations
