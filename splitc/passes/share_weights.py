@@ -13,7 +13,7 @@ import onnx_ir as ir
 
 from splitc.passes.base import PassResult
 from splitc.passes.layers import layers_of, put_weight, read_weight
-from splitc.weights import Init, share
+from splitc.weights import Init, share, share_rate
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,12 @@ class ShareWeights:
     def __call__(self, model: ir.Model) -> PassResult:
         """Raises: CodecError: Bits that are out of range."""
         changed = model.clone()
-        layers = layers_of(changed)
+        layers, before, after = layers_of(changed), 0, 0.0
         for layer in layers:
             bits = self.conv_bits if layer.role == "conv" else self.fc_bits
-            put_weight(changed, layer.weight, share(read_weight(changed, layer.weight), bits, self.init))
+            weights = read_weight(changed, layer.weight)
+            put_weight(changed, layer.weight, share(weights, bits, self.init))
+            before, after = before + weights.size, after + weights.size / share_rate(weights.size, 1 << bits)
         note = f"shared weights: {len(layers)} layers, codes of {self.conv_bits} (conv) and {self.fc_bits} (fc) bits"
-        return PassResult(changed, bool(layers), (note,))
+        rate = f"; codes and codebooks alone are {before / after:.2f} times smaller" if layers else ""
+        return PassResult(changed, bool(layers), (note + rate,))

@@ -11,7 +11,7 @@ from splitc.weights.encodings.planes import Planes
 from splitc.weights.encodings.raw import Raw
 from splitc.weights.encodings.shared import Shared
 from splitc.weights.prune import keep_largest, keep_largest_of_all, keep_largest_of_runs
-from splitc.weights.share import Init, share
+from splitc.weights.share import Init, share, share_rate
 from splitc.weights.tensor import TYPES, WeightTensor
 from splitc.weights.writing import write_together, write_whole
 
@@ -43,6 +43,7 @@ __all__ = [
     "roll_back",
     "rounded",
     "share",
+    "share_rate",
     "shrunk",
     "smallest_items",
     "write_together",

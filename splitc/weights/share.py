@@ -6,6 +6,7 @@ the boundaries and a difference of running sums: ten million weights take about 
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import numpy as np
@@ -47,6 +48,20 @@ def share(weights: Array, bits: int, init: Init = "linear", importance: Array | 
     codes = np.searchsorted((centroids[1:] + centroids[:-1]) / 2, values)
     shared[places[order]] = centroids.astype(np.float32)[codes]
     return shared.reshape(weights.shape)
+
+
+def share_rate(count: int, codes: int, bits: int = 32) -> float:
+    """How many times fewer bits ``count`` weights of ``bits`` bits take as codes of one width beside their codebook.
+
+    ``r = n b / (n log2 k + k b)`` (RT13; T-C3D equation 6, from Han et al. 2016). Zeros are counted as all others, and
+    nothing is entropy-coded.
+
+    Raises:
+        CodecError: Fewer than one weight or one code.
+    """
+    if count < 1 or codes < 1:
+        raise CodecError(f"weights: {count} weights with {codes} codes have no rate; there must be one of each.")
+    return count * bits / (count * math.log2(codes) + codes * bits)
 
 
 def _start(values: F64, distinct: Array, clusters: int, init: Init) -> F64:

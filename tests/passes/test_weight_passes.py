@@ -136,7 +136,9 @@ def test_runs_outlive_what_comes_after(model: ir.Model) -> None:
     samples = feeds(64, 2)
     sparse = passes.SparseRuns(samples)(model).model
     rounded = passes.RoundToSteps(1e-3, passes.moments_of(sparse, samples))(sparse).model
-    shared = passes.ShareWeights(4, 4)(sparse).model
+    done = passes.ShareWeights(4, 4)(sparse)
+    assert done.notes[0].endswith(" times smaller")
+    shared = done.model
     quantized = passes.QuantizeStatic(samples)(sparse).model
     for name in ("w2", "w3", "w4"):
         for weight in (

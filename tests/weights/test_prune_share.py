@@ -7,7 +7,7 @@ import pytest
 from reference.weight_samples import dense, rng, sparse
 
 from splitc.errors import CodecError
-from splitc.weights import keep_largest, keep_largest_of_all, keep_largest_of_runs, share
+from splitc.weights import keep_largest, keep_largest_of_all, keep_largest_of_runs, share, share_rate
 
 
 @pytest.mark.parametrize(("size", "removed", "count"), [(1000, 0.9, 900), (1001, 0.95, 950), (7, 0.5, 3), (10, 0.7, 7)])
@@ -72,3 +72,13 @@ def test_few_distinct_values_stay() -> None:
     assert share(weights, 3).tobytes() == weights.tobytes()
     with pytest.raises(CodecError, match=r"codes of 1\.\.16 bits, not 17"):
         share(weights, 17)
+
+
+@pytest.mark.parametrize(("codes", "rate"), [(256, 3.9988), (32, 6.3996)])
+def test_the_rate_of_equation_6(codes: int, rate: float) -> None:
+    assert share_rate(3_300_000, codes) == pytest.approx(rate, abs=5e-5)  # as the paper's numbers are rounded
+
+
+def test_a_rate_of_nothing_is_refused() -> None:
+    with pytest.raises(CodecError, match="have no rate; there must be one of each"):
+        share_rate(0, 256)
