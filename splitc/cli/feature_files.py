@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -81,7 +81,7 @@ def write_features(out: Path, tensors: Mapping[str, F32]) -> None:
     """
     if out.suffix == ".npz":
         arrays: dict[str, Any] = dict(tensors)
-        write_aside(out, lambda file: write_npz(file, arrays))
+        write_aside(out, lambda file: write_npz(file, arrays.items()))
         return
     if len(tensors) != 1 or out.suffix != ".npy":
         kind = "an .npy" if len(tensors) == 1 else f"an .npz, all {len(tensors)} tensors"
@@ -89,10 +89,10 @@ def write_features(out: Path, tensors: Mapping[str, F32]) -> None:
     write_aside(out, lambda file: np.save(file, next(iter(tensors.values()))))
 
 
-def write_npz(file: BinaryIO, arrays: Mapping[str, Array]) -> None:
-    """What ``np.savez`` writes, for arrays of any name: it takes one called ``file`` for its own argument."""
+def write_npz(file: BinaryIO, arrays: Iterable[tuple[str, Array]]) -> None:
+    """What ``np.savez`` writes, one array at a time, of any name: it takes one called ``file`` for its argument."""
     with zipfile.ZipFile(file, "w") as archive:
-        for name, values in arrays.items():
+        for name, values in arrays:
             with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, values, allow_pickle=False)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -100,28 +100,28 @@ def unpack(
     started = time.perf_counter()
     with weights.open_container(container) as opened:
         weights.refuse_deltas(opened)
-        tensors = list(opened.tensors())
-    if model is None:
-        _write_arrays(out, tensors)
-    else:
-        _write_model(out, model, tensors)
+        wanted = [entry.wanted for entry in opened.header.entries]
+        if model is None:
+            _write_arrays(out, opened.tensors())
+        else:
+            _write_model(out, model, opened.tensors())
     document = {
         "output": str(out),
-        "tensors": len(tensors),
-        "bytes": sum(tensor.nbytes for tensor in tensors),
+        "tensors": len(wanted),
+        "bytes": sum(one.count * one.itemsize for one in wanted),
         "seconds": time.perf_counter() - started,
     }
-    print_json(document) if json else print(f"{out}: {len(tensors)} tensors, {document['bytes']:,} bytes")
+    print_json(document) if json else print(f"{out}: {len(wanted)} tensors, {document['bytes']:,} bytes")
 
 
-def _write_arrays(out: Path, tensors: list[WeightTensor]) -> None:
+def _write_arrays(out: Path, tensors: Iterable[WeightTensor]) -> None:
     from splitc.cli.feature_files import write_aside, write_npz
 
-    arrays = {tensor.name: tensor.values for tensor in tensors}
+    arrays = ((tensor.name, tensor.values) for tensor in tensors)
     write_aside(out, lambda file: write_npz(file, arrays))
 
 
-def _write_model(out: Path, model: Path, tensors: list[WeightTensor]) -> None:
+def _write_model(out: Path, model: Path, tensors: Iterable[WeightTensor]) -> None:
     """The graph of ``model`` with these tensors; weights that are too big for one file go beside it."""
     from splitc import driver, graph, passes
     from splitc.errors import GraphError

@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -85,23 +85,24 @@ class Skeleton:
 
 @dataclass(frozen=True, eq=False)
 class PutWeights:
-    """Give a graph these weights."""
+    """Give a graph these weights; each is asked for when the one before is in its place, or refused."""
 
     name: ClassVar[str] = "put_weights"
-    tensors: Sequence[WeightTensor]
+    tensors: Iterable[WeightTensor]
 
     def __call__(self, model: ir.Model) -> PassResult:
         """Raises: GraphError: A tensor that the graph lacks or has otherwise, or a skeleton that lacks one still."""
-        filled = model.clone()
+        filled, count = model.clone(), 0
         for tensor in self.tensors:
             _put(filled, tensor)
+            count += 1
         named = _names(filled.metadata_props.pop(SKELETON_KEY, "[]"))
         lacking = next((name for name in named if name not in filled.graph.initializers), None)
         if lacking is not None:
             raise GraphError(
                 f"the graph needs weights {lacking!r}, which are not among these; unpack its own container."
             )
-        return PassResult(filled, bool(self.tensors), (f"{len(self.tensors)} initializers were put in",))
+        return PassResult(filled, count > 0, (f"{count} initializers were put in",))
 
 
 def _names(text: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -162,6 +163,22 @@ def test_arrays_of_any_name(tmp_path: Path) -> None:
     done(cli("unpack", tmp_path / "w.scw", "--out", tmp_path / "w.npz", "--json"))
     with np.load(tmp_path / "w.npz") as arrays:
         assert {name: arrays[name].tolist() for name in arrays} == {k: v.tolist() for k, v in named.items()}
+
+
+def test_arrays_are_written_one_by_one(tmp_path: Path) -> None:
+    """Sixteen tensors of 4 MB that a few bytes stand for never lie in memory together."""
+    zeros = [WeightTensor(f"w{index}", "float32", np.zeros((16, 1 << 16), np.float32)) for index in range(16)]
+    (tmp_path / "w.scw").write_bytes(container_bytes(lossless_items(zeros)))
+    zeros.clear()
+    tracemalloc.start()
+    try:
+        done(cli("unpack", tmp_path / "w.scw", "--out", tmp_path / "w.npz", "--json"))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    with np.load(tmp_path / "w.npz") as arrays:
+        assert len(arrays) == 16
+    assert peak < 8 * (4 << 20)  # one tensor: its values, its bits, its planes and what they are made of
 
 
 def test_weights_of_another_model(packed: Path, tmp_path: Path) -> None:
