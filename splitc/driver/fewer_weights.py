@@ -86,15 +86,17 @@ def steps_of(half: Half, asked: SideWeights, step: Callable[[], None]) -> Iterat
     """What the recipe asks of a half, in the order it is done; samples are called for where a step needs them."""
     samples, same_time = half.samples, time_claims.of_values(half.target)
     if asked.prune is not None:
-        yield Step(_prune_title(asked.prune), _pruning(asked.prune, half), same_time)
+        yield Step(_prune_title(asked.prune), _pruning(asked.prune, half, step), same_time)
     if asked.sparsity == "2:4":
-        yield Step("2:4 sparsity, compensated", passes.SparseRuns(samples()), time_claims.of_runs(half.target))
+        yield Step(
+            "2:4 sparsity, compensated", passes.SparseRuns(samples(), step=step), time_claims.of_runs(half.target)
+        )
     if asked.cluster is not None:
         shared = passes.ShareWeights(asked.cluster.conv_bits, asked.cluster.fc_bits, asked.cluster.init)
         yield Step(f"shared weights (conv {shared.conv_bits}, fc {shared.fc_bits} bits)", shared, same_time)
     if asked.rounding is not None:
         noise = asked.rounding.noise
-        yield Step(f"rounded to steps (noise {noise:g})", lambda model: _rounded(model, noise, half), same_time)
+        yield Step(f"rounded to steps (noise {noise:g})", lambda model: _rounded(model, noise, half, step), same_time)
     if asked.precision != "fp32":
         lower = passes.LOWER[asked.precision](samples(), step)
         yield Step(asked.precision, lower, time_claims.of_precision(half.target, asked.precision))
@@ -104,24 +106,30 @@ def _prune_title(asked: Prune) -> str:
     return f"prune ({asked.method}, conv {asked.conv:g}, fc {asked.fc:g})"
 
 
-def _pruning(asked: Prune, half: Half) -> passes.PruneWeights:
+def _pruning(asked: Prune, half: Half, step: Callable[[], None]) -> passes.PruneWeights:
     feeds = half.samples() if asked.method == "compensated" else ()
-    return passes.PruneWeights(asked.conv, asked.fc, asked.method, feeds)
+    return passes.PruneWeights(asked.conv, asked.fc, asked.method, feeds, step)
 
 
-def _rounded(model: ir.Model, noise: float, half: Half) -> passes.PassResult:
+def _rounded(model: ir.Model, noise: float, half: Half, step: Callable[[], None]) -> passes.PassResult:
     """Steps by measured sensitivities: how far a unit of noise in a layer moves the pair's answers."""
     feeds = half.samples()
     seen = passes.moments_of(model, feeds)
-    found = passes.measure_sensitivity(model, seen, feeds[:MOST_PROBES], half.rest)
-    return passes.RoundToSteps(noise, seen, found)(model)
+    found = passes.measure_sensitivity(model, seen, feeds[:MOST_PROBES], half.rest, step)
+    return passes.RoundToSteps(noise, seen, found, step)(model)
 
 
 def count_steps(model: ir.Model, asked: SideWeights) -> int:
     """How often :func:`apply_steps` calls its ``step``."""
-    others = (asked.prune, asked.cluster, asked.rounding)
-    count = sum(one is not None for one in others) + (asked.sparsity != "none") + (asked.precision != "fp32")
-    return count + (passes.quantizing_steps(model) if asked.precision == "int8" else 0)
+    layers = len(passes.layers_of(model))
+    inside = {  # what a step that is asked for calls by itself
+        "prune": layers if asked.prune is not None and asked.prune.method == "compensated" else 0,
+        "sparsity": layers,
+        "cluster": 0,
+        "rounding": 2 * layers,
+        "precision": passes.quantizing_steps(model) if asked.precision == "int8" else 0,
+    }
+    return sum(1 + inside[key] for key in inside if getattr(asked, key) not in (None, "none", "fp32"))
 
 
 def apply_steps(half: Half, asked: SideWeights, step: Callable[[], None]) -> LowerHalf:

@@ -67,19 +67,24 @@ class ChangeLayers:
         change: What happens to a group of a layer.
         seen: :func:`moments_of` the unchanged model.
         chosen: Names of the weights to change; None for all.
+        step: Called once a layer, also for those that are not chosen.
     """
 
     name: ClassVar[str] = "change_layers"
     change: Change
     seen: Mapping[str, Seen] = field(repr=False)
     chosen: frozenset[str] | None = None
+    step: Callable[[], None] = lambda: None
 
     def __call__(self, model: ir.Model) -> PassResult:
         """Raises nothing; a model without layers is left as it is."""
         changed = model.clone()
-        taken = [layer for layer in layers_of(changed) if self.chosen is None or layer.weight in self.chosen]
-        for layer in taken:
-            self._change(changed, layer)
+        layers = layers_of(changed)
+        taken = [layer for layer in layers if self.chosen is None or layer.weight in self.chosen]
+        for layer in layers:
+            if layer in taken:
+                self._change(changed, layer)
+            self.step()
         return PassResult(changed, bool(taken), (f"{len(taken)} layers changed, each making up for what it loses",))
 
     def _change(self, model: ir.Model, layer: Layer) -> None:

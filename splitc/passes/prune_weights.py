@@ -84,8 +84,8 @@ def _compensated(
         return pruned(weights, factor, keep_share(shares[layer.role]))
 
     chosen = frozenset(layer.weight for layer in layers_of(model) if shares[layer.role] > 0)
-    changed = ChangeLayers(change, moments_of(model, feeds), chosen)(model).model
-    return AlignOutputs(model, feeds, step)(changed).model
+    changed = ChangeLayers(change, moments_of(model, feeds), chosen, step)(model).model
+    return AlignOutputs(model, feeds)(changed).model
 
 
 def count_zeros(model: ir.Model) -> tuple[int, int]:

@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -36,12 +36,14 @@ class RoundToSteps:
         noise: Noise of all layers' outputs together, as a share of their energy, were nothing made up for.
         seen: What the layers of the model see.
         sensitivity: What a unit of noise costs, by weight name; absent: all layers alike.
+        step: Called once a layer.
     """
 
     name: ClassVar[str] = "round_to_steps"
     noise: float
     seen: Mapping[str, Seen] = field(repr=False)
     sensitivity: Mapping[str, float] | None = None
+    step: Callable[[], None] = lambda: None
 
     def __call__(self, model: ir.Model) -> PassResult:
         """Raises nothing; layers of zeros alone are left as they are."""
@@ -51,7 +53,7 @@ class RoundToSteps:
             step = steps[layer.weight]
             return rounded(weights, factor, lambda column, index: np.rint(column / step) * step)
 
-        result = ChangeLayers(change, self.seen, frozenset(steps))(model).model
+        result = ChangeLayers(change, self.seen, frozenset(steps), self.step)(model).model
         for layer in layers_of(result):
             if layer.bias is not None and layer.weight in steps:
                 bias = read_weight(result, layer.bias)
@@ -84,8 +86,14 @@ def layer_steps(model: ir.Model, seen: Mapping[str, Seen], shares: Mapping[str, 
 
 
 def measure(
-    model: ir.Model, seen: Mapping[str, Seen], feeds: Sequence[Feeds], through: ir.Model | None = None
+    model: ir.Model,
+    seen: Mapping[str, Seen],
+    feeds: Sequence[Feeds],
+    through: ir.Model | None = None,
+    step: Callable[[], None] = lambda: None,
 ) -> dict[str, float]:
-    """Sensitivity of every layer, by weight name; ``through`` makes answers of the outputs of a head."""
+    """Sensitivity of every layer, by weight name; ``through`` and ``step`` are those of :func:`sensitivities`."""
     names = [layer.weight for layer in layers_of(model)]
-    return sensitivities(model, lambda noise: layer_steps(model, seen, dict.fromkeys(names, noise)), feeds, through)
+    return sensitivities(
+        model, lambda noise: layer_steps(model, seen, dict.fromkeys(names, noise)), feeds, through, step
+    )

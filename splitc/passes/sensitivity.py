@@ -25,6 +25,7 @@ def sensitivities(
     steps: Callable[[float], Mapping[str, np.float32]],
     feeds: Sequence[Feeds],
     through: ir.Model | None = None,
+    step: Callable[[], None] = lambda: None,
 ) -> dict[str, float]:
     """Divergence of the answers, nats for each unit of output noise, by weight name.
 
@@ -33,6 +34,7 @@ def sensitivities(
         steps: Noise share -> the step that gives a layer so much, by weight name.
         feeds: Calibration samples.
         through: What makes answers of the model's outputs, such as the other half; absent: they are the answers.
+        step: Called once a layer.
     """
     reference = _answers(model, feeds, through)
     found = {}
@@ -43,6 +45,7 @@ def sensitivities(
             rounded = np.rint(read_weight(model, layer.weight) / probe[layer.weight]) * probe[layer.weight]
             put_weight(disturbed, layer.weight, rounded)
             found[layer.weight] = max(_divergence(reference, _answers(disturbed, feeds, through)) / PROBE_NOISE, LEAST)
+        step()
     return found
 
 

@@ -28,7 +28,7 @@ class SparseRuns:
     Attributes:
         feeds: Calibration samples; none: the largest weights stay as they are, nothing makes up for the others.
         n, m: The pattern.
-        step: Called once a layer.
+        step: Called once a layer where there are samples.
     """
 
     name: ClassVar[str] = "sparse_runs"
@@ -51,8 +51,8 @@ class SparseRuns:
         return layer.groups == 1 and channels % self.m == 0
 
     def _compensated(self, model: ir.Model, chosen: frozenset[str]) -> PassResult:
-        changed = ChangeLayers(self._change, moments_of(model, self.feeds), chosen)(model).model
-        return AlignOutputs(model, self.feeds, self.step)(changed)
+        changed = ChangeLayers(self._change, moments_of(model, self.feeds), chosen, self.step)(model).model
+        return AlignOutputs(model, self.feeds)(changed)
 
     def _change(self, layer: Layer, weights: F32, factor: F32) -> F32:
         return pruned(weights, factor, keep_n_of_m(self.n, self.m))

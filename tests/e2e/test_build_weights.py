@@ -8,9 +8,12 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from e2e_setting import Outcome, build, cli, setting, write_setting
+from e2e_setting import CUT, Outcome, build, cli, setting, write_setting
 from onnx import numpy_helper
 
+from splitc import graph
+from splitc.driver import find_inputs, load_recipe
+from splitc.driver.precision import count_lowering, lower
 from splitc.weights import open_container
 
 
@@ -104,6 +107,23 @@ def test_two_of_four(source: Path, tmp_path: Path) -> None:
     for values in runs:
         along = np.moveaxis(values, 1, -1).reshape(-1, 4)
         assert (np.count_nonzero(along, axis=1) <= 2).all()
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("prune={ conv = 0.5 }", "cluster={}"),
+        ("prune={ method = 'compensated', conv = 0.5 }", "rounding={}"),
+        ("sparsity=2:4", "precision=int8"),
+    ],
+    ids=["plain", "rounding", "int8"],
+)
+def test_progress_ends_at_its_total(source: Path, overrides: tuple[str, ...]) -> None:
+    recipe = load_recipe(source / "recipe.toml", [f"weights.{one}" for one in overrides])
+    inputs, steps = find_inputs(recipe), list[None]()
+    halves = graph.split(inputs.model, [CUT])
+    lower(inputs, halves, lambda: steps.append(None))
+    assert len(steps) == count_lowering(inputs, halves) > 0
 
 
 def test_rounded_to_steps(source: Path, tmp_path: Path) -> None:

@@ -313,6 +313,20 @@ def test_every_step_is_called(model: ir.Model) -> None:
     assert count[0] == passes.quantizing_steps(model)
 
 
+def test_what_compensates_tells_of_every_layer(model: ir.Model) -> None:
+    samples, calls = feeds(8, 2), list[None]()
+    seen = passes.moments_of(model, samples)
+
+    def step() -> None:
+        calls.append(None)
+
+    passes.PruneWeights(0.5, 0.0, "compensated", samples, step)(model)
+    passes.SparseRuns(samples, step=step)(model)
+    passes.measure_sensitivity(model, seen, samples, step=step)
+    passes.RoundToSteps(0.01, seen, step=step)(model)
+    assert len(calls) == 4 * len(passes.layers_of(model))
+
+
 def test_rounding_to_steps_costs_fewer_bytes_and_moves_answers_by_the_noise(model: ir.Model) -> None:
     samples = feeds(64, 2)
     seen = passes.moments_of(model, samples)
