@@ -13,7 +13,7 @@ from splitc.recipe import Prune, SideWeights
 from splitc.types import Feeds
 
 MOST_PROBES = 32
-"""Samples that sensitivities of rounding are measured on: every layer is run through all of them."""
+"""Samples that sensitivities are measured on: every layer is run through all of them."""
 Samples = Callable[[], Sequence[Feeds]]
 
 

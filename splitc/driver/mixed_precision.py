@@ -17,10 +17,9 @@ import numpy as np
 import onnx_ir as ir
 
 from splitc import evaluate, graph, passes, plan
+from splitc.driver.fewer_weights import MOST_PROBES
 from splitc.types import F32, Feeds
 
-MOST_PROBES = 32
-"""Samples that sensitivities are measured on: every layer is run through all of them."""
 HELD_OUT_EVERY = 4
 LEAST_SAMPLES = 8
 """With fewer, none are held out."""

@@ -123,3 +123,11 @@ def put_weight(model: ir.Model, name: str, values: Array) -> None:
     """Replace the initializer ``name`` of a model that is ours to change, as float32 without negative zeros."""
     positive = np.ascontiguousarray(values, np.float32) + np.float32(0)  # -0.0 lies on no grid of steps
     model.graph.initializers[name].const_value = ir.tensor(positive, name=name)
+
+
+def add_weight(model: ir.Model, name: str, values: Array) -> ir.Value:
+    """A new initializer ``name`` of a model that is ours to change, in the type that ``values`` have."""
+    tensor = ir.tensor(values, name=name)
+    value = ir.Value(name=name, shape=ir.Shape(values.shape), type=ir.TensorType(tensor.dtype), const_value=tensor)
+    model.graph.register_initializer(value)
+    return value

@@ -10,7 +10,7 @@ import onnx_ir as ir
 from onnx_ir.passes import common
 
 from splitc.passes.base import PassResult
-from splitc.passes.layers import read_weight
+from splitc.passes.layers import add_weight, read_weight
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +46,7 @@ class LiftLayers:
         read = quantize.inputs[0].producer() if quantize is not None and quantize.inputs[0] is not None else None
         assert read is not None
         node.replace_input_with(0, read.inputs[0])
-        node.replace_input_with(1, _register(model, self.original, weight))
+        node.replace_input_with(1, add_weight(model, weight, read_weight(self.original, weight)))
         if bias is not None and bias.name and bias.name in self.original.graph.initializers:
             bias.const_value = ir.tensor(read_weight(self.original, bias.name), name=bias.name)
 
@@ -58,11 +58,3 @@ def quantized_layers(model: ir.Model) -> Iterator[tuple[ir.Node, str]]:
         restore = weight.producer() if weight is not None else None
         if restore is not None and restore.op_type == "DequantizeLinear" and weight is not None:
             yield node, (weight.name or "").removesuffix("_dequantized")
-
-
-def _register(model: ir.Model, original: ir.Model, name: str) -> ir.Value:
-    values = read_weight(original, name)
-    tensor = ir.tensor(values, name=name)
-    value = ir.Value(name=name, shape=ir.Shape(values.shape), type=ir.TensorType(tensor.dtype), const_value=tensor)
-    model.graph.register_initializer(value)
-    return value

@@ -22,7 +22,7 @@ from splitc.passes.align_outputs import AlignOutputs
 from splitc.passes.base import PassResult
 from splitc.passes.change_layers import ChangeLayers, moments_of
 from splitc.passes.equalize import Equalize
-from splitc.passes.layers import Layer, layers_of, read_weight
+from splitc.passes.layers import Layer, add_weight, layers_of, read_weight
 from splitc.types import F32, F64, Array, Feeds
 from splitc.weights import rounded
 
@@ -149,7 +149,7 @@ def with_activations(model: ir.Model, ranges: Mapping[str, float], chosen: froze
 
 def _insert_pair(model: ir.Model, value: ir.Value, scale: np.float32, readers: Sequence[ir.Node]) -> None:
     parts = [
-        _register(model, f"{value.name}_{kind}", np.array(one))
+        add_weight(model, f"{value.name}_{kind}", np.array(one))
         for kind, one in (("scale", scale), ("zero_point", np.int8(0)))
     ]
     quantize = ir.node("QuantizeLinear", [value, *parts], name=f"{value.name}_QuantizeLinear")
@@ -269,17 +269,9 @@ def _store(model: ir.Model, layer: Layer, scale: F32) -> None:
     shape[axis] = -1
     levels: Array = np.clip(np.rint(whole / scale.reshape(shape)), -TOP, TOP).astype(np.int8)
     parts = {"quantized": levels, "scale": scale, "zero_point": np.zeros(len(scale), np.int8)}
-    inputs = [_register(model, f"{layer.weight}_{kind}", one) for kind, one in parts.items()]
+    inputs = [add_weight(model, f"{layer.weight}_{kind}", one) for kind, one in parts.items()]
     restore = ir.node("DequantizeLinear", inputs, {"axis": axis}, name=f"{layer.weight}_DequantizeLinear")
     restore.outputs[0].name = f"{layer.weight}_dequantized"
     model.graph.insert_before(layer.node, restore)
     layer.node.replace_input_with(1, restore.outputs[0])
     del model.graph.initializers[layer.weight]
-
-
-def _register(model: ir.Model, name: str, values: Array) -> ir.Value:
-    """A new initializer."""
-    tensor = ir.tensor(values, name=name)
-    value = ir.Value(name=name, shape=ir.Shape(values.shape), type=ir.TensorType(tensor.dtype), const_value=tensor)
-    model.graph.register_initializer(value)
-    return value
