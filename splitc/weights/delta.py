@@ -25,6 +25,9 @@ from splitc.weights.writing import write_together
 
 ROLLBACK = ".previous"
 """What an applied delta leaves its base as."""
+MOST_GROWTH = 4
+ALWAYS_BYTES = 64 << 20
+"""A delta makes at most :data:`MOST_GROWTH` times the base's bytes in memory, or these: few may stand for many."""
 
 
 @dataclass(frozen=True)
@@ -94,12 +97,24 @@ def merged(base: Container, delta: Container) -> bytes:
             f"{delta.label}weights: the delta is for a base of content {delta.header.base.hex()[:12]}, this one has "
             f"{base.header.content.hex()[:12]}; fetch the delta for it, or the whole container."
         )
+    _refuse_growth(base, delta)
     bases = {tensor.name: tensor for tensor in base.tensors()}
     tensors = list(delta.tensors(bases))
     found = content_hash([(Wanted(one.name, one.dtype, one.shape), one.digest) for one in tensors])
     if found != delta.header.target:
         raise BitstreamError("weights: what the delta makes is not its target; make the delta anew.")
     return container_bytes(_recoded(tensors, base.header.entries))
+
+
+def _refuse_growth(base: Container, delta: Container) -> None:
+    """Raises: BitstreamError: The updated tensors would take far more memory than the base's; nothing is decoded."""
+    before, after = (sum(one.wanted.count * one.wanted.itemsize for one in x.header.entries) for x in (base, delta))
+    limit = max(MOST_GROWTH * before, ALWAYS_BYTES)
+    if after > limit:
+        raise BitstreamError(
+            f"{delta.label}weights: the update has {after} bytes of tensors, of this base it may have {limit}; "
+            "fetch the whole container."
+        )
 
 
 def _recoded(tensors: Sequence[WeightTensor], entries: Sequence[Entry]) -> list[Item]:

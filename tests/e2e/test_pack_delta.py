@@ -143,6 +143,14 @@ def test_weights_in_a_file_of_their_own(model: Path, tmp_path: Path) -> None:
     assert all(again[name].tobytes() == first[name].tobytes() for name in first)
 
 
+def test_too_big_for_one_file(model: Path, packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("splitc.graph.files.EXTERNAL_ABOVE_BYTES", 1000)  # stands for 2 GB
+    done(cli("unpack", packed, "--model", tmp_path / "graph.onnx", "--out", tmp_path / "big.onnx", "--json"))
+    assert {"big.onnx", "big.onnx.data"} <= listing(tmp_path)
+    again, first = initializers(tmp_path / "big.onnx"), initializers(model)
+    assert all(again[name].tobytes() == first[name].tobytes() for name in first)
+
+
 def test_a_missed_limit_has_its_numbers(packed: Path, tmp_path: Path) -> None:
     outcome = cli("delta", "make", packed, packed, "--out", tmp_path / "u.scd", "--max-bytes", 10, "--json")
     assert (outcome.code, outcome.document["bytes"] > 10) == (1, True)

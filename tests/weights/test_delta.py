@@ -14,6 +14,7 @@ from reference.weight_samples import dense, float32, items, on_grid, opened, rng
 from splitc.errors import BitstreamError, CheckFailed, UsageError
 from splitc.types import Array
 from splitc.weights import Item, Levels, Planes, Shared, apply_delta, container_bytes, delta_bytes, merged, roll_back
+from splitc.weights.container import assemble
 
 STEP = 0.0078125
 
@@ -105,6 +106,18 @@ def test_twice_is_refused(deployed: Path) -> None:
     with pytest.raises(BitstreamError, match=r"the delta is for a base of content \w{12}, this one has \w{12}"):
         apply_delta(deployed, deployed.with_name("update.scd"))
     assert deployed.read_bytes() == after
+
+
+def test_a_few_bytes_that_stand_for_many_are_not_decoded(deployed: Path) -> None:
+    base = opened(deployed.read_bytes())
+    zeros = [Item(float32("w", np.zeros((17, 1 << 20), np.float32)), Planes())]
+    bomb = assemble(zeros, {}, (base.header.content, bytes(32)))
+    assert len(bomb) < 100_000
+    deployed.with_name("bomb.scd").write_bytes(bomb)
+    before = deployed.read_bytes()
+    with pytest.raises(BitstreamError, match=r"bomb.scd: weights: the update has 71303168 bytes of tensors, of"):
+        apply_delta(deployed, deployed.with_name("bomb.scd"))
+    assert deployed.read_bytes() == before
 
 
 def test_size_gate(deployed: Path) -> None:
