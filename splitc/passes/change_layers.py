@@ -141,8 +141,7 @@ class _Sums:
 
 
 def _square(columns: F32) -> F32:
-    """``X X^T`` of every group; one group by itself is half the work."""
-    if len(columns) > 1:
-        return np.asarray(columns @ columns.transpose(0, 2, 1))
-    product: F32 = columns[0] @ columns[0].T
-    return product[None]
+    """``X X^T`` of every group, one by one: half the work where NumPy knows it symmetric, and its batched product of
+    1,152 groups takes forty times as long.
+    """
+    return np.stack([one @ one.T for one in columns])
