@@ -2,7 +2,9 @@
 
 1. Layer by layer in graph order, so that a layer sees what the aligned layers before it make: the graph is run once,
    in segments, each from what is kept of those before it (:class:`splitc.passes.segments.SegmentRuns`).
-2. Means are met by the bias, one number a channel; spreads by a factor on the channel's weights and bias.
+2. Means are met by the bias, one number a channel, as far as the samples agree on the difference (the positive part of
+   James and Stein's shrinkage: few samples say little of a classifier's biases); spreads by a factor on the channel's
+   weights and bias.
 3. A layer whose weight is quantized keeps its weights; one without a bias initializer is left alone.
 
 Source: Nagel et al. 2019 (bias correction); spreads are what re-estimating batch normalization would restore.
@@ -31,10 +33,11 @@ MOST_FACTOR = 1.5
 
 
 class Moments(NamedTuple):
-    """Mean and standard deviation of every output channel."""
+    """Mean and standard deviation of every output channel; ``means`` of each sample, ``[samples, channels]``."""
 
     mean: F64
     spread: F64
+    means: F64
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +63,8 @@ class AlignOutputs:
         feeds = affordable(self.original, names, self.feeds)
         wanted = moments(self.original, names, feeds)
         for node, made in SegmentRuns(aligned, nodes, feeds):
-            found, aim = _moments(np.sum([_sums(one) for one in made], axis=0)), wanted[node.outputs[0].name or ""]
+            found = _moments([_sums(one) for one in made])
+            aim = _shrunk(wanted[node.outputs[0].name or ""], found)
             factor = _align(node, aim, found)
             for one in made:  # what the layer makes from now on, in place: the next ones read it
                 shape = (1, -1, *[1] * (one.ndim - 2))
@@ -93,7 +97,7 @@ def moments(model: ir.Model, names: Sequence[str], feeds: Sequence[Feeds]) -> di
     for values in run_with(model, names, feeds, only=True) if names else ():
         for name in names:
             sums[name].append(_sums(values[name]))
-    return {name: _moments(np.sum(parts, axis=0)) for name, parts in sums.items()}
+    return {name: _moments(parts) for name, parts in sums.items()}
 
 
 def _sums(x: Array) -> F64:
@@ -102,9 +106,22 @@ def _sums(x: Array) -> F64:
     return np.stack([flat.sum(1), np.square(flat).sum(1), np.full(len(flat), flat.shape[1], np.float64)])
 
 
-def _moments(sums: F64) -> Moments:
+def _moments(parts: Sequence[F64]) -> Moments:
+    sums = np.sum(parts, axis=0)
     mean = sums[0] / sums[2]
-    return Moments(mean, np.sqrt(np.maximum(sums[1] / sums[2] - mean**2, 0)))
+    spread = np.sqrt(np.maximum(sums[1] / sums[2] - mean**2, 0))
+    return Moments(mean, spread, np.stack([one[0] / one[2] for one in parts]))
+
+
+def _shrunk(wanted: Moments, found: Moments) -> Moments:
+    """``wanted`` with its means as near to those found as chance can explain."""
+    moved = wanted.means - found.means
+    if len(moved) < 2:
+        return wanted
+    mean = moved.mean(0)
+    error = moved.var(0, ddof=1) / len(moved)
+    share = np.clip(1 - error / np.maximum(mean**2, np.finfo(np.float64).tiny), 0, 1)
+    return wanted._replace(mean=found.mean + share * (wanted.mean - found.mean))
 
 
 def _align(node: ir.Node, wanted: Moments, found: Moments) -> F64:

@@ -75,7 +75,7 @@ def measure(pair: Pair) -> Row:
     files = sorted((DATA / "images" / pair.pictures).glob(pair.pattern))
     calibration = files[pair.first :: pair.every]
     rest = [file for index, file in enumerate(files) if index % pair.every != pair.first]
-    labels, model = _labels(pair), DATA / "models" / pair.model
+    labels, model = labels_of(pair), DATA / "models" / pair.model
     interface = read_interface(model)
     samples = list(Reader(interface.inputs, pair.preprocess, 1).samples(rest))
     wanted = [labels[file.name] for file in rest]
@@ -101,7 +101,8 @@ def measure(pair: Pair) -> Row:
         )
 
 
-def _labels(pair: Pair) -> Mapping[str, int]:
+def labels_of(pair: Pair) -> Mapping[str, int]:
+    """Class by file name."""
     with (DATA / "images" / pair.pictures / "labels.csv").open(encoding="utf-8") as file:
         return {row["file"]: int(row[pair.label_column]) for row in csv.DictReader(file)}
 

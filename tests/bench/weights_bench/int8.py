@@ -12,7 +12,7 @@ import onnx_ir as ir
 import onnxruntime as ort
 from codec_bench.fidelity import F32, fidelity
 from codec_bench.networks import BATCH, Network
-from engines_bench.int8 import ort_int8
+from engines_bench.int8 import PAIRS, labels_of, ort_int8
 
 from splitc import evaluate, graph, passes
 from splitc.driver.mixed_precision import Pair, mix, parted
@@ -26,7 +26,7 @@ from splitc.passes.quantize_static import (
     with_activations,
 )
 from splitc.types import Feeds
-from weights_bench.rates import pictures
+from weights_bench.rates import files_of, pictures
 
 LEAST = 0.99
 """Agreement that the last row asks for."""
@@ -42,6 +42,7 @@ class Int8Row:
     network: str
     means: str
     pictures: int
+    top1: float
     agreement: float
     expected: float
     kl: float
@@ -56,12 +57,16 @@ def rows(network: Network, path: Path, calibration: int, evaluation: int) -> Ite
     feeds: list[Feeds] = [{name: inputs[i : i + 1]} for i in range(calibration)]
     held = inputs[calibration:]
     reference = answers(graph.to_bytes(model), held)
+    labels = labels_of(next(pair for pair in PAIRS if pair.network == network.name))
+    classes = np.array([labels[file.name] for file in files_of(network, calibration + evaluation)[calibration:]])
 
     def row(means: str, got: F32) -> Int8Row:
         found = fidelity(reference, got)
         expected = evaluate.expected_agreement(list(reference[:, None]), list(got[:, None]))
-        return Int8Row(network.name, means, len(held), found.agreement, expected, found.kl)
+        top1 = float((got.argmax(1) == classes).mean())
+        return Int8Row(network.name, means, len(held), top1, found.agreement, expected, found.kl)
 
+    yield row("float32", reference)
     with TemporaryDirectory() as scratch:
         yield row("ONNX Runtime, percentile", answers(ort_int8(path, Path(scratch), feeds).read_bytes(), held))
     for means, lowered in _means(model, feeds):

@@ -90,11 +90,15 @@ def rows(network: Network, path: Path, calibration: int, evaluation: int) -> Ite
     yield _equal(network.name, found)
 
 
-def pictures(network: Network, count: int) -> F32:
-    """Inputs in an order that a fixed seed shuffled, as the codec's benchmark takes them."""
+def files_of(network: Network, count: int) -> list[Path]:
+    """Pictures in an order that a fixed seed shuffled, as the codec's benchmark takes them."""
     files = [file for file in find_files([str(DATA / network.pictures)], DATA) if file.suffix != ".csv"]
-    order = np.random.default_rng(SEED).permutation(len(files))[:count]
-    return np.stack([input_from_picture(read_picture(files[i]), network.preprocess) for i in order])
+    return [files[i] for i in np.random.default_rng(SEED).permutation(len(files))[:count]]
+
+
+def pictures(network: Network, count: int) -> F32:
+    """Inputs made of :func:`files_of`."""
+    return np.stack([input_from_picture(read_picture(file), network.preprocess) for file in files_of(network, count)])
 
 
 def _equal(network: str, found: Mapping[str, list[RateRow]]) -> EqualRow:
