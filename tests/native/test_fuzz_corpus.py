@@ -14,6 +14,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 CORPORA = ROOT / "tests" / "golden" / "fuzz"
+LIMITS = ["-malloc_limit_mb=2048", "-rss_limit_mb=0"]
+"""Of one allocation. A process's largest memory counts what its parent held when it started: here, the whole test run."""
 FLAGS = ["-std=c++17", "-O1", "-g", "-ffp-contract=off", "-fno-sanitize-recover=all"]
 
 
@@ -31,6 +33,6 @@ def test_found_inputs_are_harmless(target: str, tmp_path: Path) -> None:
     source, binary = ROOT / "tests" / "native" / f"{target}.cpp", tmp_path / target
     include = f"-I{ROOT / 'splitc' / 'native'}"
     build = ["clang++", *FLAGS, "-fsanitize=fuzzer,address,undefined", include, str(source), "-o", str(binary)]
-    for command in (build, [str(binary), *inputs]):
+    for command in (build, [str(binary), *LIMITS, *inputs]):
         done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
         assert done.returncode == 0, done.stderr[-4000:]
