@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 CORPORA = ROOT / "tests" / "golden" / "fuzz"
 LIMITS = ["-malloc_limit_mb=2048", "-rss_limit_mb=0"]
-"""Of one allocation. A process's largest memory counts what its parent held when it started: here, the whole test run."""
+"""Of one allocation. The largest memory of a process counts what its parent held when it started: here, all tests."""
 FLAGS = ["-std=c++17", "-O1", "-g", "-ffp-contract=off", "-fno-sanitize-recover=all"]
 
 
