@@ -13,8 +13,8 @@ from splitc.types import F32, F64, Array
 
 SILVERMAN = 0.9
 """Width of a density's kernel, in standard deviations of the samples and by their number's fifth root."""
-PLACES = (np.arange(64) + 0.5) / 64
-"""Quantiles of the kernel that stand for it."""
+PLACES = np.array([NormalDist().inv_cdf((index + 0.5) / 64) for index in range(64)])
+"""Points of the standard normal kernel that stand for it, all as likely."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +86,9 @@ def expected_agreement(full: Sequence[F32], stage: Sequence[F32], more: Sequence
         ordered = np.sort(_rows(more), axis=1)
         leads = np.concatenate([leads, ordered[:, -1] - ordered[:, -2]])
     width = SILVERMAN * float(leads.std()) * len(leads) ** -0.2
-    smooth = np.abs(leads[:, None] + width * np.array([NormalDist().inv_cdf(p) for p in PLACES]))
-    return float(1 - np.mean([NormalDist().cdf(-lead / spread) for lead in smooth.ravel()]))
+    smooth = np.abs(leads[:, None] + width * PLACES)
+    noise = NormalDist(0, spread)
+    return float(1 - np.mean([noise.cdf(-lead) for lead in smooth.ravel()]))
 
 
 def kl_divergence(reference: F64, got: F64) -> F64:

@@ -155,7 +155,7 @@ def apply_delta(base: Path, delta: Path, max_bytes: int | None = None) -> Applie
     with open_container(BytesIO(data)) as again:
         for _ in again.tensors():  # every hash, before the deployed file is touched
             pass
-    previous = base.with_name(base.name + ROLLBACK)
+    previous = _previous(base)
     write_together({previous: base.read_bytes(), base: data})
     return Applied(base, previous, content, changed)
 
@@ -167,7 +167,7 @@ def roll_back(base: Path) -> Path:
         UsageError: Nothing was kept, or it cannot be put back.
         BitstreamError: What was kept is damaged; ``base`` is untouched.
     """
-    previous = Path(f"{base}{ROLLBACK}")
+    previous = _previous(base)
     if not previous.is_file():
         raise UsageError(f"{previous}: no such file; there is no update of {base} to take back.")
     with open_container(previous) as kept:
@@ -178,3 +178,7 @@ def roll_back(base: Path) -> Path:
     except OSError as error:
         raise UsageError(f"{base}: cannot be written ({error.strerror}).") from error
     return base
+
+
+def _previous(base: Path) -> Path:
+    return Path(f"{base}{ROLLBACK}")
