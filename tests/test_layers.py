@@ -34,12 +34,12 @@ MAY_IMPORT = {
     "runtime": BASE | ENGINES | {"codec"},
     "evaluate": BASE | LOW | ENGINES | {"plan", "passes", "runtime"},
     "report": BASE | LOW | ENGINES | {"plan", "passes", "runtime", "evaluate"},
-    "profile": BASE | ENGINES | {"graph", "device"},
-    "profiler": BASE | ENGINES | {"profile", "runtime"},
+    "records": BASE | ENGINES | {"graph", "device"},
+    "profiler": BASE | ENGINES | {"records", "runtime"},
     "driver": BASE
     | LOW
     | ENGINES
-    | {"zoo", "weights", "plan", "passes", "runtime", "evaluate", "report", "profile", "lint"},
+    | {"zoo", "weights", "plan", "passes", "runtime", "evaluate", "report", "records", "lint"},
 }
 """A room may always import itself. ``cli`` may import everything and nothing imports it."""
 NETWORK = {"grpc", "tritonclient", "prometheus_client"}
@@ -51,7 +51,7 @@ MAY_USE = {
     "lint": {"onnx_ir"},
     "evaluate": {"onnx_ir"},
     "backends": {"onnxruntime"},
-    "profile": {"onnxruntime"},
+    "records": {"onnxruntime"},
     "profiler": {"onnxruntime"},
     "zoo": {"torch", "onnxruntime"},
     "runtime": {"PIL"} | NETWORK,

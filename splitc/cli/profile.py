@@ -16,8 +16,8 @@ from splitc.errors import UsageError
 
 if TYPE_CHECKING:
     from splitc.bundle import Bundle
-    from splitc.profile import Precision, Record
     from splitc.profiler import Address, Half, Measurement, Opened, Runs
+    from splitc.records import Precision, Record
     from splitc.types import Feeds
 
 SHOWN_LAYERS = 12
@@ -70,8 +70,8 @@ def profile(
     json: Json = False,
 ) -> None:
     """Latency with percentiles, layers, memory, watts and clocks, as one record that plan can use."""
-    from splitc.profile import write_record
     from splitc.profiler import Address, Exports, Runs, export_files, record_from_trtexec
+    from splitc.records import write_record
 
     check_together(context, RULES)
     half, measured = _half(what, side), None
@@ -141,7 +141,7 @@ def _precision(bundle: Bundle, side: str) -> Precision:
     Raises:
         UsageError: The report says something else than a precision.
     """
-    from splitc.profile import PRECISIONS
+    from splitc.records import PRECISIONS
 
     report = bundle.read_json("report.json") if "report.json" in bundle else {}
     sides = report.get("precision", {}) if isinstance(report, dict) else report
@@ -195,7 +195,7 @@ def _inputs(data: list[str] | None) -> dict[str, str]:
 
 
 def _replayed(path: Path, half: Half) -> Record:
-    from splitc.profile import read_record
+    from splitc.records import read_record
 
     record = read_record(path)
     if record.model_sha256 != half.model_sha256:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from splitc.codec.byte_fields import FieldReader, varint
 from splitc.codec.codec import Codec, mean_packet_bytes
 from splitc.codec.entropy import ENTROPY_CODERS, PICTURE_CODERS
+from splitc.codec.fitted import FittedTensor
 from splitc.codec.papers import PAPERS
 from splitc.codec.profiles import PROFILES, spec_from_text, with_profile
 from splitc.codec.quantized import Quantized
 from splitc.codec.quantizers import MAX_GRAPH_BITS, QUANTIZERS, Operators, Quantizer, QuantParams
-from splitc.codec.spec import CodecSpec, FittedTensor
+from splitc.codec.spec import CodecSpec
 from splitc.codec.stream import Decoder, Encoder
 from splitc.codec.stream_file import StreamFile
 from splitc.codec.temporal import TEMPORALS, Temporal

@@ -9,10 +9,11 @@ from functools import cached_property
 import numpy as np
 
 from splitc.codec.bitstream import NO_PAIR, StreamLayout, TensorLayout, write_packet
+from splitc.codec.fitted import FittedTensor, JsonObject
 from splitc.codec.fitting import check_features, fit_tensor
 from splitc.codec.planes import as_planes
 from splitc.codec.quantized import Quantized
-from splitc.codec.spec import CodecSpec, FittedTensor, JsonObject
+from splitc.codec.spec import CodecSpec
 from splitc.codec.stream import Decoder, Encoder
 from splitc.codec.temporal import Temporal
 from splitc.errors import BundleError, CodecError, UsageError

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from splitc.codec.fitted import FittedTensor
 from splitc.codec.planes import as_planes
-from splitc.codec.spec import CodecSpec, FittedTensor
+from splitc.codec.spec import CodecSpec
 from splitc.errors import CodecError
 from splitc.types import F32, Symbols, TensorSpec
 

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
-from splitc import graph, passes, plan, profile, zoo
+from splitc import graph, passes, plan, records, zoo
 from splitc.backends import BACKENDS
 from splitc.codec import ENTROPY_CODERS, PROFILES, QUANTIZERS, CodecSpec, with_profile
 from splitc.device import Device, Link, device_names, load_device
@@ -149,16 +149,16 @@ def with_layers(places: plan.Places, recipe: Recipe, source: graph.Model, model:
     )
 
 
-def _layers(record: profile.Record | None, source: graph.Model, model: graph.Model) -> plan.Layers:
+def _layers(record: records.Record | None, source: graph.Model, model: graph.Model) -> plan.Layers:
     """Of the one element type that was measured."""
-    return {} if record is None else {record.precision: _carried(profile.layer_ms(record), source, model)}
+    return {} if record is None else {record.precision: _carried(records.layer_ms(record), source, model)}
 
 
-def _record(recipe: Recipe, target: TargetSection, device: Device, source: graph.Model) -> profile.Record | None:
+def _record(recipe: Recipe, target: TargetSection, device: Device, source: graph.Model) -> records.Record | None:
     if target.profile is None:
         return None
     path = recipe.resolve(target.profile)
-    record = profile.read_record(path)
+    record = records.read_record(path)
     refuse_another_model(path, record, source)
     if record.device != device.name:
         raise UsageError(
@@ -170,7 +170,7 @@ def _record(recipe: Recipe, target: TargetSection, device: Device, source: graph
     return record
 
 
-def _with_power(device: Device, record: profile.Record) -> Device:
+def _with_power(device: Device, record: records.Record) -> Device:
     """The device with the mean power that was measured, where the profile has the energy of an inference."""
     if not record.energy_mj:
         return device
@@ -179,7 +179,7 @@ def _with_power(device: Device, record: profile.Record) -> Device:
     return Device.model_validate({**device.model_dump(), "power_w": power_w, "sources": sources})
 
 
-def refuse_another_model(path: Path, record: profile.Record, model: graph.Model) -> None:
+def refuse_another_model(path: Path, record: records.Record, model: graph.Model) -> None:
     """Raises: UsageError: the profile was not measured on this model."""
     if record.model_sha256 != model.sha256:
         raise UsageError(

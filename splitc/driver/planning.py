@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from splitc import graph, plan, profile
+from splitc import graph, plan, records
 from splitc.codec import CodecSpec, spec_from_text
 from splitc.device import Device, Link, Precision, read_trace
 from splitc.driver.candidates import Candidates
@@ -188,10 +188,10 @@ def fit_edge(device: Device, fits: Sequence[tuple[Path, Path]]) -> Device:
     Raises:
         UsageError: A profile that cannot be read, is of another model or has no layers.
     """
-    measured = [profile.Measured(graph.load(model), profile.read_record(record)) for model, record in fits]
+    measured = [records.Measured(graph.load(model), records.read_record(record)) for model, record in fits]
     for (_, record), one in zip(fits, measured, strict=True):
         refuse_another_model(record, one.record, one.model)
-    return profile.fit_device(device, measured)
+    return records.fit_device(device, measured)
 
 
 def _plans(subject: _Subject, links: Sequence[Link], step: Callable[[], None]) -> tuple[plan.Plan, ...]:

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from splitc.graph.candidates import CandidateCut, Candidates, RejectedCut, check_codable, enumerate_cuts
-from splitc.graph.cut import Cut, check_cut
-from splitc.graph.equality import is_same_computation
-from splitc.graph.extract import Halves, split, with_outputs
-from splitc.graph.files import save, save_alike, to_bytes, weight_bytes
-from splitc.graph.flops import node_flops
-from splitc.graph.folder import DATA, HALVES, HEAD, TAIL, halves_folder, model_file
-from splitc.graph.memory import activation_peaks
-from splitc.graph.merge import fix_names, join, merge
+from splitc.graph.cost.flops import node_flops
+from splitc.graph.cost.memory import activation_peaks
+from splitc.graph.cost.work import Work, work_of
+from splitc.graph.cuts.by_name import Place, boundary, find_place
+from splitc.graph.cuts.candidates import CandidateCut, Candidates, RejectedCut, check_codable, enumerate_cuts
+from splitc.graph.cuts.cut import Cut, check_cut
+from splitc.graph.cuts.every_order import cuts_of_every_order
+from splitc.graph.cuts.outline import Block, Edge, Outline, outline
+from splitc.graph.cuts.pricing import cut_sides, head_nodes, price_cut
+from splitc.graph.cuts.stages import Stage, stages_of
+from splitc.graph.files.onnx_files import save, save_alike, to_bytes, weight_bytes
+from splitc.graph.files.places import DATA, HALVES, HEAD, TAIL, halves_folder, model_file
+from splitc.graph.files.strip import has_comments, strip
+from splitc.graph.halves.equality import is_same_computation
+from splitc.graph.halves.extract import Halves, split, with_outputs
+from splitc.graph.halves.merge import fix_names, join, merge
 from splitc.graph.model import Model, load, model_from_ir, verify
-from splitc.graph.orders import cuts_of_every_order
-from splitc.graph.outline import Block, Edge, Outline, outline
-from splitc.graph.place import Place, boundary, find_place
-from splitc.graph.price import cut_sides, head_nodes, price_cut
-from splitc.graph.stages import Stage, stages_of
-from splitc.graph.strip import has_comments, strip
-from splitc.graph.tensors import own_bytes
-from splitc.graph.work import Work, work_of
+from splitc.graph.values.tensors import own_bytes
 
 __all__ = [
     "DATA",

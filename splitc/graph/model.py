@@ -12,12 +12,12 @@ import onnx_ir as ir
 import onnx_ir.passes.common as common
 
 from splitc.errors import GraphError
-from splitc.graph.files import fingerprint, read
-from splitc.graph.flops import node_flops
-from splitc.graph.flow import Flow, flow_of
-from splitc.graph.pause import collector_paused
-from splitc.graph.shapes import bind_inputs, common_values, infer
-from splitc.graph.tensors import parameters_of, spec_of, unknown_reason
+from splitc.graph.cost.flops import node_flops
+from splitc.graph.files.onnx_files import fingerprint, read
+from splitc.graph.shapes.inference import bind_inputs, common_values, infer
+from splitc.graph.values.collector import collector_paused
+from splitc.graph.values.flow import Flow, flow_of
+from splitc.graph.values.tensors import parameters_of, spec_of, unknown_reason
 from splitc.types import Shape, TensorSpec
 
 FIRST_OPSET = 6

@@ -11,8 +11,8 @@ import numpy as np
 from splitc.backends import model_digests, read_interface
 from splitc.bundle import open_bundle
 from splitc.errors import UsageError
-from splitc.profile import Precision
 from splitc.profiler.timing import Half
+from splitc.records import Precision
 from splitc.runtime import EdgeHalf, Reader, find_files
 from splitc.types import Feeds, Preprocess, TensorSpec
 

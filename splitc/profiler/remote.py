@@ -26,9 +26,9 @@ from pydantic import Field, ValidationError
 
 from splitc.backends import read_interface
 from splitc.errors import CapabilityError, UsageError
-from splitc.profile import Milliseconds, Record, Sha256, Strict
 from splitc.profiler.there import FEEDS, REQUEST
 from splitc.profiler.timing import Half, Measurement, Runs
+from splitc.records import Milliseconds, Record, Sha256, Strict
 from splitc.types import Feeds
 
 ATTEMPTS = 4

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from splitc.errors import UsageError
-from splitc.profile import Record
 from splitc.profiler.board import OFF_C
 from splitc.profiler.power import Power, mean_total_w, power_notes, total
+from splitc.records import Record
 
 MAX_FILE_BYTES = 64 << 20
 MAX_LINE = 1 << 14

@@ -21,9 +21,9 @@ import onnxruntime as ort
 
 from splitc.backends import BACKENDS, Runner, TimedRunner, node_outputs
 from splitc.errors import BackendError, UsageError
-from splitc.profile import Layer, Percentiles, Record, joined_values, layers_from_trace, timed_layer
 from splitc.profiler.board import ROOT, Board, read_board
 from splitc.profiler.power import Power, mean_total_w, power_notes, read_power
+from splitc.records import Layer, Percentiles, Record, joined_values, layers_from_trace, timed_layer
 from splitc.types import Feeds
 
 BACKEND = "onnxruntime"

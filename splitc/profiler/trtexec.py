@@ -22,8 +22,8 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from splitc.backends import node_outputs
 from splitc.errors import UsageError
-from splitc.profile import Layer, Milliseconds, Percentiles, Record, joined_values
 from splitc.profiler.timing import Half, Measurement
+from splitc.records import Layer, Milliseconds, Percentiles, Record, joined_values
 
 MAX_FILE_BYTES = 64 << 20
 _NUMBER = r"-?(?:\d{1,40}(?:\.\d{0,40})?(?:[eE][-+]?\d{1,4})?|nan|inf)"

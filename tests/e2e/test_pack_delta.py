@@ -144,7 +144,7 @@ def test_weights_in_a_file_of_their_own(model: Path, tmp_path: Path) -> None:
 
 
 def test_too_big_for_one_file(model: Path, packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("splitc.graph.files.EXTERNAL_ABOVE_BYTES", 1000)  # stands for 2 GB
+    monkeypatch.setattr("splitc.graph.files.onnx_files.EXTERNAL_ABOVE_BYTES", 1000)  # stands for 2 GB
     done(cli("unpack", packed, "--model", tmp_path / "graph.onnx", "--out", tmp_path / "big.onnx", "--json"))
     assert {"big.onnx", "big.onnx.data"} <= listing(tmp_path)
     again, first = initializers(tmp_path / "big.onnx"), initializers(model)

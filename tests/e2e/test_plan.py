@@ -15,7 +15,7 @@ from e2e_setting import CUT, Net, cli, setting
 from splitc import driver
 from splitc.device import load_device
 from splitc.driver.coded_inputs import least_setting
-from splitc.profile import Effort, profile_onnxruntime, write_record
+from splitc.records import Effort, profile_onnxruntime, write_record
 
 DATA = Path(os.environ.get("SPLITC_DATA", Path(__file__).parents[3] / "shared" / "data"))
 MOBILENET = DATA / "models" / "mobilenet_v2_imagenet.onnx"

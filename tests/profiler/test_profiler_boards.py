@@ -8,8 +8,8 @@ import pytest
 from boards import BOARDS, Fixture
 
 from splitc.errors import UsageError
-from splitc.profile import Percentiles, Record
 from splitc.profiler import parse_line, read_board, read_power, read_tegrastats, summarize_log
+from splitc.records import Percentiles, Record
 
 EVERY = pytest.mark.parametrize("board", BOARDS.values(), ids=BOARDS)
 

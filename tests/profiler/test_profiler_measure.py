@@ -15,7 +15,6 @@ from boards import BOARDS
 from onnx import parser
 
 from splitc.errors import BackendError, UsageError
-from splitc.profile import layer_ms, read_record, write_record
 from splitc.profiler import (
     Exports,
     Half,
@@ -28,6 +27,7 @@ from splitc.profiler import (
     record_from_trtexec,
     timing,
 )
+from splitc.records import layer_ms, read_record, write_record
 
 TEXT = """
 <ir_version: 8, opset_import: ["" : 17]>

@@ -10,18 +10,16 @@ symbols have the quantizer's alphabet, 0 for "as predicted" and larger for farth
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from pydantic import Field
 
+from splitc.codec.fitted import FittedTensor
 from splitc.codec.quantizers import Quantizer
 from splitc.errors import BitstreamError
 from splitc.registry import Component
 from splitc.types import F32, Array, Symbols
-
-if TYPE_CHECKING:
-    from splitc.codec.spec import FittedTensor
 
 DEFAULT_GOP = 15
 

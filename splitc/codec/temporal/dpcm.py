@@ -7,19 +7,17 @@ quantizer itself chooses; that is ``difference``.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import ClassVar, cast
 
 import numpy as np
 from pydantic import Field
 
+from splitc.codec.fitted import FittedTensor
 from splitc.codec.quantizers import Quantizer, as_rows
 from splitc.codec.temporal.difference import Difference
 from splitc.errors import UsageError
 from splitc.native import _core
 from splitc.types import F32, Symbols
-
-if TYPE_CHECKING:
-    from splitc.codec.spec import FittedTensor
 
 NO_DEAD_ZONE = 0.5
 

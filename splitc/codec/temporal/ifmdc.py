@@ -7,18 +7,16 @@ every state is a whole number m of steps, so it is kept as that and cannot drift
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal, cast
+from typing import ClassVar, Literal, cast
 
 import numpy as np
 from pydantic import Field
 
+from splitc.codec.fitted import FittedTensor
 from splitc.codec.quantizers import Quantizer, against_channels, refuse_nan
 from splitc.codec.temporal.base import Predictor, unzigzag, zigzag
 from splitc.errors import CodecError, UsageError
 from splitc.types import F32, F64, Array, Symbols
-
-if TYPE_CHECKING:
-    from splitc.codec.spec import FittedTensor
 
 
 class Ifmdc(Predictor):

@@ -28,7 +28,7 @@ from splitc.codec import CodecSpec
 from splitc.device import Link, load_device
 from splitc.graph import CandidateCut, Model
 from splitc.plan import Option, Places, Prices
-from splitc.profile import Effort, Measured, fit_device, layer_ms, profile_onnxruntime
+from splitc.records import Effort, Measured, fit_device, layer_ms, profile_onnxruntime
 from splitc.types import F32
 
 MODELS = ("mobilenet_v2_imagenet", "resnet18_tinyimagenet200", "yolo_fastest_1.1_xl_coco")

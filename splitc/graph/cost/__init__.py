@@ -1,0 +1,1 @@
+"""What nodes cost: operations, weights, elements moved and held."""

@@ -1,0 +1,1 @@
+"""Cuts: listed, priced, proven, found by name, drawn."""

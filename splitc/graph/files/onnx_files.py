@@ -1,0 +1,174 @@
+"""ONNX files on disk: read without loading external data, hash in blocks, write the same bytes each time."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import onnx_ir as ir
+
+from splitc.errors import GraphError
+from splitc.graph.files.soundness import odd_external_field, refuse_damage
+
+BLOCK_BYTES = 1 << 20
+EXTERNAL_ABOVE_BYTES = 1_900_000_000
+"""protobuf ends at 2 GiB; weights of more than this go into a file beside the model."""
+SMALL_TENSOR_BYTES = 1024
+"""External tensors up to this size are read at once: shape inference needs their values."""
+
+
+def read(path: Path) -> tuple[ir.Model, tuple[Path, ...]]:
+    """Parse a model and check its external data without reading it.
+
+    Returns:
+        The model and its external data files, sorted.
+
+    Raises:
+        GraphError: Absent, not ONNX, or with external data that is missing, short or outside the folder.
+    """
+    if not path.is_file():
+        raise GraphError(f"{path}: no such file; give the path of an ONNX model.")
+    try:
+        model = ir.load(path)
+        refuse_damage(model)
+    except Exception as error:  # protobuf and onnx-ir raise a dozen unrelated types on damaged files
+        cause = odd_external_field(path) or _cause(error)
+        raise GraphError(f"{path}: not a readable ONNX model ({cause}); export it again.") from error
+    folder = path.parent.resolve()
+    files = {_checked(tensor, folder, path) for tensor in external_tensors(model)}
+    try:
+        _read_small(model)
+    except (OSError, ValueError) as error:
+        raise GraphError(f"{path}: external data cannot be read ({error}); copy the file anew.") from error
+    return model, tuple(sorted(files))
+
+
+def fingerprint(path: Path, external: tuple[Path, ...]) -> str:
+    """SHA-256 of the model file, or of the list of all its files' SHA-256 when there is external data."""
+    if not external:
+        return _file_sha256(path)
+    lines = [f"{_file_sha256(path)}  model\n"]
+    folder = path.parent.resolve()
+    lines += [f"{_file_sha256(file)}  {os.path.relpath(file, folder)}\n" for file in external]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def save(model: ir.Model, path: Path | str, external: bool | None = None) -> tuple[Path, ...]:
+    """Write a model: the same model gives the same bytes, with no paths of this machine in them.
+
+    Args:
+        model: What to write; it is left unchanged.
+        path: The ``.onnx`` file.
+        external: Weights in ``path`` + ".data"; by default only when they are too big for one file.
+
+    Returns:
+        The files written.
+
+    Raises:
+        GraphError: The folder is absent or cannot be written.
+    """
+    path = Path(path)
+    if external is None:
+        external = weight_bytes(model) > EXTERNAL_ABOVE_BYTES
+    data = path.with_name(path.name + ".data")
+    try:
+        if external:
+            ir.save(model, path, external_data=data.name)
+            return (path, data) if data.exists() else (path,)
+        path.write_bytes(to_bytes(model))
+    except OSError as error:
+        raise GraphError(f"{path}: cannot be written ({error.strerror}); choose another folder.") from error
+    return (path,)
+
+
+def save_alike(model: ir.Model, path: Path) -> tuple[Path, ...]:
+    """``save``, with weights that lie outside their model's file in a file of their own again, copied and not read.
+
+    Raises:
+        GraphError: The folder is absent or cannot be written.
+    """
+    is_external = next(external_tensors(model), None) is not None
+    return save(model, path, external=True if is_external else None)
+
+
+def to_bytes(model: ir.Model) -> bytes:
+    """Serialize with every weight inside.
+
+    Raises:
+        GraphError: The weights do not fit into one protobuf.
+    """
+    if weight_bytes(model) > EXTERNAL_ABOVE_BYTES:
+        raise GraphError(f"the model holds {weight_bytes(model)} bytes of weights; save it with external data.")
+    inline = ir.external_data.load_to_model(model.clone())
+    return bytes(ir.to_proto(inline).SerializeToString(deterministic=True))
+
+
+def weight_bytes(model: ir.Model) -> int:
+    """Bytes of all initializers."""
+    tensors = (value.const_value for graph in model.graphs() for value in graph.initializers.values())
+    return sum(int(tensor.nbytes) for tensor in tensors if tensor is not None and tensor.dtype != ir.DataType.STRING)
+
+
+def external_tensors(model: ir.Model) -> Iterator[ir.ExternalTensor]:
+    """Every tensor that lives outside the model file, in initializers and in node attributes."""
+    for graph in model.graphs():
+        held = (value.const_value for value in graph.initializers.values())
+        attributes = (attribute for node in graph for attribute in node.attributes.values())
+        tensors = (one.as_tensor() for one in attributes if one.type == ir.AttributeType.TENSOR and not one.is_ref())
+        for tensor in (*held, *tensors):
+            if isinstance(tensor, ir.ExternalTensor):
+                yield tensor
+
+
+def _checked(tensor: ir.ExternalTensor, folder: Path, path: Path) -> Path:
+    """The file of an external tensor, proven to lie in ``folder`` and to be long enough."""
+    location = Path(tensor.location)
+    file = (folder / location).resolve()
+    where = f"{path}: tensor {tensor.name!r}"
+    if location.is_absolute() or not file.is_relative_to(folder):
+        raise GraphError(f"{where}: external data {str(location)!r} is outside the model's folder; copy it beside it.")
+    if not file.is_file():
+        raise GraphError(f"{where}: external data file {str(location)!r} is missing; copy it beside the model.")
+    if file.stat().st_nlink > 1:
+        raise GraphError(f"{where}: external data {str(location)!r} has several hard links; replace it by a copy.")
+    offset, length = tensor.offset or 0, tensor.length or tensor.nbytes
+    if offset < 0 or length != tensor.nbytes or offset + length > file.stat().st_size:
+        raise GraphError(
+            f"{where}: needs {tensor.nbytes} bytes at offset {offset} of {str(location)!r}, which has "
+            f"{file.stat().st_size} and grants {length}; the file is truncated or belongs to another model."
+        )
+    return file
+
+
+def _read_small(model: ir.Model) -> None:
+    """Read short initializers and all tensors of Constant nodes, which onnx-ir would not write back."""
+    for graph in model.graphs():
+        for value in graph.initializers.values():
+            tensor = value.const_value
+            if isinstance(tensor, ir.ExternalTensor) and tensor.nbytes <= SMALL_TENSOR_BYTES:
+                value.const_value = _in_memory(tensor)
+        for node in graph:
+            for name, attribute in list(node.attributes.items()):
+                if attribute.type == ir.AttributeType.TENSOR and isinstance(attribute.value, ir.ExternalTensor):
+                    node.attributes[name] = ir.AttrTensor(name, _in_memory(attribute.value))
+
+
+def _in_memory(tensor: ir.ExternalTensor) -> ir.TensorProtocol:
+    return ir.Tensor(tensor.numpy().copy(), name=tensor.name, dtype=tensor.dtype)
+
+
+def _cause(error: BaseException) -> str:
+    """First line of the innermost cause, for one-sentence messages."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return (str(error).strip().splitlines() or [""])[0].rstrip(".;")[:120] or type(error).__name__
+
+
+def _file_sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,136 @@
+"""Put two halves back together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import onnx_ir as ir
+import onnx_ir.passes.common as common
+from onnx_ir.passes.common import naming
+
+from splitc.errors import GraphError
+from splitc.graph.files.external import same_bytes
+from splitc.graph.halves.output_order import in_order
+from splitc.graph.values.collector import collector_paused
+from splitc.graph.values.flow import subgraphs
+
+
+@collector_paused()
+def merge(head: ir.Model, tail: ir.Model) -> ir.Model:
+    """``join`` of copies: neither argument is changed.
+
+    Raises:
+        GraphError: See ``join``.
+    """
+    return join(head.clone(), tail.clone())
+
+
+@collector_paused()
+def join(head: ir.Model, tail: ir.Model) -> ir.Model:
+    """One graph that computes ``tail(head(x))``, made of both: neither can be used afterwards.
+
+    Outputs of the head that the tail does not take (early exits) become outputs: where they were before the split,
+    which the tail knows, else behind those of the tail. Equal initializers of the same name are shared again; other
+    names that collide get a number.
+
+    Raises:
+        GraphError: The tail needs what the head does not give, its note on the order of outputs is damaged, or the
+            operator sets differ.
+    """
+    _refuse_strangers(head, tail)
+    _share_initializers(head.graph, tail.graph)
+    given = {value.name: value for value in head.graph.outputs}
+    outputs = [given[value.name] if value.is_graph_input() else value for value in tail.graph.outputs]
+    taken = {value.name for value in tail.graph.inputs}
+    outputs += [value for value in head.graph.outputs if value.name not in taken]
+    outputs = in_order(tail, outputs)
+    names = [value.name for value in outputs]
+    tail.graph.outputs.clear()
+    head.graph.outputs.clear()
+    for value in tail.graph.inputs:
+        ir.convenience.replace_all_uses_with(value, given[value.name])
+    _move(tail.graph, head.graph)
+    head.graph.outputs.extend(outputs)
+    head.opset_imports.update({**tail.opset_imports, **head.opset_imports})
+    fix_names(head)
+    if [value.name for value in head.graph.outputs] != names:
+        raise GraphError("merge: an output of the tail has the name of an input of the head; rename one of them.")
+    return head
+
+
+def fix_names(model: ir.Model) -> bool:
+    """Make names unique and name what has none, by operator and order; omitted outputs stay omitted."""
+    omitted = [value for graph in model.graphs() for node in graph for value in node.outputs if value.name == ""]
+    changed = common.NameFixPass(_ByOperator())(model).modified
+    for value in omitted:
+        value.name = ""
+    return changed
+
+
+class _ByOperator(naming.NameGenerator):
+    def generate_node_name(self, node: ir.Node) -> str:
+        return node.name or node.op_type
+
+    def generate_value_name(self, value: ir.Value) -> str:
+        return value.name or "value"
+
+
+def _refuse_strangers(head: ir.Model, tail: ir.Model) -> None:
+    given = {value.name for value in head.graph.outputs}
+    lacking = [
+        value.name or "" for value in tail.graph.inputs if value.name not in given and not value.is_initializer()
+    ]
+    if lacking:
+        raise GraphError(f"merge: the tail needs {lacking}, which the head does not give; these are not of one split.")
+    for domain in head.opset_imports.keys() & tail.opset_imports.keys():
+        ours, theirs = head.opset_imports[domain], tail.opset_imports[domain]
+        if ours != theirs:
+            raise GraphError(f"merge: the head has opset {ours} and the tail {theirs}; convert one of them.")
+
+
+def _move(source: ir.Graph, target: ir.Graph) -> None:
+    """Move nodes and initializers to the end of another graph."""
+    initializers, nodes = dict(source.initializers), list(source)
+    source.initializers.clear()
+    source.remove(nodes)
+    target.extend(nodes)
+    target.initializers.update(initializers)
+
+
+def _share_initializers(ours: ir.Graph, theirs: ir.Graph) -> None:
+    """Point ``theirs`` at our equal constants; give the unequal ones of the same name another."""
+    taken = {*_names(ours), *_names(theirs)}
+    for name, value in list(theirs.initializers.items()):
+        twin = ours.initializers.get(name)
+        if twin is not None and value.is_graph_output():
+            twin.name = _fresh(name, taken)
+        elif twin is not None and _same_tensor(twin.const_value, value.const_value):
+            ir.convenience.replace_all_uses_with(value, twin)
+            del theirs.initializers[name]
+        elif twin is not None:
+            value.name = _fresh(name, taken)
+
+
+def _names(graph: ir.Graph) -> Iterable[str]:
+    for value in (*graph.inputs, *graph.initializers.values()):
+        yield value.name or ""
+    for node in graph:
+        yield from (value.name or "" for value in node.outputs)
+        for body in subgraphs(node):
+            yield from _names(body)
+
+
+def _fresh(name: str, taken: set[str]) -> str:
+    number = 1
+    while f"{name}_{number}" in taken:
+        number += 1
+    taken.add(f"{name}_{number}")
+    return f"{name}_{number}"
+
+
+def _same_tensor(one: ir.TensorProtocol | None, other: ir.TensorProtocol | None) -> bool:
+    if one is None or other is None or one is other:
+        return one is other
+    if one.dtype != other.dtype or list(one.shape) != list(other.shape) or one.dtype == ir.DataType.STRING:
+        return False
+    return same_bytes(one, other)
