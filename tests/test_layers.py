@@ -130,3 +130,14 @@ def test_public_names_resolve() -> None:
         assert getattr(splitc, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = splitc.nothing
+
+
+def test_a_public_class_name_has_one_meaning() -> None:
+    """Triton demands ``TritonPythonModel`` of every model's module."""
+    places: dict[str, list[str]] = {}
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
+    twice = {name: found for name, found in places.items() if len(found) > 1}
+    assert twice.keys() <= {"TritonPythonModel", "Pair", "Step"}, twice

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from splitc.backends.base import Availability, Backend, EngineRecord, Runner, Side, Status, Target, TimedRunner
+from splitc.backends.base import Availability, Backend, EngineRecord, EngineTarget, Runner, Side, Status, TimedRunner
 from splitc.backends.in_place import Finished, Made, Surroundings, finish, parts_of, why_stale
 from splitc.backends.interface import Interface, model_digests, node_outputs, read_interface, sha256_of
 from splitc.backends.order import Order, read_order
@@ -32,6 +32,7 @@ __all__ = [
     "Availability",
     "Backend",
     "EngineRecord",
+    "EngineTarget",
     "Finished",
     "Interface",
     "Made",
@@ -40,7 +41,6 @@ __all__ = [
     "Side",
     "Status",
     "Surroundings",
-    "Target",
     "TimedRunner",
     "finish",
     "fold_constants",

@@ -41,7 +41,7 @@ _DEVICE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 @dataclass(frozen=True)
-class Target:
+class EngineTarget:
     """Where one half will run.
 
     Attributes:
@@ -159,7 +159,7 @@ class Backend(Component, ABC):
         """Look at this machine; never raises, loads nothing heavy."""
 
     @abstractmethod
-    def build(self, model_path: Path, target: Target, out_dir: Path) -> EngineRecord:
+    def build(self, model_path: Path, target: EngineTarget, out_dir: Path) -> EngineRecord:
         """Build the engine of ``model_path`` for ``target`` under ``out_dir/engines/``.
 
         Returns:
@@ -206,13 +206,13 @@ class Backend(Component, ABC):
         """
 
 
-def record_for(backend: Backend, target: Target, status: Status, **details: object) -> EngineRecord:
+def record_for(backend: Backend, target: EngineTarget, status: Status, **details: object) -> EngineRecord:
     """A record with the identity fields filled in."""
     identity = {"side": target.side, "target": target.device, "backend": backend.name, "status": status}
     return EngineRecord.model_validate({**identity, **details})
 
 
-def write_build_json(out_dir: Path, target: Target, document: Mapping[str, object]) -> None:
+def write_build_json(out_dir: Path, target: EngineTarget, document: Mapping[str, object]) -> None:
     """Write ``engines/TARGET/build.json``: sorted keys, no clocks, no absolute paths."""
     folder = out_dir / target.folder
     folder.mkdir(parents=True, exist_ok=True)

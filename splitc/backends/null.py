@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from splitc.backends.base import Availability, Backend, EngineRecord, Runner, Target, record_for
+from splitc.backends.base import Availability, Backend, EngineRecord, EngineTarget, Runner, record_for
 from splitc.backends.interface import model_digests, read_interface
 from splitc.backends.runner import CheckedRunner
 from splitc.types import Array, Feeds, TensorSpec
@@ -23,7 +23,7 @@ class Null(Backend):
     def probe(self) -> Availability:
         return Availability(ok=True, detail="answers zeros; for tests")
 
-    def build(self, model_path: Path, target: Target, out_dir: Path) -> EngineRecord:
+    def build(self, model_path: Path, target: EngineTarget, out_dir: Path) -> EngineRecord:
         interface = read_interface(model_path)
         return record_for(
             self,

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 import onnxruntime as ort
 from pydantic import Field
 
-from splitc.backends.base import Availability, Backend, EngineRecord, Runner, Target, record_for, write_build_json
+from splitc.backends.base import Availability, Backend, EngineRecord, EngineTarget, Runner, record_for, write_build_json
 from splitc.backends.interface import Interface, model_digests, read_interface
 from splitc.backends.runner import CheckedRunner
 from splitc.errors import BackendError
@@ -31,7 +31,7 @@ class OnnxRuntime(Backend):
     def probe(self) -> Availability:
         return Availability(ok=True, detail=f"onnxruntime {ort.__version__}, {' and '.join(self._providers())}")
 
-    def build(self, model_path: Path, target: Target, out_dir: Path) -> EngineRecord:
+    def build(self, model_path: Path, target: EngineTarget, out_dir: Path) -> EngineRecord:
         interface = read_interface(model_path)
         versions = {"onnxruntime": ort.__version__}
         try:
@@ -69,7 +69,7 @@ class OnnxRuntime(Backend):
         return [_CUDA, _CPU] if self.provider == "auto" and _CUDA in available else [_CPU]
 
     def _build_json(
-        self, target: Target, interface: Interface, digests: dict[str, str], versions: dict[str, str]
+        self, target: EngineTarget, interface: Interface, digests: dict[str, str], versions: dict[str, str]
     ) -> dict[str, object]:
         return {
             "backend": self.name,

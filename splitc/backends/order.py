@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationError, field_validator
 
-from splitc.backends.base import Side, Target
+from splitc.backends.base import EngineTarget, Side
 from splitc.backends.options import EngineOptions
 from splitc.errors import BackendError
 from splitc.types import Frozen, Line, TensorSpec
@@ -70,7 +70,7 @@ def read_order(data: bytes, where: str) -> Order | None:
         raise BackendError(f"{where}: {place}: {first['msg']}; build the bundle again.") from error
 
 
-def built_folder(target: Target) -> str:
+def built_folder(target: EngineTarget) -> str:
     """Where build.sh puts its engine, relative to the bundle; the manifest lists nothing of it."""
     return target.in_bundle(f"{target.folder}/built")
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from splitc.backends.base import Target
+from splitc.backends.base import EngineTarget
 from splitc.backends.options import EngineOptions
 from splitc.backends.order import built_folder
 from splitc.backends.shapes import Profile
@@ -63,7 +63,7 @@ _START = (
 """As -m does, without the current folder on the path: it is the bundle."""
 
 
-class Recipe(NamedTuple):
+class BuildScript(NamedTuple):
     """How to finish an engine: the text of build.sh, the bare command, and the key that names the build."""
 
     script: str
@@ -71,15 +71,15 @@ class Recipe(NamedTuple):
     cache_key: str
 
 
-def trtexec_recipe(
+def trtexec_script(
     backend: str,
-    target: Target,
+    target: EngineTarget,
     model: str,
     digests: Mapping[str, str],
     profile: Profile,
     needs: Sequence[str] = (),
     options: EngineOptions | None = None,
-) -> Recipe:
+) -> BuildScript:
     """Build with trtexec, which comes with TensorRT.
 
     Args:
@@ -100,17 +100,19 @@ def trtexec_recipe(
         jetson=_JETSON_TRTEXEC, engine=shlex.quote(engine), flags=shlex.join(flags)
     )
     command = shlex.join(["trtexec", *flags, f"--saveEngine={engine}"])
-    return Recipe(script, command, cache_key(backend, target, digests, flags))
+    return BuildScript(script, command, cache_key(backend, target, digests, flags))
 
 
-def rtx_recipe(backend: str, target: Target, digests: Mapping[str, str], request: Mapping[str, object]) -> Recipe:
+def rtx_script(
+    backend: str, target: EngineTarget, digests: Mapping[str, str], request: Mapping[str, object]
+) -> BuildScript:
     """Build with TensorRT-RTX, ahead of time, on any x86-64 Linux that has the extra."""
     text = json.dumps(request, sort_keys=True)
     engine = f"{built_folder(target)}/model.engine"
     title = f"Builds {engine} with TensorRT-RTX; no GPU needed, run it from any folder."
     script = _checked(title, target, digests) + _RTX.format(engine=shlex.quote(engine), request=text, start=_START)
     command = f"pip install 'splitc[trt-rtx]' && sh {shlex.quote(script_path(target))}"
-    return Recipe(script, command, cache_key(backend, target, digests, [text]))
+    return BuildScript(script, command, cache_key(backend, target, digests, [text]))
 
 
 def typing_flags(tensorrt: str | None, needs: Sequence[str] = ()) -> list[str]:
@@ -121,7 +123,7 @@ def typing_flags(tensorrt: str | None, needs: Sequence[str] = ()) -> list[str]:
     return ["--stronglyTyped"] if major == 10 else []
 
 
-def cache_key(backend: str, target: Target, digests: Mapping[str, str], flags: Sequence[str]) -> str:
+def cache_key(backend: str, target: EngineTarget, digests: Mapping[str, str], flags: Sequence[str]) -> str:
     """sha256 over everything that decides the engine's bytes except the machine that builds it."""
     decides = {
         "backend": backend,
@@ -133,17 +135,17 @@ def cache_key(backend: str, target: Target, digests: Mapping[str, str], flags: S
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
 
 
-def engine_path(target: Target) -> str:
+def engine_path(target: EngineTarget) -> str:
     """The engine, relative to the bundle."""
     return target.in_bundle(f"{target.folder}/model.engine")
 
 
-def script_path(target: Target) -> str:
+def script_path(target: EngineTarget) -> str:
     """build.sh, relative to the bundle."""
     return target.in_bundle(f"{target.folder}/build.sh")
 
 
-def write_script(out_dir: Path, target: Target, script: str) -> None:
+def write_script(out_dir: Path, target: EngineTarget, script: str) -> None:
     """Write ``engines/TARGET/build.sh``, executable."""
     path = out_dir / target.folder / "build.sh"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -151,7 +153,7 @@ def write_script(out_dir: Path, target: Target, script: str) -> None:
     path.chmod(0o755)
 
 
-def _checked(title: str, target: Target, digests: Mapping[str, str]) -> str:
+def _checked(title: str, target: EngineTarget, digests: Mapping[str, str]) -> str:
     sums = "\n".join(f"{digest}  {target.in_bundle(name)}" for name, digest in digests.items())
     return _CHECKED.format(title=title, sums=sums)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from splitc.backends.base import DimBounds, Target
+from splitc.backends.base import DimBounds, EngineTarget
 from splitc.backends.feeds import UNNAMED, describe
 from splitc.backends.interface import Interface
 from splitc.errors import BackendError
@@ -14,7 +14,7 @@ Profile: TypeAlias = dict[str, tuple[tuple[int, ...], tuple[int, ...], tuple[int
 """Name of each dynamic input -> its smallest, usual and largest shape."""
 
 
-def profile_from_target(interface: Interface, target: Target) -> Profile:
+def profile_from_target(interface: Interface, target: EngineTarget) -> Profile:
     """The shapes that the engine must serve; empty for a static model.
 
     Raises:
@@ -25,13 +25,13 @@ def profile_from_target(interface: Interface, target: Target) -> Profile:
     }
 
 
-def _shapes(spec: TensorSpec, target: Target) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+def _shapes(spec: TensorSpec, target: EngineTarget) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
     bounds = [_bounds(dim, spec, target) for dim in spec.shape]
     least, usual, most = (tuple(bound[which] for bound in bounds) for which in range(3))
     return least, usual, most
 
 
-def _bounds(dim: int | str, spec: TensorSpec, target: Target) -> DimBounds:
+def _bounds(dim: int | str, spec: TensorSpec, target: EngineTarget) -> DimBounds:
     if isinstance(dim, int):
         return dim, dim, dim
     if dim == UNNAMED:

@@ -15,8 +15,8 @@ from splitc.backends.base import (
     Availability,
     Backend,
     EngineRecord,
+    EngineTarget,
     Runner,
-    Target,
     TimedRunner,
     record_for,
     write_build_json,
@@ -26,7 +26,7 @@ from splitc.backends.in_place import Made, Progress, Surroundings
 from splitc.backends.interface import Interface, model_digests, read_interface
 from splitc.backends.options import EngineOptions
 from splitc.backends.order import Order
-from splitc.backends.script import script_path, trtexec_recipe, write_script
+from splitc.backends.script import script_path, trtexec_script, write_script
 from splitc.backends.shapes import profile_from_target
 from splitc.backends.trt_network import OLDEST, Request, build_plan, load_tensorrt, version_of
 from splitc.backends.trt_run import EngineRunner
@@ -51,7 +51,7 @@ class TensorRT(EngineOptions, Backend):
             return Availability(ok=False, detail="tensorrt, but no GPU or no driver", how_to_get=_HOW_TO_GET)
         return Availability(ok=True, detail=f"tensorrt on {gpu.name}, SM{gpu.capability}; build with splitc engine")
 
-    def build(self, model_path: Path, target: Target, out_dir: Path) -> EngineRecord:
+    def build(self, model_path: Path, target: EngineTarget, out_dir: Path) -> EngineRecord:
         check_gpu_target(self, target)
         reason = f"a TensorRT engine is built on its own device; run splitc engine on {target.device}, or build.sh."
         if target.tensorrt is None:
@@ -110,7 +110,7 @@ class TensorRT(EngineOptions, Backend):
         return make
 
 
-def defer(backend: Backend, model_path: Path, target: Target, out_dir: Path, reason: str) -> EngineRecord:
+def defer(backend: Backend, model_path: Path, target: EngineTarget, out_dir: Path, reason: str) -> EngineRecord:
     """Write the order and the equal trtexec command, and say why the engine waits.
 
     Raises:
@@ -122,7 +122,7 @@ def defer(backend: Backend, model_path: Path, target: Target, out_dir: Path, rea
     digests = model_digests(model_path, interface)
     options = backend.options() if isinstance(backend, TensorRT) else EngineOptions()
     needs = _needs(interface)
-    recipe = trtexec_recipe("tensorrt", target, model_path.name, digests, profile, needs, options)
+    recipe = trtexec_script("tensorrt", target, model_path.name, digests, profile, needs, options)
     order = Order(
         backend="tensorrt",
         side=target.side,
@@ -145,7 +145,7 @@ def defer(backend: Backend, model_path: Path, target: Target, out_dir: Path, rea
     return record_for(backend, target, "deferred", cache_key=recipe.cache_key, **waiting, **ports)
 
 
-def check_gpu_target(backend: Backend, target: Target) -> None:
+def check_gpu_target(backend: Backend, target: EngineTarget) -> None:
     """Raise BackendError for a device without an NVIDIA GPU."""
     if not target.compute_capabilities:
         raise BackendError(
@@ -161,7 +161,7 @@ def _needs(interface: Interface) -> tuple[str, ...]:
     return tuple(name for name, is_needed in needs.items() if is_needed)
 
 
-def _check_line(target: Target) -> None:
+def _check_line(target: EngineTarget) -> None:
     line = target.tensorrt
     if line is not None and tuple(int(part) for part in line.split(".")[:2]) < OLDEST:
         raise BackendError(

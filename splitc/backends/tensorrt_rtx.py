@@ -20,16 +20,16 @@ from splitc.backends.base import (
     Availability,
     Backend,
     EngineRecord,
+    EngineTarget,
     Runner,
     Status,
-    Target,
     record_for,
     write_build_json,
 )
 from splitc.backends.in_place import Made, Progress, Surroundings
 from splitc.backends.interface import Interface, model_digests, read_interface, sha256_of
 from splitc.backends.order import Order, built_folder
-from splitc.backends.script import Recipe, engine_path, rtx_recipe, script_path, write_script
+from splitc.backends.script import BuildScript, engine_path, rtx_script, script_path, write_script
 from splitc.backends.shapes import profile_from_target
 from splitc.backends.tensorrt import check_gpu_target, defer
 from splitc.errors import BackendError, CapabilityError
@@ -46,7 +46,7 @@ _INSTALL = "pip install 'splitc[trt-rtx]'"
 _MOST_REASONS = 5
 
 
-class Answer(Frozen):
+class BuildReply(Frozen):
     """What the build process says; see ``_rtx_build``."""
 
     ok: bool
@@ -72,7 +72,7 @@ class TensorRTRTX(Backend):
         found = ", ".join(f"{name} {version}" for name, version in versions().items())
         return Availability(ok=True, detail=f"{found}; builds for SM {', '.join(map(str, SUPPORTED))} without a GPU")
 
-    def build(self, model_path: Path, target: Target, out_dir: Path) -> EngineRecord:
+    def build(self, model_path: Path, target: EngineTarget, out_dir: Path) -> EngineRecord:
         check_gpu_target(self, target)
         foreign = sorted(set(target.compute_capabilities) - set(SUPPORTED))
         if foreign:
@@ -145,15 +145,15 @@ class _Job:
     """Everything that one build needs, worked out once."""
 
     model_path: Path
-    target: Target
+    target: EngineTarget
     out_dir: Path
     interface: Interface
     digests: dict[str, str]
     request: dict[str, object]
-    recipe: Recipe
+    recipe: BuildScript
 
     @classmethod
-    def prepare(cls, backend: Backend, model_path: Path, target: Target, out_dir: Path) -> _Job:
+    def prepare(cls, backend: Backend, model_path: Path, target: EngineTarget, out_dir: Path) -> _Job:
         interface = read_interface(model_path)
         digests = model_digests(model_path, interface)
         request: dict[str, object] = {
@@ -164,7 +164,7 @@ class _Job:
             "inputs": [spec.model_dump() for spec in interface.inputs],
             "outputs": [spec.model_dump() for spec in interface.outputs],
         }
-        recipe = rtx_recipe(backend.name, target, digests, request)
+        recipe = rtx_script(backend.name, target, digests, request)
         return cls(model_path, target, out_dir, interface, digests, request, recipe)
 
     def order(self, backend: Backend) -> Order:
@@ -193,7 +193,7 @@ class _Job:
         return record_for(backend, self.target, status, cache_key=self.recipe.cache_key, **interface, **details)
 
 
-def _foreign_reason(target: Target, foreign: list[int]) -> str:
+def _foreign_reason(target: EngineTarget, foreign: list[int]) -> str:
     numbers = ", ".join(f"SM{number}" for number in foreign)
     known = ", ".join(map(str, SUPPORTED))
     return (
@@ -202,19 +202,19 @@ def _foreign_reason(target: Target, foreign: list[int]) -> str:
     )
 
 
-def _ask(request: dict[str, object], timeout_s: int) -> Answer:
+def _ask(request: dict[str, object], timeout_s: int) -> BuildReply:
     """Run one build process and read its answer; every way it can end becomes an Answer."""
     command = [sys.executable, "-c", _START, _rtx_build.__file__]
     document = json.dumps(request).encode()
     try:
         done = subprocess.run(command, input=document, capture_output=True, timeout=timeout_s)
     except subprocess.TimeoutExpired:
-        return Answer(ok=False, errors=(f"no plan after {timeout_s} s; raise timeout_s or simplify the model",))
+        return BuildReply(ok=False, errors=(f"no plan after {timeout_s} s; raise timeout_s or simplify the model",))
     try:
-        return Answer.model_validate_json(done.stdout)
+        return BuildReply.model_validate_json(done.stdout)
     except ValidationError:
         tail = " ".join(done.stderr.decode(errors="replace").split())[-300:]
-        return Answer(
+        return BuildReply(
             ok=False, errors=(f"the build process ended with status {done.returncode}: {tail or 'no output'}",)
         )
 

@@ -48,7 +48,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Plan:
+class SerializedEngine:
     """A serialized engine, and the tactics that were timed for it."""
 
     data: bytes
@@ -77,7 +77,7 @@ def version_of(trt: Any) -> tuple[int, ...]:
     return tuple(int(part) for part in trt.__version__.split(".")[:3])
 
 
-def build_plan(trt: Any, request: Request, progress: Progress = lambda phase, share: None) -> Plan:
+def build_plan(trt: Any, request: Request, progress: Progress = lambda phase, share: None) -> SerializedEngine:
     """Parse, configure, build.
 
     Args:
@@ -106,7 +106,7 @@ def build_plan(trt: Any, request: Request, progress: Progress = lambda phase, sh
         reasons = "; ".join(str(reason).rstrip(". ") for reason in error.args)
         raise BackendError(f"tensorrt {trt.__version__} refuses {request.model.name}: {reasons}.") from error
     cache = config.get_timing_cache()
-    return Plan(bytes(memoryview(data)), bytes(memoryview(cache.serialize())) if cache is not None else b"")
+    return SerializedEngine(bytes(memoryview(data)), bytes(memoryview(cache.serialize())) if cache is not None else b"")
 
 
 def _network_flags(trt: Any) -> int:

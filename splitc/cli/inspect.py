@@ -13,7 +13,7 @@ from splitc.cli.names import Shapes, Simplify, load_model
 
 if TYPE_CHECKING:
     from splitc.evaluate import FeatureStats
-    from splitc.graph import CandidateCut, Candidates, Model, Stage
+    from splitc.graph import CandidateCut, CutCandidates, Model, ModelStage
 
 
 @app.command()
@@ -54,7 +54,7 @@ def inspect(
         print("  --cuts lists them, --stats FILES describes their numbers")
 
 
-def _document(model: Model, listed: Candidates, stages: Sequence[Stage]) -> dict[str, Any]:
+def _document(model: Model, listed: CutCandidates, stages: Sequence[ModelStage]) -> dict[str, Any]:
     return {
         "inputs": [spec.model_dump(mode="json") for spec in model.inputs],
         "outputs": [spec.model_dump(mode="json") for spec in model.outputs],
@@ -67,7 +67,7 @@ def _document(model: Model, listed: Candidates, stages: Sequence[Stage]) -> dict
     }
 
 
-def _show(name: str, model: Model, listed: Candidates, stages: Sequence[Stage]) -> None:
+def _show(name: str, model: Model, listed: CutCandidates, stages: Sequence[ModelStage]) -> None:
     print(f"{name}: {model.nodes} nodes, {model.parameters / 1e6:.2f} M parameters, {model.flops / 1e9:.3f} GFLOP")
     for kind, specs in (("input", model.inputs), ("output", model.outputs)):
         for spec in specs:
@@ -81,7 +81,7 @@ def _show(name: str, model: Model, listed: Candidates, stages: Sequence[Stage]) 
     print(f"\n  {len(listed.candidates)} cuts, {len(listed.rejected)} values and sets that are none")
 
 
-def _show_cuts(listed: Candidates) -> None:
+def _show_cuts(listed: CutCandidates) -> None:
     print(
         f"\n  {'kB float32':>10} {'type':<9} {'head GFLOP':>10} {'tail':>8} {'%':>5} {'head M':>7} {'tail M':>7}  cut"
     )

@@ -16,7 +16,7 @@ from splitc.errors import UsageError
 
 if TYPE_CHECKING:
     from splitc.bundle import Bundle
-    from splitc.profiler import Address, Half, Measurement, Opened, Runs
+    from splitc.profiler import Opened, ProfiledModel, Runs, SshDestination, TimedRecord
     from splitc.records import Precision, Record
     from splitc.types import Feeds
 
@@ -70,7 +70,7 @@ def profile(
     json: Json = False,
 ) -> None:
     """Latency with percentiles, layers, memory, watts and clocks, as one record that plan can use."""
-    from splitc.profiler import Address, Exports, Runs, export_files, record_from_trtexec
+    from splitc.profiler import Exports, Runs, SshDestination, export_files, record_from_trtexec
     from splitc.records import write_record
 
     check_together(context, RULES)
@@ -81,7 +81,7 @@ def profile(
         exports = Exports(imported, import_profile, import_layers, tensorrt, name, trtexec_flags)
         record = record_from_trtexec(half, exports)
     else:
-        address = Address.parse(device, ssh_config, remote_python) if device is not None else None
+        address = SshDestination.parse(device, ssh_config, remote_python) if device is not None else None
         opened = _engine(what, half, target, option or [], engine_folder) if engine else None
         runs, feeds = Runs(threads, warmup, samples), _feeds(what, half, data or [])
         measured = _there(half, feeds, runs, name, address) if address else _here(half, feeds, runs, name, opened)
@@ -119,20 +119,22 @@ def show(record: Record) -> None:
         print(f"and {len(slowest) - SHOWN_LAYERS} faster layers")
 
 
-def _half(what: Path, side: str | None) -> Half:
+def _half(what: Path, side: str | None) -> ProfiledModel:
     """The model, or the half of a bundle."""
     from splitc.bundle import open_bundle
-    from splitc.profiler import Half, model_sha256, precision_of
+    from splitc.profiler import ProfiledModel, model_sha256, precision_of
 
     if not what.is_dir():
         if side is not None:
             raise UsageError(f"--side: {what} is a model, which has no sides; leave it out.")
-        return Half(what, model_sha256(what), "whole", precision_of(what))
+        return ProfiledModel(what, model_sha256(what), "whole", precision_of(what))
     if side not in (None, "edge", "cloud"):
         raise UsageError(f"--side: must be edge or cloud, got {side!r}.")
     bundle = open_bundle(what)
     path = bundle.cloud_model if side == "cloud" else bundle.edge_model
-    return Half(path, model_sha256(path), "cloud" if side == "cloud" else "edge", _precision(bundle, side or "edge"))
+    return ProfiledModel(
+        path, model_sha256(path), "cloud" if side == "cloud" else "edge", _precision(bundle, side or "edge")
+    )
 
 
 def _precision(bundle: Bundle, side: str) -> Precision:
@@ -152,7 +154,7 @@ def _precision(bundle: Bundle, side: str) -> Precision:
     raise UsageError(f"report.json: precision.{side}: is none of {', '.join(PRECISIONS)}; build the bundle again.")
 
 
-def _feeds(what: Path, half: Half, data: list[str]) -> list[Feeds]:
+def _feeds(what: Path, half: ProfiledModel, data: list[str]) -> list[Feeds]:
     """Inputs of the half: real ones, or noise; of the cloud half what the edge half makes of them."""
     from splitc.profiler import MOST_FEEDS, bundle_feeds, model_feeds
 
@@ -160,7 +162,7 @@ def _feeds(what: Path, half: Half, data: list[str]) -> list[Feeds]:
     return make(what, half, data)[:MOST_FEEDS]
 
 
-def _engine(what: Path, half: Half, target: str | None, options: list[str], folder: Path | None) -> Opened:
+def _engine(what: Path, half: ProfiledModel, target: str | None, options: list[str], folder: Path | None) -> Opened:
     """The engine of the half, as splitc engine was asked for it; refused when it is stale."""
     from splitc.bundle import open_bundle
     from splitc.profiler import engine_half
@@ -174,14 +176,14 @@ def _engine(what: Path, half: Half, target: str | None, options: list[str], fold
     return engine_half(runner, order.backend, version, half)
 
 
-def _here(half: Half, feeds: list[Feeds], runs: Runs, device: str, opened: Opened | None) -> Measurement:
+def _here(half: ProfiledModel, feeds: list[Feeds], runs: Runs, device: str, opened: Opened | None) -> TimedRecord:
     from splitc.profiler import measure
 
     with counted("profile", runs.warmup + runs.samples) as step:
         return measure(half, feeds, runs, device, step=step, engine=opened)
 
 
-def _there(half: Half, feeds: list[Feeds], runs: Runs, device: str, address: Address) -> Measurement:
+def _there(half: ProfiledModel, feeds: list[Feeds], runs: Runs, device: str, address: SshDestination) -> TimedRecord:
     from splitc.profiler import measure_there
 
     return measure_there(half, feeds, runs, device, address, lambda text: say(f"  {address.host}: {text}"))
@@ -194,7 +196,7 @@ def _inputs(data: list[str] | None) -> dict[str, str]:
     }
 
 
-def _replayed(path: Path, half: Half) -> Record:
+def _replayed(path: Path, half: ProfiledModel) -> Record:
     from splitc.records import read_record
 
     record = read_record(path)

@@ -13,7 +13,7 @@ from splitc.bundle import Bundle
 from splitc.device import load_device
 from splitc.driver.inputs import THIS_MACHINE, load_recipe
 from splitc.driver.write import dynamic_dims
-from splitc.lint import RULES, TOOLKITS, Finding, Place, Toolkit, lint, place_named, places_of, with_dla
+from splitc.lint import RULES, TOOLKITS, Finding, LintTarget, Toolkit, lint, place_named, places_of, with_dla
 from splitc.recipe import Recipe, TargetSection
 from splitc.runtime import read_contract
 
@@ -54,11 +54,11 @@ def lint_bundle(bundle: Bundle, base: Path, targets: Sequence[str], *, dla: bool
     return tuple(found)
 
 
-def _asked(names: Sequence[str]) -> tuple[Place, ...]:
+def _asked(names: Sequence[str]) -> tuple[LintTarget, ...]:
     return tuple(place for name in names for place in place_named(name))
 
 
-def _recipe_places(recipe: Recipe, section: TargetSection) -> tuple[Place, ...]:
+def _recipe_places(recipe: Recipe, section: TargetSection) -> tuple[LintTarget, ...]:
     if not BACKENDS.load(section.backend).is_for_gpu:
         return DEFAULT_TARGETS
     name = section.device or THIS_MACHINE

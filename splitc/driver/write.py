@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from splitc import __version__, bundle, evaluate, graph, passes, plan, report, runtime
-from splitc.backends import BACKENDS, EngineRecord, Side, Target
+from splitc.backends import BACKENDS, EngineRecord, EngineTarget, Side
 from splitc.codec import Codec
 from splitc.device import Device
 from splitc.driver.fewer_weights import Saving, packed
@@ -103,7 +103,7 @@ def build_engines(folder: Path, inputs: Inputs, step: Callable[[], None]) -> lis
     )
     for side, asked, device in sides:
         backend = BACKENDS.make(asked.backend, asked.options)
-        target = Target(
+        target = EngineTarget(
             device=device.name,
             side=side,
             compute_capabilities=asked.compute_capabilities or device.compute_capabilities,

@@ -5,13 +5,13 @@ from __future__ import annotations
 from splitc.graph.cost.flops import node_flops
 from splitc.graph.cost.memory import activation_peaks
 from splitc.graph.cost.work import Work, work_of
-from splitc.graph.cuts.by_name import Place, boundary, find_place
-from splitc.graph.cuts.candidates import CandidateCut, Candidates, RejectedCut, check_codable, enumerate_cuts
+from splitc.graph.cuts.by_name import ResolvedCut, boundary, find_place
+from splitc.graph.cuts.candidates import CandidateCut, CutCandidates, RejectedCut, check_codable, enumerate_cuts
 from splitc.graph.cuts.cut import Cut, check_cut
 from splitc.graph.cuts.every_order import cuts_of_every_order
-from splitc.graph.cuts.outline import Block, Edge, Outline, outline
+from splitc.graph.cuts.outline import Edge, Outline, OutlineBlock, outline
 from splitc.graph.cuts.pricing import cut_sides, head_nodes, price_cut
-from splitc.graph.cuts.stages import Stage, stages_of
+from splitc.graph.cuts.stages import ModelStage, stages_of
 from splitc.graph.files.onnx_files import save, save_alike, to_bytes, weight_bytes
 from splitc.graph.files.places import DATA, HALVES, HEAD, TAIL, halves_folder, model_file
 from splitc.graph.files.strip import has_comments, strip
@@ -26,17 +26,17 @@ __all__ = [
     "HALVES",
     "HEAD",
     "TAIL",
-    "Block",
     "CandidateCut",
-    "Candidates",
     "Cut",
+    "CutCandidates",
     "Edge",
     "Halves",
     "Model",
+    "ModelStage",
     "Outline",
-    "Place",
+    "OutlineBlock",
     "RejectedCut",
-    "Stage",
+    "ResolvedCut",
     "Work",
     "activation_peaks",
     "boundary",

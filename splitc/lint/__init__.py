@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
-from splitc.lint.place import TOOLKITS, Place, Toolkit, place_named, places_of
-from splitc.lint.rule import Finding, Rule, lint, with_dla
+from splitc.lint.place import TOOLKITS, LintTarget, Toolkit, place_named, places_of
+from splitc.lint.rule import Finding, LintRule, lint, with_dla
 from splitc.lint.table import RULES
 
-__all__ = ["RULES", "TOOLKITS", "Finding", "Place", "Rule", "Toolkit", "lint", "place_named", "places_of", "with_dla"]
+__all__ = [
+    "RULES",
+    "TOOLKITS",
+    "Finding",
+    "LintRule",
+    "LintTarget",
+    "Toolkit",
+    "lint",
+    "place_named",
+    "places_of",
+    "with_dla",
+]

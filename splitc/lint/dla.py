@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import onnx_ir as ir
 
-from splitc.lint.place import Place
+from splitc.lint.place import LintTarget
 from splitc.lint.rule import Hit
 from splitc.lint.walk import input_of, name_of, nodes, ports
 
@@ -22,7 +22,7 @@ MOST_BATCH, MOST_SIZE = 4096, 8192
 LAST_10_WITH_DLA, FIRST_11_WITH_DLA = (10, 7), (11, 4)
 
 
-def why_absent(place: Place) -> str:
+def why_absent(place: LintTarget) -> str:
     """Why there is no DLA, on the device or in its TensorRT; empty where there is one."""
     if place.dla_cores == 0:
         return "the device has no DLA core"
@@ -31,20 +31,20 @@ def why_absent(place: Place) -> str:
     return ""
 
 
-def absent(model: ir.Model, place: Place) -> Iterator[Hit]:
+def absent(model: ir.Model, place: LintTarget) -> Iterator[Hit]:
     """The DLA is asked for and there is none; what it would leave to the GPU then says nothing."""
     if why := why_absent(place):
         yield Hit("the graph", why)
 
 
-def operator(model: ir.Model, place: Place) -> Iterator[Hit]:
+def operator(model: ir.Model, place: LintTarget) -> Iterator[Hit]:
     """Operators that the DLA does not run."""
     for node in nodes(model):
         if node.op_type not in RUNS:
             yield Hit(name_of(node), f"the DLA does not run {node.op_type}")
 
 
-def dynamic(model: ir.Model, place: Place) -> Iterator[Hit]:
+def dynamic(model: ir.Model, place: LintTarget) -> Iterator[Hit]:
     """Inputs whose least and largest sizes differ."""
     for where, value in ports(model):
         for axis, dim in enumerate(value.shape or ()):
@@ -52,12 +52,12 @@ def dynamic(model: ir.Model, place: Place) -> Iterator[Hit]:
                 yield Hit(where, f"axis {axis} is dynamic")
 
 
-def _is_fixed(name: str | None, place: Place) -> bool:
+def _is_fixed(name: str | None, place: LintTarget) -> bool:
     least, _, most = (place.dims or {}).get(name or "", (1, 1, 2))
     return least == most
 
 
-def size(model: ir.Model, place: Place) -> Iterator[Hit]:
+def size(model: ir.Model, place: LintTarget) -> Iterator[Hit]:
     """Batches above 4096 and other dimensions above 8192."""
     for node in nodes(model):
         for value in node.outputs:
@@ -66,7 +66,7 @@ def size(model: ir.Model, place: Place) -> Iterator[Hit]:
                 yield Hit(name_of(node), f"tensor {value.name!r} is {'x'.join(map(str, shape))}")
 
 
-def precision(model: ir.Model, place: Place) -> Iterator[Hit]:
+def precision(model: ir.Model, place: LintTarget) -> Iterator[Hit]:
     """Convolutions and products that compute in FP32; behind a DequantizeLinear they compute in INT8."""
     for node in nodes(model):
         source = input_of(node, 0)

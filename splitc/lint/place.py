@@ -18,7 +18,7 @@ RTX_LINE: Line = (1, 7)
 
 
 @dataclass(frozen=True)
-class Place:
+class LintTarget:
     """One target of a lint.
 
     Attributes:
@@ -50,16 +50,16 @@ class Place:
 
 
 TOOLKITS = {
-    "tensorrt-8.6": Place("tensorrt-8.6", "tensorrt", (8, 6)),
-    "tensorrt-10.3": Place("tensorrt-10.3", "tensorrt", (10, 3)),
-    "tensorrt-10.16": Place("tensorrt-10.16", "tensorrt", (10, 16)),
-    "tensorrt-11.1": Place("tensorrt-11.1", "tensorrt", (11, 1)),
-    "tensorrt_rtx-1.7": Place("tensorrt_rtx-1.7", "tensorrt_rtx", RTX_LINE),
+    "tensorrt-8.6": LintTarget("tensorrt-8.6", "tensorrt", (8, 6)),
+    "tensorrt-10.3": LintTarget("tensorrt-10.3", "tensorrt", (10, 3)),
+    "tensorrt-10.16": LintTarget("tensorrt-10.16", "tensorrt", (10, 16)),
+    "tensorrt-11.1": LintTarget("tensorrt-11.1", "tensorrt", (11, 1)),
+    "tensorrt_rtx-1.7": LintTarget("tensorrt_rtx-1.7", "tensorrt_rtx", RTX_LINE),
 }
 """Targets for a model of which no device is known."""
 
 
-def places_of(device: Device, toolkit: Toolkit, capabilities: tuple[int, ...] = ()) -> tuple[Place, ...]:
+def places_of(device: Device, toolkit: Toolkit, capabilities: tuple[int, ...] = ()) -> tuple[LintTarget, ...]:
     """A place for each TensorRT line of the device's software.
 
     Args:
@@ -70,12 +70,14 @@ def places_of(device: Device, toolkit: Toolkit, capabilities: tuple[int, ...] = 
     numbers = capabilities or device.compute_capabilities
     lines = [RTX_LINE] if toolkit == "tensorrt_rtx" else [_line(text) for text in device.tensorrt or ("10.3",)]
     return tuple(
-        Place(f"{device.name} ({toolkit} {major}.{minor})", toolkit, (major, minor), numbers, False, device.dla_cores)
+        LintTarget(
+            f"{device.name} ({toolkit} {major}.{minor})", toolkit, (major, minor), numbers, False, device.dla_cores
+        )
         for major, minor in lines
     )
 
 
-def place_named(name: str) -> tuple[Place, ...]:
+def place_named(name: str) -> tuple[LintTarget, ...]:
     """The places of ``name``: a toolkit such as ``tensorrt-10.3``, a device, or a device's ``.toml`` file.
 
     Raises:

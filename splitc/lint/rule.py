@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 import onnx_ir as ir
 
-from splitc.lint.place import Place
+from splitc.lint.place import LintTarget
 from splitc.types import Frozen
 
 Verdict: TypeAlias = Literal["refused", "changed", "falls_back"]
@@ -22,11 +22,11 @@ class Hit(NamedTuple):
     detail: str
 
 
-Find: TypeAlias = Callable[[ir.Model, Place], Iterable[Hit]]
+Find: TypeAlias = Callable[[ir.Model, LintTarget], Iterable[Hit]]
 
 
 @dataclass(frozen=True)
-class Rule:
+class LintRule:
     """One row of the table.
 
     Attributes:
@@ -41,7 +41,7 @@ class Rule:
 
     name: str
     verdict: Verdict
-    applies: Callable[[Place], bool]
+    applies: Callable[[LintTarget], bool]
     find: Find
     why: str
     fix: str
@@ -67,7 +67,7 @@ class Finding(Frozen):
         return f"{self.graph}: {self.node}: {what}: {self.detail}. {self.why} {self.fix}"
 
 
-def lint(model: ir.Model, graph: str, places: Sequence[Place], rules: Sequence[Rule]) -> tuple[Finding, ...]:
+def lint(model: ir.Model, graph: str, places: Sequence[LintTarget], rules: Sequence[LintRule]) -> tuple[Finding, ...]:
     """Every rule on every place; a finding that several places share is listed once.
 
     Args:
@@ -87,7 +87,9 @@ def lint(model: ir.Model, graph: str, places: Sequence[Place], rules: Sequence[R
     return tuple(found.values())
 
 
-def _hits(model: ir.Model, places: Sequence[Place], rules: Sequence[Rule]) -> Iterator[tuple[Rule, Place, Hit]]:
+def _hits(
+    model: ir.Model, places: Sequence[LintTarget], rules: Sequence[LintRule]
+) -> Iterator[tuple[LintRule, LintTarget, Hit]]:
     for rule in rules:
         for place in places:
             if rule.applies(place):
@@ -95,7 +97,7 @@ def _hits(model: ir.Model, places: Sequence[Place], rules: Sequence[Rule]) -> It
                     yield rule, place, hit
 
 
-def _finding(rule: Rule, graph: str, hit: Hit, targets: tuple[str, ...]) -> Finding:
+def _finding(rule: LintRule, graph: str, hit: Hit, targets: tuple[str, ...]) -> Finding:
     facts = {"why": rule.why, "fix": rule.fix, "source": rule.source}
     return Finding(
         rule=rule.name,
@@ -108,6 +110,6 @@ def _finding(rule: Rule, graph: str, hit: Hit, targets: tuple[str, ...]) -> Find
     )
 
 
-def with_dla(places: Sequence[Place]) -> tuple[Place, ...]:
+def with_dla(places: Sequence[LintTarget]) -> tuple[LintTarget, ...]:
     """The same places, with the deep learning accelerator asked for."""
     return tuple(replace(place, name=f"{place.name} on DLA", uses_dla=True) for place in places)

@@ -3,35 +3,35 @@
 from __future__ import annotations
 
 from splitc.lint import dla, operators, types
-from splitc.lint.place import Place
-from splitc.lint.rule import Rule
+from splitc.lint.place import LintTarget
+from splitc.lint.rule import LintRule
 
 
-def _everywhere(place: Place) -> bool:
+def _everywhere(place: LintTarget) -> bool:
     return True
 
 
-def _rtx(place: Place) -> bool:
+def _rtx(place: LintTarget) -> bool:
     return place.is_rtx
 
 
-def _before_10(place: Place) -> bool:
+def _before_10(place: LintTarget) -> bool:
     return place.is_before(10, 0)
 
 
-def _tensorrt_from_10(place: Place) -> bool:
+def _tensorrt_from_10(place: LintTarget) -> bool:
     return not place.is_rtx and place.line >= (10, 0)
 
 
-def _turing(place: Place) -> bool:
+def _turing(place: LintTarget) -> bool:
     return place.is_rtx and types.TURING_SM in place.capabilities
 
 
-def _dla(place: Place) -> bool:
+def _dla(place: LintTarget) -> bool:
     return place.uses_dla
 
 
-def _has_dla(place: Place) -> bool:
+def _has_dla(place: LintTarget) -> bool:
     return place.uses_dla and not dla.why_absent(place)
 
 
@@ -40,7 +40,7 @@ _OPERATORS = "onnx-tensorrt, docs/operators.md"
 _DLA_LAYERS = "NVIDIA, DLA Supported Layers and Restrictions"
 
 RULES = (
-    Rule(
+    LintRule(
         "uint8-inside",
         "refused",
         _everywhere,
@@ -49,7 +49,7 @@ RULES = (
         "Do the work in float or INT32 and cast last on the edge, first in the cloud.",
         f"{_MEASURED}; NVIDIA/TensorRT issues 3985 and 4278",
     ),
-    Rule(
+    LintRule(
         "uint8-quantization",
         "refused",
         _everywhere,
@@ -58,7 +58,7 @@ RULES = (
         "Quantize with INT8 and zero point 0, or write Mul, Round, Clip and Cast.",
         _MEASURED,
     ),
-    Rule(
+    LintRule(
         "zero-point",
         "refused",
         _everywhere,
@@ -67,7 +67,7 @@ RULES = (
         "Calibrate with ActivationSymmetric and WeightSymmetric, or write Mul, Add, Round, Clip and Cast.",
         f"{_MEASURED}; {_OPERATORS}",
     ),
-    Rule(
+    LintRule(
         "int32-dequantize",
         "refused",
         _everywhere,
@@ -76,7 +76,7 @@ RULES = (
         "Keep biases in float: QuantizeBias = False.",
         _MEASURED,
     ),
-    Rule(
+    LintRule(
         "quantized-twice",
         "changed",
         _everywhere,
@@ -85,7 +85,7 @@ RULES = (
         "Leave Q and DQ out in front of the cut: the codec quantizes the feature.",
         "NVIDIA, Working with Quantized Types: Q/DQ placement",
     ),
-    Rule(
+    LintRule(
         "nms",
         "refused",
         _rtx,
@@ -94,7 +94,7 @@ RULES = (
         "Keep it outside the engine, or use TopK and Gather.",
         _MEASURED,
     ),
-    Rule(
+    LintRule(
         "missing-operator",
         "refused",
         _everywhere,
@@ -103,7 +103,7 @@ RULES = (
         "Write it with arithmetic operators, or keep it outside the engine.",
         f"{_MEASURED}; {_OPERATORS}",
     ),
-    Rule(
+    LintRule(
         "custom-operator",
         "refused",
         _everywhere,
@@ -112,7 +112,7 @@ RULES = (
         "Export with standard operators only.",
         f"{_MEASURED}; NVIDIA, TensorRT-RTX documentation: plugins are not supported",
     ),
-    Rule(
+    LintRule(
         "element-type",
         "refused",
         _everywhere,
@@ -121,7 +121,7 @@ RULES = (
         "Use INT32, or UINT8 at the ports.",
         _MEASURED,
     ),
-    Rule(
+    LintRule(
         "double-port",
         "changed",
         _everywhere,
@@ -130,7 +130,7 @@ RULES = (
         "Cast to FLOAT in the caller and declare FLOAT.",
         _MEASURED,
     ),
-    Rule(
+    LintRule(
         "int64",
         "changed",
         _before_10,
@@ -139,7 +139,7 @@ RULES = (
         "Use INT32 at the ports, or TensorRT 10.",
         _OPERATORS,
     ),
-    Rule(
+    LintRule(
         "fp8",
         "refused",
         _everywhere,
@@ -148,7 +148,7 @@ RULES = (
         "Use INT8 Q/DQ for this target.",
         f"{_MEASURED}, SM80 and SM86; NVIDIA, Jetson Orin: no FP8",
     ),
-    Rule(
+    LintRule(
         "fp4",
         "refused",
         _everywhere,
@@ -157,7 +157,7 @@ RULES = (
         "Use INT8 Q/DQ or INT4 weights for this target.",
         "NVIDIA, TensorRT 10.8 release notes and support matrix",
     ),
-    Rule(
+    LintRule(
         "int4",
         "refused",
         _before_10,
@@ -166,7 +166,7 @@ RULES = (
         "Use INT8 weights for this target.",
         "NVIDIA, TensorRT 10 release notes",
     ),
-    Rule(
+    LintRule(
         "bf16",
         "refused",
         _everywhere,
@@ -175,7 +175,7 @@ RULES = (
         "Use FP16 for this target.",
         "NVIDIA, TensorRT support matrix",
     ),
-    Rule(
+    LintRule(
         "int8-cast",
         "refused",
         _tensorrt_from_10,
@@ -184,7 +184,7 @@ RULES = (
         "Use UINT8 with Cast at the ports, or QuantizeLinear and DequantizeLinear.",
         _OPERATORS,
     ),
-    Rule(
+    LintRule(
         "turing-fp32",
         "refused",
         _turing,
@@ -193,7 +193,7 @@ RULES = (
         "Convert the model to FP16, or leave SM75 out.",
         _MEASURED,
     ),
-    Rule(
+    LintRule(
         "too-many-dims",
         "refused",
         _everywhere,
@@ -202,7 +202,7 @@ RULES = (
         "Reshape in two steps.",
         _MEASURED,
     ),
-    Rule(
+    LintRule(
         "input-is-output",
         "changed",
         _everywhere,
@@ -211,7 +211,7 @@ RULES = (
         "Put an Identity on a float copy of it, or take it from the caller.",
         _MEASURED,
     ),
-    Rule(
+    LintRule(
         "uncovered-dimension",
         "refused",
         _everywhere,
@@ -220,7 +220,7 @@ RULES = (
         "Name it in [model] shapes and bound it in [model] dims.",
         _MEASURED,
     ),
-    Rule(
+    LintRule(
         "dla-absent",
         "refused",
         _dla,
@@ -229,7 +229,7 @@ RULES = (
         "Build for the GPU.",
         "NVIDIA, TensorRT release notes and support matrix",
     ),
-    Rule(
+    LintRule(
         "dla-operator",
         "falls_back",
         _has_dla,
@@ -238,7 +238,7 @@ RULES = (
         "Cut before it, or accept the fallback.",
         _DLA_LAYERS,
     ),
-    Rule(
+    LintRule(
         "dla-dynamic",
         "refused",
         _has_dla,
@@ -247,7 +247,7 @@ RULES = (
         "Fix the dimension: min = opt = max in [model] dims.",
         _DLA_LAYERS,
     ),
-    Rule(
+    LintRule(
         "dla-size",
         "refused",
         _has_dla,
@@ -256,7 +256,7 @@ RULES = (
         "Use a smaller batch or picture.",
         _DLA_LAYERS,
     ),
-    Rule(
+    LintRule(
         "dla-precision",
         "falls_back",
         _has_dla,

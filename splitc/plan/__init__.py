@@ -6,7 +6,7 @@ from splitc.plan.ask import Ask, CodedInput, CodeInput, Layers, Measure, Measure
 from splitc.plan.confidence import fidelity_reason
 from splitc.plan.plan import Latency, Load, Plan, Point
 from splitc.plan.prices import Prices
-from splitc.plan.replay import LEAST_MBPS, Range, Replay, Switch, fastest_ranges, replay
+from splitc.plan.replay import LEAST_MBPS, RateRange, Replay, Switch, fastest_ranges, replay
 from splitc.plan.search import search
 
 __all__ = [
@@ -25,7 +25,7 @@ __all__ = [
     "Plan",
     "Point",
     "Prices",
-    "Range",
+    "RateRange",
     "Replay",
     "Switch",
     "fastest_ranges",

@@ -20,7 +20,7 @@ UNCOMPRESSED = "input uncompressed"
 
 
 @dataclass(frozen=True)
-class Question:
+class BaselineInputs:
     """What every way without a cut is priced for."""
 
     model: Model
@@ -30,12 +30,12 @@ class Question:
     measure_whole: MeasureWhole
 
 
-def edge_only(asked: Question) -> list[Point]:
+def edge_only(asked: BaselineInputs) -> list[Point]:
     """One row for each element type of the edge."""
     return [_edge_row(asked, one) for one in dict.fromkeys(option.edge_precision for option in asked.ask.options)]
 
 
-def cloud_only(asked: Question, code_input: CodeInput, rival: Point) -> list[Point]:
+def cloud_only(asked: BaselineInputs, code_input: CodeInput, rival: Point) -> list[Point]:
     """For each element type of the cloud: the input as it is, and its smallest codings that do what ``rival`` does.
 
     One coding has its fidelity, and also keeps ``min_fidelity``; where labels exist, another has its accuracy, unless
@@ -63,13 +63,13 @@ def _needs(ask: Ask, rival: Point) -> list[Callable[[Measurement], bool]]:
     return [is_as_faithful] if rival.accuracy is None else [is_as_faithful, is_as_accurate]
 
 
-def _raw_name(asked: Question) -> str:
+def _raw_name(asked: BaselineInputs) -> str:
     if asked.ask.sends_pixels:
         return f"8-bit {UNCOMPRESSED}"
     return f"{'/'.join(dict.fromkeys(spec.dtype for spec in asked.model.inputs))} {UNCOMPRESSED}"
 
 
-def _raw_bytes(asked: Question) -> int:
+def _raw_bytes(asked: BaselineInputs) -> int:
     """Of one sample of all inputs; dynamic dimensions count as 1."""
     specs = asked.model.inputs
     if asked.ask.sends_pixels:
@@ -77,7 +77,7 @@ def _raw_bytes(asked: Question) -> int:
     return sum(_elements(spec.shape) * np.dtype(spec.dtype).itemsize for spec in specs)
 
 
-def _edge_row(asked: Question, precision: Precision) -> Point:
+def _edge_row(asked: BaselineInputs, precision: Precision) -> Point:
     model, ask, prices = asked.model, asked.ask, asked.prices
     memory = prices.whole_memory_bytes(precision)
     whole = asked.measure_whole(precision)
@@ -104,7 +104,7 @@ def _edge_row(asked: Question, precision: Precision) -> Point:
     )
 
 
-def _cloud_row(asked: Question, coded: CodedInput, precision: Precision) -> Point:
+def _cloud_row(asked: BaselineInputs, coded: CodedInput, precision: Precision) -> Point:
     model, ask, link, prices = asked.model, asked.ask, asked.places.link, asked.prices
     found = coded.measured
     push_ms = link.push_ms(found.payload_bytes)

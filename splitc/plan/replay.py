@@ -37,7 +37,7 @@ class Switch:
 
 
 @dataclass(frozen=True)
-class Range:
+class RateRange:
     """Between these rates this cut is the fastest; None: without an upper end."""
 
     from_mbps: float
@@ -68,7 +68,7 @@ class Replay:
     """
 
     switches: tuple[Switch, ...]
-    ranges: tuple[Range, ...]
+    ranges: tuple[RateRange, ...]
     outcomes: tuple[Outcome, ...]
     samples: int
 
@@ -98,22 +98,22 @@ def replay(cuts: Sequence[Point], baselines: Sequence[Point], trace: Trace) -> R
     return Replay(tuple(switches), tuple(fastest_ranges(allowed)), tuple(outcomes), len(trace.rows))
 
 
-def fastest_ranges(cuts: Sequence[Point]) -> list[Range]:
+def fastest_ranges(cuts: Sequence[Point]) -> list[RateRange]:
     """Which cut is the fastest at which rate. A cut's time is a line over ``1 / rate``; the lower envelope is sought.
 
     The round trip is the same for all and moves no border.
     """
-    ranges: list[Range] = []
+    ranges: list[RateRange] = []
     now = min(cuts, key=lambda cut: (cut.payload_bytes, _work_ms(cut)))
     low = 0.0
     while True:
         better = [(_meeting_mbps(now, cut), cut) for cut in cuts if _work_ms(cut) < _work_ms(now)]
         ahead = [(max(rate, low), cut) for rate, cut in better]
         if not ahead:
-            return [*ranges, Range(low, None, now.name, now.codec)]
+            return [*ranges, RateRange(low, None, now.name, now.codec)]
         high, following = min(ahead, key=lambda one: (one[0], _work_ms(one[1])))
         if high > low:
-            ranges.append(Range(low, high, now.name, now.codec))
+            ranges.append(RateRange(low, high, now.name, now.codec))
         low, now = high, following
 
 

@@ -33,7 +33,7 @@ from splitc.plan.ask import (
     no_codings,
     unmeasured_whole,
 )
-from splitc.plan.baselines import Question, cloud_only, edge_only
+from splitc.plan.baselines import BaselineInputs, cloud_only, edge_only
 from splitc.plan.coding import coding_ms, coding_words
 from splitc.plan.confidence import fidelity_reason, spelled
 from splitc.plan.constraints import constrain, constraint_reason, memory_reason, refuse_idle_pins
@@ -92,7 +92,7 @@ def search(
     measured = sorted((pair for pair in allowed if pair.cut.names in best), key=lambda pair: best[pair.cut.names])
     points = [_measured(pair, ask, places, prices, measure) for pair in measured]
     best_cut = min(points, key=lambda point: rank(point, objective))
-    without_cut = Question(model, ask, places, prices, measure_whole)
+    without_cut = BaselineInputs(model, ask, places, prices, measure_whole)
     baselines = [*edge_only(without_cut), *cloud_only(without_cut, code_input, best_cut)]
     ways = _judged([*points, *baselines], ask)
     rest = [pair for pair in allowed if pair.cut.names not in best]

@@ -13,17 +13,17 @@ if TYPE_CHECKING:
     from splitc.profiler.board import Board, read_board
     from splitc.profiler.inputs import MOST_FEEDS, bundle_feeds, model_feeds, model_sha256, precision_of
     from splitc.profiler.power import Power, read_power
-    from splitc.profiler.remote import Address, measure_there
+    from splitc.profiler.remote import SshDestination, measure_there
     from splitc.profiler.tegrastats import Tegrastats, parse_line, read_tegrastats, summarize_log
-    from splitc.profiler.timing import Half, Inside, Measurement, Opened, Runs, engine_half, measure
+    from splitc.profiler.timing import Inside, Opened, ProfiledModel, Runs, TimedRecord, engine_half, measure
     from splitc.profiler.trtexec import Exports, export_files, record_from_trtexec
 
 _HOMES = {
     "board": ("Board", "read_board"),
     "inputs": ("MOST_FEEDS", "bundle_feeds", "model_feeds", "model_sha256", "precision_of"),
-    "timing": ("Half", "Inside", "Measurement", "Opened", "Runs", "engine_half", "measure"),
+    "timing": ("ProfiledModel", "Inside", "TimedRecord", "Opened", "Runs", "engine_half", "measure"),
     "power": ("Power", "read_power"),
-    "remote": ("Address", "measure_there"),
+    "remote": ("SshDestination", "measure_there"),
     "tegrastats": ("Tegrastats", "parse_line", "read_tegrastats", "summarize_log"),
     "trtexec": ("Exports", "export_files", "record_from_trtexec"),
 }
@@ -31,16 +31,16 @@ _HOMES = {
 
 __all__ = [
     "MOST_FEEDS",
-    "Address",
     "Board",
     "Exports",
-    "Half",
     "Inside",
-    "Measurement",
     "Opened",
     "Power",
+    "ProfiledModel",
     "Runs",
+    "SshDestination",
     "Tegrastats",
+    "TimedRecord",
     "bundle_feeds",
     "engine_half",
     "export_files",

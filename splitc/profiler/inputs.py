@@ -11,7 +11,7 @@ import numpy as np
 from splitc.backends import model_digests, read_interface
 from splitc.bundle import open_bundle
 from splitc.errors import UsageError
-from splitc.profiler.timing import Half
+from splitc.profiler.timing import ProfiledModel
 from splitc.records import Precision
 from splitc.runtime import EdgeHalf, Reader, find_files
 from splitc.types import Feeds, Preprocess, TensorSpec
@@ -49,7 +49,7 @@ def precision_of(path: Path) -> Precision:
     return "fp16" if "float16" in types else "fp32"
 
 
-def model_feeds(what: Path, half: Half, data: Sequence[str]) -> list[Feeds]:
+def model_feeds(what: Path, half: ProfiledModel, data: Sequence[str]) -> list[Feeds]:
     """Inputs of an ONNX model.
 
     Raises:
@@ -62,7 +62,7 @@ def model_feeds(what: Path, half: Half, data: Sequence[str]) -> list[Feeds]:
     return [noise(inputs)]
 
 
-def bundle_feeds(what: Path, half: Half, data: Sequence[str]) -> list[Feeds]:
+def bundle_feeds(what: Path, half: ProfiledModel, data: Sequence[str]) -> list[Feeds]:
     """Inputs of one half of a bundle.
 
     Raises:

@@ -27,7 +27,7 @@ from pydantic import Field, ValidationError
 from splitc.backends import read_interface
 from splitc.errors import CapabilityError, UsageError
 from splitc.profiler.there import FEEDS, REQUEST
-from splitc.profiler.timing import Half, Measurement, Runs
+from splitc.profiler.timing import ProfiledModel, Runs, TimedRecord
 from splitc.records import Milliseconds, Record, Sha256, Strict
 from splitc.types import Feeds
 
@@ -45,7 +45,7 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Address:
+class SshDestination:
     """Where, and how to get there.
 
     Attributes:
@@ -63,7 +63,7 @@ class Address:
     python: str = "python3"
 
     @classmethod
-    def parse(cls, url: str, config: Path | None = None, python: str = "python3") -> Address:
+    def parse(cls, url: str, config: Path | None = None, python: str = "python3") -> SshDestination:
         """From ``ssh://user@host:port``.
 
         Raises:
@@ -120,8 +120,13 @@ class _Broken(Exception):
 
 
 def measure_there(
-    half: Half, feeds: Sequence[Feeds], runs: Runs, device: str, address: Address, say: Say = lambda text: None
-) -> Measurement:
+    half: ProfiledModel,
+    feeds: Sequence[Feeds],
+    runs: Runs,
+    device: str,
+    address: SshDestination,
+    say: Say = lambda text: None,
+) -> TimedRecord:
     """Measure ``half`` on the device behind ``address``.
 
     Args:
@@ -155,7 +160,7 @@ def measure_there(
     raise CapabilityError(f"{address.host}: {ATTEMPTS} connections failed, the last with: {why}.")
 
 
-def _files(half: Half, feeds: Sequence[Feeds], runs: Runs, device: str) -> dict[str, bytes]:
+def _files(half: ProfiledModel, feeds: Sequence[Feeds], runs: Runs, device: str) -> dict[str, bytes]:
     """Everything that the device needs, by name there."""
     interface = read_interface(half.path)
     inputs = [spec.name for spec in interface.inputs]
@@ -175,7 +180,7 @@ def _files(half: Half, feeds: Sequence[Feeds], runs: Runs, device: str) -> dict[
     return {**models, FEEDS: stored.getvalue(), REQUEST: json.dumps(request, sort_keys=True).encode()}
 
 
-def _copy(address: Address, folder: str, files: dict[str, bytes], say: Say) -> None:
+def _copy(address: SshDestination, folder: str, files: dict[str, bytes], say: Say) -> None:
     """Send what is not there yet, from where it stopped."""
     state = _call(address, ["state", folder], _State)
     wanted = sum(len(data) for data in files.values()) - sum(one.bytes for one in state.files.values())
@@ -196,12 +201,12 @@ def _copy(address: Address, folder: str, files: dict[str, bytes], say: Say) -> N
             raise _Broken(f"{name} did not arrive whole")
 
 
-def _call(address: Address, arguments: Sequence[str], kind: type[_Answer], data: bytes = b"") -> _Answer:
+def _call(address: SshDestination, arguments: Sequence[str], kind: type[_Answer], data: bytes = b"") -> _Answer:
     """One action of the other end, which is given ``data``."""
     return _answer(address, subprocess.run(address.command(arguments), input=data, capture_output=True), kind)
 
 
-def _hold(address: Address, arguments: Sequence[str], kind: type[_Answer]) -> _Answer:
+def _hold(address: SshDestination, arguments: Sequence[str], kind: type[_Answer]) -> _Answer:
     """One action of the other end, whose standard input stays open as long as somebody waits here for the answer."""
     theirs, ours = os.pipe()
     try:
@@ -212,7 +217,7 @@ def _hold(address: Address, arguments: Sequence[str], kind: type[_Answer]) -> _A
     return _answer(address, done, kind)
 
 
-def _answer(address: Address, done: subprocess.CompletedProcess[bytes], kind: type[_Answer]) -> _Answer:
+def _answer(address: SshDestination, done: subprocess.CompletedProcess[bytes], kind: type[_Answer]) -> _Answer:
     """What the other end said.
 
     Raises:
@@ -246,8 +251,8 @@ def _answer(address: Address, done: subprocess.CompletedProcess[bytes], kind: ty
         ) from error
 
 
-def _measurement(answer: _Measured, half: Half) -> Measurement:
+def _measurement(answer: _Measured, half: ProfiledModel) -> TimedRecord:
     record = answer.record
     if record.model_sha256 != half.model_sha256:
         raise UsageError("the device's record is of another model; install the same splitc there.")
-    return Measurement(record, answer.times_ms)
+    return TimedRecord(record, answer.times_ms)

@@ -76,10 +76,16 @@ def receive(folder: Path, name: str, offset: str) -> dict[str, object]:
 def run(folder: Path) -> dict[str, object]:
     """Measure what the request asks for, alone, and only while somebody waits for it."""
     end_with_the_line()
-    from splitc.profiler.timing import Half, Runs, measure  # here: the other actions answer without ONNX Runtime
+    from splitc.profiler.timing import (  # here: the other actions answer without ONNX Runtime
+        ProfiledModel,
+        Runs,
+        measure,
+    )
 
     request = json.loads((folder / REQUEST).read_text("utf-8"))
-    half = Half(folder / _checked(request["model"]), request["model_sha256"], request["side"], request["precision"])
+    half = ProfiledModel(
+        folder / _checked(request["model"]), request["model_sha256"], request["side"], request["precision"]
+    )
     with np.load(folder / FEEDS, allow_pickle=False) as stored:
         feeds = _feeds({name: stored[name] for name in stored.files}, request["inputs"])
     with alone(folder):

@@ -23,7 +23,7 @@ from splitc.backends import BACKENDS, Runner, TimedRunner, node_outputs
 from splitc.errors import BackendError, UsageError
 from splitc.profiler.board import ROOT, Board, read_board
 from splitc.profiler.power import Power, mean_total_w, power_notes, read_power
-from splitc.records import Layer, Percentiles, Record, joined_values, layers_from_trace, timed_layer
+from splitc.records import LayerTiming, Percentiles, Record, joined_values, layers_from_trace, timed_layer
 from splitc.types import Feeds
 
 BACKEND = "onnxruntime"
@@ -32,7 +32,7 @@ _FATAL_ONLY = 4
 
 
 @dataclass(frozen=True)
-class Half:
+class ProfiledModel:
     """What is measured.
 
     Attributes:
@@ -65,7 +65,7 @@ class Runs:
 class Inside:
     """What instruments see in runs of their own: layers, and the device's time where it is told from the host's."""
 
-    layers: tuple[Layer, ...] = ()
+    layers: tuple[LayerTiming, ...] = ()
     device_ms: Percentiles | None = None
 
 
@@ -88,7 +88,7 @@ class Opened:
 
 
 @dataclass(frozen=True)
-class Measurement:
+class TimedRecord:
     """The record, and every sample's latency in milliseconds, which the record sums up."""
 
     record: Record
@@ -96,7 +96,7 @@ class Measurement:
 
 
 def measure(
-    half: Half,
+    half: ProfiledModel,
     feeds: Sequence[Feeds],
     runs: Runs,
     device: str = "cpu",
@@ -104,7 +104,7 @@ def measure(
     root: Path = ROOT,
     step: Callable[[], None] = lambda: None,
     engine: Opened | None = None,
-) -> Measurement:
+) -> TimedRecord:
     """Time ``half`` on this machine: on ONNX Runtime's CPU provider, or as the engine that is given.
 
     Args:
@@ -127,7 +127,7 @@ def measure(
         settled = read_board(root)
         inside = opened.look(feeds, runs)
     seen = _Seen(times, watts, peak_kb / 1024, settled, inside)
-    return Measurement(_record(half, runs, device, opened, seen), times)
+    return TimedRecord(_record(half, runs, device, opened, seen), times)
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ class _Seen:
     inside: Inside
 
 
-def _record(half: Half, runs: Runs, device: str, opened: Opened, seen: _Seen) -> Record:
+def _record(half: ProfiledModel, runs: Runs, device: str, opened: Opened, seen: _Seen) -> Record:
     power_w = mean_total_w(seen.watts)
     return Record(
         device=device,
@@ -163,7 +163,7 @@ def _record(half: Half, runs: Runs, device: str, opened: Opened, seen: _Seen) ->
     )
 
 
-def engine_half(runner: TimedRunner, backend: str, version: str, half: Half) -> Opened:
+def engine_half(runner: TimedRunner, backend: str, version: str, half: ProfiledModel) -> Opened:
     """An engine that was built from the half, ready to be measured."""
 
     def look(feeds: Sequence[Feeds], runs: Runs) -> Inside:
@@ -180,7 +180,7 @@ def engine_half(runner: TimedRunner, backend: str, version: str, half: Half) -> 
     return Opened(runner, backend, version, look)
 
 
-def _onnxruntime(half: Half, runs: Runs) -> Opened:
+def _onnxruntime(half: ProfiledModel, runs: Runs) -> Opened:
     runner = BACKENDS.make(BACKEND, {"provider": "cpu"}).open(half.path, threads=runs.threads)
     return Opened(
         runner, BACKEND, ort.__version__, lambda feeds, runs: Inside(_layers(half, feeds, runs)), runs.threads
@@ -224,7 +224,7 @@ def _watching(board: Board, root: Path) -> Iterator[list[Power]]:
             thread.join()
 
 
-def _layers(half: Half, feeds: Sequence[Feeds], runs: Runs) -> tuple[Layer, ...]:
+def _layers(half: ProfiledModel, feeds: Sequence[Feeds], runs: Runs) -> tuple[LayerTiming, ...]:
     """Of as many runs with ONNX Runtime's own profiler."""
     with TemporaryDirectory() as folder:
         trace = _traced(half.path, feeds, runs, Path(folder))

@@ -22,8 +22,8 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from splitc.backends import node_outputs
 from splitc.errors import UsageError
-from splitc.profiler.timing import Half, Measurement
-from splitc.records import Layer, Milliseconds, Percentiles, Record, joined_values
+from splitc.profiler.timing import ProfiledModel, TimedRecord
+from splitc.records import LayerTiming, Milliseconds, Percentiles, Record, joined_values
 
 MAX_FILE_BYTES = 64 << 20
 _NUMBER = r"-?(?:\d{1,40}(?:\.\d{0,40})?(?:[eE][-+]?\d{1,4})?|nan|inf)"
@@ -58,7 +58,7 @@ class Exports:
     flags: str = ""
 
 
-def record_from_trtexec(half: Half, exports: Exports) -> Record:
+def record_from_trtexec(half: ProfiledModel, exports: Exports) -> Record:
     """The record of what trtexec measured.
 
     Raises:
@@ -72,7 +72,7 @@ def record_from_trtexec(half: Half, exports: Exports) -> Record:
         raise UsageError(f"{exports.times}: gives no record: {where}: {first['msg']}; measure again.") from error
 
 
-def _record(half: Half, exports: Exports) -> Record:
+def _record(half: ProfiledModel, exports: Exports) -> Record:
     queries = _read_times(exports.times)
     layers, count = _read_profile(exports.profile) if exports.profile else ([], None)
     kinds = _read_layer_info(exports.layers) if exports.layers else {}
@@ -92,7 +92,7 @@ def _record(half: Half, exports: Exports) -> Record:
         latency_ms=Percentiles.of([query.latencyMs for query in queries]),
         device_ms=Percentiles.of([query.computeMs for query in queries]),
         layers=tuple(
-            Layer(
+            LayerTiming(
                 name=name,
                 operator=kinds.get(name, _Info("", "")).kind,
                 median_ms=median_ms,
@@ -105,7 +105,7 @@ def _record(half: Half, exports: Exports) -> Record:
     )
 
 
-def export_files(measured: Measurement, folder: Path) -> tuple[Path, Path]:
+def export_files(measured: TimedRecord, folder: Path) -> tuple[Path, Path]:
     """``times.json`` and ``profile.json`` as trtexec would write them, with names escaped.
 
     Raises:

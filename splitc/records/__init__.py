@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from splitc.records.layers import joined_values, layers_from_trace, timed_layer
 from splitc.records.record import (
     PRECISIONS,
-    Layer,
+    LayerTiming,
     Milliseconds,
     Percentiles,
     Precision,
@@ -35,7 +35,7 @@ _COMPILER = {
 __all__ = [
     "PRECISIONS",
     "Effort",
-    "Layer",
+    "LayerTiming",
     "Measured",
     "Milliseconds",
     "Percentiles",

@@ -14,13 +14,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from splitc.records.record import Layer
+from splitc.records.record import LayerTiming
 
 _KERNEL = "_kernel_time"
 _FUSED = re.compile(r" \+ | \|\| ")
 
 
-def layers_from_trace(trace: Path, made: Mapping[str, str], warmup: int, samples: int) -> tuple[Layer, ...]:
+def layers_from_trace(trace: Path, made: Mapping[str, str], warmup: int, samples: int) -> tuple[LayerTiming, ...]:
     """What ONNX Runtime wrote while ``warmup + samples`` inferences ran, in the order of execution.
 
     Args:
@@ -40,10 +40,10 @@ def layers_from_trace(trace: Path, made: Mapping[str, str], warmup: int, samples
     )
 
 
-def timed_layer(name: str, operator: str, times_ms: Sequence[float], values: tuple[str, ...]) -> Layer:
+def timed_layer(name: str, operator: str, times_ms: Sequence[float], values: tuple[str, ...]) -> LayerTiming:
     """A layer from its time in each run; at least one."""
     median_ms, mean_ms = statistics.median(times_ms), statistics.fmean(times_ms)
-    return Layer(name=name, operator=operator, median_ms=median_ms, mean_ms=mean_ms, values=values)
+    return LayerTiming(name=name, operator=operator, median_ms=median_ms, mean_ms=mean_ms, values=values)
 
 
 def joined_values(name: str, made: Mapping[str, str]) -> tuple[str, ...]:

@@ -62,7 +62,7 @@ class Percentiles(Strict):
         return cls(mean=float(times.mean()), min=float(times.min()), p50=p50, p90=p90, p95=p95, p99=p99)
 
 
-class Layer(Strict):
+class LayerTiming(Strict):
     """One unit that the backend executes."""
 
     name: Name
@@ -86,7 +86,7 @@ class Record(Strict):
     warmup: int = Field(ge=0)
     samples: int = Field(ge=1, description="inferences behind latency_ms")
     latency_ms: Percentiles
-    layers: Annotated[tuple[Layer, ...], Field(max_length=MAX_LAYERS)] = ()
+    layers: Annotated[tuple[LayerTiming, ...], Field(max_length=MAX_LAYERS)] = ()
     device_ms: Percentiles | None = Field(default=None, description="on the accelerator alone; None: not told apart")
     peak_memory_mb: float | None = Field(default=None, ge=0, description="of the process, MiB")
     power_w: float | None = Field(default=None, ge=0, description="mean of the module while samples ran")

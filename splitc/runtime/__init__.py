@@ -10,7 +10,7 @@ from splitc.runtime.answer import describe
 from splitc.runtime.batches import rows_stay_apart
 from splitc.runtime.engines import check_engine, engine_folder, find_order, finish_engine, open_engine, with_options
 from splitc.runtime.labels import Labels, read_classes, read_labels
-from splitc.runtime.pair import RUNNER, Answer, CloudHalf, EdgeHalf, read_contract, run_pair
+from splitc.runtime.pair import RUNNER, CloudHalf, EdgeHalf, InferenceResult, read_contract, run_pair
 from splitc.runtime.sources import Reader, Sample, files_sha256, find_files, is_picture, natural_key, read_picture
 from splitc.runtime.triton import repository as triton_repository
 from splitc.runtime.video import is_live, is_video
@@ -33,13 +33,13 @@ _NETWORKED = {
 
 __all__ = [
     "RUNNER",
-    "Answer",
     "ClientOptions",
     "CloudHalf",
     "CloudServer",
     "Counters",
     "EdgeClient",
     "EdgeHalf",
+    "InferenceResult",
     "Labels",
     "Reader",
     "Remote",

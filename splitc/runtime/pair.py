@@ -26,7 +26,7 @@ RUNNER = "onnxruntime"
 
 
 @dataclass(frozen=True)
-class Answer:
+class InferenceResult:
     """One input's way through the pair.
 
     Attributes:
@@ -128,7 +128,7 @@ def tail_feeds(contract: Contract, codec: Codec, symbols: Quantized) -> dict[str
     return {spec.name: wire.astype(spec.dtype, copy=False) for spec, wire in named}
 
 
-def run_pair(edge: EdgeHalf, cloud: CloudHalf, samples: Iterable[Sample]) -> Generator[Answer, None, None]:
+def run_pair(edge: EdgeHalf, cloud: CloudHalf, samples: Iterable[Sample]) -> Generator[InferenceResult, None, None]:
     """Run samples through both halves in this process, through the real bytes."""
     clip = None
     for sample in samples:
@@ -146,7 +146,7 @@ def run_pair(edge: EdgeHalf, cloud: CloudHalf, samples: Iterable[Sample]) -> Gen
         marks.append(time.perf_counter())
         edge_ms, encode_ms, decode_ms, cloud_ms = (float(ms) for ms in np.diff(marks) * 1e3)
         times = {"edge": edge_ms, "encode": encode_ms, "wire": 0.0, "decode": decode_ms, "cloud": cloud_ms}
-        yield Answer(sample.name, outputs, len(bitstream), times | {"total": sum(times.values())})
+        yield InferenceResult(sample.name, outputs, len(bitstream), times | {"total": sum(times.values())})
 
 
 def read_contract(bundle: Bundle) -> Contract:

@@ -20,7 +20,7 @@ from splitc.weights.encodings import ENCODINGS, Coded, Context, Encoding, Wanted
 from splitc.weights.encodings.levels import LevelPlan, Levels
 from splitc.weights.encodings.planes import Planes
 from splitc.weights.encodings.raw import Raw
-from splitc.weights.header import Entry, Header, read_header, write_header
+from splitc.weights.header import ContainerHeader, Entry, read_header, write_header
 from splitc.weights.ledger import SectionSize, ledger
 from splitc.weights.level_tables import frequencies_of, read_tables, write_tables
 from splitc.weights.tensor import MAX_ELEMENTS, WeightTensor, digest_of
@@ -64,7 +64,7 @@ def assemble(
     table_bytes, tables = _tables(list(plans.values()))
     coded = [_code(item, plans, Context(tables, bases.get(item.tensor.name))) for item in items]
     entries = tuple(_entry(item, one) for item, one in zip(items, coded, strict=True))
-    header = Header(table_bytes, entries, *hashes)
+    header = ContainerHeader(table_bytes, entries, *hashes)
     return b"".join([write_header(header), *(section.payload for one in coded for section in one.sections)])
 
 
@@ -101,7 +101,7 @@ class Container:
     ``label`` begins every message: which file it is.
     """
 
-    header: Header
+    header: ContainerHeader
     header_bytes: int
     file: BinaryIO
     tables: _core.ScwTables | None

@@ -48,7 +48,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Header:
+class ContainerHeader:
     """Everything before the first section.
 
     Attributes:
@@ -95,7 +95,7 @@ def _identity(wanted: Wanted) -> bytes:
 # -- writing -------------------------------------------------------------------------------------------------------
 
 
-def write_header(header: Header) -> bytes:
+def write_header(header: ContainerHeader) -> bytes:
     """The bytes before the first section, hash included."""
     body = header.base + header.target + varint(len(header.tables)) + header.tables + varint(len(header.entries))
     body += b"".join(_entry_bytes(entry) for entry in header.entries)
@@ -122,7 +122,7 @@ def _entry_bytes(entry: Entry) -> bytes:
 # -- reading -------------------------------------------------------------------------------------------------------
 
 
-def read_header(file: BinaryIO, size: int) -> tuple[Header, int]:
+def read_header(file: BinaryIO, size: int) -> tuple[ContainerHeader, int]:
     """Read and check the head of a file of ``size`` bytes that stands at its beginning.
 
     Returns:
@@ -155,7 +155,7 @@ def read_header(file: BinaryIO, size: int) -> tuple[Header, int]:
     return header, whole
 
 
-def _read_body(reader: FieldReader, kind: int) -> Header:
+def _read_body(reader: FieldReader, kind: int) -> ContainerHeader:
     hashes = [bytes(reader.take(field, HASH_BYTES)) for field in ("Base_Hash", "Target_Hash") if kind == DELTA]
     tables = bytes(reader.take("Level_Tables", reader.varint("Tables_Size", 0, MAX_HEADER_BYTES)))
     count = reader.varint("Tensor_Count", 0, MAX_TENSORS)
@@ -165,7 +165,7 @@ def _read_body(reader: FieldReader, kind: int) -> Header:
         reader.refuse("Tensor_Count", f"is followed by {reader.left} bytes that belong to no tensor")
     if len({entry.wanted.name for entry in entries}) != count:
         raise BitstreamError(f"{WHAT}: two tensors have one name.")
-    return Header(tables, entries, *hashes)
+    return ContainerHeader(tables, entries, *hashes)
 
 
 def _encoding_names(*, is_delta: bool) -> dict[int, str]:

@@ -10,7 +10,7 @@ PARTS = ("values", "indices", "codebooks", "tables", "header", "dense")
 """By wire id. ``header`` is never a section: it is everything before the first one."""
 
 
-class Section(NamedTuple):
+class CodedSection(NamedTuple):
     """Coded bytes and the part of the ledger they count as."""
 
     part: str

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from backend_models import STATIC, WIRE, WriteModel
 
-from splitc.backends import BACKENDS, Target
+from splitc.backends import BACKENDS, EngineTarget
 from splitc.errors import BackendError
 
 UNKNOWN_OP = STATIC.replace("Add(x, x)", "Frobnicate(x, x)")
@@ -30,7 +30,7 @@ def test_numbers_do_not_depend_on_options_here(optimize: bool, threads: int, wri
 
 def test_the_model_is_the_engine(write_model: WriteModel) -> None:
     model = write_model(WIRE)
-    record = BACKENDS.make("onnxruntime", {}).build(model, Target("cpu", "cloud"), model.parent)
+    record = BACKENDS.make("onnxruntime", {}).build(model, EngineTarget("cpu", "cloud"), model.parent)
     assert (record.status, record.path) == ("built", "cloud/model.onnx")
     document = json.loads((model.parent / "engines/cpu/build.json").read_text())
     assert document["sources"] == {"cloud/model.onnx": record.sha256}
@@ -39,7 +39,7 @@ def test_the_model_is_the_engine(write_model: WriteModel) -> None:
 
 def test_an_unknown_operator_is_a_failed_record(write_model: WriteModel) -> None:
     model = write_model(UNKNOWN_OP)
-    record = BACKENDS.make("onnxruntime", {}).build(model, Target("cpu", "edge"), model.parent)
+    record = BACKENDS.make("onnxruntime", {}).build(model, EngineTarget("cpu", "edge"), model.parent)
     assert record.status == "failed"
     assert record.reason is not None
     assert record.reason.startswith("model.onnx: onnxruntime refuses the model: ")

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from backend_models import STATIC, WIRE, WriteModel
 
-from splitc.backends import BACKENDS, Target
+from splitc.backends import BACKENDS, EngineTarget
 from splitc.errors import BackendError, CapabilityError, UsageError
 
-TARGET = Target("l4", "edge", (89,), {"N": (1, 2, 4)}, tensorrt="10.16")
+TARGET = EngineTarget("l4", "edge", (89,), {"N": (1, 2, 4)}, tensorrt="10.16")
 EVERY = pytest.mark.parametrize("name", list(BACKENDS))
 RUNNING = pytest.mark.parametrize("name", [name for name in BACKENDS if BACKENDS.load(name).can_run])
 OTHERS = pytest.mark.parametrize("name", [name for name in BACKENDS if not BACKENDS.load(name).can_run])
@@ -121,13 +121,13 @@ def test_a_backend_that_cannot_run_names_one_that_can(name: str, write_model: Wr
 @OTHERS
 def test_a_device_without_a_gpu_is_refused(name: str, write_model: WriteModel, tmp_path: Path) -> None:
     with pytest.raises(BackendError, match=r"target 'cpu' has no compute capability.*onnxruntime"):
-        BACKENDS.make(name, {}).build(write_model(STATIC), Target("cpu", "edge"), tmp_path)
+        BACKENDS.make(name, {}).build(write_model(STATIC), EngineTarget("cpu", "edge"), tmp_path)
 
 
 @pytest.mark.parametrize("name", ["tensorrt", "tensorrt_rtx"])
 def test_scripts_are_posix_shell(name: str, write_model: WriteModel) -> None:
     model = write_model(WIRE)
-    target = Target("jetson-orin-nano", "edge", (87,), {"N": (1, 1, 8)}, tensorrt="10.3")
+    target = EngineTarget("jetson-orin-nano", "edge", (87,), {"N": (1, 1, 8)}, tensorrt="10.3")
     record = BACKENDS.make(name, {}).build(model, target, model.parent)
     assert record.status == "deferred"
     assert record.script is not None
@@ -137,20 +137,20 @@ def test_scripts_are_posix_shell(name: str, write_model: WriteModel) -> None:
 @pytest.mark.parametrize("device", ["", "../up", "a b", ".hidden", "x" * 65])
 def test_a_device_name_is_a_safe_folder(device: str) -> None:
     with pytest.raises(BackendError, match="device name"):
-        Target(device, "edge")
+        EngineTarget(device, "edge")
 
 
 @pytest.mark.parametrize("line", ["10.3\nrm -rf x", "10.3\n", "$(id)", "ten", "10", "", "1" * 5000])
 def test_a_tensorrt_line_is_a_version(line: str) -> None:
     """It stands in a shell script."""
     with pytest.raises(BackendError, match=r"is no version such as 10\.3"):
-        Target("own", "edge", (87,), tensorrt=line)
+        EngineTarget("own", "edge", (87,), tensorrt=line)
 
 
 @pytest.mark.parametrize("bounds", [(0, 1, 2), (2, 1, 4), (1, 5, 4)])
 def test_bounds_must_be_ordered(bounds: tuple[int, int, int]) -> None:
     with pytest.raises(BackendError, match="1 <= min <= opt <= max"):
-        Target("l4", "edge", dims={"N": bounds})
+        EngineTarget("l4", "edge", dims={"N": bounds})
 
 
 def test_an_unknown_backend_names_the_nearest() -> None:

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from backend_models import STATIC, UNNAMED, WIRE, WriteModel
 
-from splitc.backends import BACKENDS, EngineRecord, Target
+from splitc.backends import BACKENDS, EngineRecord, EngineTarget
 from splitc.errors import BackendError, UsageError
 
-ORIN = Target("jetson-orin-nano", "edge", (87,), {"N": (1, 2, 8)}, tensorrt="10.3")
+ORIN = EngineTarget("jetson-orin-nano", "edge", (87,), {"N": (1, 2, 8)}, tensorrt="10.3")
 STAND_IN = """#!/bin/sh
 for flag in "$@"; do
     printf '%s\\n' "$flag"
@@ -23,7 +23,7 @@ exit ${TRTEXEC_STATUS:-0}
 """
 
 
-def build(model: Path, target: Target = ORIN) -> EngineRecord:
+def build(model: Path, target: EngineTarget = ORIN) -> EngineRecord:
     return BACKENDS.make("tensorrt", {}).build(model, target, model.parent)
 
 
@@ -51,7 +51,7 @@ def test_the_record_carries_the_exact_command(write_model: WriteModel) -> None:
     [pytest.param("10.3", True, id="10"), pytest.param("11.4", False, id="11"), pytest.param(None, True, id="unknown")],
 )
 def test_strong_typing_is_a_flag_only_on_10(line: str | None, typed: bool, write_model: WriteModel) -> None:
-    record = build(write_model(STATIC), Target("l4", "edge", (89,), tensorrt=line))
+    record = build(write_model(STATIC), EngineTarget("l4", "edge", (89,), tensorrt=line))
     assert record.command is not None
     assert ("--stronglyTyped" in record.command) is typed
     assert record.reason is not None
@@ -103,9 +103,9 @@ def test_the_cache_key_follows_its_inputs(write_model: WriteModel) -> None:
     assert key == build(write_model(WIRE)).cache_key
     assert key != build(write_model(WIRE.replace("0.5", "0.25"))).cache_key
     changed = [
-        Target("jetson-orin-nano", "edge", (86,), {"N": (1, 2, 8)}, tensorrt="10.3"),
-        Target("jetson-orin-nano", "edge", (87,), {"N": (1, 4, 8)}, tensorrt="10.3"),
-        Target("jetson-orin-nano", "edge", (87,), {"N": (1, 2, 8)}, tensorrt="10.16"),
+        EngineTarget("jetson-orin-nano", "edge", (86,), {"N": (1, 2, 8)}, tensorrt="10.3"),
+        EngineTarget("jetson-orin-nano", "edge", (87,), {"N": (1, 4, 8)}, tensorrt="10.3"),
+        EngineTarget("jetson-orin-nano", "edge", (87,), {"N": (1, 2, 8)}, tensorrt="10.16"),
     ]
     assert len({key, *(build(write_model(WIRE), target).cache_key for target in changed)}) == 4
 
@@ -119,21 +119,21 @@ def test_the_cache_key_follows_its_inputs(write_model: WriteModel) -> None:
 )
 def test_dynamic_dimensions_need_names_and_bounds(text: str, message: str, write_model: WriteModel) -> None:
     with pytest.raises(BackendError, match=message):
-        build(write_model(text), Target("l4", "edge", (89,)))
+        build(write_model(text), EngineTarget("l4", "edge", (89,)))
 
 
 def test_a_line_before_8_6_is_refused(write_model: WriteModel) -> None:
     with pytest.raises(BackendError, match=r"has TensorRT 8\.5; splitc builds for 8\.6 and later"):
-        build(write_model(STATIC), Target("old-jetson", "edge", (72,), tensorrt="8.5"))
+        build(write_model(STATIC), EngineTarget("old-jetson", "edge", (72,), tensorrt="8.5"))
 
 
 def test_precisions_are_allowed_where_typing_is_weak(write_model: WriteModel) -> None:
     half = write_model(STATIC.replace("float", "float16"))
-    command = build(half, Target("orin", "edge", (87,), tensorrt="8.6")).command
+    command = build(half, EngineTarget("orin", "edge", (87,), tensorrt="8.6")).command
     assert command is not None
     assert "--fp16" in command
     assert "--stronglyTyped" not in command
-    assert "--fp16" not in str(build(half, Target("orin", "edge", (87,), tensorrt="10.3")).command)
+    assert "--fp16" not in str(build(half, EngineTarget("orin", "edge", (87,), tensorrt="10.3")).command)
 
 
 def test_options_reach_the_command_and_the_key(write_model: WriteModel) -> None:
@@ -141,7 +141,7 @@ def test_options_reach_the_command_and_the_key(write_model: WriteModel) -> None:
     options |= {"strip_weights": True, "sparse_weights": True, "weight_streaming": True, "optimization_level": 4}
     options |= {"timing_cache": "t.cache", "timing_cache_sha256": "0" * 64}
     model = write_model(STATIC)
-    target = Target("orin", "edge", (87,), tensorrt="10.3")
+    target = EngineTarget("orin", "edge", (87,), tensorrt="10.3")
     record = BACKENDS.make("tensorrt", options).build(model, target, model.parent)
     assert record.command is not None
     for flag in (

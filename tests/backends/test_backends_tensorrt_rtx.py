@@ -15,16 +15,16 @@ import pytest
 from backend_models import REFUSED, STATIC, WIRE, WriteModel, data_models
 from onnx import TensorProto, helper
 
-from splitc.backends import BACKENDS, EngineRecord, Target
+from splitc.backends import BACKENDS, EngineRecord, EngineTarget
 from splitc.backends import tensorrt_rtx as rtx
 from splitc.backends._rtx_build import RefusedError, check_header
 from splitc.errors import CapabilityError
 
 EVERY_SM = (80, 86, 89, 120)
-L4 = Target("l4", "cloud", EVERY_SM, {"N": (1, 2, 8)})
+L4 = EngineTarget("l4", "cloud", EVERY_SM, {"N": (1, 2, 8)})
 
 
-def build(model: Path, target: Target = L4, out: Path | None = None, **options: object) -> EngineRecord:
+def build(model: Path, target: EngineTarget = L4, out: Path | None = None, **options: object) -> EngineRecord:
     return BACKENDS.make("tensorrt_rtx", options).build(model, target, out or model.parent)
 
 
@@ -119,7 +119,7 @@ def test_the_script_of_a_missing_extra_builds_the_same_engine(
     write_model: WriteModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = write_model(WIRE)
-    target = Target("l4", "edge", EVERY_SM, {"N": (1, 2, 8)})
+    target = EngineTarget("l4", "edge", EVERY_SM, {"N": (1, 2, 8)})
     here = build(model, target, tmp_path / "here" / "edge")
     monkeypatch.setattr(rtx, "_EXTRA", ("no_such_module",))
     record = build(model, target)
@@ -135,7 +135,7 @@ def test_the_script_of_a_missing_extra_builds_the_same_engine(
 
 def test_without_the_extra_the_engine_is_deferred(write_model: WriteModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rtx, "_EXTRA", ("no_such_module",))
-    record = build(write_model(WIRE), Target("l4", "edge", (89,), {"N": (1, 2, 8)}))
+    record = build(write_model(WIRE), EngineTarget("l4", "edge", (89,), {"N": (1, 2, 8)}))
     assert record.status == "deferred"
     assert record.reason == "the trt-rtx extra is not installed here: needs no_such_module"
     assert record.command == "pip install 'splitc[trt-rtx]' && sh edge/engines/l4/build.sh"
@@ -145,7 +145,7 @@ def test_without_the_extra_the_engine_is_deferred(write_model: WriteModel, monke
     ("device", "number"), [("jetson-orin-nano", 87), ("h100", 90), ("jetson-thor", 110)], ids=["orin", "hopper", "thor"]
 )
 def test_a_foreign_capability_is_deferred_to_its_device(device: str, number: int, write_model: WriteModel) -> None:
-    target = Target(device, "edge", (80, number), {"N": (1, 1, 8)}, tensorrt="10.16")
+    target = EngineTarget(device, "edge", (80, number), {"N": (1, 1, 8)}, tensorrt="10.16")
     record = build(write_model(WIRE), target)
     assert record.status == "deferred"
     assert record.reason is not None
@@ -190,7 +190,7 @@ def test_what_lies_in_the_current_folder_or_beside_the_model_is_never_run(
     assert answer.errors
     assert not planted.exists(), answer.errors
     monkeypatch.setattr(rtx, "_EXTRA", ("no_such_module",))
-    record = build(model, Target("l4", "edge", (89,), {"N": (1, 2, 8)}))
+    record = build(model, EngineTarget("l4", "edge", (89,), {"N": (1, 2, 8)}))
     script = model.parents[1] / str(record.script)
     subprocess.run(["sh", str(script)], env={**os.environ, "PYTHON": sys.executable}, capture_output=True)
     assert not planted.exists()

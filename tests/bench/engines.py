@@ -24,7 +24,7 @@ import onnxruntime as ort
 from engines_bench import int8
 from engines_bench.networks import DATA, Network, models
 
-from splitc.backends import BACKENDS, EngineRecord, Target
+from splitc.backends import BACKENDS, EngineRecord, EngineTarget
 
 CAPABILITIES = (80, 86, 89, 120)
 DIMS = {"N": (1, 1, 8)}
@@ -49,7 +49,7 @@ class BuildRow:
 def build_row(network: Network, folder: Path) -> BuildRow:
     """Build into two folders and compare."""
     backend = BACKENDS.make("tensorrt_rtx", {})
-    target = Target("l4", "edge", CAPABILITIES, dict.fromkeys(network.dims, (1, 1, 8)) or DIMS)
+    target = EngineTarget("l4", "edge", CAPABILITIES, dict.fromkeys(network.dims, (1, 1, 8)) or DIMS)
     records: list[EngineRecord] = []
     seconds: list[float] = []
     for run in ("first", "second"):

@@ -16,9 +16,9 @@ from onnx import parser
 from planted import CLEAN, HEADER, PLANTED, PLANTED_DLA, RTX, Planted
 
 from splitc import graph
-from splitc.backends import BACKENDS, Target
+from splitc.backends import BACKENDS, EngineTarget
 from splitc.errors import UsageError
-from splitc.lint import RULES, TOOLKITS, Place, lint, place_named, with_dla
+from splitc.lint import RULES, TOOLKITS, LintTarget, lint, place_named, with_dla
 from splitc.lint.operators import NOWHERE
 
 DATA = Path(os.environ.get("SPLITC_DATA", Path(__file__).parents[3] / "shared" / "data"))
@@ -85,7 +85,7 @@ def test_real_networks_have_no_findings(path: Path) -> None:
 
 def test_fp32_products_are_refused_on_turing() -> None:
     model = load("g (float[2, 3] x) => (float[2, 2] y) <float[3, 2] w = {1, 2, 3, 4, 5, 6}> { y = MatMul(x, w) }")
-    turing = Place("t4", "tensorrt_rtx", (1, 7), (75, 80))
+    turing = LintTarget("t4", "tensorrt_rtx", (1, 7), (75, 80))
     assert [one.rule for one in lint(model, "m", (turing,), RULES)] == ["turing-fp32"]
     assert lint(model, "m", (replace(turing, capabilities=(80,)),), RULES) == ()
 
@@ -109,7 +109,7 @@ def test_fp8_weights_alone_are_refused_on_orin() -> None:
     [((10, 16), 87, True), ((10, 16), 89, True), ((10, 7), 100, True), ((10, 8), 100, False), ((10, 16), 120, False)],
 )
 def test_fp4_needs_a_version_and_a_gpu(line: tuple[int, int], number: int, is_refused: bool) -> None:
-    found = lint(with_weight(ir.DataType.FLOAT4E2M1), "m", (Place("own", "tensorrt", line, (number,)),), RULES)
+    found = lint(with_weight(ir.DataType.FLOAT4E2M1), "m", (LintTarget("own", "tensorrt", line, (number,)),), RULES)
     assert [one.rule for one in found] == (["fp4"] if is_refused else [])
 
 
@@ -158,7 +158,7 @@ def test_without_an_accelerator_nothing_else_is_said_of_it(device: str) -> None:
     ("line", "has_dla"), [((8, 6), True), ((10, 7), True), ((10, 8), False), ((11, 1), False), ((11, 4), True)]
 )
 def test_the_lines_that_have_the_accelerator(line: tuple[int, int], has_dla: bool) -> None:
-    place = Place("orin", "tensorrt", line, (87,), uses_dla=True, dla_cores=2)
+    place = LintTarget("orin", "tensorrt", line, (87,), uses_dla=True, dla_cores=2)
     model = load("g (float16[1, 4] x) => (float16[1, 4] y) { y = Relu(x) }")
     assert (lint(model, "m", (place,), RULES) == ()) is has_dla
 
@@ -188,7 +188,7 @@ def test_tensorrt_rtx_refuses_or_changes_it_too(planted: Planted, tmp_path: Path
         pytest.skip("the trt-rtx extra is not installed")
     path = tmp_path / "model.onnx"
     onnx.save_model(proto(planted.text), path)
-    record = BACKENDS.make("tensorrt_rtx", {}).build(path, Target("l4", "edge", (80, 86, 89, 120)), tmp_path)
+    record = BACKENDS.make("tensorrt_rtx", {}).build(path, EngineTarget("l4", "edge", (80, 86, 89, 120)), tmp_path)
     assert record.status == "failed", "TensorRT-RTX builds it: the rule is wrong"
 
 
@@ -200,6 +200,6 @@ def test_tensorrt_rtx_builds_the_clean_graphs(name: str, tmp_path: Path) -> None
         pytest.skip("the trt-rtx extra is not installed")
     path = tmp_path / "model.onnx"
     onnx.save_model(proto(CLEAN[name]), path)
-    target = Target("l4", "edge", (80, 86, 89, 120), {"N": (1, 1, 8)})
+    target = EngineTarget("l4", "edge", (80, 86, 89, 120), {"N": (1, 1, 8)})
     record = BACKENDS.make("tensorrt_rtx", {}).build(path, target, tmp_path)
     assert record.status == "built", record.reason

@@ -13,7 +13,7 @@ import onnxruntime as ort
 import pytest
 
 from splitc import graph
-from splitc.backends import BACKENDS, Target
+from splitc.backends import BACKENDS, EngineTarget
 from splitc.codec import QUANTIZERS, Codec, CodecSpec, FittedTensor, QuantParams
 from splitc.codec.quantizers.operators import NumpyOperators
 from splitc.errors import CapabilityError, GraphError
@@ -298,6 +298,6 @@ def test_tensorrt_rtx_compiles_every_form(name: str, options: dict[str, object],
         path = tmp_path / side / "model.onnx"
         path.parent.mkdir()
         graph.save(part, path)
-        target = Target("l4", "cloud" if side == "cloud" else "edge", (89,), {"N": (1, 2, 8)})
+        target = EngineTarget("l4", "cloud" if side == "cloud" else "edge", (89,), {"N": (1, 2, 8)})
         record = BACKENDS.make("tensorrt_rtx", {}).build(path, target, tmp_path / side)
         assert record.status == "built", record.reason

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from splitc.profiler import Address
+from splitc.profiler import SshDestination
 
 SSHD = shutil.which("sshd") or ("/usr/sbin/sshd" if Path("/usr/sbin/sshd").exists() else None)
 
@@ -29,8 +29,8 @@ class Server:
     cache: Path
     has_ipv6: bool
 
-    def address(self, port: int | None = None, python: str = sys.executable) -> Address:
-        return Address("127.0.0.1", None, port or self.port, self.config, python)
+    def address(self, port: int | None = None, python: str = sys.executable) -> SshDestination:
+        return SshDestination("127.0.0.1", None, port or self.port, self.config, python)
 
 
 def has_ipv6() -> bool:

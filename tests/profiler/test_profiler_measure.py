@@ -17,7 +17,7 @@ from onnx import parser
 from splitc.errors import BackendError, UsageError
 from splitc.profiler import (
     Exports,
-    Half,
+    ProfiledModel,
     Runs,
     export_files,
     measure,
@@ -36,16 +36,16 @@ g (float[N, 64, 32, 32] x) => (float[N, 64, 32, 32] z) { y = Sigmoid(x) z = Soft
 
 
 @pytest.fixture
-def half(tmp_path: Path) -> Half:
+def half(tmp_path: Path) -> ProfiledModel:
     model = parser.parse_model(TEXT)
     for node in model.graph.node:
         node.name = f"node_of_{node.output[0]}"
     path = tmp_path / "model.onnx"
     onnx.save_model(model, path)
-    return Half(path, model_sha256(path))
+    return ProfiledModel(path, model_sha256(path))
 
 
-def test_a_measurement_here(half: Half, tmp_path: Path) -> None:
+def test_a_measurement_here(half: ProfiledModel, tmp_path: Path) -> None:
     steps: list[None] = []
     runs = Runs(threads=1, warmup=2, samples=7)
     measured = measure(half, model_feeds(half.path, half, []), runs, root=tmp_path, step=lambda: steps.append(None))
@@ -71,13 +71,13 @@ def test_layers_that_optimizers_renamed(tmp_path: Path) -> None:
     weight = np.random.default_rng(0).standard_normal((16, 16, 3, 3)).astype(np.float32)
     model.graph.initializer.append(onnx.numpy_helper.from_array(weight, "w"))
     onnx.save_model(model, tmp_path / "model.onnx")
-    half = Half(tmp_path / "model.onnx", model_sha256(tmp_path / "model.onnx"))
+    half = ProfiledModel(tmp_path / "model.onnx", model_sha256(tmp_path / "model.onnx"))
     layers = measure(half, model_feeds(half.path, half, []), Runs(1, 1, 5)).record.layers
     assert ("z",) in [layer.values for layer in layers]
     assert all(layer.mean_ms is not None for layer in layers)
 
 
-def test_power_while_it_runs(half: Half, tmp_path: Path) -> None:
+def test_power_while_it_runs(half: ProfiledModel, tmp_path: Path) -> None:
     root = BOARDS["orin-nx-jetpack6"].write(tmp_path / "board")
     record = measure(half, model_feeds(half.path, half, []), Runs(1, 1, 60), "jetson-orin-nx", root=root).record
     assert record.power_w == pytest.approx(8.0768)
@@ -87,7 +87,7 @@ def test_power_while_it_runs(half: Half, tmp_path: Path) -> None:
     assert record.environment["VDD_IN_w"] == "8.077"
 
 
-def test_power_without_all_rails_says_so(half: Half, tmp_path: Path) -> None:
+def test_power_without_all_rails_says_so(half: ProfiledModel, tmp_path: Path) -> None:
     root = BOARDS["agx-thor-jetpack7"].write(tmp_path / "board")
     for path in root.rglob("in1_label"):
         path.unlink()
@@ -96,7 +96,7 @@ def test_power_without_all_rails_says_so(half: Half, tmp_path: Path) -> None:
     assert record.environment["power"] == "not measured: no rail VDD_GPU"
 
 
-def test_feeds_that_do_not_fit(half: Half) -> None:
+def test_feeds_that_do_not_fit(half: ProfiledModel) -> None:
     with pytest.raises(BackendError, match="input 'x' is missing"):
         measure(half, [{}], Runs(1, 0, 1))
     with pytest.raises(UsageError, match="at least 1 thread"):
@@ -129,7 +129,7 @@ def exports(folder: Path, times: object, profile: str | None = None, layers: str
     return Exports(folder / "times.json", files[0], files[1], "10.3.0", "jetson-orin-nx", "--useSpinWait")
 
 
-def test_what_trtexec_measured(half: Half, tmp_path: Path) -> None:
+def test_what_trtexec_measured(half: ProfiledModel, tmp_path: Path) -> None:
     record = record_from_trtexec(half, exports(tmp_path, [QUERY] * 40, BROKEN, json.dumps(LAYERS)))
     assert (record.samples, record.latency_ms.p50, record.backend_version) == (40, 1.7, "10.3.0")
     assert record.device_ms is not None
@@ -142,7 +142,7 @@ def test_what_trtexec_measured(half: Half, tmp_path: Path) -> None:
     assert record.environment == {"tensorrt": "10.3.0", "trtexec_flags": "--useSpinWait", "layer_runs": "40"}
 
 
-def test_layers_without_the_inspector(half: Half, tmp_path: Path) -> None:
+def test_layers_without_the_inspector(half: ProfiledModel, tmp_path: Path) -> None:
     fused = BROKEN.replace("node_of_y", "node_of_y + node_of_z")
     record = record_from_trtexec(half, exports(tmp_path, [QUERY], fused))
     assert record.layers[0].values == ("y", "z")
@@ -166,7 +166,7 @@ def test_layers_without_the_inspector(half: Half, tmp_path: Path) -> None:
     ],
 )
 def test_files_of_something_else(
-    times: object, profile: str | None, layers: str | None, message: str, half: Half, tmp_path: Path
+    times: object, profile: str | None, layers: str | None, message: str, half: ProfiledModel, tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError, match=message):
         record_from_trtexec(half, exports(tmp_path, times, profile, layers))
@@ -198,13 +198,13 @@ QUERIES = [QUERY]
     ids=range(16),
 )
 def test_hostile_files_are_one_sentence(
-    times: object, profile: str | None, layers: str | None, half: Half, tmp_path: Path
+    times: object, profile: str | None, layers: str | None, half: ProfiledModel, tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError, match=r"\.json: "):
         record_from_trtexec(half, exports(tmp_path, times, profile, layers))
 
 
-def test_long_numbers_and_nothing_that_matches_end_soon(half: Half, tmp_path: Path) -> None:
+def test_long_numbers_and_nothing_that_matches_end_soon(half: ProfiledModel, tmp_path: Path) -> None:
     """Reading backs up over no text twice: these took hours."""
     start = time.monotonic()
     counted = BROKEN.replace("40 }", "9" * 5000 + " }")
@@ -220,7 +220,7 @@ def test_long_numbers_and_nothing_that_matches_end_soon(half: Half, tmp_path: Pa
     assert time.monotonic() - start < 30
 
 
-def test_memory_is_of_the_runs_and_not_of_the_layers(half: Half, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_is_of_the_runs_and_not_of_the_layers(half: ProfiledModel, monkeypatch: pytest.MonkeyPatch) -> None:
     kilobytes = 1024
     monkeypatch.setattr(timing.resource, "getrusage", lambda who: SimpleNamespace(ru_maxrss=kilobytes))
 
@@ -247,7 +247,7 @@ def test_precision_is_the_graph_s(text: str, precision: str, tmp_path: Path) -> 
     assert precision_of(tmp_path / "model.onnx") == precision
 
 
-def test_what_is_exported_is_read_back(half: Half, tmp_path: Path) -> None:
+def test_what_is_exported_is_read_back(half: ProfiledModel, tmp_path: Path) -> None:
     measured = measure(half, model_feeds(half.path, half, []), Runs(1, 0, 5))
     times, profile = export_files(measured, tmp_path / "out")
     record = record_from_trtexec(half, Exports(times, profile, None, "10.3.0", "cpu"))

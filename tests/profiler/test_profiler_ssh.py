@@ -23,13 +23,23 @@ from onnx import TensorProto, helper, numpy_helper
 from sshd_server import Server, free_port
 
 from splitc.errors import CapabilityError, UsageError
-from splitc.profiler import Address, Half, Runs, alone, measure_there, model_feeds, model_sha256, remote, there
+from splitc.profiler import (
+    ProfiledModel,
+    Runs,
+    SshDestination,
+    alone,
+    measure_there,
+    model_feeds,
+    model_sha256,
+    remote,
+    there,
+)
 
 RUNS = Runs(threads=1, warmup=1, samples=5)
 
 
 @pytest.fixture
-def half(tmp_path: Path) -> Half:
+def half(tmp_path: Path) -> ProfiledModel:
     """A product of 2 MB, so that a connection can break in the middle of it."""
     weight = np.random.default_rng(1).standard_normal((1024, 512)).astype(np.float32)
     graph = helper.make_graph(
@@ -41,7 +51,7 @@ def half(tmp_path: Path) -> Half:
     )
     path = tmp_path / "model.onnx"
     onnx.save_model(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
-    return Half(path, model_sha256(path), "edge")
+    return ProfiledModel(path, model_sha256(path), "edge")
 
 
 @dataclass
@@ -99,7 +109,7 @@ class Proxy:
                 one.shutdown(socket.SHUT_RDWR)
 
 
-def test_a_record_comes_back(server: Server, half: Half) -> None:
+def test_a_record_comes_back(server: Server, half: ProfiledModel) -> None:
     said: list[str] = []
     feeds = model_feeds(half.path, half, [])
     measured = measure_there(half, feeds, RUNS, "jetson-orin-nx", server.address(), said.append)
@@ -114,7 +124,7 @@ def test_a_record_comes_back(server: Server, half: Half) -> None:
     assert said == ["measuring"]
 
 
-def test_a_broken_connection_goes_on_where_it_stopped(server: Server, half: Half) -> None:
+def test_a_broken_connection_goes_on_where_it_stopped(server: Server, half: ProfiledModel) -> None:
     said: list[str] = []
     untouched = 1 << 30
     with Proxy(server.port, [untouched, 900_000]) as proxy:  # state, then the model's file
@@ -128,14 +138,16 @@ def test_a_broken_connection_goes_on_where_it_stopped(server: Server, half: Half
     assert int(resumed[0].split("from byte ")[1].split()[0]) >= 1 << 16
 
 
-def test_a_connection_that_stays_broken_is_said(server: Server, half: Half, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_connection_that_stays_broken_is_said(
+    server: Server, half: ProfiledModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     message = r"127\.0\.0\.1: 4 connections failed, the last with: "
     with Proxy(server.port, [2_000] * 20) as proxy, pytest.raises(CapabilityError, match=message):
         measure_there(half, model_feeds(half.path, half, []), RUNS, "orin", server.address(proxy.port))
 
 
-def test_no_server_and_no_splitc(server: Server, half: Half, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_server_and_no_splitc(server: Server, half: ProfiledModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("splitc.profiler.remote.time.sleep", lambda seconds: None)
     with pytest.raises(CapabilityError, match="Connection refused"):
         measure_there(half, [], RUNS, "orin", server.address(free_port()))
@@ -144,7 +156,7 @@ def test_no_server_and_no_splitc(server: Server, half: Half, monkeypatch: pytest
             measure_there(half, [], RUNS, "orin", server.address(python=python))
 
 
-def test_a_refusal_of_the_device_is_its_own(server: Server, half: Half) -> None:
+def test_a_refusal_of_the_device_is_its_own(server: Server, half: ProfiledModel) -> None:
     with pytest.raises(UsageError, match="input 'x'"):
         measure_there(half, [{"x": np.zeros((1, 3), np.float32)}], RUNS, "orin", server.address())
 
@@ -167,7 +179,7 @@ def test_a_refusal_of_the_device_is_its_own(server: Server, half: Half) -> None:
 )
 def test_addresses_that_are_none(url: str) -> None:
     with pytest.raises(UsageError, match="ssh://user@host"):
-        Address.parse(url)
+        SshDestination.parse(url)
 
 
 @pytest.mark.parametrize(
@@ -183,7 +195,7 @@ def test_addresses_that_are_none(url: str) -> None:
     ],
 )
 def test_an_answer_that_is_none_is_one_sentence(
-    answer: str, half: Half, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    answer: str, half: ProfiledModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ssh = tmp_path / "bin" / "ssh"
     ssh.parent.mkdir()
@@ -191,11 +203,11 @@ def test_an_answer_that_is_none_is_one_sentence(
     ssh.chmod(0o755)
     monkeypatch.setenv("PATH", f"{ssh.parent}:/usr/bin:/bin")
     with pytest.raises(UsageError, match=r"box: its answer cannot be read .* install the same splitc there"):
-        measure_there(half, model_feeds(half.path, half, []), RUNS, "cpu", Address("box"))
+        measure_there(half, model_feeds(half.path, half, []), RUNS, "cpu", SshDestination("box"))
 
 
 def test_a_full_disk_there_is_said_before_anything_is_sent(
-    half: Half, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    half: ProfiledModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ssh = tmp_path / "bin" / "ssh"
     ssh.parent.mkdir()
@@ -204,7 +216,7 @@ def test_a_full_disk_there_is_said_before_anything_is_sent(
     ssh.chmod(0o755)
     monkeypatch.setenv("PATH", f"{ssh.parent}:/usr/bin:/bin")
     with pytest.raises(UsageError, match=r"box: 1,000 bytes are free and 2,1\d\d,\d{3} are wanted; make room there"):
-        measure_there(half, model_feeds(half.path, half, []), RUNS, "cpu", Address("box"))
+        measure_there(half, model_feeds(half.path, half, []), RUNS, "cpu", SshDestination("box"))
 
 
 def test_a_file_that_cannot_be_written_there_is_one_sentence(
@@ -217,7 +229,7 @@ def test_a_file_that_cannot_be_written_there_is_one_sentence(
 
 
 def test_an_address() -> None:
-    address = Address.parse("ssh://nvidia@10.0.0.7:2222", python="/opt/my env/bin/python")
+    address = SshDestination.parse("ssh://nvidia@10.0.0.7:2222", python="/opt/my env/bin/python")
     command = address.command(["state", "x y"])
     assert command[0] == "ssh"
     assert command[-4:-1] == ["BatchMode=yes", "--", "nvidia@10.0.0.7"] or command[-3:-1] == ["--", "nvidia@10.0.0.7"]
@@ -236,11 +248,11 @@ def test_an_address() -> None:
     ],
 )
 def test_a_host_keeps_its_case_and_may_be_ipv6(url: str, host: str, port: int | None) -> None:
-    address = Address.parse(url)
+    address = SshDestination.parse(url)
     assert (address.host, address.port) == (host, port)
 
 
-def test_files_with_spaces_and_in_folders_over_ipv6(server: Server, half: Half) -> None:
+def test_files_with_spaces_and_in_folders_over_ipv6(server: Server, half: ProfiledModel) -> None:
     """A model's name may have spaces, its weights may lie in a folder beside it."""
     if not server.has_ipv6:
         pytest.skip("no IPv6 on loopback here")
@@ -250,7 +262,7 @@ def test_files_with_spaces_and_in_folders_over_ipv6(server: Server, half: Half) 
     onnx.save_model(
         onnx.load(half.path), path, save_as_external_data=True, location="more weights/w.bin", size_threshold=0
     )
-    spaced = Half(path, model_sha256(path), "edge")
+    spaced = ProfiledModel(path, model_sha256(path), "edge")
     address = replace(server.address(), host="::1")
     assert measure_there(spaced, model_feeds(path, spaced, []), RUNS, "cpu", address).record.samples == RUNS.samples
 
@@ -276,7 +288,7 @@ def until(holds: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-def test_a_measurement_ends_with_its_connection(server: Server, half: Half) -> None:
+def test_a_measurement_ends_with_its_connection(server: Server, half: ProfiledModel) -> None:
     feeds, said = model_feeds(half.path, half, []), []
     endless = Runs(threads=1, warmup=0, samples=10**7)
     files = remote._files(half, feeds, endless, "cpu")
@@ -310,7 +322,9 @@ exec {python} "$@"
 
 
 @pytest.mark.parametrize("hides", [False, True], ids=["heard", "unheard"])
-def test_a_connection_that_breaks_while_it_measures(hides: bool, server: Server, half: Half, tmp_path: Path) -> None:
+def test_a_connection_that_breaks_while_it_measures(
+    hides: bool, server: Server, half: ProfiledModel, tmp_path: Path
+) -> None:
     """The first measurement takes minutes; it ends when its line is cut, or when the second attempt begins."""
     said: list[str] = []
     folder = tmp_path / "there"

@@ -12,7 +12,7 @@ from onnx import helper, numpy_helper
 from splitc.device import Device, layer_ms
 from splitc.errors import UsageError
 from splitc.graph import Model, model_from_ir, work_of
-from splitc.records import Layer, Measured, Percentiles, Record, fit_device
+from splitc.records import LayerTiming, Measured, Percentiles, Record, fit_device
 
 TOY = Device(
     name="toy",
@@ -44,7 +44,7 @@ def chain(channels: list[int], side: int) -> Model:
 def record_of(model: Model, **changes: object) -> Record:
     """A device that launches in 0.01 ms, does 1 GFLOP in 5 ms and moves 1 MB of activations in 0.2 ms."""
     layers = [
-        Layer(
+        LayerTiming(
             name=f"fused {work.value}",
             operator="Conv",
             median_ms=0.01 + 5 * work.flops / 1e9 + 0.2 * 4 * work.moved / 1e6,
@@ -97,7 +97,7 @@ def test_kinds_that_were_not_measured_keep_a_share_of_the_roofline() -> None:
     [
         pytest.param({"layers": ()}, "has no layers to fit", id="no-layers"),
         pytest.param(
-            {"layers": (Layer(name="z", operator="Conv", median_ms=1, values=("other",)),)},
+            {"layers": (LayerTiming(name="z", operator="Conv", median_ms=1, values=("other",)),)},
             "are not this model's",
             id="another-model",
         ),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from splitc.errors import UsageError
-from splitc.records import Layer, Percentiles, Record, layer_ms, read_record, write_record
+from splitc.records import LayerTiming, Percentiles, Record, layer_ms, read_record, write_record
 
 
 def record(**changes: object) -> Record:
@@ -22,7 +22,7 @@ def record(**changes: object) -> Record:
         "warmup": 1,
         "samples": 4,
         "latency_ms": Percentiles.of([1.0, 2.0, 3.0, 4.0]),
-        "layers": (Layer(name="conv_nchwc", operator="Conv", median_ms=0.5, values=("conv",)),),
+        "layers": (LayerTiming(name="conv_nchwc", operator="Conv", median_ms=0.5, values=("conv",)),),
         "environment": {"power_mode": "15W"},
     }
     return Record.model_validate({**fields, **changes})
@@ -84,9 +84,9 @@ def test_a_missing_file(tmp_path: Path) -> None:
 def test_layers_together_take_the_median() -> None:
     """Median 2.5 ms over layers of 0.5, 1.0 and 0.5: two values, and 0.5 that belongs to nobody."""
     layers = (
-        Layer(name="a", operator="Conv", median_ms=0.5, values=("a",)),
-        Layer(name="b+c", operator="Conv", median_ms=1.5, values=("b", "c")),
-        Layer(name="reorder", operator="Reorder", median_ms=0.5),
+        LayerTiming(name="a", operator="Conv", median_ms=0.5, values=("a",)),
+        LayerTiming(name="b+c", operator="Conv", median_ms=1.5, values=("b", "c")),
+        LayerTiming(name="reorder", operator="Reorder", median_ms=0.5),
     )
     assert layer_ms(record(layers=layers)) == pytest.approx({"a": 0.625, "b": 1.875})
     assert layer_ms(record(layers=())) == {}

@@ -6,11 +6,11 @@ import threading
 
 import pytest
 
-from splitc.runtime.client.outbox import Frame, Outbox, Talk
+from splitc.runtime.client.outbox import Outbox, PendingFrame, Talk
 
 
-def frame(name: str) -> Frame:
-    return Frame(name, [], False, {"read": 0.0, "head": 0.0})
+def frame(name: str) -> PendingFrame:
+    return PendingFrame(name, [], False, {"read": 0.0, "head": 0.0})
 
 
 def names(box: Outbox, talk: Talk, count: int) -> list[str]:
@@ -115,5 +115,5 @@ def test_no_order_of_events_loses_a_frame(seed: int) -> None:
     assert sorted(got, key=int) == [str(k) for k in range(200)]
 
 
-def box_waiting(box: Outbox) -> list[Frame]:
+def box_waiting(box: Outbox) -> list[PendingFrame]:
     return box._waiting

@@ -9,8 +9,7 @@ from pydantic import Field, model_validator
 
 from splitc.codec.quantizers.base import Quantizer, with_centroids, with_middles
 from splitc.codec.quantizers.params import MAX_GRAPH_BITS, QuantParams
-from splitc.codec.quantizers.rules import Log as LogRule
-from splitc.codec.quantizers.rules import LogThresholds, Rule, SampleLog
+from splitc.codec.quantizers.rules import FixedLog, LogThresholds, Rule, SampleLog
 from splitc.types import F32, F64
 
 
@@ -56,7 +55,7 @@ class Log(Quantizer):
     def rule(self) -> Rule:
         if self.scope == "sample":
             return SampleLog()
-        return LogThresholds() if self.bits <= MAX_GRAPH_BITS else LogRule()
+        return LogThresholds() if self.bits <= MAX_GRAPH_BITS else FixedLog()
 
     def _fit(self, rows: F32) -> QuantParams:
         if self.scope == "sample":

@@ -2,7 +2,7 @@
 
 Linear       round((x - lo) * scale)               uniform, step
 Thresholds   how many thresholds are at or below x  log up to 8 bits, binary, lloyd_max
-Log          round(log2(x - lo + 1) * scale)       log above 8 bits; on the host only
+FixedLog     round(log2(x - lo + 1) * scale)       log above 8 bits; on the host only
 SampleLog    the same with each sample's own range log, scope "sample"
 """
 
@@ -174,7 +174,7 @@ class LogThresholds(Thresholds):
         return _log_middles(symbols, params)
 
 
-class Log(Rule):
+class FixedLog(Rule):
     """``q = clip(round(log2(max(x - lo, 0) + 1) * scale), 0, count - 1)`` in binary64; above 8 bits."""
 
     def symbols(self, x: F32, params: QuantParams, side: F32 | None) -> Symbols:

@@ -13,7 +13,7 @@ from functools import cached_property
 import onnx_ir as ir
 
 from splitc.graph.cost.boundaries import Boundary, Uses
-from splitc.graph.cuts.min_cut import UNBOUNDED, Network
+from splitc.graph.cuts.min_cut import UNBOUNDED, FlowNetwork
 from splitc.graph.values.flow import Flow
 from splitc.graph.values.tensors import uncodable_reason, unknown_reason, wire_bytes_of
 
@@ -76,12 +76,12 @@ class Block:
         return self.begin is not None and not self.is_last and self.begin in self.flow.reads[self.end]
 
     @cached_property
-    def network(self) -> Network:
+    def network(self) -> FlowNetwork:
         """What crossing costs; the outputs of the model and the last node of an inner block lie behind ``SINK``.
 
         The value before the block would do alone, so it is in no other cut.
         """
-        network = Network.of_size(2 + len(self.positions) + len(self.values))
+        network = FlowNetwork.of_size(2 + len(self.positions) + len(self.values))
         if not self.is_last:
             network.join(self.place[self.end], SINK, UNBOUNDED)
         for number, value in enumerate(self.values, start=2 + len(self.positions)):

@@ -18,14 +18,14 @@ from splitc.graph.values.flow import Flow
 
 
 @dataclass(frozen=True)
-class Place:
+class ResolvedCut:
     """The tensors that cross, and a sentence for each difference from what was asked for."""
 
     names: tuple[str, ...]
     notes: tuple[str, ...] = ()
 
 
-def find_place(model: Model, asked: Sequence[str]) -> Place:
+def find_place(model: Model, asked: Sequence[str]) -> ResolvedCut:
     """The cheapest tensors that cut where ``asked`` says; whether they do cut is for ``check_cut`` to say.
 
     Args:
@@ -50,7 +50,7 @@ def find_place(model: Model, asked: Sequence[str]) -> Place:
         if others and separates(flow, others):
             notes.append(f"{value.name!r} is not sent: the tail works it out from the shapes of the others")
             values = others
-    return Place(tuple(value.name or "" for value in values), tuple(notes))
+    return ResolvedCut(tuple(value.name or "" for value in values), tuple(notes))
 
 
 def boundary(model: Model, names: Sequence[str]) -> tuple[str, ...]:

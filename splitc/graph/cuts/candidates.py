@@ -62,7 +62,7 @@ class RejectedCut:
     reason: str
 
 
-class Candidates(NamedTuple):
+class CutCandidates(NamedTuple):
     """Every cut found, by position, and every one refused."""
 
     candidates: tuple[CandidateCut, ...]
@@ -70,7 +70,7 @@ class Candidates(NamedTuple):
 
 
 @collector_paused()
-def enumerate_cuts(model: Model, max_tensors: int = 4) -> Candidates:
+def enumerate_cuts(model: Model, max_tensors: int = 4) -> CutCandidates:
     """All single-tensor cuts, and minimal cuts of up to ``max_tensors`` tensors.
 
     Single-tensor cuts are complete. For each value inside a block between two of them, the cheapest cut through that
@@ -91,7 +91,7 @@ def enumerate_cuts(model: Model, max_tensors: int = 4) -> Candidates:
             found.append(_single(boundary, totals, boundary.new[0]))
     more, refused = _wide(flow, totals, wide_cuts(flow, uses, totals, blocks.finished(), max_tensors))
     rejected += [RejectedCut((value,), _INNER) for value in sorted(flow.inner_names)]
-    return Candidates(tuple(sorted([*found, *more], key=_order)), (*rejected, *refused))
+    return CutCandidates(tuple(sorted([*found, *more], key=_order)), (*rejected, *refused))
 
 
 def check_codable(model: Model, cut: Cut | Sequence[str]) -> None:

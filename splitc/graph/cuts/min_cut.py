@@ -21,7 +21,7 @@ UNBOUNDED = 1 << 62
 
 
 @dataclass(eq=False)
-class Network:
+class FlowNetwork:
     """Edges in pairs: number ``e`` and its reverse ``e ^ 1``."""
 
     edges: list[list[int]]
@@ -29,7 +29,7 @@ class Network:
     capacity: list[int] = field(default_factory=list)
 
     @classmethod
-    def of_size(cls, size: int) -> Network:
+    def of_size(cls, size: int) -> FlowNetwork:
         """``size`` nodes and no edges."""
         return cls([[] for _ in range(size)])
 
@@ -41,7 +41,7 @@ class Network:
         self.capacity += (capacity, 0)
 
 
-def source_side(network: Network, sources: Collection[int], sinks: Collection[int]) -> tuple[set[int] | None, int]:
+def source_side(network: FlowNetwork, sources: Collection[int], sinks: Collection[int]) -> tuple[set[int] | None, int]:
     """The smallest source side of a minimum cut.
 
     Args:
@@ -69,7 +69,7 @@ def source_side(network: Network, sources: Collection[int], sinks: Collection[in
 
 
 def _search(
-    network: Network, capacity: Sequence[int], sources: Collection[int], sinks: Collection[int]
+    network: FlowNetwork, capacity: Sequence[int], sources: Collection[int], sinks: Collection[int]
 ) -> tuple[dict[int, int], int | None, int]:
     """Node -> edge by which it was reached (-1 for a source), the sink reached first, edges looked at."""
     reached = dict.fromkeys(sources, -1)
@@ -89,7 +89,7 @@ def _search(
     return reached, None, visits
 
 
-def _path(network: Network, reached: dict[int, int], end: int) -> list[int]:
+def _path(network: FlowNetwork, reached: dict[int, int], end: int) -> list[int]:
     """Edges from a source to ``end``, backwards."""
     path = []
     while (edge := reached[end]) >= 0:

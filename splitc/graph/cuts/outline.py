@@ -26,7 +26,7 @@ SHOWN_VALUES = 4
 
 
 @dataclass(frozen=True)
-class Block:
+class OutlineBlock:
     """A run of nodes.
 
     Attributes:
@@ -59,7 +59,7 @@ class Edge:
 class Outline:
     """Blocks in order, and the edges between them."""
 
-    blocks: tuple[Block, ...]
+    blocks: tuple[OutlineBlock, ...]
     edges: tuple[Edge, ...]
 
 
@@ -124,11 +124,11 @@ def _borders(flow: Flow, order: Sequence[int], spans: Sequence[_Span], cut: int,
     return sorted(borders)
 
 
-def _block(flow: Flow, nodes: Sequence[int], *, is_head: bool) -> Block:
+def _block(flow: Flow, nodes: Sequence[int], *, is_head: bool) -> OutlineBlock:
     kinds = Counter(flow.nodes[index].op_type for index in nodes)
     ranked = sorted(kinds.items(), key=lambda kind: (-kind[1], kind[0]))
     weights = {value for index in nodes for value in flow.reads[index] if value.is_initializer()}
-    return Block(
+    return OutlineBlock(
         name=flow.nodes[nodes[-1]].outputs[0].name or "",
         operators=tuple(ranked[:SHOWN_OPERATORS]),
         nodes=len(nodes),

@@ -30,7 +30,7 @@ PRODUCTS = frozenset(
 
 
 @dataclass(frozen=True)
-class Stage:
+class ModelStage:
     """One block.
 
     Attributes:
@@ -47,7 +47,7 @@ class Stage:
     cumulative_share: float
 
 
-def stages_of(model: Model, cuts: Sequence[CandidateCut]) -> tuple[Stage, ...]:
+def stages_of(model: Model, cuts: Sequence[CandidateCut]) -> tuple[ModelStage, ...]:
     """The blocks of a model, from its single-tensor cuts in order of position."""
     singles = [cut for cut in cuts if len(cut.names) == 1]
     if not singles:
@@ -60,7 +60,7 @@ def stages_of(model: Model, cuts: Sequence[CandidateCut]) -> tuple[Stage, ...]:
         is_last = number == len(places) - 1
         done = total if is_last else cut.head_flops
         end = (model.flow.outputs[0].name or "") if is_last else cut.names[0]
-        found.append(Stage(end, _resolution(cut), done - before, (done - before) / total, done / total))
+        found.append(ModelStage(end, _resolution(cut), done - before, (done - before) / total, done / total))
         before = done
     return tuple(found)
 

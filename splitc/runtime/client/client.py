@@ -23,10 +23,10 @@ from splitc.errors import RemoteError, SplitcError, UsageError
 from splitc.runtime import protocol
 from splitc.runtime.client.channel import HANDSHAKE_S, Channel, LostConnectionError, Remote
 from splitc.runtime.client.ladder import Ladder
-from splitc.runtime.client.outbox import Frame, Outbox, Talk, now
-from splitc.runtime.client.patience import FIRST_PAUSE_S, Patience, Watch
+from splitc.runtime.client.outbox import Outbox, PendingFrame, Talk, now
+from splitc.runtime.client.patience import FIRST_PAUSE_S, Patience, Watchdog
 from splitc.runtime.client.sender import Sender
-from splitc.runtime.pair import Answer
+from splitc.runtime.pair import InferenceResult
 from splitc.runtime.sources import Sample
 from splitc.types import Frozen
 
@@ -108,7 +108,7 @@ class EdgeClient:
             if (other.contract.inputs, other.contract.outputs) != (self.contract.inputs, self.contract.outputs):
                 raise UsageError(f"{other.name}: is of another network than {self._senders[0].name}.")
 
-    def run(self, samples: Iterable[Sample]) -> Generator[Answer, None, None]:
+    def run(self, samples: Iterable[Sample]) -> Generator[InferenceResult, None, None]:
         """Answers in the order of the samples, each as soon as it and those before it are there.
 
         Raises:
@@ -133,7 +133,7 @@ class EdgeClient:
         for sender in self._senders:
             sender.settle(LEAVE_S)
 
-    def _answers(self, box: Outbox) -> Iterator[tuple[int, Answer]]:
+    def _answers(self, box: Outbox) -> Iterator[tuple[int, InferenceResult]]:
         """Answers of all connections, with the numbers of their frames."""
         patience = Patience(self._options.patience_s)
         handshake_s = FALLING_BACK_S if self._options.falls_back else HANDSHAKE_S
@@ -143,7 +143,7 @@ class EdgeClient:
                 for sender in self._senders:
                     channel.shake_hands(sender.name, sender.pair_id, handshake_s)
                 talk.is_greeted = True
-                Watch(box, talk, self._options.patience_s, channel.close).start()
+                Watchdog(box, talk, self._options.patience_s, channel.close).start()
                 for found in self._talk(box, talk, channel):
                     patience.renew()
                     yield found
@@ -166,7 +166,7 @@ class EdgeClient:
             if talk.error is not None:
                 raise talk.error
 
-    def _talk(self, box: Outbox, talk: Talk, channel: Channel) -> Iterator[tuple[int, Answer]]:
+    def _talk(self, box: Outbox, talk: Talk, channel: Channel) -> Iterator[tuple[int, InferenceResult]]:
         for reply in talk.listening(channel.stream(self._requests(box, talk))):
             arrived = now()
             frame = box.find(_number(reply.infer_response.id))
@@ -195,7 +195,7 @@ class EdgeClient:
             self.counters.sent_again += int(frame.tries > 1)
             yield request
 
-    def _mend(self, box: Outbox, frame: Frame, reply: Any) -> None:
+    def _mend(self, box: Outbox, frame: PendingFrame, reply: Any) -> None:
         """After a refusal of one packet: send it anew, or give up."""
         fault = protocol.fault_of(reply)
         if fault == protocol.REFUSED or frame.tries >= MAX_TRIES:
@@ -207,7 +207,7 @@ class EdgeClient:
             self._senders[frame.rung].must_start_anew = True
         box.send_again(frame)
 
-    def _answer(self, frame: Frame, reply: Any, arrived: float) -> Answer:
+    def _answer(self, frame: PendingFrame, reply: Any, arrived: float) -> InferenceResult:
         at, cloud = frame.marks, protocol.stage_ms(reply)
         ms = {
             "edge": (at["head"] - at["read"]) * 1e3,
@@ -217,14 +217,14 @@ class EdgeClient:
             **cloud,
             "total": (arrived - at["read"]) * 1e3,
         }
-        return Answer(frame.name, protocol.outputs_of(reply, self.contract.outputs), frame.packet_bytes, ms)
+        return InferenceResult(frame.name, protocol.outputs_of(reply, self.contract.outputs), frame.packet_bytes, ms)
 
-    def _note(self, frame: Frame, ms: Mapping[str, float], waited_s: float) -> None:
+    def _note(self, frame: PendingFrame, ms: Mapping[str, float], waited_s: float) -> None:
         computing_ms = sum(ms[stage] for stage in ("edge", "encode", *protocol.STAGES))
         if waited_s > LAY_HERE_S or ms["wire"] <= computing_ms:
             self._ladder.note(frame.rung, ms["wire"], computing_ms)
 
-    def _answers_here(self, box: Outbox, seconds: float) -> Iterator[tuple[int, Answer]]:
+    def _answers_here(self, box: Outbox, seconds: float) -> Iterator[tuple[int, InferenceResult]]:
         """Run the tail on this machine for a while."""
         until = now() + seconds
         talk = Talk()
@@ -236,7 +236,7 @@ class EdgeClient:
             ms |= dict.fromkeys(("encode", "wire", *protocol.STAGES), 0.0)
             box.answered(frame)
             self.counters.answered_here += 1
-            yield frame.index, Answer(frame.name, outputs, 0, ms | {"total": (done - at["read"]) * 1e3})
+            yield frame.index, InferenceResult(frame.name, outputs, 0, ms | {"total": (done - at["read"]) * 1e3})
 
 
 class _Head(threading.Thread):
@@ -255,7 +255,7 @@ class _Head(threading.Thread):
                 begun, rung = now(), self._ladder.rung
                 wires = self._senders[rung].head(sample.feeds)
                 marks = {"read": begun, "head": now()}
-                frame = Frame(sample.name, wires, sample.clip != clip, marks, rung)
+                frame = PendingFrame(sample.name, wires, sample.clip != clip, marks, rung)
                 clip = sample.clip
                 if not self._box.put(frame):
                     return
@@ -265,16 +265,16 @@ class _Head(threading.Thread):
             self._box.end()
 
 
-def _in_order(answers: Iterator[tuple[int, Answer]], box: Outbox) -> Iterator[Answer]:
+def _in_order(answers: Iterator[tuple[int, InferenceResult]], box: Outbox) -> Iterator[InferenceResult]:
     """Answers by number; what is dropped late leaves no gap to wait for."""
-    early: dict[int, Answer] = {}
+    early: dict[int, InferenceResult] = {}
     for index, answer in answers:
         early[index] = answer
         yield from _ready(early, box)
     yield from (early[index] for index in sorted(early))
 
 
-def _ready(early: dict[int, Answer], box: Outbox) -> Iterator[Answer]:
+def _ready(early: dict[int, InferenceResult], box: Outbox) -> Iterator[InferenceResult]:
     oldest = box.oldest()
     for index in sorted(early):
         if oldest is not None and index > oldest:

@@ -16,7 +16,7 @@ _Reply = TypeVar("_Reply")
 
 
 @dataclass(eq=False)
-class Frame:
+class PendingFrame:
     """One sample on its way.
 
     Attributes:
@@ -54,8 +54,8 @@ class Outbox:
 
     def __init__(self, window: int, depth: int, *, drops_late: bool = False) -> None:
         self._window, self._depth, self._drops_late = window, depth, drops_late
-        self._under_way: dict[int, Frame] = {}
-        self._waiting: list[Frame] = []  # by index
+        self._under_way: dict[int, PendingFrame] = {}
+        self._waiting: list[PendingFrame] = []  # by index
         lock = threading.Lock()
         # Two conditions, since each wake of a thread that finds nothing to do costs as much as sending a frame.
         self._room, self._ready = threading.Condition(lock), threading.Condition(lock)
@@ -64,7 +64,7 @@ class Outbox:
         self._count = 0
         self.dropped = 0
 
-    def put(self, frame: Frame) -> bool:
+    def put(self, frame: PendingFrame) -> bool:
         """Add a frame, waiting for room; False where nobody will take it any more."""
         with self._room:
             if self._drops_late:
@@ -89,7 +89,7 @@ class Outbox:
             self._is_closed = True
             self._room.notify_all()
 
-    def next_to_send(self, talk: Talk, timeout_s: float | None = None) -> Frame | None:
+    def next_to_send(self, talk: Talk, timeout_s: float | None = None) -> PendingFrame | None:
         """The oldest frame that waits, once there is one and the window has room; None when this talk is over.
 
         A talk is over when it was hung up, when all frames of an ended queue are answered, or after ``timeout_s``.
@@ -112,18 +112,18 @@ class Outbox:
             self._under_way.clear()
             self._ready.notify_all()
 
-    def find(self, index: int) -> Frame | None:
+    def find(self, index: int) -> PendingFrame | None:
         """A frame that is sent and not answered."""
         with self._ready:
             return self._under_way.get(index)
 
-    def answered(self, frame: Frame) -> None:
+    def answered(self, frame: PendingFrame) -> None:
         """Forget a frame: its answer is here."""
         with self._ready:
             del self._under_way[frame.index]
             self._tell_taker()
 
-    def send_again(self, frame: Frame) -> None:
+    def send_again(self, frame: PendingFrame) -> None:
         """A frame that the other end could not use."""
         with self._ready:
             bisect.insort(self._waiting, self._under_way.pop(frame.index), key=_index)
@@ -165,7 +165,7 @@ class Outbox:
             self.dropped += 1
 
 
-def _index(frame: Frame) -> int:
+def _index(frame: PendingFrame) -> int:
     return frame.index
 
 

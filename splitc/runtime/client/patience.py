@@ -44,7 +44,7 @@ class Patience:
         return min(pause_s, self._patience_s - silent)
 
 
-class Watch(threading.Thread):
+class Watchdog(threading.Thread):
     """Hangs up on a server that takes frames and answers none.
 
     Args:

@@ -8,7 +8,7 @@ from typing import Any
 from splitc.backends import Runner
 from splitc.bundle import Bundle, Contract
 from splitc.runtime import protocol
-from splitc.runtime.client.outbox import Frame, Talk, now
+from splitc.runtime.client.outbox import PendingFrame, Talk, now
 from splitc.runtime.pair import CloudHalf, EdgeHalf
 from splitc.types import Array, Feeds
 
@@ -54,7 +54,7 @@ class Sender:
         """Run the head."""
         return self._edge.head(feeds)
 
-    def request(self, frame: Frame, talk: Talk) -> Any:
+    def request(self, frame: PendingFrame, talk: Talk) -> Any:
         """The frame's packet as a request; a keyframe where a clip or a talk begins, or one was lost.
 
         None where the talk is over by now: nobody would send it.
@@ -70,7 +70,7 @@ class Sender:
         if self._lock.acquire(timeout=seconds):
             self._lock.release()
 
-    def _request(self, frame: Frame, talk: Talk) -> Any:
+    def _request(self, frame: PendingFrame, talk: Talk) -> Any:
         frame.marks["encode"] = now()
         if talk is not self._talk:
             self._talk, self._sent, self.must_start_anew = talk, 0, True
@@ -86,7 +86,7 @@ class Sender:
         self._sent += 1
         return request
 
-    def answer_here(self, frame: Frame) -> dict[str, Array]:
+    def answer_here(self, frame: PendingFrame) -> dict[str, Array]:
         """Quantize and run the tail on this machine, as the server would."""
         if self._local is None:
             self._local = CloudHalf(self._bundle, threads=self._threads)

@@ -11,7 +11,7 @@ from splitc.codec import FieldReader
 from splitc.native import _core
 from splitc.registry import Component
 from splitc.types import Array
-from splitc.weights.ledger import Section
+from splitc.weights.ledger import CodedSection
 from splitc.weights.tensor import TYPES, WeightTensor
 
 
@@ -19,7 +19,7 @@ class Coded(NamedTuple):
     """An encoded tensor."""
 
     parameters: bytes
-    sections: tuple[Section, ...]
+    sections: tuple[CodedSection, ...]
 
 
 @dataclass(frozen=True)

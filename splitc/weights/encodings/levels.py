@@ -17,7 +17,7 @@ from splitc.errors import BitstreamError, CodecError
 from splitc.native import _core
 from splitc.types import F32, U8, Array
 from splitc.weights.encodings.base import Coded, Context, Encoding, Wanted
-from splitc.weights.ledger import Section
+from splitc.weights.ledger import CodedSection
 from splitc.weights.level_tables import CLASS_BITS, CONTEXTS, TOKENS, Classes, fit_classes
 from splitc.weights.tensor import WeightTensor, as_three
 
@@ -119,14 +119,14 @@ class Levels(Encoding):
         has_exponents = self.row_exponents is not None
         parameters = struct.pack("<BBf", plan.shift, int(has_exponents), self.step)
         classes = np.concatenate(plan.classes)
-        sections = [Section("tables", _core.range_encode(classes.reshape(1, 1, -1), CLASS_BITS))]
+        sections = [CodedSection("tables", _core.range_encode(classes.reshape(1, 1, -1), CLASS_BITS))]
         if has_exponents:
             exponents = self._exponents(len(plan.classes.outer)).reshape(1, 1, -1)
-            sections.append(Section("tables", _core.range_encode(exponents, EXPONENT_BITS)))
+            sections.append(CodedSection("tables", _core.range_encode(exponents, EXPONENT_BITS)))
         if plan.shift:
             low = plan.low.astype(np.uint8 if plan.shift <= 8 else np.uint16).reshape(1, 1, -1)
-            sections.append(Section("values", _core.pack_bits(low, plan.shift)))
-        sections += [Section("values", payload) for payload in in_order(code, plan.chunks(), len(plan.levels))]
+            sections.append(CodedSection("values", _core.pack_bits(low, plan.shift)))
+        sections += [CodedSection("values", payload) for payload in in_order(code, plan.chunks(), len(plan.levels))]
         return Coded(parameters, tuple(sections))
 
     @classmethod

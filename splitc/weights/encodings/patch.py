@@ -18,7 +18,7 @@ from splitc.types import Array
 from splitc.weights.encodings.base import Coded, Context, Encoding, Wanted
 from splitc.weights.encodings.keep import base_of
 from splitc.weights.encodings.relative import entries_of, positions_of
-from splitc.weights.ledger import Section
+from splitc.weights.ledger import CodedSection
 from splitc.weights.streams import decode_stream, encode_stream
 from splitc.weights.tensor import MAX_ELEMENTS, WeightTensor
 
@@ -53,7 +53,7 @@ class Patch(Encoding):
         head = bytes([move_bits]) + varint(len(entries.gaps))
         indices = encode_stream("rans", entries.gaps, GAP_BITS)
         parts = (("codebooks", extra), ("values", values), ("indices", indices))
-        return Coded(head, tuple(Section(part, payload) for part, payload in parts))
+        return Coded(head, tuple(CodedSection(part, payload) for part, payload in parts))
 
     @classmethod
     def decode(cls, wanted: Wanted, parameters: FieldReader, sections: Sequence[bytes], context: Context) -> Array:

@@ -15,7 +15,7 @@ from splitc.codec import FieldReader, in_order
 from splitc.errors import BitstreamError, CodecError
 from splitc.types import U8, Array
 from splitc.weights.encodings.base import Coded, Context, Encoding, Wanted
-from splitc.weights.ledger import Section
+from splitc.weights.ledger import CodedSection
 from splitc.weights.streams import NAMES, decode_stream, encode_stream
 from splitc.weights.tensor import FLOATS, WeightTensor
 
@@ -33,7 +33,7 @@ class Planes(Encoding):
         if tensor.flat.size == 0:
             raise CodecError(f"weights: tensor {tensor.name!r} is empty, which has no planes.")
         coded = in_order(_code, list(_planes(tensor)), tensor.nbytes)
-        return Coded(bytes(coder for coder, _ in coded), tuple(Section("dense", payload) for _, payload in coded))
+        return Coded(bytes(coder for coder, _ in coded), tuple(CodedSection("dense", payload) for _, payload in coded))
 
     @classmethod
     def decode(cls, wanted: Wanted, parameters: FieldReader, sections: Sequence[bytes], context: Context) -> Array:

@@ -11,7 +11,7 @@ from splitc.codec import FieldReader
 from splitc.errors import BitstreamError
 from splitc.types import Array
 from splitc.weights.encodings.base import Coded, Context, Encoding, Wanted
-from splitc.weights.ledger import Section
+from splitc.weights.ledger import CodedSection
 from splitc.weights.tensor import WeightTensor
 
 
@@ -22,7 +22,7 @@ class Raw(Encoding):
     wire_id: ClassVar[int] = 0
 
     def encode(self, tensor: WeightTensor, context: Context) -> Coded:
-        return Coded(b"", (Section("dense", tensor.flat.tobytes()),))
+        return Coded(b"", (CodedSection("dense", tensor.flat.tobytes()),))
 
     @classmethod
     def decode(cls, wanted: Wanted, parameters: FieldReader, sections: Sequence[bytes], context: Context) -> Array:

@@ -17,7 +17,7 @@ from splitc.errors import BitstreamError, CodecError
 from splitc.types import Array
 from splitc.weights.encodings.base import Coded, Context, Encoding, Wanted
 from splitc.weights.encodings.relative import Entries, entries_of, positions_of
-from splitc.weights.ledger import Section
+from splitc.weights.ledger import CodedSection
 from splitc.weights.streams import CODERS as STREAMS
 from splitc.weights.streams import NAMES, CoderName, coder_for, decode_stream, encode_stream
 from splitc.weights.tensor import MAX_ELEMENTS, WeightTensor
@@ -49,11 +49,11 @@ class Shared(Encoding):
             raise CodecError(f"weights: tensor {tensor.name!r} stores more than {MAX_LINE} entries in one line.")
         stored = np.where(entries.sources < 0, 0, bits.reshape(-1)[entries.sources])
         codebook, values = self._values(tensor.name, stored)
-        sections = [Section("codebooks", codebook), Section("values", values)]
+        sections = [CodedSection("codebooks", codebook), CodedSection("values", values)]
         if self.basis != "dense":
             coder = coder_for(self.coder, self.index_bits)
-            sections.append(Section("indices", encode_stream(coder, entries.gaps, self.index_bits)))
-            sections.append(Section("indices", self._lengths(entries)))
+            sections.append(CodedSection("indices", encode_stream(coder, entries.gaps, self.index_bits)))
+            sections.append(CodedSection("indices", self._lengths(entries)))
         head = bytes([BASES.index(self.basis), self.index_bits, self.code_bits, STREAMS[self.coder].wire_id])
         return Coded(head + varint(len(entries.gaps)), tuple(sections))
 

@@ -22,7 +22,7 @@ from plan_bench.rows import Cell, Row
 
 from runtime_bench.pairs import Pair
 from runtime_bench.processes import Served, served
-from splitc.runtime import Answer, CloudHalf, EdgeHalf, Sample
+from splitc.runtime import CloudHalf, EdgeHalf, InferenceResult, Sample
 from splitc.runtime.client import EdgeClient, Remote
 
 STAGES = ("edge", "encode", "decode", "cloud")
@@ -53,7 +53,7 @@ def _least(rows: Sequence[Row], column: str) -> float | None:
     return min((float(row.cells[column] or 0) for row in rows), default=None)
 
 
-def count_wrong(answers: Sequence[Answer], pair: Pair) -> int:
+def count_wrong(answers: Sequence[InferenceResult], pair: Pair) -> int:
     """Answers that are missing, out of order, or differ in a bit."""
     wrong = abs(len(answers) - len(pair.samples))
     for answer, sample, want in zip(answers, pair.samples, pair.expected, strict=False):
