@@ -13,7 +13,7 @@ from splitc.bundle import Bundle
 from splitc.device import load_device
 from splitc.driver.inputs import THIS_MACHINE, load_recipe
 from splitc.driver.write import dynamic_dims
-from splitc.lint import RULES, TOOLKITS, Finding, LintTarget, Toolkit, lint, place_named, places_of, with_dla
+from splitc.lint import RULES, TOOLKITS, Finding, LintTarget, Toolkit, lint, targets_named, targets_of, with_dla
 from splitc.recipe import Recipe, TargetSection
 from splitc.runtime import read_contract
 
@@ -55,7 +55,7 @@ def lint_bundle(bundle: Bundle, base: Path, targets: Sequence[str], *, dla: bool
 
 
 def _asked(names: Sequence[str]) -> tuple[LintTarget, ...]:
-    return tuple(place for name in names for place in place_named(name))
+    return tuple(place for name in names for place in targets_named(name))
 
 
 def _recipe_places(recipe: Recipe, section: TargetSection) -> tuple[LintTarget, ...]:
@@ -63,4 +63,4 @@ def _recipe_places(recipe: Recipe, section: TargetSection) -> tuple[LintTarget, 
         return DEFAULT_TARGETS
     name = section.device or THIS_MACHINE
     device = load_device(str(recipe.resolve(name)) if name.endswith(".toml") else name)
-    return places_of(device, cast("Toolkit", section.backend), section.compute_capabilities or ())
+    return targets_of(device, cast("Toolkit", section.backend), section.compute_capabilities or ())

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from splitc.lint.place import TOOLKITS, LintTarget, Toolkit, place_named, places_of
 from splitc.lint.rule import Finding, LintRule, lint, with_dla
 from splitc.lint.table import RULES
+from splitc.lint.target import TOOLKITS, LintTarget, Toolkit, targets_named, targets_of
 
 __all__ = [
     "RULES",
@@ -14,7 +14,7 @@ __all__ = [
     "LintTarget",
     "Toolkit",
     "lint",
-    "place_named",
-    "places_of",
+    "targets_named",
+    "targets_of",
     "with_dla",
 ]

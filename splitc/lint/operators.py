@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import onnx_ir as ir
 
-from splitc.lint.place import LintTarget
 from splitc.lint.rule import Hit
+from splitc.lint.target import LintTarget
 from splitc.lint.walk import constant, input_of, name_of, nodes, ports, quantized_type
 
 NOWHERE = {
@@ -29,36 +29,36 @@ CODEC = MOVES | {"Abs", "Add", "Cast", "Clip", "Div", "Floor", "Log", "Max", "Mi
 """What a quantizer inside a graph is made of."""
 
 
-def nms(model: ir.Model, place: LintTarget) -> Iterator[Hit]:
+def nms(model: ir.Model, target: LintTarget) -> Iterator[Hit]:
     """NonMaxSuppression."""
     for node in nodes(model):
         if node.op_type == "NonMaxSuppression":
             yield Hit(name_of(node), "the number of its answers depends on the data")
 
 
-def missing_operator(model: ir.Model, place: LintTarget) -> Iterator[Hit]:
+def missing_operator(model: ir.Model, target: LintTarget) -> Iterator[Hit]:
     """Standard operators that the target's parser does not import."""
-    absent = NOWHERE | NOT_IN_RTX if place.is_rtx else NOWHERE
+    absent = NOWHERE | NOT_IN_RTX if target.is_rtx else NOWHERE
     for node in nodes(model):
         if node.domain in STANDARD and node.op_type in absent:
             yield Hit(name_of(node), f"the parser does not know {node.op_type}")
 
 
-def custom_operator(model: ir.Model, place: LintTarget) -> Iterator[Hit]:
+def custom_operator(model: ir.Model, target: LintTarget) -> Iterator[Hit]:
     """Operators of another domain than ONNX's."""
     for node in nodes(model):
         if node.domain not in STANDARD:
             yield Hit(name_of(node), f"it is of the domain {node.domain!r}")
 
 
-def uint8_quantization(model: ir.Model, place: LintTarget) -> Iterator[Hit]:
+def uint8_quantization(model: ir.Model, target: LintTarget) -> Iterator[Hit]:
     """QuantizeLinear and DequantizeLinear with UINT8."""
     for node in _qdq(model):
         if quantized_type(node) == ir.DataType.UINT8:
             yield Hit(name_of(node), "it quantizes to UINT8")
 
 
-def zero_point(model: ir.Model, place: LintTarget) -> Iterator[Hit]:
+def zero_point(model: ir.Model, target: LintTarget) -> Iterator[Hit]:
     """Zero points that are not 0."""
     for node in _qdq(model):
         zero = constant(input_of(node, 2))
@@ -66,14 +66,14 @@ def zero_point(model: ir.Model, place: LintTarget) -> Iterator[Hit]:
             yield Hit(name_of(node), f"its zero point is {zero.astype('float64').flat[0]:g}")
 
 
-def int32_dequantize(model: ir.Model, place: LintTarget) -> Iterator[Hit]:
+def int32_dequantize(model: ir.Model, target: LintTarget) -> Iterator[Hit]:
     """DequantizeLinear of INT32, which tools write for biases."""
     for node in _qdq(model):
         if node.op_type == "DequantizeLinear" and quantized_type(node) == ir.DataType.INT32:
             yield Hit(name_of(node), "it dequantizes INT32")
 
 
-def quantized_twice(model: ir.Model, place: LintTarget) -> Iterator[Hit]:
+def quantized_twice(model: ir.Model, target: LintTarget) -> Iterator[Hit]:
     """A quantizer that reads what was just dequantized: another QuantizeLinear, or the codec's at the cut."""
     for node in nodes(model):
         if node.op_type == "QuantizeLinear" and (first := _dequantized(node.inputs[0], MOVES)):
@@ -83,7 +83,7 @@ def quantized_twice(model: ir.Model, place: LintTarget) -> Iterator[Hit]:
             yield Hit(name_of(first), f"the codec quantizes its output again for {value.name!r}")
 
 
-def too_many_dims(model: ir.Model, place: LintTarget) -> Iterator[Hit]:
+def too_many_dims(model: ir.Model, target: LintTarget) -> Iterator[Hit]:
     """Tensors of more than eight dimensions."""
     for node in nodes(model):
         for value in node.outputs:
@@ -91,27 +91,27 @@ def too_many_dims(model: ir.Model, place: LintTarget) -> Iterator[Hit]:
                 yield Hit(name_of(node), f"tensor {value.name!r} has {len(value.shape)} dimensions")
 
 
-def input_is_output(model: ir.Model, place: LintTarget) -> Iterator[Hit]:
+def input_is_output(model: ir.Model, target: LintTarget) -> Iterator[Hit]:
     """A graph input that is an output too."""
     for value in model.graph.inputs:
         if value.is_graph_output():
             yield Hit(f"input {value.name!r}", "it is an output too")
 
 
-def uncovered_dimension(model: ir.Model, place: LintTarget) -> Iterator[Hit]:
+def uncovered_dimension(model: ir.Model, target: LintTarget) -> Iterator[Hit]:
     """Dynamic dimensions of inputs without a name or without bounds."""
     for where, value in ports(model):
         if not where.startswith("input") or value.shape is None:
             continue
         for axis, dim in enumerate(value.shape):
-            if isinstance(dim, ir.SymbolicDim) and (fault := _uncovered(dim.value, axis, place)):
+            if isinstance(dim, ir.SymbolicDim) and (fault := _uncovered(dim.value, axis, target)):
                 yield Hit(where, f"axis {axis} {fault}")
 
 
-def _uncovered(name: str | None, axis: int, place: LintTarget) -> str | None:
+def _uncovered(name: str | None, axis: int, target: LintTarget) -> str | None:
     if not name:
         return "is dynamic and has no name"
-    covered = axis == 0 if place.dims is None else name in place.dims
+    covered = axis == 0 if target.dims is None else name in target.dims
     return None if covered else f"is dynamic, and {name!r} has no bounds"
 
 

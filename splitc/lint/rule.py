@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 import onnx_ir as ir
 
-from splitc.lint.place import LintTarget
+from splitc.lint.target import LintTarget
 from splitc.types import Frozen
 
 Verdict: TypeAlias = Literal["refused", "changed", "falls_back"]
@@ -32,7 +32,7 @@ class LintRule:
     Attributes:
         name: Short and stable; scripts match it.
         verdict: What the target does.
-        applies: Whether a place has this rule.
+        applies: Whether a target has this rule.
         find: The nodes that break it.
         why: The rule, as a sentence.
         fix: What to write instead, as a sentence.
@@ -67,37 +67,37 @@ class Finding(Frozen):
         return f"{self.graph}: {self.node}: {what}: {self.detail}. {self.why} {self.fix}"
 
 
-def lint(model: ir.Model, graph: str, places: Sequence[LintTarget], rules: Sequence[LintRule]) -> tuple[Finding, ...]:
-    """Every rule on every place; a finding that several places share is listed once.
+def lint(model: ir.Model, graph: str, targets: Sequence[LintTarget], rules: Sequence[LintRule]) -> tuple[Finding, ...]:
+    """Every rule on every target; a finding that several targets share is listed once.
 
     Args:
         model: Shapes and element types inferred, as :func:`splitc.graph.load` leaves them.
         graph: What to call the graph: ``model.onnx``, ``edge``.
-        places: Where it shall compile.
+        targets: What it is to compile for.
         rules: The table.
 
     Returns:
         In the table's order, then the graph's.
     """
     found: dict[tuple[str, Hit], Finding] = {}
-    for rule, place, hit in _hits(model, places, rules):
+    for rule, target, hit in _hits(model, targets, rules):
         known = found.get((rule.name, hit))
-        targets = (*known.targets, place.name) if known else (place.name,)
-        found[rule.name, hit] = _finding(rule, graph, hit, targets)
+        names = (*known.targets, target.name) if known else (target.name,)
+        found[rule.name, hit] = _finding(rule, graph, hit, names)
     return tuple(found.values())
 
 
 def _hits(
-    model: ir.Model, places: Sequence[LintTarget], rules: Sequence[LintRule]
+    model: ir.Model, targets: Sequence[LintTarget], rules: Sequence[LintRule]
 ) -> Iterator[tuple[LintRule, LintTarget, Hit]]:
     for rule in rules:
-        for place in places:
-            if rule.applies(place):
-                for hit in dict.fromkeys(rule.find(model, place)):
-                    yield rule, place, hit
+        for target in targets:
+            if rule.applies(target):
+                for hit in dict.fromkeys(rule.find(model, target)):
+                    yield rule, target, hit
 
 
-def _finding(rule: LintRule, graph: str, hit: Hit, targets: tuple[str, ...]) -> Finding:
+def _finding(rule: LintRule, graph: str, hit: Hit, names: tuple[str, ...]) -> Finding:
     facts = {"why": rule.why, "fix": rule.fix, "source": rule.source}
     return Finding(
         rule=rule.name,
@@ -105,11 +105,11 @@ def _finding(rule: LintRule, graph: str, hit: Hit, targets: tuple[str, ...]) -> 
         graph=graph,
         node=hit.node,
         detail=hit.detail,
-        targets=tuple(dict.fromkeys(targets)),
+        targets=tuple(dict.fromkeys(names)),
         **facts,
     )
 
 
-def with_dla(places: Sequence[LintTarget]) -> tuple[LintTarget, ...]:
-    """The same places, with the deep learning accelerator asked for."""
-    return tuple(replace(place, name=f"{place.name} on DLA", uses_dla=True) for place in places)
+def with_dla(targets: Sequence[LintTarget]) -> tuple[LintTarget, ...]:
+    """The same targets, with the deep learning accelerator asked for."""
+    return tuple(replace(target, name=f"{target.name} on DLA", uses_dla=True) for target in targets)

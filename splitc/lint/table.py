@@ -3,36 +3,36 @@
 from __future__ import annotations
 
 from splitc.lint import dla, operators, types
-from splitc.lint.place import LintTarget
 from splitc.lint.rule import LintRule
+from splitc.lint.target import LintTarget
 
 
-def _everywhere(place: LintTarget) -> bool:
+def _everywhere(target: LintTarget) -> bool:
     return True
 
 
-def _rtx(place: LintTarget) -> bool:
-    return place.is_rtx
+def _rtx(target: LintTarget) -> bool:
+    return target.is_rtx
 
 
-def _before_10(place: LintTarget) -> bool:
-    return place.is_before(10, 0)
+def _before_10(target: LintTarget) -> bool:
+    return target.is_before(10, 0)
 
 
-def _tensorrt_from_10(place: LintTarget) -> bool:
-    return not place.is_rtx and place.line >= (10, 0)
+def _tensorrt_from_10(target: LintTarget) -> bool:
+    return not target.is_rtx and target.line >= (10, 0)
 
 
-def _turing(place: LintTarget) -> bool:
-    return place.is_rtx and types.TURING_SM in place.capabilities
+def _turing(target: LintTarget) -> bool:
+    return target.is_rtx and types.TURING_SM in target.capabilities
 
 
-def _dla(place: LintTarget) -> bool:
-    return place.uses_dla
+def _dla(target: LintTarget) -> bool:
+    return target.uses_dla
 
 
-def _has_dla(place: LintTarget) -> bool:
-    return place.uses_dla and not dla.why_absent(place)
+def _has_dla(target: LintTarget) -> bool:
+    return target.uses_dla and not dla.why_absent(target)
 
 
 _MEASURED = "measured, TensorRT-RTX 1.7"

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import onnx_ir as ir
 
-from splitc.lint.place import LintTarget
 from splitc.lint.rule import Hit
+from splitc.lint.target import LintTarget
 from splitc.lint.walk import constant, input_of, name_of, nodes, ports, typed
 
 FOREIGN = {
@@ -30,7 +30,7 @@ QDQ = ("QuantizeLinear", "DequantizeLinear")
 _INT32 = np.iinfo(np.int32)
 
 
-def uint8_inside(model: ir.Model, place: LintTarget) -> Iterator[Hit]:
+def uint8_inside(model: ir.Model, target: LintTarget) -> Iterator[Hit]:
     """A UINT8 tensor that is neither an input read by Cast alone nor an output written by Cast."""
     for where, value in typed(model):
         is_legal = _is_cast_input(value) or _is_cast_output(value) or _belongs_to_qdq(value)
@@ -61,21 +61,21 @@ def _belongs_to_qdq(value: ir.Value) -> bool:
     return (producer is not None and producer.op_type in QDQ) or any(n.op_type in QDQ for n in value.consumers())
 
 
-def foreign_type(model: ir.Model, place: LintTarget) -> Iterator[Hit]:
+def foreign_type(model: ir.Model, target: LintTarget) -> Iterator[Hit]:
     """Types that no TensorRT has."""
     for where, value in typed(model):
         if value.dtype in FOREIGN:
             yield Hit(where, f"tensor {value.name!r} is {value.dtype.name}")
 
 
-def double_port(model: ir.Model, place: LintTarget) -> Iterator[Hit]:
+def double_port(model: ir.Model, target: LintTarget) -> Iterator[Hit]:
     """DOUBLE inputs and outputs."""
     for where, value in ports(model):
         if value.dtype == ir.DataType.DOUBLE:
             yield Hit(where, "it is DOUBLE")
 
 
-def wide_int64(model: ir.Model, place: LintTarget) -> Iterator[Hit]:
+def wide_int64(model: ir.Model, target: LintTarget) -> Iterator[Hit]:
     """INT64 ports, and INT64 weights and constants that INT32 cannot hold; a Slice may end at the greatest number."""
     for where, value in ports(model):
         if value.dtype == ir.DataType.INT64:
@@ -93,38 +93,38 @@ def _exceeds_int32(array: np.ndarray) -> bool:
     return bool(array.min() < _INT32.min or array.max() > _INT32.max)
 
 
-def fp8(model: ir.Model, place: LintTarget) -> Iterator[Hit]:
+def fp8(model: ir.Model, target: LintTarget) -> Iterator[Hit]:
     """FP8 tensors where a GPU lacks them; weights too, which are dequantized there."""
-    old = ", ".join(f"SM{number}" for number in place.capabilities if number < FIRST_FP8_SM)
+    old = ", ".join(f"SM{number}" for number in target.capabilities if number < FIRST_FP8_SM)
     for where, value in typed(model) if old else ():
         if value.dtype in FP8:
             yield Hit(where, f"tensor {value.name!r} is {value.dtype.name}, and the target has {old}")
 
 
-def fp4(model: ir.Model, place: LintTarget) -> Iterator[Hit]:
+def fp4(model: ir.Model, target: LintTarget) -> Iterator[Hit]:
     """FP4 tensors, weights too, where the version or a GPU lacks them."""
-    lacks = place.is_before(10, 8) or any(number < FIRST_FP4_SM for number in place.capabilities)
+    lacks = target.is_before(10, 8) or any(number < FIRST_FP4_SM for number in target.capabilities)
     for where, value in typed(model) if lacks else ():
         if value.dtype == ir.DataType.FLOAT4E2M1:
             yield Hit(where, f"tensor {value.name!r} is FLOAT4E2M1")
 
 
-def int4(model: ir.Model, place: LintTarget) -> Iterator[Hit]:
+def int4(model: ir.Model, target: LintTarget) -> Iterator[Hit]:
     """INT4 tensors before the version that has them."""
     for where, value in typed(model):
         if value.dtype == ir.DataType.INT4:
             yield Hit(where, f"tensor {value.name!r} is INT4")
 
 
-def bf16(model: ir.Model, place: LintTarget) -> Iterator[Hit]:
+def bf16(model: ir.Model, target: LintTarget) -> Iterator[Hit]:
     """BF16 where the version or a GPU lacks it."""
-    lacks = place.is_before(10, 0) or any(number < FIRST_BF16_SM for number in place.capabilities)
+    lacks = target.is_before(10, 0) or any(number < FIRST_BF16_SM for number in target.capabilities)
     for where, value in typed(model) if lacks else ():
         if value.dtype == ir.DataType.BFLOAT16 and not where.startswith("weight"):
             yield Hit(where, f"tensor {value.name!r} is BFLOAT16")
 
 
-def int8_cast(model: ir.Model, place: LintTarget) -> Iterator[Hit]:
+def int8_cast(model: ir.Model, target: LintTarget) -> Iterator[Hit]:
     """Cast from or to INT8."""
     for node in nodes(model):
         source = input_of(node, 0)
@@ -132,7 +132,7 @@ def int8_cast(model: ir.Model, place: LintTarget) -> Iterator[Hit]:
             yield Hit(name_of(node), "it casts from or to INT8")
 
 
-def turing_fp32(model: ir.Model, place: LintTarget) -> Iterator[Hit]:
+def turing_fp32(model: ir.Model, target: LintTarget) -> Iterator[Hit]:
     """FP32 matrix products and 3-D convolutions on SM75."""
     for node in nodes(model):
         value = node.outputs[0]

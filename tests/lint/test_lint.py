@@ -18,7 +18,7 @@ from planted import CLEAN, HEADER, PLANTED, PLANTED_DLA, RTX, Planted
 from splitc import graph
 from splitc.backends import BACKENDS, EngineTarget
 from splitc.errors import UsageError
-from splitc.lint import RULES, TOOLKITS, LintTarget, lint, place_named, with_dla
+from splitc.lint import RULES, TOOLKITS, LintTarget, lint, targets_named, with_dla
 from splitc.lint.operators import NOWHERE
 
 DATA = Path(os.environ.get("SPLITC_DATA", Path(__file__).parents[3] / "shared" / "data"))
@@ -44,7 +44,7 @@ def ids(planted: Planted) -> str:
 
 @pytest.mark.parametrize("planted", PLANTED, ids=ids)
 def test_a_planted_fault_is_found(planted: Planted) -> None:
-    found = lint(load(planted.text), "edge", place_named(planted.target), RULES)
+    found = lint(load(planted.text), "edge", targets_named(planted.target), RULES)
     assert (planted.rule, planted.node) in {(one.rule, one.node) for one in found}
     one = next(one for one in found if (one.rule, one.node) == (planted.rule, planted.node))
     assert one.targets
@@ -55,10 +55,10 @@ def test_a_planted_fault_is_found(planted: Planted) -> None:
 
 @pytest.mark.parametrize("planted", PLANTED_DLA, ids=ids)
 def test_a_fault_on_the_accelerator_is_found_only_when_it_is_asked_for(planted: Planted) -> None:
-    model, places = load(planted.text), place_named(planted.target)
-    found = lint(model, "edge", with_dla(places), RULES)
+    model, targets = load(planted.text), targets_named(planted.target)
+    found = lint(model, "edge", with_dla(targets), RULES)
     assert (planted.rule, planted.node) in {(one.rule, one.node) for one in found}
-    assert not lint(model, "edge", places, RULES)
+    assert not lint(model, "edge", targets, RULES)
 
 
 def test_every_rule_has_a_planted_fault() -> None:
@@ -69,7 +69,7 @@ def test_every_rule_has_a_planted_fault() -> None:
 
 @pytest.mark.parametrize("planted", PLANTED, ids=ids)
 def test_only_the_planted_fault_is_found(planted: Planted) -> None:
-    found = lint(load(planted.text), "edge", place_named(planted.target), RULES)
+    found = lint(load(planted.text), "edge", targets_named(planted.target), RULES)
     assert {one.rule for one in found} == {planted.rule}
 
 
@@ -100,8 +100,8 @@ def with_weight(kind: ir.DataType) -> ir.Model:
 
 def test_fp8_weights_alone_are_refused_on_orin() -> None:
     model = with_weight(ir.DataType.FLOAT8E4M3FN)
-    assert {one.rule for one in lint(model, "m", place_named("jetson-orin-nano"), RULES)} == {"fp8"}
-    assert lint(model, "m", place_named("l4"), RULES) == ()
+    assert {one.rule for one in lint(model, "m", targets_named("jetson-orin-nano"), RULES)} == {"fp8"}
+    assert lint(model, "m", targets_named("l4"), RULES) == ()
 
 
 @pytest.mark.parametrize(
@@ -135,32 +135,32 @@ def test_int4_came_with_10() -> None:
 
 def test_bounds_cover_a_dimension() -> None:
     model = load("g (float[N, 3, H] x) => (float[N, 3, H] y) { y = Relu(x) }")
-    place = replace(TOOLKITS[RTX], dims={"N": (1, 1, 8)})
-    assert [one.detail for one in lint(model, "m", (place,), RULES)] == ["axis 2 is dynamic, and 'H' has no bounds"]
-    assert lint(model, "m", (replace(place, dims={"N": (1, 1, 8), "H": (4, 4, 8)}),), RULES) == ()
+    target = replace(TOOLKITS[RTX], dims={"N": (1, 1, 8)})
+    assert [one.detail for one in lint(model, "m", (target,), RULES)] == ["axis 2 is dynamic, and 'H' has no bounds"]
+    assert lint(model, "m", (replace(target, dims={"N": (1, 1, 8), "H": (4, 4, 8)}),), RULES) == ()
 
 
 def test_a_fixed_range_satisfies_the_accelerator() -> None:
     model = load("g (float16[N, 4] x) => (float16[N, 4] y) { y = Relu(x) }")
-    (place, *_) = with_dla(place_named("jetson-agx-orin"))
-    assert [one.rule for one in lint(model, "m", (place,), RULES)] == ["dla-dynamic"]
-    assert lint(model, "m", (replace(place, dims={"N": (1, 1, 1)}),), RULES) == ()
+    (target, *_) = with_dla(targets_named("jetson-agx-orin"))
+    assert [one.rule for one in lint(model, "m", (target,), RULES)] == ["dla-dynamic"]
+    assert lint(model, "m", (replace(target, dims={"N": (1, 1, 1)}),), RULES) == ()
 
 
 @pytest.mark.parametrize("device", ["jetson-orin-nano", "jetson-thor", "l4"])
 def test_without_an_accelerator_nothing_else_is_said_of_it(device: str) -> None:
     """A list of what would fall back says nothing where there is nothing to fall back from."""
     model = load("g (float[N, 4] x) => (float[N, 4] r) { r = Round(x) }")
-    assert {one.rule for one in lint(model, "m", with_dla(place_named(device)), RULES)} == {"dla-absent"}
+    assert {one.rule for one in lint(model, "m", with_dla(targets_named(device)), RULES)} == {"dla-absent"}
 
 
 @pytest.mark.parametrize(
     ("line", "has_dla"), [((8, 6), True), ((10, 7), True), ((10, 8), False), ((11, 1), False), ((11, 4), True)]
 )
 def test_the_lines_that_have_the_accelerator(line: tuple[int, int], has_dla: bool) -> None:
-    place = LintTarget("orin", "tensorrt", line, (87,), uses_dla=True, dla_cores=2)
+    target = LintTarget("orin", "tensorrt", line, (87,), uses_dla=True, dla_cores=2)
     model = load("g (float16[1, 4] x) => (float16[1, 4] y) { y = Relu(x) }")
-    assert (lint(model, "m", (place,), RULES) == ()) is has_dla
+    assert (lint(model, "m", (target,), RULES) == ()) is has_dla
 
 
 def test_targets_that_share_a_finding_are_listed_once() -> None:
@@ -177,7 +177,7 @@ def test_targets_that_share_a_finding_are_listed_once() -> None:
 )
 def test_targets_that_are_not_known(name: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        place_named(name)
+        targets_named(name)
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Where a graph shall compile: the toolkit, its version, the GPUs, and the sizes of dynamic dimensions."""
+"""What a graph is to compile for: the toolkit, its version, the GPUs, and the sizes of dynamic dimensions."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ TOOLKITS = {
 """Targets for a model of which no device is known."""
 
 
-def places_of(device: Device, toolkit: Toolkit, capabilities: tuple[int, ...] = ()) -> tuple[LintTarget, ...]:
-    """A place for each TensorRT line of the device's software.
+def targets_of(device: Device, toolkit: Toolkit, capabilities: tuple[int, ...] = ()) -> tuple[LintTarget, ...]:
+    """A target for each TensorRT line of the device's software.
 
     Args:
         device: The device.
@@ -77,8 +77,8 @@ def places_of(device: Device, toolkit: Toolkit, capabilities: tuple[int, ...] = 
     )
 
 
-def place_named(name: str) -> tuple[LintTarget, ...]:
-    """The places of ``name``: a toolkit such as ``tensorrt-10.3``, a device, or a device's ``.toml`` file.
+def targets_named(name: str) -> tuple[LintTarget, ...]:
+    """The targets of ``name``: a toolkit such as ``tensorrt-10.3``, a device, or a device's ``.toml`` file.
 
     Raises:
         UsageError: Unknown; the message names the nearest one.
@@ -91,7 +91,7 @@ def place_named(name: str) -> tuple[LintTarget, ...]:
     device = load_device(name)
     if not device.compute_capabilities:
         raise UsageError(f"--target {name}: has no NVIDIA GPU, and the lint knows TensorRT only.")
-    return places_of(device, "tensorrt")
+    return targets_of(device, "tensorrt")
 
 
 def _line(text: str) -> Line:
