@@ -5,7 +5,7 @@ from __future__ import annotations
 from splitc.evaluate.examples import examples
 from splitc.evaluate.feature_stats import FeatureStats, feature_stats
 from splitc.evaluate.gates import Gate, at_least, at_most, measured_gates
-from splitc.evaluate.metrics import Agreement, compare, expected_agreement
+from splitc.evaluate.metrics import Agreement, RunningAgreement, compare, expected_agreement
 from splitc.evaluate.paths import Joint, Paths, make_paths, open_graph, open_optimized, paths_of_bundle
 from splitc.evaluate.verify import Stage, Verification, verify
 
@@ -15,6 +15,7 @@ __all__ = [
     "Gate",
     "Joint",
     "Paths",
+    "RunningAgreement",
     "Stage",
     "Verification",
     "at_least",

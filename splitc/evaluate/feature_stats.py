@@ -15,6 +15,8 @@ from splitc.types import F64, Array, Feeds
 
 KEPT = 4096
 """Positive elements of each sample, evenly spread, on which the fit is judged."""
+KEPT_SAMPLES = 32
+"""Samples whose elements those are, spread evenly; of more than this many, at least half as many."""
 
 
 @dataclass(frozen=True)
@@ -69,11 +71,14 @@ class _Tally:
     positive_total: float = 0.0
     largest: float = -np.inf
     smallest: float = np.inf
-    kept: list[F64] = field(default_factory=list)
+    samples: int = 0
+    stride: int = 1
+    kept: list[Array] = field(default_factory=list)
 
     def add(self, tensor: Array) -> None:
         x = np.asarray(tensor, np.float64).ravel()
         positive = x[x > 0]
+        self._keep(positive[:: max(1, positive.size // KEPT)].astype(tensor.dtype))
         self.elements += x.size
         self.zeros += int(np.count_nonzero(x == 0))
         self.unit += int(np.count_nonzero((x >= 0) & (x <= 1)))
@@ -82,7 +87,16 @@ class _Tally:
         self.positive_total += float(positive.sum())
         self.largest = max(self.largest, float(x.max()))
         self.smallest = min(self.smallest, float(x.min()))
-        self.kept.append(positive[:: max(1, positive.size // KEPT)])
+
+    def _keep(self, some: Array) -> None:
+        """Those of every ``stride``-th sample that has any; the stride doubles whenever they become too many."""
+        if not some.size:
+            return
+        if self.samples % self.stride == 0:
+            self.kept.append(some)
+        self.samples += 1  # with positive elements
+        if len(self.kept) > KEPT_SAMPLES:
+            self.kept, self.stride = self.kept[::2], 2 * self.stride
 
     def stats(self, name: str) -> FeatureStats:
         rate = self.positive / self.positive_total if self.positive else None
@@ -97,8 +111,12 @@ class _Tally:
             largest=self.largest,
             smallest=self.smallest,
             exponential_rate=rate,
-            exponential_distance=None if rate is None else exponential_distance(np.concatenate(self.kept), rate),
+            exponential_distance=None if rate is None else exponential_distance(self._some(), rate),
         )
+
+    def _some(self) -> F64:
+        """The kept elements; only where there are any positive ones at all."""
+        return np.concatenate(self.kept).astype(np.float64)
 
 
 def exponential_distance(values: F64, rate: float) -> float:

@@ -3,7 +3,8 @@
     full ──► split ──► lowered ──► quantized ──► coded ──► engine
              no codec  INT8, FP16  symbols only  the bytes  as the backends run it
 
-Every stage sees the same samples. Only the answers are kept.
+Every stage sees the same samples, one after the other. Sums are kept and no answers, so that memory does not grow with
+the number of samples.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pydantic import computed_field
 
 from splitc.codec import Encoder, Quantized
 from splitc.errors import CheckFailed, UsageError
-from splitc.evaluate.metrics import Agreement, check_size, compare
+from splitc.evaluate.metrics import RunningAgreement, check_size
 from splitc.evaluate.paths import Paths
 from splitc.runtime import EdgeHalf, Labels, Sample
 from splitc.types import F32, Array, Frozen
@@ -73,23 +74,93 @@ class Verification(Frozen):
         return next(stage for stage in self.stages if stage.name == name)
 
 
+class _StageSums:
+    """One stage: against the full model, and against the stage before it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.total, self.added = RunningAgreement(), RunningAgreement()
+
+    def stage(self, task: str) -> Stage:
+        """For features there is no top-1 decision: their fidelity is the cosine similarity, never below 0."""
+        numbers, added = asdict(self.total.agreement()), self.added.agreement()
+        if task != "classification":
+            numbers |= {"fidelity": max(numbers["cosine"], 0.0), "top1": None}
+        return Stage(name=self.name, added_kl=added.kl, added_max_abs_diff=added.max_abs_diff, **numbers)
+
+
+@dataclass
+class _Soundness:
+    """Whether splitting changed a bit, and how far preparing the model moved its answers.
+
+    Attributes:
+        spread: Largest absolute value of the full model's answers.
+        moved: Largest absolute difference of the prepared model's answers from those.
+        is_equal: Every answer of the split is the prepared model's, bit for bit.
+    """
+
+    spread: float = 0.0
+    moved: float = 0.0
+    is_equal: bool = True
+
+    def add(self, full: F32, prepared: F32, split: F32) -> None:
+        self.spread = max(self.spread, float(np.max(np.abs(full), initial=0.0)))
+        self.moved = max(self.moved, float(np.max(np.abs(full - prepared), initial=0.0)))
+        self.is_equal = self.is_equal and bool(np.array_equal(prepared, split))
+
+    @property
+    def is_sound(self) -> bool:
+        """Splitting changes no bit; preparing for it may round otherwise: within 1e-3 of the answers' spread."""
+        return self.is_equal and self.moved <= 1e-3 * (self.spread or 1.0)
+
+
 @dataclass
 class _Tally:
-    """What is kept while samples stream by."""
+    """Sums over the samples so far.
 
-    answers: dict[str, list[F32]] = field(default_factory=dict)
-    labels: list[int | None] = field(default_factory=list)
-    sizes: list[int] = field(default_factory=list)
-    baseline_sizes: list[int] = field(default_factory=list)
+    Attributes:
+        first: The first answer of the full model; all others have its size.
+        stages: In the order of the stages; those that no sample went through are not there.
+        soundness: Of the split.
+        samples, elements: How many samples, and feature elements of all of them.
+        packet_bytes, baseline_bytes: Of all packets, and of the same symbols by the general-purpose coder.
+    """
+
+    first: F32 | None = None
+    stages: dict[str, _StageSums] = field(default_factory=dict)
+    soundness: _Soundness = field(default_factory=_Soundness)
+    samples: int = 0
     elements: int = 0
+    packet_bytes: int = 0
+    baseline_bytes: int = 0
 
-    def keep(self, stage: str, outputs: Mapping[str, Array], names: Sequence[str]) -> None:
+    def flat(self, stage: str, outputs: Mapping[str, Array], names: Sequence[str]) -> F32:
+        """The answer as one row.
+
+        Raises:
+            CapabilityError: Its size is not that of the first answer.
+            CheckFailed: It is not finite.
+        """
         flat = np.concatenate([np.asarray(outputs[name], np.float32).ravel() for name in names])
-        kept = self.answers.setdefault(stage, [])
-        check_size(self.answers[FULL][0] if self.answers[FULL] else flat, flat)
+        self.first = flat if self.first is None else self.first
+        check_size(self.first, flat)
         if not np.isfinite(flat).all():
             raise CheckFailed(f"an answer of stage {stage!r} holds NaN or infinities, which cannot be compared.")
-        kept.append(flat)
+        return flat
+
+    def count(self, answers: Mapping[str, F32], label: int | None) -> None:
+        """Add one sample's answers by stage; the full model's are among them."""
+        full = before = answers[FULL]
+        for name, answer in answers.items():
+            if name == PREPARED:
+                continue
+            sums = self.stages.setdefault(name, _StageSums(name))
+            sums.total.add(full, answer, label)
+            sums.added.add(before, answer)
+            before = answer
+        if SPLIT in answers:
+            self.soundness.add(full, answers.get(PREPARED, answers[SPLIT]), answers[SPLIT])
+        self.samples += 1
 
 
 def verify(
@@ -117,18 +188,18 @@ def verify(
         if sample.clip != clip:
             _start_clip(paths, baseline)
         clip = sample.clip
-        _run_sample(paths, sample, tally, baseline)
-        tally.labels.append(_label(paths, sample, finder, tally))
+        answers = _run_sample(paths, sample, tally, baseline)
+        tally.count(answers, _label(paths, sample, finder, len(answers[FULL])))
         progress()
-    if not tally.sizes:
+    if not tally.samples:
         raise UsageError("nothing to verify on: no samples; see data.verification or --data.")
     finder.require_match()
     return _verification(paths, tally)
 
 
-def _label(paths: Paths, sample: Sample, finder: Labels, tally: _Tally) -> int | None:
+def _label(paths: Paths, sample: Sample, finder: Labels, classes: int) -> int | None:
     """The sample's label, which must be a class of the network."""
-    label, classes = finder.find(sample), len(tally.answers[FULL][0])
+    label = finder.find(sample)
     if label is not None and label >= classes and paths.edge.contract.task == "classification":
         raise UsageError(f"{sample.name}: is labelled {label}, and the network has classes 0 to {classes - 1}.")
     return label
@@ -141,27 +212,31 @@ def _start_clip(paths: Paths, baseline: Encoder) -> None:
             stream.force_keyframe()
 
 
-def _run_sample(paths: Paths, sample: Sample, tally: _Tally, baseline: Encoder) -> None:
-    names = _answer_names(paths.edge)
-    tally.keep(FULL, paths.full(sample.feeds), names)
-    if paths.prepared:
-        tally.keep(PREPARED, paths.prepared(sample.feeds), names)
-    if paths.split:
-        tally.keep(SPLIT, paths.split(sample.feeds), names)
+def _run_sample(paths: Paths, sample: Sample, tally: _Tally, baseline: Encoder) -> dict[str, F32]:
+    """The sample's answers by stage; its packets are counted."""
+    names, answers = _answer_names(paths.edge), dict[str, F32]()
+
+    def keep(stage: str, outputs: Mapping[str, Array]) -> None:
+        answers[stage] = tally.flat(stage, outputs, names)
+
+    for stage, model in ((FULL, paths.full), (PREPARED, paths.prepared), (SPLIT, paths.split)):
+        if model:
+            keep(stage, model(sample.feeds))
     if paths.lowered:
-        tally.keep("lowered", paths.lowered(sample.feeds), names)
+        keep("lowered", paths.lowered(sample.feeds))
     packet = paths.edge.encode(paths.edge.symbols(sample.feeds))
     symbols = paths.edge.sent
-    tally.keep("quantized", paths.cloud.answer(symbols), names)
+    keep("quantized", paths.cloud.answer(symbols))
     decoded = paths.cloud.decode(packet)
     (_require_equal if paths.edge.codec.is_lossless else _require_alike)(sample, symbols, decoded)
-    tally.keep("coded", paths.cloud.answer(decoded), names)
+    keep("coded", paths.cloud.answer(decoded))
     if paths.engine_edge and paths.engine_cloud:
         sent = paths.engine_edge.encode(paths.engine_edge.symbols(sample.feeds))
-        tally.keep("engine", paths.engine_cloud.answer(paths.engine_cloud.decode(sent)), names)
-    tally.sizes.append(len(packet))
-    tally.baseline_sizes.append(len(baseline.encode_symbols(symbols)))
+        keep("engine", paths.engine_cloud.answer(paths.engine_cloud.decode(sent)))
+    tally.packet_bytes += len(packet)
+    tally.baseline_bytes += len(baseline.encode_symbols(symbols))
     tally.elements += sum(array.size for array in symbols.symbols)
+    return answers
 
 
 def _answer_names(edge: EdgeHalf) -> list[str]:
@@ -186,55 +261,22 @@ def _require_equal(sample: Sample, sent: Quantized, got: Quantized) -> None:
 
 
 def _verification(paths: Paths, tally: _Tally) -> Verification:
-    count = len(tally.sizes)
-    stages = _stages(paths, tally)
+    """Where there is no unsplit model, the reference compared with itself is no stage."""
+    task, count = paths.edge.contract.task, tally.samples
+    stages = [sums.stage(task) for name, sums in tally.stages.items() if paths.split or name != FULL]
     skipped = [] if paths.split else [{"stage": name, "reason": paths.why_no_model} for name in (FULL, SPLIT)]
-    if "engine" not in tally.answers:
+    if "engine" not in tally.stages:
         skipped.append({"stage": "engine", "reason": paths.why_no_engine})
     return Verification(
-        ok=_split_is_sound(tally),
+        ok=tally.soundness.is_sound,
         samples=count,
         reference=paths.reference,
         stages=tuple(stages),
         skipped=tuple(skipped),
-        rate_bpe=8 * sum(tally.sizes) / tally.elements,
-        baseline_rate_bpe=8 * sum(tally.baseline_sizes) / tally.elements,
+        rate_bpe=8 * tally.packet_bytes / tally.elements,
+        baseline_rate_bpe=8 * tally.baseline_bytes / tally.elements,
         baseline="zstd-19 on the same symbols, packed, same packet header",
-        payload_bytes_mean=sum(tally.sizes) / count,
+        payload_bytes_mean=tally.packet_bytes / count,
         feature_bytes=4 * tally.elements // count,
         elements=tally.elements // count,
     )
-
-
-def _stages(paths: Paths, tally: _Tally) -> list[Stage]:
-    stages, before, task = [], FULL, paths.edge.contract.task
-    for name, answers in tally.answers.items():
-        if name == PREPARED or (name == FULL and not paths.split):
-            continue
-        agreement = compare(tally.answers[FULL], answers, tally.labels)
-        added = compare(tally.answers[before], answers, tally.labels)
-        stages.append(
-            Stage(name=name, added_kl=added.kl, added_max_abs_diff=added.max_abs_diff, **_numbers(agreement, task))
-        )
-        before = name
-    return stages
-
-
-def _numbers(agreement: Agreement, task: str) -> dict[str, float | None]:
-    """For features there is no top-1 decision: their fidelity is the cosine similarity, never below 0."""
-    numbers = asdict(agreement)
-    return numbers if task == "classification" else numbers | {"fidelity": max(agreement.cosine, 0.0), "top1": None}
-
-
-def _split_is_sound(tally: _Tally) -> bool:
-    """Splitting changes no bit; preparing the model for it may round otherwise: within 1e-3 of the answers' spread.
-
-    Where the prepared model is not known, the split stands for it. Where the full one is not, nothing is compared.
-    """
-    if SPLIT not in tally.answers:
-        return True
-    full, split = (np.stack(tally.answers[name]) for name in (FULL, SPLIT))
-    prepared = np.stack(tally.answers.get(PREPARED, tally.answers[SPLIT]))
-    spread = float(np.max(np.abs(full))) or 1.0
-    is_close = bool(np.max(np.abs(full - prepared)) <= 1e-3 * spread)
-    return is_close and bool(np.array_equal(prepared, split))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from splitc.evaluate import feature_stats
+from splitc.evaluate.feature_stats import KEPT_SAMPLES, _Tally
 
 
 def test_shares_are_counted_over_all_samples() -> None:
@@ -32,3 +33,15 @@ def test_an_exponential_is_recognised_and_a_uniform_is_not() -> None:
 def test_nothing_positive_has_no_fit_and_integers_are_left_out() -> None:
     (stats,) = feature_stats([{"f": np.zeros((1, 3), np.float32), "i": np.ones((1, 3), np.int64)}])
     assert (stats.exponential_rate, stats.exponential_distance, stats.zeros_share) == (None, None, 1.0)
+
+
+def test_what_is_kept_is_bounded_and_spread_over_all_samples() -> None:
+    tally = _Tally()
+    for value in range(1, 1001):
+        tally.add(np.full((1, 5), value, np.float32))
+        tally.add(np.zeros((1, 5), np.float32))  # nothing positive: nothing to keep
+    kept = [float(one[0]) for one in tally.kept]
+    assert KEPT_SAMPLES // 2 <= len(kept) <= KEPT_SAMPLES
+    assert (kept[0], set(np.diff(kept))) == (1, {tally.stride})
+    assert kept[-1] > 1000 - tally.stride
+    assert tally.stats("x").exponential_rate == pytest.approx(1000 / sum(range(1, 1001)), rel=1e-12)

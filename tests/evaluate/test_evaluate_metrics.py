@@ -6,8 +6,11 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from splitc.evaluate import at_least, at_most, compare, expected_agreement
+from splitc.errors import CapabilityError
+from splitc.evaluate import Agreement, RunningAgreement, at_least, at_most, compare, expected_agreement
 from splitc.evaluate.metrics import cosine, kl_divergence, log_softmax
 
 
@@ -135,3 +138,45 @@ def test_expected_agreement_is_that_of_many_samples() -> None:
     assert expected_agreement(full[:9], full[:9]) == 1.0
     one = [np.ones((1, 1), np.float32)]
     assert expected_agreement(one, one) == 1.0
+
+
+def stacked(full: np.ndarray, stage: np.ndarray, labels: list[int | None]) -> Agreement:
+    """The definition, on all answers at once: float64 ``[n, classes]``."""
+    decided = stage.argmax(1)
+    known = [answer == label for answer, label in zip(decided, labels, strict=True) if label is not None]
+    return Agreement(
+        fidelity=float(np.mean(decided == full.argmax(1))),
+        kl=float(np.mean(kl_divergence(full, stage))),
+        cosine=float(np.mean(cosine(full, stage))),
+        max_abs_diff=float(np.max(np.abs(full - stage))),
+        top1=float(np.mean(known)) if known else None,
+    )
+
+
+@settings(deadline=None, max_examples=60)
+@given(seed=st.integers(0, 2**32 - 1), count=st.integers(1, 400), classes=st.integers(1, 50), noise=st.floats(0, 3))
+def test_sums_are_those_of_stacked_answers(seed: int, count: int, classes: int, noise: float) -> None:
+    """A running sum of n float64 numbers is off by n * 1.1e-16 of the sum of their sizes at most: 1e-12 is ample."""
+    source = np.random.default_rng(seed)
+    full = source.normal(0, 3, (count, classes)).astype(np.float32)
+    stage = (full + source.normal(0, noise, full.shape)).astype(np.float32)
+    labels = [int(source.integers(classes)) if source.random() < 0.7 else None for _ in range(count)]
+    running = RunningAgreement()
+    for row in range(count):
+        running.add(full[row], stage[row], labels[row])
+    want, got = stacked(np.float64(full), np.float64(stage), labels), running.agreement()
+    assert (got.fidelity, got.max_abs_diff, got.top1) == (want.fidelity, want.max_abs_diff, want.top1)
+    assert got.kl == pytest.approx(want.kl, rel=1e-12)
+    assert got.cosine == pytest.approx(want.cosine, abs=1e-12)  # terms of both signs, each at most 1
+    assert compare(list(full), list(stage), labels) == got
+
+
+def test_answers_of_unequal_sizes_are_not_added() -> None:
+    with pytest.raises(CapabilityError, match="have 3 and 2 elements"):
+        RunningAgreement().add(np.zeros(3, np.float32), np.zeros(2, np.float32))
+
+
+def test_a_difference_that_is_no_number_is_not_lost() -> None:
+    found = compare(rows([1, 2], [1, 2]), rows([1, math.nan], [1, 2]), [None, None])
+    assert math.isnan(found.max_abs_diff)
+    assert math.isnan(found.kl)
