@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent / "splitc"
-BASE = {"errors", "types", "registry"}
+BASE = {"errors", "types", "registry", "files"}
 NATIVE = {"native"}
 LOW = {"recipe", "graph", "device", "codec"}
 ENGINES = {"backends", "bundle"}
 MAY_IMPORT = {
     "errors": set(),
     "types": set(),
+    "files": {"errors", "types"},
     "registry": {"errors", "types"},
     "native": set(),
     "recipe": BASE,

@@ -1,0 +1,32 @@
+"""Files and folders on disk: whole or not at all, one writer at a time where it matters, read within bounds.
+
+The only room that renames and that hashes files. It knows nothing of what it writes.
+"""
+
+from __future__ import annotations
+
+from splitc.files.folders import cache_folder, sweep_temporary, temporary_folder, temporary_root
+from splitc.files.lock import locked
+from splitc.files.reading import open_plain, read_bounded, sha256_bytes, sha256_of, sha256_stream
+from splitc.files.sweep import sweep
+from splitc.files.whole import Content, aside_folder, refuse_special, whole_file, write_file, write_together
+
+__all__ = [
+    "Content",
+    "aside_folder",
+    "cache_folder",
+    "locked",
+    "open_plain",
+    "read_bounded",
+    "refuse_special",
+    "sha256_bytes",
+    "sha256_of",
+    "sha256_stream",
+    "sweep",
+    "sweep_temporary",
+    "temporary_folder",
+    "temporary_root",
+    "whole_file",
+    "write_file",
+    "write_together",
+]

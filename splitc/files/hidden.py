@@ -1,0 +1,86 @@
+"""Hidden names beside a place: what is being written, what is being replaced.
+
+::
+
+    .NAME.OWNER.TOKEN.partial   being filled by OWNER
+    .NAME.OWNER.TOKEN.old       the folder that is being replaced; put back if NAME is missing
+    .NAME.lock                  see ``lock``
+
+A name that is too long for that is replaced by its hash.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from splitc.files.owner import PATTERN, Owner, is_abandoned, owner_from_text, this_process
+
+PARTIAL, OLD = "partial", "old"
+LOCK = "lock"
+LONGEST_NAME = 160
+"""Bytes of a name that is still written out; file systems end at 255."""
+
+
+@dataclass(frozen=True)
+class Hidden:
+    """A hidden file or folder.
+
+    Attributes:
+        path: Where it lies.
+        kind: :data:`PARTIAL`, :data:`OLD`, or one of the caller's.
+        owner: Who made it; None for names of earlier versions, which did not say.
+    """
+
+    path: Path
+    kind: str
+    owner: Owner | None
+
+    @property
+    def is_abandoned(self) -> bool:
+        """Whether its owner has ended."""
+        return is_abandoned(self.path, self.owner)
+
+
+def hidden_path(place: Path, kind: str) -> Path:
+    """A new name beside ``place`` that nobody else has."""
+    return place.with_name(f"{_stem(place)}.{this_process()}.{secrets.token_hex(6)}.{kind}")
+
+
+def lock_path(place: Path) -> Path:
+    """The lock file of ``place``."""
+    return place.with_name(f"{_stem(place)}.{LOCK}")
+
+
+def _stem(place: Path) -> str:
+    name = os.fsencode(place.name)
+    return f".{place.name}" if len(name) <= LONGEST_NAME else f".{hashlib.sha256(name).hexdigest()[:32]}"
+
+
+def hidden_beside(place: Path, *kinds: str) -> Iterator[Hidden]:
+    """What stands beside ``place`` under its hidden names, links left out."""
+    pattern = re.compile(rf"{re.escape(_stem(place))}\.(?:({PATTERN})\.)?[0-9a-f]{{12}}\.({'|'.join(kinds)})")
+    try:
+        names = sorted(os.listdir(place.parent))
+    except OSError:
+        return
+    for name in names:
+        match = pattern.fullmatch(name)
+        if match is not None and not (path := place.with_name(name)).is_symlink():
+            yield Hidden(path, match[2], owner_from_text(match[1] or ""))
+
+
+def remove(path: Path) -> None:
+    """Delete a file or a folder; what somebody else deletes at the same moment is as good."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+        return
+    with contextlib.suppress(OSError):
+        path.unlink()

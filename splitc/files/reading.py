@@ -1,0 +1,80 @@
+"""Reading with a bound: in blocks, from plain files only, and never more than is wanted."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+from splitc.errors import SplitcError, UsageError
+from splitc.files.refusals import reason_of
+
+BLOCK_BYTES = 1 << 20
+
+
+def sha256_of(path: Path) -> str:
+    """Hex SHA-256 of a file, read in blocks of 1 MiB.
+
+    Raises:
+        OSError: It cannot be read.
+        UsageError: It is a device, a pipe or a folder.
+    """
+    with open_plain(path) as file:
+        return sha256_stream(file)
+
+
+def sha256_stream(file: BinaryIO) -> str:
+    """Hex SHA-256 of what is left in an open file; ``file`` stands at its end afterwards."""
+    digest = hashlib.sha256()
+    while block := file.read(BLOCK_BYTES):
+        digest.update(block)
+    return digest.hexdigest()
+
+
+def sha256_bytes(*parts: bytes) -> str:
+    """Hex SHA-256 of bytes in memory, one after the other."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def read_bounded(path: Path, most_bytes: int, what: str = "file", refusal: type[SplitcError] = UsageError) -> bytes:
+    """All of a file that may have ``most_bytes`` bytes.
+
+    Args:
+        path: The file.
+        most_bytes: Limit, checked before anything is read and again while reading: a file may grow.
+        what: What it should be, for the message: "a stream file".
+        refusal: Class of the errors.
+
+    Raises:
+        SplitcError: Absent, unreadable, larger, a folder, a device or a pipe.
+    """
+    try:
+        with open_plain(path, refusal) as file:
+            size = os.fstat(file.fileno()).st_size
+            data = file.read(most_bytes + 1) if size <= most_bytes else b""
+    except OSError as error:
+        raise refusal(f"{path}: cannot be read ({reason_of(error)}).") from error
+    if max(size, len(data)) > most_bytes:
+        raise refusal(f"{path}: has more than {most_bytes:,} bytes, too many for {what}; is this the right file?")
+    return data
+
+
+def open_plain(path: Path, refusal: type[SplitcError] = UsageError) -> BinaryIO:
+    """Open a plain file for reading; nothing else is waited for or read.
+
+    Raises:
+        OSError: It cannot be opened.
+        SplitcError: It is a folder, a device or a pipe.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
+    what = "a folder; name a file in it" if stat.S_ISDIR(mode) else "no plain file; name one"
+    raise refusal(f"{path}: is {what}.")
