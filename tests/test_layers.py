@@ -37,10 +37,12 @@ MAY_IMPORT = {
     "report": BASE | LOW | ENGINES | {"plan", "passes", "runtime", "evaluate"},
     "records": BASE | ENGINES | {"graph", "device"},
     "profiler": BASE | ENGINES | {"records", "runtime"},
+    "lowering": BASE | {"recipe", "graph", "device", "weights", "plan", "passes", "runtime", "evaluate"},
+    "trials": BASE | LOW | {"backends", "plan", "passes", "runtime", "evaluate"},
     "driver": BASE
     | LOW
     | ENGINES
-    | {"zoo", "weights", "plan", "passes", "runtime", "evaluate", "report", "records", "lint"},
+    | {"zoo", "plan", "passes", "runtime", "evaluate", "report", "records", "lint", "lowering", "trials"},
 }
 """A room may always import itself. ``cli`` may import everything and nothing imports it."""
 NETWORK = {"grpc", "tritonclient", "prometheus_client"}
@@ -56,7 +58,9 @@ MAY_USE = {
     "profiler": {"onnxruntime"},
     "zoo": {"torch", "onnxruntime"},
     "runtime": {"PIL"} | NETWORK,
-    "driver": {"PIL", "onnx_ir"},
+    "lowering": {"onnx_ir"},
+    "trials": {"PIL", "onnx_ir"},
+    "driver": {"onnx_ir"},
     "cli": {"rich", "typer"},
 }
 

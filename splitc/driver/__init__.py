@@ -5,12 +5,14 @@ A room, not a module ``splitc/build.py``: that would take the name of the public
 
 from __future__ import annotations
 
-from splitc.driver.calibrate import features, sequence_lengths
 from splitc.driver.choose import choose
-from splitc.driver.inputs import Inputs, codec_spec, data_files, find_inputs, find_places, load_recipe, with_defaults
+from splitc.driver.data import data_files
+from splitc.driver.inputs import Inputs, find_inputs
 from splitc.driver.linting import lint_bundle, lint_model
-from splitc.driver.pipeline import Built, build
+from splitc.driver.pipeline import Built, build, lowering_request
+from splitc.driver.places import find_places
 from splitc.driver.planning import Answer, Question, fit_edge, make_plan, recipe_of_model
+from splitc.driver.recipes import codec_spec, load_recipe, with_defaults
 from splitc.driver.simplify import simplified
 from splitc.driver.split import SplitFiles, merge_models, refuse_own_files, split_model
 from splitc.driver.statistics import cut_stats
@@ -30,18 +32,17 @@ __all__ = [
     "codec_spec",
     "cut_stats",
     "data_files",
-    "features",
     "find_inputs",
     "find_places",
     "fit_edge",
     "lint_bundle",
     "lint_model",
     "load_recipe",
+    "lowering_request",
     "make_plan",
     "merge_models",
     "recipe_of_model",
     "refuse_own_files",
-    "sequence_lengths",
     "simplified",
     "split_model",
     "tool_versions",

@@ -1,4 +1,4 @@
-"""Choose the cut: the recipe's own codec for a build, or every cut, codec and precision for a plan."""
+"""Choose the cut of a build, with the recipe's own codec."""
 
 from __future__ import annotations
 
@@ -6,28 +6,41 @@ from collections.abc import Callable, Sequence
 
 import onnx_ir as ir
 
-from splitc import plan
+from splitc import plan, trials
 from splitc.device import Precision
-from splitc.driver.candidates import Candidates, own_option
-from splitc.driver.coded_inputs import CodedInputs, sends_pixels
-from splitc.driver.inputs import Inputs
-from splitc.driver.precision import is_mixed
+from splitc.driver.inputs import Inputs, subject_of
+from splitc.driver.recipes import codec_spec
+from splitc.lowering import is_mixed
 from splitc.types import Feeds
 
 
 def choose(inputs: Inputs, step: Callable[[], None] = lambda: None) -> plan.Plan:
     """The cut asked for, or the best one, with the recipe's codec; the best candidates are coded for real.
 
+    Candidates compute in float: halves are lowered once, those of the chosen cut, and verification measures them.
+
     Raises:
         CutError: What was asked for is no cut, or nothing satisfies the constraints.
     """
-    candidates = Candidates(inputs, step, in_float if is_mixed(inputs.recipe) else None)
-    pixels = sends_pixels(inputs.recipe, candidates.measure_on)
-    ask = plan.Ask(inputs.recipe.split, (own_option(inputs),), inputs.recipe.gate.min_fidelity, pixels)
-    coded = CodedInputs(inputs, candidates)
-    return plan.search(inputs.model, ask, inputs.places, candidates.measure, coded, candidates.measure_whole)
+    recipe, subject = inputs.recipe, subject_of(inputs)
+    tried = trials.CutTrials(subject, step, _in_float)
+    ask = plan.Ask(recipe.split, (_own_option(inputs),), recipe.gate.min_fidelity, subject.sends_pixels)
+    keeps_limit = is_mixed(recipe.weights, recipe.gate.min_fidelity)
+
+    def measure_whole(precision: Precision) -> plan.Measurement:
+        is_known = precision == "fp32" or keeps_limit
+        return tried.measure_whole(precision) if is_known else plan.unmeasured_whole(precision)
+
+    coded = trials.InputTrials(subject, tried)
+    return plan.search(inputs.model, ask, inputs.places, tried.measure, coded, measure_whole)
 
 
-def in_float(model: ir.Model, precision: Precision, feeds: Sequence[Feeds]) -> ir.Model:
-    """Where layers stay float as far as the limit needs, what is left to measure is what the cut and the codec cost."""
+def _own_option(inputs: Inputs) -> plan.Option:
+    """The recipe's codec and precisions."""
+    weights = inputs.recipe.weights
+    return plan.Option(codec_spec(inputs.recipe), weights.edge.precision, weights.cloud.precision)
+
+
+def _in_float(model: ir.Model, precision: Precision, feeds: Sequence[Feeds]) -> ir.Model:
+    """What the cut and the codec cost is all that is measured."""
     return model

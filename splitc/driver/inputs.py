@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
 
-from splitc import graph, passes, plan, records, zoo
+from splitc import graph, passes, plan, trials, zoo
 from splitc.backends import BACKENDS
-from splitc.codec import ENTROPY_CODERS, PROFILES, QUANTIZERS, CodecSpec, with_profile
-from splitc.device import Device, Link, device_names, load_device
-from splitc.errors import GraphError, RecipeError, UsageError
-from splitc.recipe import Recipe, TargetSection, hold_out, hold_out_end
-from splitc.recipe import load_recipe as read_recipe
+from splitc.driver.data import Files, data_files
+from splitc.driver.places import find_places, with_layers
+from splitc.driver.recipes import codec_spec, predicts, with_defaults
+from splitc.errors import GraphError, RecipeError
+from splitc.recipe import Recipe
 from splitc.registry import nearest
-from splitc.runtime import Reader, Sample, files_sha256, find_files, is_picture, read_classes, read_labels
+from splitc.runtime import Reader, Sample, files_sha256, is_picture, is_video, read_classes, read_labels
 from splitc.types import Preprocess
-
-THIS_MACHINE = "cpu"
-"""Device profile of a side for which the recipe names none."""
 
 
 @dataclass(frozen=True)
@@ -40,225 +35,98 @@ class Inputs:
     places: plan.Places
 
 
-def load_recipe(path: str | Path, overrides: Sequence[str] = (), base: Path | None = None) -> Recipe:
-    """Read a recipe, knowing which components this version has.
+@dataclass(frozen=True)
+class OpenModel:
+    """A model file, and what is cut.
 
-    Args:
-        path: The TOML file.
-        overrides: ``key=value`` texts.
-        base: Folder that relative paths refer to; by default the file's own.
-
-    Raises:
-        RecipeError: The file or its contents are wrong; one line a fault.
-        CapabilityError: Something in it is not built in this version.
+    Attributes:
+        source: As it is.
+        model: Prepared for the cut.
+        notes: What preparing did.
     """
-    return read_recipe(
-        path,
-        overrides,
-        base=base,
-        quantizers=list(QUANTIZERS),
-        entropy_coders=list(ENTROPY_CODERS),
-        backends=list(BACKENDS),
-        devices=device_names(),
-        profiles={name: partial(with_profile, name) for name in PROFILES},
-    )
+
+    source: graph.Model
+    model: graph.Model
+    notes: tuple[str, ...]
 
 
-def find_model(recipe: Recipe) -> tuple[graph.Model, graph.Model, plan.Places]:
-    """The model as it is, the same prepared for the cut, and the places; no samples are needed.
+def find_model(recipe: Recipe) -> tuple[OpenModel, plan.Places]:
+    """The model and the places; no samples are needed.
 
     Raises:
         SplitcError: A file, package, device or profile is missing.
     """
     recipe = with_defaults(recipe)
     places = find_places(recipe)
-    source = _load_source(recipe)
-    prepared = passes.prepare(source.ir_model, in_graph=codec_spec(recipe).fits_graph)
-    model = graph.model_from_ir(prepared.model)
-    return source, model, with_layers(places, recipe, source, model)
+    opened = _prepared(recipe, _load_source(recipe))
+    return opened, with_layers(places, recipe, opened.source, opened.model)
 
 
-Files: TypeAlias = tuple[list[Path], list[Path]]
-"""To calibrate on, and to verify on."""
-
-
-def find_inputs(recipe: Recipe, *, locked: bool = False, files_of: Callable[[Recipe], Files] | None = None) -> Inputs:
+def find_inputs(recipe: Recipe, *, locked: bool = False, files_of: Callable[[Recipe], Files] = data_files) -> Inputs:
     """Load device profiles, find the files, open the model: cheap faults first.
 
     Args:
         recipe: Names everything.
         locked: Refuse inputs that the recipe does not pin by hash.
-        files_of: Finds the samples; by default ``data_files``.
+        files_of: Finds the samples.
 
     Raises:
         RecipeError: No data to calibrate on, or a pin that does not hold.
         SplitcError: A file, package, device or backend is missing.
     """
     recipe = with_defaults(recipe)
-    target, data = recipe.target, recipe.data
     places = find_places(recipe)
-    for side in (target.edge, target.cloud):
+    for side in (recipe.target.edge, recipe.target.cloud):
         BACKENDS.make(side.backend, side.options)
     _check_clips(recipe)
-    calibration, verification = (files_of or data_files)(recipe)
-    labels = read_labels(recipe.resolve(data.labels)) if data.labels else {}
+    calibration, verification = files_of(recipe)
+    labels = read_labels(recipe.resolve(recipe.data.labels)) if recipe.data.labels else {}
     source = _load_source(recipe)
     _check_task(recipe, source)
     classes = _classes(recipe)
     _refuse_idle_keys(recipe, source, calibration, classes)
-    reader = Reader(source.inputs, _preprocess(recipe), data.crops)
     digest = files_sha256([*calibration, *verification])
     _check_pins(recipe, source.sha256, digest, locked=locked)
+    opened = _prepared(recipe, source)
+    reader = Reader(source.inputs, _preprocess(recipe), recipe.data.crops)
+    return Inputs(
+        recipe=recipe,
+        source=source,
+        model=opened.model,
+        notes=opened.notes,
+        reader=reader,
+        calibration=list(reader.samples(calibration)),
+        verification=verification,
+        data_sha256=digest,
+        labels=labels,
+        classes=classes,
+        places=with_layers(places, recipe, source, opened.model),
+    )
+
+
+def subject_of(inputs: Inputs) -> trials.Subject:
+    """What trials need of the inputs."""
+    return trials.Subject(
+        model=inputs.model,
+        samples=inputs.calibration,
+        labels=inputs.labels,
+        task=inputs.recipe.data.task,
+        preprocess=inputs.reader.preprocess,
+        is_stream=predicts(inputs.recipe),
+        sends_pixels=_sends_pixels(inputs.recipe, inputs.calibration),
+    )
+
+
+def _sends_pixels(recipe: Recipe, samples: Sequence[Sample]) -> bool:
+    """Whether the samples are known as 8-bit pixels: pictures, videos, or arrays whose pixels the recipe explains."""
+    if recipe.data.preprocess is not None:
+        return True
+    return all(sample.file and (is_picture(sample.file) or is_video(sample.file)) for sample in samples)
+
+
+def _prepared(recipe: Recipe, source: graph.Model) -> OpenModel:
     prepared = passes.prepare(source.ir_model, in_graph=codec_spec(recipe).fits_graph)
-    model = graph.model_from_ir(prepared.model)
-    samples = list(reader.samples(calibration))
-    places = with_layers(places, recipe, source, model)
-    return Inputs(recipe, source, model, prepared.notes, reader, samples, verification, digest, labels, classes, places)
-
-
-def find_places(recipe: Recipe) -> plan.Places:
-    """Devices and link that the recipe names.
-
-    Raises:
-        UsageError: An unknown device, or a device file that is wrong.
-    """
-    link = recipe.link.model_dump(exclude={"trace"})
-    edge, cloud = _device(recipe, recipe.target.edge), _device(recipe, recipe.target.cloud)
-    return plan.Places(edge, cloud, Link.model_validate(link))
-
-
-def with_layers(places: plan.Places, recipe: Recipe, source: graph.Model, model: graph.Model) -> plan.Places:
-    """The same places with the measured layers of the profiles that the recipe names.
-
-    Args:
-        places: Devices and link.
-        recipe: Names the profiles.
-        source: The model that was measured.
-        model: The same model prepared for the cut.
-
-    Raises:
-        UsageError: A profile that cannot be read, or that is of another model or device.
-    """
-    edge = _record(recipe, recipe.target.edge, places.edge, source)
-    cloud = _record(recipe, recipe.target.cloud, places.cloud, source)
-    return replace(
-        places,
-        edge=places.edge if edge is None else _with_power(places.edge, edge),
-        edge_layers=_layers(edge, source, model),
-        cloud_layers=_layers(cloud, source, model),
-    )
-
-
-def _layers(record: records.Record | None, source: graph.Model, model: graph.Model) -> plan.Layers:
-    """Of the one element type that was measured."""
-    return {} if record is None else {record.precision: _carried(records.layer_ms(record), source, model)}
-
-
-def _record(recipe: Recipe, target: TargetSection, device: Device, source: graph.Model) -> records.Record | None:
-    if target.profile is None:
-        return None
-    path = recipe.resolve(target.profile)
-    record = records.read_record(path)
-    refuse_another_model(path, record, source)
-    if record.device != device.name:
-        raise UsageError(
-            f"{path}: was measured on {record.device!r}, the recipe's device is {device.name!r}; name that device, or "
-            "profile this one."
-        )
-    if not record.layers:
-        raise UsageError(f"{path}: has no layers, so it cannot price a part of the model; profile with layers.")
-    return record
-
-
-def _with_power(device: Device, record: records.Record) -> Device:
-    """The device with the mean power that was measured, where the profile has the energy of an inference."""
-    if not record.energy_mj:
-        return device
-    sources = device.sources | {"power_w": "measured: energy of an inference over its time, in the profile"}
-    power_w = record.energy_mj / record.latency_ms.mean
-    return Device.model_validate({**device.model_dump(), "power_w": power_w, "sources": sources})
-
-
-def refuse_another_model(path: Path, record: records.Record, model: graph.Model) -> None:
-    """Raises: UsageError: the profile was not measured on this model."""
-    if record.model_sha256 != model.sha256:
-        raise UsageError(
-            f"{path}: is the profile of another model (sha256 {record.model_sha256[:12]}...); profile this one."
-        )
-
-
-def _carried(layers: Mapping[str, float], source: graph.Model, model: graph.Model) -> Mapping[str, float]:
-    """Times of the source's nodes at the prepared model's; a node that preparation removed adds to the next one."""
-    kept = {node.outputs[0].name for node in model.flow.nodes}
-    carried: dict[str, float] = {}
-    pending = 0.0
-    for node in source.flow.nodes:
-        name = node.outputs[0].name or ""
-        pending += layers.get(name, 0.0)
-        if name in kept:
-            carried[name], pending = pending, 0.0
-    if pending and carried:
-        carried[next(reversed(carried))] += pending
-    return carried
-
-
-def plan_files(recipe: Recipe) -> Files:
-    """The files of a build; but one alone is enough, since a plan verifies nothing.
-
-    Raises:
-        RecipeError: As ``data_files``.
-        UsageError: A pattern names nothing.
-    """
-    if recipe.data.calibration and not recipe.data.verification:
-        found = find_files(recipe.data.calibration, recipe.base)
-        if len(found) == 1:
-            return found, []
-    return data_files(recipe)
-
-
-def data_files(recipe: Recipe) -> Files:
-    """Files to calibrate on and others to verify on; in order, where the codec predicts from frame to frame.
-
-    Raises:
-        RecipeError: None to calibrate on, none left to verify on, or a file in both.
-        UsageError: A pattern names nothing.
-    """
-    data = recipe.data
-    if not data.calibration:
-        raise RecipeError("data.calibration: names no files; a codec is fitted on real samples, never on random ones.")
-    calibration = find_files(data.calibration, recipe.base)
-    if not data.verification:
-        if len(calibration) < 2:
-            raise RecipeError(
-                "data.calibration: is one file, which cannot verify what it calibrated; name data.verification."
-            )
-        return hold_out_end(calibration) if predicts(recipe) else hold_out(calibration)
-    verification = find_files(data.verification, recipe.base)
-    both = {file.resolve() for file in calibration} & {file.resolve() for file in verification}
-    if both:
-        raise RecipeError(f"data.verification: {min(both).name} is among data.calibration too; verify on other files.")
-    return calibration, verification
-
-
-def codec_spec(recipe: Recipe) -> CodecSpec:
-    """The recipe's [codec] as the codec room takes it."""
-    return CodecSpec(**recipe.codec.model_dump(include=set(CodecSpec.model_fields)))
-
-
-def with_defaults(recipe: Recipe) -> Recipe:
-    """The recipe with every option of its codec's components spelled, as the lock will hold it.
-
-    Raises:
-        UsageError: A value that they refuse, or an option that none of them has.
-    """
-    return recipe.model_copy(
-        update={"codec": recipe.codec.model_copy(update=codec_spec(recipe).resolved().model_dump())}
-    )
-
-
-def predicts(recipe: Recipe) -> bool:
-    """Whether samples are consecutive frames to the codec."""
-    return recipe.codec.temporal != "none"
+    return OpenModel(source, graph.model_from_ir(prepared.model), prepared.notes)
 
 
 def _check_clips(recipe: Recipe) -> None:
@@ -288,11 +156,6 @@ def _refuse_idle_keys(
         raise RecipeError(
             f"data.classes: {len(classes)} names, output {spec.name!r} has shape {list(spec.shape)}; give one a class."
         )
-
-
-def _device(recipe: Recipe, target: TargetSection) -> Device:
-    name = target.device or THIS_MACHINE
-    return load_device(str(recipe.resolve(name)) if name.endswith(".toml") else name)
 
 
 def _load_source(recipe: Recipe) -> graph.Model:

@@ -10,8 +10,8 @@ from typing import cast
 from splitc import graph
 from splitc.backends import BACKENDS
 from splitc.bundle import Bundle
-from splitc.device import load_device
-from splitc.driver.inputs import THIS_MACHINE, load_recipe
+from splitc.driver.places import device_of
+from splitc.driver.recipes import load_recipe
 from splitc.driver.write import dynamic_dims
 from splitc.lint import RULES, TOOLKITS, Finding, LintTarget, Toolkit, lint, targets_named, targets_of, with_dla
 from splitc.recipe import Recipe, TargetSection
@@ -61,6 +61,5 @@ def _asked(names: Sequence[str]) -> tuple[LintTarget, ...]:
 def _recipe_places(recipe: Recipe, section: TargetSection) -> tuple[LintTarget, ...]:
     if not BACKENDS.load(section.backend).is_for_gpu:
         return DEFAULT_TARGETS
-    name = section.device or THIS_MACHINE
-    device = load_device(str(recipe.resolve(name)) if name.endswith(".toml") else name)
+    device = device_of(recipe, section)
     return targets_of(device, cast("Toolkit", section.backend), section.compute_capabilities or ())

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from splitc import bundle, evaluate, graph, plan, report
+from splitc import bundle, evaluate, graph, plan, report, trials
 from splitc.backends import EngineRecord
-from splitc.driver.calibrate import fit
 from splitc.driver.choose import choose
 from splitc.driver.inputs import Inputs, find_inputs
-from splitc.driver.precision import Lowered, count_lowering, lower
+from splitc.driver.recipes import codec_spec
 from splitc.driver.watch import Stages, Watch
 from splitc.driver.write import build_engines, describe, model_bytes, seal, write_pair, write_reports
 from splitc.errors import BundleError, CheckFailed
+from splitc.lowering import ComputeTarget, Lowered, LoweringRequest, count_lowering, lower
 from splitc.recipe import Recipe
 
 
@@ -51,7 +51,7 @@ def build(recipe: Recipe, out: Path, watch: Watch | None = None, *, locked: bool
             halves = graph.split(inputs.model, chosen.best_cut.cut)
         lowered = _lowered(inputs, halves, stages)
         with stages("calibrate", len(inputs.calibration)) as step:
-            codec = fit(inputs, lowered.halves, step)
+            codec = trials.fit_codec(codec_spec(recipe), lowered.halves, inputs.calibration, step)
         with stages("write"):
             pair = write_pair(folder, inputs, lowered, codec)
         with stages("engines", 2) as step:
@@ -76,11 +76,29 @@ def build(recipe: Recipe, out: Path, watch: Watch | None = None, *, locked: bool
 
 def _lowered(inputs: Inputs, halves: graph.Halves, stages: Stages) -> Lowered:
     """A stage of its own where weights are to change: it can take minutes."""
-    count = count_lowering(inputs, halves)
+    request = lowering_request(inputs, halves)
+    count = count_lowering(request)
     if not count:
-        return lower(inputs, halves)
+        return lower(request)
     with stages("weights", count) as step:
-        return lower(inputs, halves, step)
+        return lower(request, step)
+
+
+def lowering_request(inputs: Inputs, halves: graph.Halves) -> LoweringRequest:
+    """What the recipe asks of the halves."""
+    recipe, places = inputs.recipe, inputs.places
+    sides = (("edge", recipe.target.edge, places.edge), ("cloud", recipe.target.cloud, places.cloud))
+    return LoweringRequest(
+        halves=halves,
+        weights=recipe.weights,
+        min_fidelity=recipe.gate.min_fidelity,
+        samples=inputs.calibration,
+        targets={
+            side: ComputeTarget(side, device, asked.backend, bool(asked.options.get("sparse_weights", False)))
+            for side, asked, device in sides
+        },
+        task=recipe.data.task,
+    )
 
 
 def check_gates(

@@ -10,20 +10,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from splitc import graph, plan, records
+from splitc import graph, plan, records, trials
 from splitc.codec import CodecSpec, spec_from_text
 from splitc.device import Device, Link, Precision, read_trace
-from splitc.driver.candidates import Candidates
-from splitc.driver.coded_inputs import CodedInputs, sends_pixels
-from splitc.driver.inputs import (
-    codec_spec,
-    find_inputs,
-    find_model,
-    load_recipe,
-    plan_files,
-    refuse_another_model,
-    with_defaults,
-)
+from splitc.driver.data import plan_files
+from splitc.driver.inputs import find_inputs, find_model, subject_of
+from splitc.driver.places import refuse_another_model
+from splitc.driver.recipes import codec_spec, load_recipe, with_defaults
 from splitc.driver.watch import Stages, Watch
 from splitc.errors import UsageError
 from splitc.recipe import Recipe
@@ -118,50 +111,52 @@ def make_plan(recipe: Recipe, question: Question, watch: Watch | None = None) ->
     """
     stages = Stages(watch)
     with stages("load"):
-        subject = _fitted(_subject(recipe, question), question)
-    links = _links(subject.places.link, question)
+        setting = _fitted(_setting(recipe, question), question)
+    links = _links(setting.places.link, question)
     path = question.trace or _own_trace(recipe)
-    trace = None if path is None else read_trace(path, subject.places.link)
+    trace = None if path is None else read_trace(path, setting.places.link)
     with stages("plan") as step:
-        plans = _plans(subject, links, step)
-    outline = graph.outline(subject.model, plans[0].best_cut.cut)
-    names = subject.places.edge.name, subject.places.cloud.name
-    answer = Answer(links, plans, *names, outline, notes=tuple(subject.notes))
+        plans = _plans(setting, links, step)
+    outline = graph.outline(setting.model, plans[0].best_cut.cut)
+    names = setting.places.edge.name, setting.places.cloud.name
+    answer = Answer(links, plans, *names, outline, notes=tuple(setting.notes))
     if trace is None:
         return answer
     with stages("replay") as step:
         rates = _spread([rate for rate in trace.rates_mbps() if rate >= plan.LEAST_MBPS] or [plan.LEAST_MBPS])
-        ladder = _plans(subject, [replace_rate(subject.places.link, rate) for rate in rates], step)
+        ladder = _plans(setting, [replace_rate(setting.places.link, rate) for rate in rates], step)
         return replace(answer, replay=plan.replay(_prebuilt(ladder), plans[0].baselines, trace))
 
 
 @dataclass(frozen=True, eq=False)
-class _Subject:
+class _Setting:
     """A model with its places, options and, where samples are given, the means to measure."""
 
     model: graph.Model
     places: plan.Places
     ask: plan.Ask
-    candidates: Candidates | None
-    coded: CodedInputs | None
+    candidates: trials.CutTrials | None
+    coded: trials.InputTrials | None
     notes: list[str]
 
 
-def _subject(recipe: Recipe, question: Question) -> _Subject:
+def _setting(recipe: Recipe, question: Question) -> _Setting:
     options = options_of(recipe, question)
     ask = plan.Ask(recipe.split, options, recipe.gate.min_fidelity)
     if recipe.data.calibration:
         inputs = find_inputs(recipe, files_of=plan_files)
-        candidates = Candidates(inputs)
-        coded = CodedInputs(inputs, candidates)
-        ask = replace(ask, sends_pixels=sends_pixels(recipe, candidates.measure_on))
-        return _Subject(inputs.model, inputs.places, ask, candidates, coded, coded.skipped)
+        subject = subject_of(inputs)
+        candidates = trials.CutTrials(subject)
+        coded = trials.InputTrials(subject, candidates)
+        ask = replace(ask, sends_pixels=subject.sends_pixels)
+        return _Setting(inputs.model, inputs.places, ask, candidates, coded, coded.skipped)
     if recipe.gate.min_fidelity is not None:
         raise UsageError("gate.min_fidelity needs samples to be measured on; give data.calibration, or --data.")
-    _, model, places = find_model(recipe)
+    opened, places = find_model(recipe)
+    model = opened.model
     ask = replace(ask, sends_pixels=recipe.data.preprocess is not None or _looks_like_pictures(model))
     note = "no samples: packets are estimates, and neither fidelity nor JPEG can be measured; give --data"
-    return _Subject(model, places, ask, None, None, [note])
+    return _Setting(model, places, ask, None, None, [note])
 
 
 def _looks_like_pictures(model: graph.Model) -> bool:
@@ -170,12 +165,12 @@ def _looks_like_pictures(model: graph.Model) -> bool:
     return len(shapes) == 1 and len(shapes[0]) in (4, 5) and shapes[0][1] == 3
 
 
-def _fitted(subject: _Subject, question: Question) -> _Subject:
+def _fitted(setting: _Setting, question: Question) -> _Setting:
     """The same, with an edge that is fitted to the profiles given."""
     if not question.fits:
-        return subject
-    edge = fit_edge(subject.places.edge, question.fits)
-    return replace(subject, places=replace(subject.places, edge=edge))
+        return setting
+    edge = fit_edge(setting.places.edge, question.fits)
+    return replace(setting, places=replace(setting.places, edge=edge))
 
 
 def fit_edge(device: Device, fits: Sequence[tuple[Path, Path]]) -> Device:
@@ -194,16 +189,16 @@ def fit_edge(device: Device, fits: Sequence[tuple[Path, Path]]) -> Device:
     return records.fit_device(device, measured)
 
 
-def _plans(subject: _Subject, links: Sequence[Link], step: Callable[[], None]) -> tuple[plan.Plan, ...]:
+def _plans(setting: _Setting, links: Sequence[Link], step: Callable[[], None]) -> tuple[plan.Plan, ...]:
     plans = []
     for link in links:
-        places = replace(subject.places, link=link)
-        if subject.candidates is None or subject.coded is None:
-            plans.append(plan.search(subject.model, subject.ask, places, None))
+        places = replace(setting.places, link=link)
+        if setting.candidates is None or setting.coded is None:
+            plans.append(plan.search(setting.model, setting.ask, places, None))
             continue
-        subject.candidates.step = step
-        known = subject.candidates.measure, subject.coded, subject.candidates.measure_whole
-        plans.append(plan.search(subject.model, subject.ask, places, *known))
+        setting.candidates.step = step
+        known = setting.candidates.measure, setting.coded, setting.candidates.measure_whole
+        plans.append(plan.search(setting.model, setting.ask, places, *known))
     return tuple(plans)
 
 

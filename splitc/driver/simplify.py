@@ -7,8 +7,8 @@ from tempfile import TemporaryDirectory
 
 from splitc import graph, passes
 from splitc.backends import fold_constants
-from splitc.driver.compare import distance, random_feeds, run_file
 from splitc.errors import CheckFailed, GraphError
+from splitc.evaluate import distance, random_feeds, run_file
 
 MAX_WEIGHT_BYTES = 1_900_000_000
 """Folding reads all weights; larger models are worked on as they are."""

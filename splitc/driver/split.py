@@ -9,8 +9,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from splitc import graph
-from splitc.driver.compare import both_ways, distance, run_each
 from splitc.errors import CheckFailed, CutError, UsageError
+from splitc.evaluate import both_ways, distance, run_each
 from splitc.types import TensorSpec
 
 MOST_TENSORS = 16

@@ -12,10 +12,8 @@ from splitc import __version__, bundle, evaluate, graph, passes, plan, report, r
 from splitc.backends import BACKENDS, EngineRecord, EngineTarget, Side
 from splitc.codec import Codec
 from splitc.device import Device
-from splitc.driver.fewer_weights import Saving, packed
 from splitc.driver.inputs import Inputs
-from splitc.driver.mixed_precision import LayerPrecision
-from splitc.driver.precision import Lowered, precisions
+from splitc.lowering import LayerPrecision, Lowered, Saving, packed, precisions
 from splitc.recipe import Recipe, TargetSection, lock_toml
 from splitc.types import TensorSpec
 
@@ -26,7 +24,7 @@ TOOLS = ("numpy", "onnx", "onnx-ir", "onnxruntime", "pillow", "zstandard")
 
 
 @dataclass(frozen=True)
-class Pair:
+class WrittenPair:
     """The two graphs as they stand in the bundle, and what they agreed on."""
 
     halves: graph.Halves
@@ -37,7 +35,7 @@ class Pair:
     layers: tuple[LayerPrecision, ...]
 
 
-def write_pair(folder: Path, inputs: Inputs, lowered: Lowered, codec: Codec) -> Pair:
+def write_pair(folder: Path, inputs: Inputs, lowered: Lowered, codec: Codec) -> WrittenPair:
     """Insert the quantizers, write both graphs, the contract and the locked recipe.
 
     Raises:
@@ -79,7 +77,7 @@ def write_pair(folder: Path, inputs: Inputs, lowered: Lowered, codec: Codec) -> 
         path = folder / "cloud" / "triton" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
-    return Pair(halves, codec, seal(folder, inputs), notes, lowered.savings, lowered.layers)
+    return WrittenPair(halves, codec, seal(folder, inputs), notes, lowered.savings, lowered.layers)
 
 
 def seal(folder: Path, inputs: Inputs) -> bundle.Bundle:
@@ -122,7 +120,7 @@ def write_reports(folder: Path, document: Mapping[str, Any], verification: evalu
     (folder / "report.html").write_text(report.page(document), "utf-8")
 
 
-def describe(inputs: Inputs, chosen: plan.Plan, pair: Pair, folder: Path) -> dict[str, Any]:
+def describe(inputs: Inputs, chosen: plan.Plan, pair: WrittenPair, folder: Path) -> dict[str, Any]:
     """What was built from what, for report.json."""
     point, load, places = chosen.best_cut, chosen.best_cut.load, inputs.places
     work = {
@@ -137,7 +135,7 @@ def describe(inputs: Inputs, chosen: plan.Plan, pair: Pair, folder: Path) -> dic
         "symbol_bits": max(tensor.params.bits for tensor in pair.codec.tensors),
         "halves": halves,
         "duplicated_bytes": pair.halves.duplicated_bytes,
-        "precision": precisions(inputs.recipe),
+        "precision": precisions(inputs.recipe.weights),
         "weights": [asdict(one) for one in pair.savings],
         "layer_precision": [asdict(one) for one in pair.layers],
         "notes": list(pair.notes),

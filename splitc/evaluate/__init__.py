@@ -7,6 +7,7 @@ from splitc.evaluate.feature_stats import FeatureStats, feature_stats
 from splitc.evaluate.gates import Gate, at_least, at_most, measured_gates
 from splitc.evaluate.metrics import Agreement, RunningAgreement, compare, expected_agreement
 from splitc.evaluate.paths import Joint, Paths, make_paths, open_graph, open_optimized, paths_of_bundle
+from splitc.evaluate.random_runs import both_ways, distance, random_feeds, run_each, run_file
 from splitc.evaluate.verify import Stage, Verification, verify
 
 __all__ = [
@@ -20,7 +21,9 @@ __all__ = [
     "Verification",
     "at_least",
     "at_most",
+    "both_ways",
     "compare",
+    "distance",
     "examples",
     "expected_agreement",
     "feature_stats",
@@ -29,5 +32,8 @@ __all__ = [
     "open_graph",
     "open_optimized",
     "paths_of_bundle",
+    "random_feeds",
+    "run_each",
+    "run_file",
     "verify",
 ]

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from splitc.plan.ask import Ask, CodedInput, CodeInput, Layers, Measure, Measurement, MeasureWhole, Option, Places
+from splitc.plan.ask import (
+    Ask,
+    CodedInput,
+    CodeInput,
+    Layers,
+    Measure,
+    Measurement,
+    MeasureWhole,
+    Option,
+    Places,
+    unmeasured_whole,
+)
 from splitc.plan.confidence import fidelity_reason
 from splitc.plan.plan import Latency, Load, Plan, Point
 from splitc.plan.prices import Prices
@@ -32,4 +43,5 @@ __all__ = [
     "fidelity_reason",
     "replay",
     "search",
+    "unmeasured_whole",
 ]

@@ -8,8 +8,7 @@ import pytest
 
 from splitc.codec import PICTURE_CODERS, PROFILES, CodecSpec, spec_from_text, with_profile
 from splitc.codec.spec import PARTS
-from splitc.driver import codec_spec, load_recipe
-from splitc.driver.inputs import with_defaults
+from splitc.driver import codec_spec, load_recipe, with_defaults
 from splitc.errors import UsageError
 from splitc.recipe import CodecSection, lock_toml
 from splitc.recipe import load_recipe as read_recipe

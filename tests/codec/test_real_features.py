@@ -10,8 +10,8 @@ import pytest
 
 from splitc import graph
 from splitc.codec import PAPERS, PICTURE_CODERS, Codec, CodecSpec
-from splitc.driver import features
 from splitc.runtime import Reader
+from splitc.trials import features
 from splitc.types import F32, Preprocess, TensorSpec
 
 DATA = Path(os.environ.get("SPLITC_DATA", Path(__file__).parents[3] / "shared" / "data"))

@@ -21,7 +21,7 @@ from e2e_setting import (
     tiny_net,
 )
 
-from splitc import driver, graph
+from splitc import driver, graph, trials
 from splitc.bundle import open_bundle
 from splitc.codec import Codec
 from splitc.runtime import read_contract
@@ -146,7 +146,7 @@ def test_planned_bytes_are_measured_on_other_samples_than_the_codec_was_fitted_o
     recipe = driver.load_recipe(source / "recipe.toml")
     inputs = driver.find_inputs(recipe)
     halves = graph.split(inputs.model, [CUT])
-    (feature,) = driver.features(halves, inputs.calibration)
+    (feature,) = trials.features(halves, inputs.calibration)
     codec = Codec.fit(driver.codec_spec(recipe), halves.cut, [feature[::2]])
     sizes = [len(codec.encode([feature[index : index + 1]])) for index in (1, 3, 5, 7)]
     chosen = driver.choose(inputs).best_cut

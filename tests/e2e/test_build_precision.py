@@ -8,13 +8,12 @@ import os
 from collections import Counter
 from pathlib import Path
 
-import numpy as np
 import onnx
 import pytest
 from e2e_setting import build, cli, file_bytes, setting, write_setting
 
 from splitc.backends import read_interface
-from splitc.driver.mixed_precision import parted
+from splitc.lowering import hold_out_judges
 
 
 @pytest.fixture(scope="module")
@@ -195,7 +194,6 @@ def test_a_real_network_meets_its_limit_by_itself(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("count", "fitted", "held"), [(3, 3, 3), (8, 6, 2), (128, 96, 32), (200, 100, 100)])
 def test_samples_that_judge_were_not_calibrated_on(count: int, fitted: int, held: int) -> None:
-    samples = [{"x": np.full(1, index)} for index in range(count)]
-    fit, judge = parted(samples, 128)
+    fit, judge = hold_out_judges(count, 128)
     assert (len(fit), len(judge)) == (fitted, held)
-    assert count == 3 or not {id(one) for one in fit} & {id(one) for one in judge}
+    assert count == 3 or not set(fit) & set(judge)

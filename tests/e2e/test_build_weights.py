@@ -12,8 +12,8 @@ from e2e_setting import CUT, Outcome, build, cli, setting, write_setting
 from onnx import numpy_helper
 
 from splitc import graph
-from splitc.driver import find_inputs, load_recipe
-from splitc.driver.precision import count_lowering, lower
+from splitc.driver import find_inputs, load_recipe, lowering_request
+from splitc.lowering import count_lowering, lower
 from splitc.weights import open_container
 
 
@@ -122,8 +122,9 @@ def test_progress_ends_at_its_total(source: Path, overrides: tuple[str, ...]) ->
     recipe = load_recipe(source / "recipe.toml", [f"weights.{one}" for one in overrides])
     inputs, steps = find_inputs(recipe), list[None]()
     halves = graph.split(inputs.model, [CUT])
-    lower(inputs, halves, lambda: steps.append(None))
-    assert len(steps) == count_lowering(inputs, halves) > 0
+    request = lowering_request(inputs, halves)
+    lower(request, lambda: steps.append(None))
+    assert len(steps) == count_lowering(request) > 0
 
 
 def test_rounded_to_steps(source: Path, tmp_path: Path) -> None:

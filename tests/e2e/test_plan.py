@@ -14,8 +14,8 @@ from e2e_setting import CUT, Net, cli, setting
 
 from splitc import driver
 from splitc.device import load_device
-from splitc.driver.coded_inputs import least_setting
 from splitc.records import Effort, profile_onnxruntime, write_record
+from splitc.trials.inputs import least_setting
 
 DATA = Path(os.environ.get("SPLITC_DATA", Path(__file__).parents[3] / "shared" / "data"))
 MOBILENET = DATA / "models" / "mobilenet_v2_imagenet.onnx"
@@ -293,7 +293,7 @@ def test_clips_are_compared_with_h264(tmp_path: Path) -> None:
 @pytest.mark.skipif(find_spec("av") is None, reason="needs PyAV (extra video)")
 @pytest.mark.parametrize("size", [(32, 32), (33, 31)], ids=str)
 def test_h264_gives_back_what_it_was_given_nearly(size: tuple[int, int]) -> None:
-    from splitc.driver.h264 import through_h264
+    from splitc.trials.h264 import through_h264
 
     frames = np.full((5, *size, 3), 90, np.uint8)
     frames[:, 8:16, 8:16] = (200, 40, 120)

@@ -5,16 +5,16 @@ from __future__ import annotations
 import pytest
 
 from splitc.device import load_device
-from splitc.driver.time_claims import Target, of_precision, of_runs, of_values
+from splitc.lowering.time_claims import ComputeTarget, of_precision, of_sparse_runs, of_unstructured
 
 
-def target(name: str, backend: str = "tensorrt", *, is_sparse: bool = True) -> Target:
-    return Target("edge", load_device(name), backend, is_sparse)
+def target(name: str, backend: str = "tensorrt", *, is_sparse: bool = True) -> ComputeTarget:
+    return ComputeTarget("edge", load_device(name), backend, is_sparse)
 
 
 @pytest.mark.parametrize("name", ["cpu", "t4", "l4", "jetson-orin-nano"])
 def test_zeros_and_shared_values_change_no_time(name: str) -> None:
-    assert of_values(target(name)).startswith(f"unchanged on {name} with tensorrt")
+    assert of_unstructured(target(name)).startswith(f"unchanged on {name} with tensorrt")
 
 
 @pytest.mark.parametrize(
@@ -27,8 +27,8 @@ def test_zeros_and_shared_values_change_no_time(name: str) -> None:
         (target("l4"), "perhaps less on l4 with tensorrt, where the engine picks sparse kernels"),
     ],
 )
-def test_runs_need_a_gpu_a_backend_and_an_option(asked: Target, claim: str) -> None:
-    assert of_runs(asked).startswith(claim)
+def test_runs_need_a_gpu_a_backend_and_an_option(asked: ComputeTarget, claim: str) -> None:
+    assert of_sparse_runs(asked).startswith(claim)
 
 
 def test_precision_is_bounded_by_the_peaks() -> None:

@@ -15,7 +15,7 @@ from codec_bench.networks import BATCH, Network
 from engines_bench.int8 import PAIRS, labels_of, ort_int8
 
 from splitc import evaluate, graph, passes
-from splitc.driver.mixed_precision import Pair, mix, parted
+from splitc.lowering import QuantizedPair, hold_out_judges, mix
 from splitc.passes.layers import layers_of, put_weight, read_weight
 from splitc.passes.quantize_static import (
     TOP,
@@ -99,7 +99,7 @@ def _mixed(network: Network, model: ir.Model, feeds: Sequence[Feeds]) -> tuple[s
     """What a build with ``gate.min_fidelity`` does, cut in the middle, without a codec."""
     (cut,) = [point.tensor for point in network.cuts if point.place == "middle"]
     exact = graph.split(graph.model_from_ir(model), [cut])
-    fitted, held = parted(feeds, len(feeds))
+    fitted, held = ([feeds[index] for index in one] for one in hold_out_judges(len(feeds), len(feeds)))
     head = passes.QuantizeStatic(fitted)(exact.head)
     tail = passes.QuantizeStatic([{cut: answers(graph.to_bytes(head.model), one)} for one in map(_only, fitted)])(
         exact.tail
@@ -108,7 +108,7 @@ def _mixed(network: Network, model: ir.Model, feeds: Sequence[Feeds]) -> tuple[s
     assert tail.original is not None
     lowered = replace(exact, head=head.model, tail=tail.model)
     originals = {"edge": head.original, "cloud": tail.original}
-    found = mix(Pair(exact, lowered, originals, held, fitted, "classification"), LEAST, lambda: None)
+    found = mix(QuantizedPair(exact, lowered, originals, held, fitted, "classification"), LEAST, lambda: None)
     count = sum(one.precision == "fp32" for one in found.layers)
     return f"mixed for {LEAST} on held-out samples: {count} of {len(found.layers)} layers in float", found.halves
 

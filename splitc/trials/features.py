@@ -9,8 +9,7 @@ import numpy as np
 
 from splitc import evaluate, graph
 from splitc.backends import Runner
-from splitc.codec import Codec
-from splitc.driver.inputs import Inputs, codec_spec
+from splitc.codec import Codec, CodecSpec
 from splitc.errors import CapabilityError
 from splitc.runtime import Sample
 from splitc.types import F32
@@ -50,7 +49,8 @@ def run_head(
     return [np.concatenate(row) for row in rows]
 
 
-def fit(inputs: Inputs, halves: graph.Halves, step: Callable[[], None]) -> Codec:
-    """The codec of the chosen cut, fitted on every calibration sample."""
-    samples = inputs.calibration
-    return Codec.fit(codec_spec(inputs.recipe), halves.cut, features(halves, samples, step), sequence_lengths(samples))
+def fit_codec(
+    spec: CodecSpec, halves: graph.Halves, samples: Sequence[Sample], step: Callable[[], None] = lambda: None
+) -> Codec:
+    """The codec of a cut, fitted on the features of every sample."""
+    return Codec.fit(spec, halves.cut, features(halves, samples, step), sequence_lengths(samples))

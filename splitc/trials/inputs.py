@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 from PIL import Image
@@ -15,10 +15,9 @@ from PIL import Image
 from splitc import plan
 from splitc.backends import Runner
 from splitc.device import Precision
-from splitc.driver.candidates import Candidates
-from splitc.driver.inputs import Inputs, predicts
-from splitc.recipe import Recipe
-from splitc.runtime import Sample, is_picture, is_video
+from splitc.runtime import Sample
+from splitc.trials.cuts import CutTrials
+from splitc.trials.subject import Subject
 from splitc.types import F32, U8, Preprocess
 
 JPEG_QUALITIES = (*range(5, 100, 5), 98, 100)
@@ -29,11 +28,11 @@ H264_CRFS = tuple(range(45, 14, -3))
 CLIP_DIMS = 5
 
 
-class CodedInputs:
+class InputTrials:
     """Codings of one model's measured samples; each quality is tried at most once."""
 
-    def __init__(self, inputs: Inputs, candidates: Candidates) -> None:
-        self._inputs, self._candidates = inputs, candidates
+    def __init__(self, subject: Subject, trials: CutTrials) -> None:
+        self._subject, self._trials = subject, trials
         self._known: dict[tuple[str, int, Precision], plan.CodedInput] = {}
         self.skipped: list[str] = []
         self._kinds = self._find_kinds()
@@ -46,17 +45,17 @@ class CodedInputs:
 
     def _find_kinds(self) -> list[str]:
         """Which codings fit these samples; what does not fit is said in ``skipped``."""
-        samples, specs = self._candidates.measure_on, self._inputs.model.inputs
+        specs = self._subject.model.inputs
         dims = len(specs[0].shape)
         if len(specs) != 1 or dims not in (4, CLIP_DIMS) or specs[0].shape[1] != 3:
             self.skipped.append("no JPEG or H.264 row: the model's input is not one picture or clip of three channels")
             return []
-        if not sends_pixels(self._inputs.recipe, samples):
+        if not self._subject.sends_pixels:
             self.skipped.append(
                 "no JPEG or H.264 row: the samples are arrays; data.preprocess would say how pixels become numbers"
             )
             return []
-        is_video = dims == CLIP_DIMS or predicts(self._inputs.recipe)
+        is_video = dims == CLIP_DIMS or self._subject.is_stream
         if is_video and importlib.util.find_spec("av") is None:
             self.skipped.append("no H.264 row: install splitc[video]")
             is_video = False
@@ -72,7 +71,7 @@ class CodedInputs:
     def _coded(self, kind: str, setting: int, precision: Precision) -> plan.CodedInput:
         key = kind, setting, precision
         if key not in self._known:
-            whole = self._candidates.whole(precision)
+            whole = self._trials.whole(precision)
             measured = self._jpeg(setting, whole) if kind == "JPEG" else self._h264(setting, whole)
             title = f"JPEG quality {setting}" if kind == "JPEG" else f"H.264 at CRF {setting}"
             self._known[key] = plan.CodedInput(title, measured)
@@ -89,13 +88,13 @@ class CodedInputs:
             sizes.append(data.tell())
             return self._answer(whole, sample, np.asarray(Image.open(data))[None])
 
-        answers = {id(sample): answer(sample) for sample in self._candidates.measure_on}
-        return self._candidates.judge(lambda sample: answers[id(sample)], float(np.mean(sizes)))
+        answers = {id(sample): answer(sample) for sample in self._trials.measure_on}
+        return self._trials.judge(lambda sample: answers[id(sample)], float(np.mean(sizes)))
 
     def _h264(self, crf: int, whole: Runner) -> plan.Measurement:
-        from splitc.driver.h264 import through_h264
+        from splitc.trials.h264 import through_h264
 
-        samples = self._candidates.measure_on
+        samples = self._trials.measure_on
         clips = [[sample] for sample in samples] if self._is_clip(samples[0]) else [list(samples)]
         answers, total = {}, 0
         for clip in clips:
@@ -106,7 +105,7 @@ class CodedInputs:
             for index, sample in enumerate(clip):
                 frames = restored[index * each : (index + 1) * each]
                 answers[id(sample)] = self._answer(whole, sample, frames)
-        return self._candidates.judge(lambda sample: answers[id(sample)], total / len(samples))
+        return self._trials.judge(lambda sample: answers[id(sample)], total / len(samples))
 
     def _is_clip(self, sample: Sample) -> bool:
         return next(iter(sample.feeds.values())).ndim == CLIP_DIMS
@@ -115,14 +114,14 @@ class CodedInputs:
         """The sample's pictures as the network sees them, ``[T, H, W, 3]``."""
         (array,) = sample.feeds.values()
         frames = array[0].swapaxes(0, 1) if array.ndim == CLIP_DIMS else array
-        return pixels_from_input(frames, self._inputs.reader.preprocess)
+        return pixels_from_input(frames, self._subject.preprocess)
 
     def _answer(self, whole: Runner, sample: Sample, pixels: U8) -> F32:
         """The whole model's answer to pictures ``[T, H, W, 3]`` instead of the sample's own."""
         ((name, array),) = sample.feeds.items()
-        frames = input_from_pixels(pixels, self._inputs.reader.preprocess)
+        frames = input_from_pixels(pixels, self._subject.preprocess)
         feed = frames.swapaxes(0, 1)[None] if array.ndim == CLIP_DIMS else frames
-        return self._candidates.flat(whole.run({name: np.ascontiguousarray(feed, array.dtype)}))
+        return self._trials.flat(whole.run({name: np.ascontiguousarray(feed, array.dtype)}))
 
 
 def least_setting(count: int, is_enough: Callable[[int], bool]) -> int:
@@ -138,13 +137,6 @@ def least_setting(count: int, is_enough: Callable[[int], bool]) -> int:
     while high < count - 1 and not (is_enough(high) and is_enough(high + 1)):
         high += 1
     return high
-
-
-def sends_pixels(recipe: Recipe, samples: Sequence[Sample]) -> bool:
-    """Whether the samples are known as 8-bit pixels: pictures, videos, or arrays whose pixels the recipe explains."""
-    if recipe.data.preprocess is not None:
-        return True
-    return all(sample.file and (is_picture(sample.file) or is_video(sample.file)) for sample in samples)
 
 
 def pixels_from_input(frames: F32, how: Preprocess) -> U8:

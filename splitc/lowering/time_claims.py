@@ -16,7 +16,7 @@ SPARSE_BACKENDS = ("tensorrt", "tensorrt_rtx")
 
 
 @dataclass(frozen=True, eq=False)
-class Target:
+class ComputeTarget:
     """What a half is built for.
 
     Attributes:
@@ -37,17 +37,17 @@ class Target:
         return f"{self.device.name} with {self.backend}"
 
 
-def of_values(target: Target) -> str:
+def of_unstructured(target: ComputeTarget) -> str:
     """Of zeros without a pattern, and of values that are shared or rounded."""
     return f"unchanged on {target.label}: it multiplies zeros, and reads shared and rounded values, as all others"
 
 
-def of_nothing(target: Target) -> str:
+def of_nothing(target: ComputeTarget) -> str:
     """Of a step that found no layer to work on, or of which nothing was kept."""
     return f"unchanged on {target.label}: no layer computes otherwise than before"
 
 
-def of_runs(target: Target) -> str:
+def of_sparse_runs(target: ComputeTarget) -> str:
     """Of 2:4 sparsity."""
     capability = target.device.compute_capability
     if target.backend not in SPARSE_BACKENDS:
@@ -59,7 +59,7 @@ def of_runs(target: Target) -> str:
     return f"perhaps less on {target.label}, where the engine picks sparse kernels; splitc profile measures it"
 
 
-def of_precision(target: Target, precision: Precision) -> str:
+def of_precision(target: ComputeTarget, precision: Precision) -> str:
     """Of computing in ``precision`` instead of fp32."""
     full, lower = target.device.peak_tflops.fp32, getattr(target.device.peak_tflops, precision)
     if lower is None or full is None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import onnx_ir as ir
 
 from splitc import graph, passes, weights
-from splitc.driver import time_claims
+from splitc.lowering import time_claims
 from splitc.recipe import Prune, SideWeights
 from splitc.types import Feeds
 
@@ -38,7 +38,7 @@ class Saving:
 
 
 @dataclass(frozen=True, eq=False)
-class Half:
+class FloatHalf:
     """A half as it is to be lowered.
 
     Attributes:
@@ -52,12 +52,12 @@ class Half:
     side: str
     model: ir.Model
     samples: Samples
-    target: time_claims.Target
+    target: time_claims.ComputeTarget
     rest: ir.Model | None = None
 
 
 @dataclass(frozen=True, eq=False)
-class LowerHalf:
+class LoweredHalf:
     """A half after every step.
 
     Attributes:
@@ -74,7 +74,7 @@ class LowerHalf:
 
 
 @dataclass(frozen=True, eq=False)
-class Step:
+class WeightStep:
     """A pass that is asked for, and what it is worth in time."""
 
     title: str
@@ -82,36 +82,40 @@ class Step:
     time: str
 
 
-def steps_of(half: Half, asked: SideWeights, step: Callable[[], None]) -> Iterator[Step]:
+def steps_of(half: FloatHalf, asked: SideWeights, step: Callable[[], None]) -> Iterator[WeightStep]:
     """What the recipe asks of a half, in the order it is done; samples are called for where a step needs them."""
-    samples, same_time = half.samples, time_claims.of_values(half.target)
+    samples, same_time = half.samples, time_claims.of_unstructured(half.target)
     if asked.prune is not None:
-        yield Step(_prune_title(asked.prune), _pruning(asked.prune, half, step), same_time)
+        yield WeightStep(_prune_title(asked.prune), _pruning(asked.prune, half, step), same_time)
     if asked.sparsity == "2:4":
-        yield Step(
-            "2:4 sparsity, compensated", passes.SparseRuns(samples(), step=step), time_claims.of_runs(half.target)
+        yield WeightStep(
+            "2:4 sparsity, compensated",
+            passes.SparseRuns(samples(), step=step),
+            time_claims.of_sparse_runs(half.target),
         )
     if asked.cluster is not None:
         shared = passes.ShareWeights(asked.cluster.conv_bits, asked.cluster.fc_bits, asked.cluster.init)
-        yield Step(f"shared weights (conv {shared.conv_bits}, fc {shared.fc_bits} bits)", shared, same_time)
+        yield WeightStep(f"shared weights (conv {shared.conv_bits}, fc {shared.fc_bits} bits)", shared, same_time)
     if asked.rounding is not None:
         noise = asked.rounding.noise
-        yield Step(f"rounded to steps (noise {noise:g})", lambda model: _rounded(model, noise, half, step), same_time)
+        yield WeightStep(
+            f"rounded to steps (noise {noise:g})", lambda model: _rounded(model, noise, half, step), same_time
+        )
     if asked.precision != "fp32":
         lower = passes.LOWER[asked.precision](samples(), step)
-        yield Step(asked.precision, lower, time_claims.of_precision(half.target, asked.precision))
+        yield WeightStep(asked.precision, lower, time_claims.of_precision(half.target, asked.precision))
 
 
 def _prune_title(asked: Prune) -> str:
     return f"prune ({asked.method}, conv {asked.conv:g}, fc {asked.fc:g})"
 
 
-def _pruning(asked: Prune, half: Half, step: Callable[[], None]) -> passes.PruneWeights:
+def _pruning(asked: Prune, half: FloatHalf, step: Callable[[], None]) -> passes.PruneWeights:
     feeds = half.samples() if asked.method == "compensated" else ()
     return passes.PruneWeights(asked.conv, asked.fc, asked.method, feeds, step)
 
 
-def _rounded(model: ir.Model, noise: float, half: Half, step: Callable[[], None]) -> passes.PassResult:
+def _rounded(model: ir.Model, noise: float, half: FloatHalf, step: Callable[[], None]) -> passes.PassResult:
     """Steps by measured sensitivities: how far a unit of noise in a layer moves the pair's answers."""
     feeds = half.samples()
     seen = passes.moments_of(model, feeds)
@@ -132,7 +136,7 @@ def count_steps(model: ir.Model, asked: SideWeights) -> int:
     return sum(1 + inside[key] for key in inside if getattr(asked, key) not in (None, "none", "fp32"))
 
 
-def apply_steps(half: Half, asked: SideWeights, step: Callable[[], None]) -> LowerHalf:
+def apply_steps(half: FloatHalf, asked: SideWeights, step: Callable[[], None]) -> LoweredHalf:
     """Everything the recipe asks of a half; ``step`` is called as often as :func:`count_steps` says."""
     notes: list[str] = []
     savings: list[Saving] = []
@@ -147,10 +151,10 @@ def apply_steps(half: Half, asked: SideWeights, step: Callable[[], None]) -> Low
         savings.append(Saving(side, one.title, before[0], after[0], before[1], after[1], time))
         before = after
         step()
-    return LowerHalf(model, tuple(notes), tuple(savings), original)
+    return LoweredHalf(model, tuple(notes), tuple(savings), original)
 
 
-def with_floats(saving: Saving, model: ir.Model, floats: int, layers: int, target: time_claims.Target) -> Saving:
+def with_floats(saving: Saving, model: ir.Model, floats: int, layers: int, target: time_claims.ComputeTarget) -> Saving:
     """The step to INT8 as it came to be: ``floats`` of the half's ``layers`` compute in float again."""
     return replace(
         saving,

@@ -17,7 +17,7 @@ import numpy as np
 import onnx_ir as ir
 
 from splitc import evaluate, graph, passes, plan
-from splitc.driver.fewer_weights import MOST_PROBES
+from splitc.lowering.weight_steps import MOST_PROBES
 from splitc.types import F32, Feeds
 
 HELD_OUT_EVERY = 4
@@ -25,7 +25,7 @@ LEAST_SAMPLES = 8
 """With fewer, none are held out."""
 
 
-class Key(NamedTuple):
+class LayerKey(NamedTuple):
     """A quantized layer of a half."""
 
     side: str
@@ -50,7 +50,7 @@ class LayerPrecision:
 
 
 @dataclass(frozen=True)
-class Mixed:
+class MixedPair:
     """The pair with the layers that stay float, and why."""
 
     halves: graph.Halves
@@ -58,21 +58,24 @@ class Mixed:
     notes: tuple[str, ...]
 
 
-def parted(samples: Sequence[Feeds], most: int) -> tuple[list[Feeds], list[Feeds]]:
-    """Samples to calibrate on, and samples to judge by, at most ``most`` each.
+def hold_out_judges(count: int, most: int) -> tuple[list[int], list[int]]:
+    """Which of ``count`` samples calibrate, and which judge; at most ``most`` each.
 
-    Of more than ``most``, those that are left over judge; of fewer, every fourth; of very few, those that calibrate.
+    Of more than ``most``, those that do not calibrate judge; of fewer, every fourth; of very few, those that calibrate.
     """
-    if len(samples) < LEAST_SAMPLES:
-        return list(samples), list(samples)
-    every = HELD_OUT_EVERY if len(samples) <= most else -(-len(samples) // most)
-    picked = [index % every == every - 1 for index in range(len(samples))]
-    few = [one for one, is_picked in zip(samples, picked, strict=True) if is_picked]
-    rest = [one for one, is_picked in zip(samples, picked, strict=True) if not is_picked]
-    return (rest, few) if len(samples) <= most else (few, rest[:: -(-len(rest) // most)])
+    every = list(range(count))
+    if count < LEAST_SAMPLES:
+        return every, every
+    if count <= most:
+        judging = every[HELD_OUT_EVERY - 1 :: HELD_OUT_EVERY]
+        return sorted(set(every) - set(judging)), judging
+    stride = -(-count // most)
+    fitting = every[stride - 1 :: stride]
+    rest = sorted(set(every) - set(fitting))
+    return fitting, rest[:: -(-len(rest) // most)]
 
 
-class Judged(NamedTuple):
+class Judgement(NamedTuple):
     """An agreement, and whether it is enough."""
 
     agreement: float
@@ -80,7 +83,7 @@ class Judged(NamedTuple):
 
 
 @dataclass(eq=False)
-class Pair:
+class QuantizedPair:
     """A quantized pair, of which any layers can be in float.
 
     Attributes:
@@ -100,21 +103,21 @@ class Pair:
     task: str
     _features: dict[frozenset[str], Sequence[Feeds]] = field(default_factory=dict)
 
-    def keys(self) -> dict[Key, str]:
+    def keys(self) -> dict[LayerKey, str]:
         """Quantized layers and their nodes."""
         sides = {"edge": self.lowered.head, "cloud": self.lowered.tail}
         return {
-            Key(side, weight): node.name or weight
+            LayerKey(side, weight): node.name or weight
             for side in self.originals
             for node, weight in passes.quantized_layers(sides[side])
         }
 
-    def halves(self, in_float: frozenset[Key]) -> graph.Halves:
+    def halves(self, in_float: frozenset[LayerKey]) -> graph.Halves:
         """The pair with these layers in float."""
         head = self._half("edge", self.lowered.head, in_float)
         return replace(self.lowered, head=head, tail=self._half("cloud", self.lowered.tail, in_float))
 
-    def answers(self, in_float: frozenset[Key], count: int) -> list[F32]:
+    def answers(self, in_float: frozenset[LayerKey], count: int) -> list[F32]:
         """To the first ``count`` samples that judge, ``[1, n]`` each."""
         halves = self.halves(in_float)
         edge = frozenset(key.weight for key in in_float if key.side == "edge")
@@ -127,22 +130,22 @@ class Pair:
         """Answers of the float halves."""
         return [self._flat(one) for one in _run(self.exact.tail, _run(self.exact.head, samples))]
 
-    def judge(self, least: float) -> Callable[[frozenset[Key]], Judged]:
+    def judge(self, least: float) -> Callable[[frozenset[LayerKey]], Judgement]:
         """What the pair agrees with these layers in float, and whether that keeps ``least``."""
         reference, more = self.reference(self.held), self.reference(self.others)
 
-        def judged(in_float: frozenset[Key]) -> Judged:
+        def judged(in_float: frozenset[LayerKey]) -> Judgement:
             got = self.answers(in_float, len(self.held))
             measured = evaluate.compare(reference, got, [None] * len(got))
             if self.task != "classification":
-                return Judged(max(measured.cosine, 0.0), measured.cosine >= least)
+                return Judgement(max(measured.cosine, 0.0), measured.cosine >= least)
             expected = evaluate.expected_agreement(reference, got, more)
             is_possible = not plan.fidelity_reason(measured.fidelity, len(got), least)
-            return Judged(expected, is_possible and expected >= (1 + least) / 2)
+            return Judgement(expected, is_possible and expected >= (1 + least) / 2)
 
         return judged
 
-    def _half(self, side: str, model: ir.Model, in_float: frozenset[Key]) -> ir.Model:
+    def _half(self, side: str, model: ir.Model, in_float: frozenset[LayerKey]) -> ir.Model:
         weights = frozenset(key.weight for key in in_float if key.side == side)
         return passes.LiftLayers(self.originals[side], weights)(model).model if weights else model
 
@@ -152,12 +155,12 @@ class Pair:
         return np.concatenate([np.asarray(outputs[name], np.float32).ravel() for name in names])[None]
 
 
-def mix(pair: Pair, least: float, step: Callable[[], None]) -> Mixed:
+def mix(pair: QuantizedPair, least: float, step: Callable[[], None]) -> MixedPair:
     """Lift the most sensitive layers until the agreement is ``least``; ``step`` is called once a layer."""
     names = pair.keys()
     found = _sensitivities(pair, names, step)
     order, judge = sorted(names, key=lambda key: -found[key]), pair.judge(least)
-    seen: dict[int, Judged] = {0: judge(frozenset())}
+    seen: dict[int, Judgement] = {0: judge(frozenset())}
     low, high = 0, 0 if seen[0].is_enough else len(order)
     while low < high:
         middle = (low + high) // 2
@@ -178,10 +181,10 @@ def mix(pair: Pair, least: float, step: Callable[[], None]) -> Mixed:
         note += (
             "; not enough even so: what is missing is not lost by INT8 but by other steps on the weights, or by chance"
         )
-    return Mixed(pair.halves(lifted), layers, (note,))
+    return MixedPair(pair.halves(lifted), layers, (note,))
 
 
-def _sensitivities(pair: Pair, names: Iterable[Key], step: Callable[[], None]) -> dict[Key, float]:
+def _sensitivities(pair: QuantizedPair, names: Iterable[LayerKey], step: Callable[[], None]) -> dict[LayerKey, float]:
     """Divergence of the answers with one layer quantized, nats."""
     probes, found = pair.held[:MOST_PROBES], {}
     reference = pair.reference(probes)

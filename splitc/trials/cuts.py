@@ -13,9 +13,9 @@ from splitc import evaluate, graph, passes, plan
 from splitc.backends import Runner
 from splitc.codec import Codec
 from splitc.device import Precision
-from splitc.driver.calibrate import run_head, sequence_lengths
-from splitc.driver.inputs import Inputs, codec_spec, predicts
 from splitc.runtime import Labels, Sample
+from splitc.trials.features import run_head, sequence_lengths
+from splitc.trials.subject import Subject
 from splitc.types import F32, Feeds
 
 PLAN_SAMPLES = 32
@@ -36,12 +36,12 @@ class _Features:
     to_code: list[F32]
 
 
-class Candidates:
-    """Measures candidates of one model; what was measured once is remembered."""
+class CutTrials:
+    """Measures cuts of one model with real samples; what was measured once is remembered."""
 
-    def __init__(self, inputs: Inputs, step: Callable[[], None] = lambda: None, lower: Lower | None = None) -> None:
-        self._inputs, self.step, self._lower = inputs, step, lower or in_precision
-        self.fit_on, self.measure_on = plan_samples(inputs)
+    def __init__(self, subject: Subject, step: Callable[[], None] = lambda: None, lower: Lower | None = None) -> None:
+        self._subject, self.step, self._lower = subject, step, lower or in_precision
+        self.fit_on, self.measure_on = some_samples(subject)
         self._known: dict[tuple[tuple[str, ...], plan.Option], plan.Measurement] = {}
         self._last: _Features | None = None
         self._wholes: dict[Precision, Runner] = {}
@@ -67,7 +67,7 @@ class Candidates:
         if precision not in self._wholes:
             feeds = [sample.feeds for sample in self.fit_on]
             self._wholes[precision] = evaluate.open_optimized(
-                self._lower(self._inputs.model.ir_model, precision, feeds)
+                self._lower(self._subject.model.ir_model, precision, feeds)
             )
         return self._wholes[precision]
 
@@ -79,7 +79,7 @@ class Candidates:
             mean_bytes: Of the packets behind these answers.
         """
         agreement = evaluate.compare(self.answers, [answer(one)[None] for one in self.measure_on], self.labels)
-        if self._inputs.recipe.data.task != "classification":
+        if self._subject.task != "classification":
             return plan.Measurement(mean_bytes, max(agreement.cosine, 0.0), None)
         return plan.Measurement(mean_bytes, agreement.fidelity, agreement.top1, len(self.measure_on))
 
@@ -92,19 +92,19 @@ class Candidates:
     @cached_property
     def labels(self) -> list[int | None]:
         """Class index of each measured sample, where known."""
-        finder = Labels(self._inputs.labels)
+        finder = Labels(self._subject.labels)
         return [finder.find(sample) for sample in self.measure_on]
 
     def flat(self, outputs: Feeds) -> F32:
         """The answer as one row: a classifier's first output, else all of them."""
-        names = [spec.name for spec in self._inputs.model.outputs]
-        names = names[:1] if self._inputs.recipe.data.task == "classification" else names
+        names = [spec.name for spec in self._subject.model.outputs]
+        names = names[:1] if self._subject.task == "classification" else names
         return np.concatenate([np.asarray(outputs[name], np.float32).ravel() for name in names])
 
     def _features(self, names: tuple[str, ...], precision: Precision) -> _Features:
         """Of the last cut and precision, or computed now: options of one cut come one after the other."""
         if self._last is None or (self._last.cut, self._last.precision) != (names, precision):
-            halves = graph.split(self._inputs.model, names)
+            halves = graph.split(self._subject.model, names)
             lowered = self._lower(halves.head, precision, [sample.feeds for sample in self.fit_on])
             halves, head = replace(halves, head=lowered), evaluate.open_optimized(lowered)
             to_fit, to_code = run_head(head, halves, self.fit_on), run_head(head, halves, self.measure_on)
@@ -137,20 +137,14 @@ def _feeds(at: _Features) -> list[Feeds]:
     return [{spec.name: x[i : i + 1].astype(spec.dtype) for spec, x in cut} for i in range(count)]
 
 
-def own_option(inputs: Inputs) -> plan.Option:
-    """The recipe's codec and precisions."""
-    weights = inputs.recipe.weights
-    return plan.Option(codec_spec(inputs.recipe), weights.edge.precision, weights.cloud.precision)
-
-
-def plan_samples(inputs: Inputs) -> tuple[list[Sample], list[Sample]]:
+def some_samples(subject: Subject) -> tuple[list[Sample], list[Sample]]:
     """Calibration samples that fit a candidate's codec, and others that are coded."""
-    every = inputs.calibration
-    if predicts(inputs.recipe):
-        some = every[:PLAN_SAMPLES]
+    every = subject.samples
+    if subject.is_stream:
+        some = list(every[:PLAN_SAMPLES])
         half = max(2, len(some) // 2)
         return some[:half], some[half:] or some
-    some = every[:: max(1, len(every) // PLAN_SAMPLES)][:PLAN_SAMPLES]
+    some = list(every[:: max(1, len(every) // PLAN_SAMPLES)][:PLAN_SAMPLES])
     return some[::2], some[1::2] or some
 
 

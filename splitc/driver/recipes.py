@@ -1,0 +1,58 @@
+"""Recipes with the components that this version has: read, with every default spelled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from splitc.backends import BACKENDS
+from splitc.codec import ENTROPY_CODERS, PROFILES, QUANTIZERS, CodecSpec, with_profile
+from splitc.device import device_names
+from splitc.recipe import Recipe
+from splitc.recipe import load_recipe as read_recipe
+
+
+def load_recipe(path: str | Path, overrides: Sequence[str] = (), base: Path | None = None) -> Recipe:
+    """Read a recipe, knowing which components this version has.
+
+    Args:
+        path: The TOML file.
+        overrides: ``key=value`` texts.
+        base: Folder that relative paths refer to; by default the file's own.
+
+    Raises:
+        RecipeError: The file or its contents are wrong; one line a fault.
+        CapabilityError: Something in it is not built in this version.
+    """
+    return read_recipe(
+        path,
+        overrides,
+        base=base,
+        quantizers=list(QUANTIZERS),
+        entropy_coders=list(ENTROPY_CODERS),
+        backends=list(BACKENDS),
+        devices=device_names(),
+        profiles={name: partial(with_profile, name) for name in PROFILES},
+    )
+
+
+def codec_spec(recipe: Recipe) -> CodecSpec:
+    """The recipe's [codec] as the codec room takes it."""
+    return CodecSpec(**recipe.codec.model_dump(include=set(CodecSpec.model_fields)))
+
+
+def with_defaults(recipe: Recipe) -> Recipe:
+    """The recipe with every option of its codec's components spelled, as the lock will hold it.
+
+    Raises:
+        UsageError: A value that they refuse, or an option that none of them has.
+    """
+    return recipe.model_copy(
+        update={"codec": recipe.codec.model_copy(update=codec_spec(recipe).resolved().model_dump())}
+    )
+
+
+def predicts(recipe: Recipe) -> bool:
+    """Whether samples are consecutive frames to the codec."""
+    return recipe.codec.temporal != "none"

@@ -1,0 +1,24 @@
+"""Halves to halves with the weights and the precision asked for, and what each step saves."""
+
+from __future__ import annotations
+
+from splitc.lowering.lower import Lowered, LoweringRequest, count_lowering, is_mixed, lower, precisions
+from splitc.lowering.mixed_precision import LayerPrecision, QuantizedPair, hold_out_judges, mix
+from splitc.lowering.time_claims import ComputeTarget
+from splitc.lowering.weight_steps import Saving, packed
+
+__all__ = [
+    "ComputeTarget",
+    "LayerPrecision",
+    "Lowered",
+    "LoweringRequest",
+    "QuantizedPair",
+    "Saving",
+    "count_lowering",
+    "hold_out_judges",
+    "is_mixed",
+    "lower",
+    "mix",
+    "packed",
+    "precisions",
+]

@@ -1,0 +1,145 @@
+"""Bring each half to the weights and the precision that the recipe asks for, on what the half will see."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import onnx_ir as ir
+
+from splitc import evaluate, graph, passes
+from splitc.lowering.mixed_precision import LayerPrecision, MixedPair, QuantizedPair, hold_out_judges, mix
+from splitc.lowering.time_claims import ComputeTarget
+from splitc.lowering.weight_steps import FloatHalf, LoweredHalf, Saving, apply_steps, count_steps, with_floats
+from splitc.recipe import WeightsSection
+from splitc.runtime import Sample
+from splitc.types import Feeds
+
+MOST_SAMPLES = 128
+"""Samples that ranges are taken from; more hardly move a percentile and take memory."""
+
+
+@dataclass(frozen=True, eq=False)
+class LoweringRequest:
+    """Float halves, and what shall become of them.
+
+    Attributes:
+        halves: In float.
+        weights: What the recipe asks of each side.
+        min_fidelity: Least agreement with the unsplit model, which decides how many layers of an INT8 half stay in
+            float; None: all are quantized.
+        samples: Calibration samples; at most :data:`MOST_SAMPLES` are used, or twice as many where layers are chosen.
+        targets: Side -> what the half is built for.
+        task: As recipes say it.
+    """
+
+    halves: graph.Halves
+    weights: WeightsSection
+    min_fidelity: float | None
+    samples: Sequence[Sample]
+    targets: Mapping[str, ComputeTarget]
+    task: str
+
+    @property
+    def changes_nothing(self) -> bool:
+        """Nothing is asked for: the float halves are the answer."""
+        return count_lowering(self) == 0
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """The halves as they shall compute.
+
+    Attributes:
+        halves: Equal to the float ones where nothing is asked for.
+        notes: What was done; empty where nothing was.
+        savings: What each step saves.
+        layers: Where precision is mixed, what became of each quantized layer, the most sensitive first.
+    """
+
+    halves: graph.Halves
+    notes: tuple[str, ...] = ()
+    savings: tuple[Saving, ...] = ()
+    layers: tuple[LayerPrecision, ...] = ()
+
+
+def precisions(weights: WeightsSection) -> dict[str, str]:
+    """Side -> fp32, fp16 or int8."""
+    return {"edge": weights.edge.precision, "cloud": weights.cloud.precision}
+
+
+def is_mixed(weights: WeightsSection, min_fidelity: float | None) -> bool:
+    """Whether layers of an INT8 half stay float as far as a limit needs."""
+    return min_fidelity is not None and "int8" in precisions(weights).values()
+
+
+def lower(request: LoweringRequest, step: Callable[[], None] = lambda: None) -> Lowered:
+    """Prune, share and lower the head on the calibration samples, then the tail on what that head makes of them.
+
+    Where there is a ``min_fidelity`` and a half computes in INT8, layers stay float as far as that needs. ``step`` is
+    called as often as :func:`count_lowering` says.
+
+    Raises:
+        GraphError: A half cannot be lowered.
+    """
+    halves, targets = request.halves, request.targets
+    fitting, judging = _chosen_feeds(request)
+    head = FloatHalf("edge", halves.head, lambda: fitting, targets["edge"], halves.tail)
+    edge = apply_steps(head, request.weights.edge, step)
+    tail = FloatHalf("cloud", halves.tail, lambda: _features(edge.model, fitting), targets["cloud"])
+    cloud = apply_steps(tail, request.weights.cloud, step)
+    lowered = Lowered(
+        replace(halves, head=edge.model, tail=cloud.model),
+        (*edge.notes, *cloud.notes),
+        (*edge.savings, *cloud.savings),
+    )
+    originals = _originals(edge, cloud)
+    if request.min_fidelity is None or not originals:
+        return lowered
+    pair = QuantizedPair(halves, lowered.halves, originals, judging, fitting, request.task)
+    mixed = mix(pair, request.min_fidelity, step)
+    savings = _after_mixing(lowered.savings, mixed, targets)
+    return Lowered(mixed.halves, (*lowered.notes, *mixed.notes), savings, mixed.layers)
+
+
+def count_lowering(request: LoweringRequest) -> int:
+    """Steps of :func:`lower`; 0 where nothing is asked for."""
+    asked, halves = request.weights, request.halves
+    sides = ((halves.head, asked.edge), (halves.tail, asked.cloud))
+    judged = sum(len(passes.layers_of(model)) for model, one in sides if one.precision == "int8")
+    return judged * is_mixed(asked, request.min_fidelity) + sum(count_steps(model, one) for model, one in sides)
+
+
+def _chosen_feeds(request: LoweringRequest) -> tuple[list[Feeds], list[Feeds]]:
+    """What ranges are taken from, and what the choice of layers is judged by, if layers are chosen."""
+    samples = request.samples
+    if not is_mixed(request.weights, request.min_fidelity):
+        stride = max(1, -(-len(samples) // MOST_SAMPLES))
+        return [sample.feeds for sample in samples[::stride]], []
+    fitting, judging = hold_out_judges(len(samples), MOST_SAMPLES)
+    return [samples[index].feeds for index in fitting], [samples[index].feeds for index in judging]
+
+
+def _originals(edge: LoweredHalf, cloud: LoweredHalf) -> dict[str, ir.Model]:
+    """Side -> float model that quantized layers can be lifted back to."""
+    sides = (("edge", edge), ("cloud", cloud))
+    return {side: half.original for side, half in sides if half.original is not None}
+
+
+def _after_mixing(
+    savings: Sequence[Saving], mixed: MixedPair, targets: Mapping[str, ComputeTarget]
+) -> tuple[Saving, ...]:
+    """The steps to INT8 with what they came to once layers were lifted; all others as they are."""
+    after = {"edge": mixed.halves.head, "cloud": mixed.halves.tail}
+    kept = {side: [one.precision for one in mixed.layers if one.side == side] for side in after}
+    return tuple(
+        with_floats(one, after[one.side], kept[one.side].count("fp32"), len(kept[one.side]), targets[one.side])
+        if one.step == "int8" and kept[one.side]
+        else one
+        for one in savings
+    )
+
+
+def _features(head: ir.Model, samples: Sequence[Feeds]) -> list[Feeds]:
+    runner = evaluate.open_graph(head)
+    return [runner.run(feeds) for feeds in samples]

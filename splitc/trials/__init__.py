@@ -1,0 +1,18 @@
+"""Trials with real samples: what a cut, a codec or a coding of the input costs in bytes and in answers."""
+
+from __future__ import annotations
+
+from splitc.trials.cuts import CutTrials, some_samples
+from splitc.trials.features import features, fit_codec, sequence_lengths
+from splitc.trials.inputs import InputTrials
+from splitc.trials.subject import Subject
+
+__all__ = [
+    "CutTrials",
+    "InputTrials",
+    "Subject",
+    "features",
+    "fit_codec",
+    "sequence_lengths",
+    "some_samples",
+]

@@ -1,0 +1,33 @@
+"""What is tried: a model, real samples of its inputs, and what its answers are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from splitc import graph
+from splitc.runtime import Sample
+from splitc.types import Preprocess
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A model with the means to measure it.
+
+    Attributes:
+        model: Prepared for the cut.
+        samples: Calibration samples; what verifies is never tried on.
+        labels: Path of a file, or the end of it -> class index, where known.
+        task: As recipes say it.
+        preprocess: How 8-bit pixels become the model's input.
+        is_stream: Samples are consecutive frames to the codec.
+        sends_pixels: The samples are known as 8-bit pixels: pictures, videos, or arrays that the recipe explains.
+    """
+
+    model: graph.Model
+    samples: Sequence[Sample]
+    labels: Mapping[str, int]
+    task: str
+    preprocess: Preprocess
+    is_stream: bool = False
+    sends_pixels: bool = False
