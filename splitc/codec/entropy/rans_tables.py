@@ -44,7 +44,7 @@ class TokenRule:
     def tokens(self, symbols: Symbols) -> U8:
         """Tokens of ``symbols``, same shape."""
         if self.bits <= MAX_TOKEN_BITS:
-            return symbols.astype(np.uint8)
+            return symbols.astype(np.uint8, copy=False)
         above = (symbols.astype(np.int32) >> self.shift) - self.base
         return np.where((above < 0) | (above > ESCAPE), ESCAPE, above).astype(np.uint8)
 

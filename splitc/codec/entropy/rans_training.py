@@ -10,8 +10,9 @@ Deterministic: no random starts. Code lengths are in bits.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +40,11 @@ _LEARNING_COST = 1.0  # bits a learnt frequency must save on the calibration set
 _LEVEL_SHARES = (0.3, 0.8)  # of positions at most as active as the lower and the upper level's bound
 _PRIOR_STRENGTH = 12.0  # how many symbols an average is worth in each of the tables that lean on it
 _MOST_ESCAPES = 1 / 64  # of wide symbols; above it, more low bits stand beside the token
+
+
+InputsOf: TypeAlias = Callable[[int], ContextInputs]
+"""Contexts of the sample with this index; computed whenever they are asked for, since they take eight times its
+memory."""
 
 
 @dataclass(frozen=True)
@@ -74,10 +80,10 @@ def train(samples: Sequence[Symbols], bits: int, previous: Sequence[Symbols] | N
     size = sum(sample.size for sample in samples)
     budget = max(1, size // (capacity.symbols_per_parameter << rule.token_bits))
     classes = _classes(tokens, rule.token_bits, min(capacity.classes, max(1, budget // 4)), capacity)
-    inputs = [[spatial_inputs(sample) for sample in tokens]]
+    inputs = [lambda index: spatial_inputs(tokens[index])]
     if previous is not None:
-        pairs = zip(tokens, previous, strict=True)
-        inputs.append([temporal_inputs(now, rule.tokens(before), rule.token_bits) for now, before in pairs])
+        before = previous
+        inputs.append(lambda index: temporal_inputs(tokens[index], rule.tokens(before[index]), rule.token_bits))
     views = tuple(_view(tokens, each, rule.token_bits, classes, budget, capacity) for each in inputs)
     return RansTables(rule, classes, views)
 
@@ -86,7 +92,9 @@ def token_rule(samples: Sequence[Symbols], bits: int) -> TokenRule:
     """The finest tokens that hold all but a few of the symbols."""
     if bits <= MAX_TOKEN_BITS:
         return TokenRule(bits)
-    counts = np.sum([np.bincount(sample.ravel(), minlength=1 << bits) for sample in samples], axis=0)
+    counts = np.zeros(1 << bits, np.int64)
+    for sample in samples:
+        counts += np.bincount(sample.ravel(), minlength=counts.size)
     for shift in range(bits - MAX_TOKEN_BITS):
         inside = _windows(counts)
         base = int(inside[: counts.size - ESCAPE].argmax())
@@ -104,13 +112,13 @@ def _windows(counts: I64) -> I64:
 
 def _view(
     tokens: Sequence[U8],
-    inputs: Sequence[ContextInputs],
+    inputs: InputsOf,
     bits: int,
     classes: npt.NDArray[np.uint8],
     budget: int,
     capacity: Capacity,
 ) -> RansView:
-    activity = _activity_levels(inputs)
+    activity = _activity_levels(map(inputs, range(len(tokens))), bits)
     counts = _class_counts(tokens, inputs, bits, classes, activity)
     limit = min(capacity.contexts, max(LEVELS, budget // counts.shape[0]))
     thresholds = _partition(counts[:, :-1].reshape(len(counts), LEVELS, -1, counts.shape[2]), limit)
@@ -120,19 +128,21 @@ def _view(
 # -- counting ------------------------------------------------------------------------------------------------------
 
 
-def _activity_levels(inputs: Sequence[ContextInputs]) -> tuple[int, int]:
+def _activity_levels(inputs: Iterable[ContextInputs], bits: int) -> tuple[int, int]:
     """Activities that split the positions with all three neighbours into calm, middling and busy ones."""
-    activity = np.concatenate([each.activity[:, 1:, 1:].ravel() for each in inputs])
-    if activity.size == 0:
+    counts = np.zeros(2 << bits, np.int64)  # an activity is the sum of two differences of tokens
+    for each in inputs:
+        counts += np.bincount(each.activity[:, 1:, 1:].ravel(), minlength=counts.size)
+    size = int(counts.sum())
+    if size == 0:
         return 0, 0
-    counts = np.cumsum(np.bincount(activity)) / activity.size
-    low, high = (int(np.searchsorted(counts, share)) for share in _LEVEL_SHARES)
+    low, high = (int(np.searchsorted(np.cumsum(counts) / size, share)) for share in _LEVEL_SHARES)
     return low, high
 
 
 def _class_counts(
     tokens: Sequence[U8],
-    inputs: Sequence[ContextInputs],
+    inputs: InputsOf,
     bits: int,
     classes: npt.NDArray[np.uint8],
     activity: tuple[int, int],
@@ -142,7 +152,8 @@ def _class_counts(
     cells = LEVELS * sums + 1
     shape = (int(classes.max()) + 1, cells, symbols)
     counts = np.zeros(shape, np.int64)
-    for sample, each in zip(tokens, inputs, strict=True):
+    for index, sample in enumerate(tokens):
+        each = inputs(index)
         level = np.searchsorted(activity, each.activity)
         context = np.where(each.expected < 0, cells - 1, level * sums + each.expected)
         cell = (classes.astype(np.int64)[:, None, None] * cells + context) * symbols + sample
