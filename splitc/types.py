@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, TypeAlias, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,8 @@ U16: TypeAlias = npt.NDArray[np.uint16]
 Symbols: TypeAlias = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 """Integers made by a quantizer: uint8 up to 8 bits, uint16 above."""
 Array: TypeAlias = npt.NDArray[Any]
+AnyArray = TypeVar("AnyArray", bound=Array)
+"""One kind of array in, the same kind out."""
 Dim: TypeAlias = int | str
 """A fixed size, or the name of a dynamic one."""
 Shape: TypeAlias = tuple[Dim, ...]
@@ -40,6 +42,67 @@ class TensorSpec(Frozen):
     name: str
     dtype: str
     shape: tuple[int | str, ...]
+
+
+class Layout(Frozen):
+    """Which axes of a feature count its samples and its channels.
+
+    A codec works on the *wire*: samples on axis 0, channels on axis 1, the other axes behind them in their order. A
+    feature ``[T, N, C]`` with ``batch_axis = 1`` and ``channel_axis = 2`` has the wire ``[N, C, T]``. With the usual
+    layout, which is the default, a feature is its own wire, ``[N]`` without channels included.
+
+    Attributes:
+        batch_axis: Axis of the samples; None: the feature is one sample, and its wire has an axis 0 of size 1.
+        channel_axis: Axis of the channels, of fixed size; None: there are none, and the wire has an axis 1 of size 1.
+    """
+
+    batch_axis: int | None = Field(0, ge=0, strict=True)
+    channel_axis: int | None = Field(1, ge=0, strict=True)
+
+    def fault(self, shape: Shape) -> str | None:
+        """Why a tensor of ``shape`` cannot have this layout, or None."""
+        named = [axis for axis in (self.batch_axis, self.channel_axis) if axis is not None]
+        if self == Layout() and len(shape) == 1:
+            return None
+        if any(axis >= len(shape) for axis in named):
+            return f"axis {max(named)} is not one of the {len(shape)} axes of {list(shape)}"
+        if len(set(named)) < len(named):
+            return f"axis {named[0]} cannot be both the samples' and the channels'"
+        if self.channel_axis is not None and not isinstance(shape[self.channel_axis], int):
+            return f"axis {self.channel_axis} has no fixed size"
+        return None
+
+    def order(self, rank: int) -> tuple[int, ...]:
+        """The feature's axes in the order of the wire."""
+        named = [axis for axis in (self.batch_axis, self.channel_axis) if axis is not None and axis < rank]
+        return (*named, *(axis for axis in range(rank) if axis not in named))
+
+    def new_axes(self, rank: int) -> tuple[int, ...]:
+        """Axes of the wire, each of size 1, that the feature has not."""
+        if self.batch_axis is None:
+            return (0,) if self.channel_axis is not None else (0, 1)
+        return (1,) if self.channel_axis is None and rank > 1 else ()
+
+    def wire_shape(self, shape: Shape) -> Shape:
+        """Shape of the wire of a feature of ``shape``."""
+        sizes: list[Dim] = [shape[axis] for axis in self.order(len(shape))]
+        for axis in self.new_axes(len(shape)):
+            sizes.insert(axis, 1)
+        return tuple(sizes)
+
+    def to_wire(self, x: AnyArray) -> AnyArray:
+        """A feature as its wire, contiguous; itself where both are the same."""
+        moved = np.expand_dims(x.transpose(self.order(x.ndim)), self.new_axes(x.ndim))
+        return cast(AnyArray, np.ascontiguousarray(moved))
+
+    def from_wire(self, wire: AnyArray, rank: int) -> AnyArray:
+        """Invert :meth:`to_wire`; ``rank`` is the feature's."""
+        moved = wire.squeeze(self.new_axes(rank)).transpose(np.argsort(self.order(rank)))
+        return cast(AnyArray, np.ascontiguousarray(moved))
+
+
+USUAL_LAYOUT = Layout()
+"""Samples first, channels second: the wire is the feature itself."""
 
 
 class Preprocess(Frozen):

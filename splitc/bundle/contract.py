@@ -22,6 +22,10 @@ class Contract(Frozen):
     ``codec`` is the fitted codec as JSON (``Codec.to_json``). ``quantized_in`` says where features become symbols:
     inside the two graphs, or on the host: above 8 bits, which a UINT8 wire cannot carry, and where a symbol depends on
     the frame before.
+
+    ``wire`` is what crosses between graph and host. In graphs that quantize it has the axes that the codec works on,
+    samples and channels first, which need not be those of ``cut``: the codec's tensors hold the layout where it is
+    not the usual one. On the host it is the cut itself.
     """
 
     contract_schema: Literal[1] = 1
@@ -79,9 +83,9 @@ class Contract(Frozen):
         _require(all(_is_numpy(spec.dtype) for spec in self.inputs), "inputs", "has an element type that NumPy lacks")
         _require(tensors == self.cut, "codec", "its tensors are not those of the cut")
         _require(in_graph == codec.spec.fits_graph, "quantized_in", f"is {self.quantized_in!r}, and the codec differs")
-        wanted = [("uint8" if in_graph else spec.dtype, spec.shape) for spec in self.cut]
+        wanted = [("uint8", one.wire_shape) if in_graph else (one.spec.dtype, one.spec.shape) for one in codec.tensors]
         sides = [tensor for tensor in codec.tensors if in_graph and tensor.quantizer.side_count]
-        wanted += [("float32", (tensor.spec.shape[0], tensor.quantizer.side_count)) for tensor in sides]
+        wanted += [("float32", (tensor.wire_shape[0], tensor.quantizer.side_count)) for tensor in sides]
         carried = [(spec.dtype, spec.shape) for spec in self.wire]
         _require(carried == wanted, "wire", f"carries {carried}, and the cut needs {wanted}")
         numbers = np.array([self.preprocess.scale, *self.preprocess.mean, *self.preprocess.std], np.float64)

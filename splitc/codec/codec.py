@@ -10,14 +10,14 @@ import numpy as np
 
 from splitc.codec.bitstream import NO_PAIR, StreamLayout, TensorLayout, write_packet
 from splitc.codec.fitted import FittedTensor, JsonObject
-from splitc.codec.fitting import check_features, fit_tensor
+from splitc.codec.fitting import check_features, check_lengths, check_samples, fit_tensor, samples_of
 from splitc.codec.planes import as_planes
 from splitc.codec.quantized import Quantized
 from splitc.codec.spec import CodecSpec
 from splitc.codec.stream import Decoder, Encoder
 from splitc.codec.temporal import Temporal
 from splitc.errors import BundleError, CodecError, UsageError
-from splitc.types import F32, Array, Symbols, TensorSpec
+from splitc.types import F32, USUAL_LAYOUT, Array, Layout, Symbols, TensorSpec
 
 """Pair tag of packets that belong to no bundle."""
 
@@ -42,7 +42,7 @@ class Codec:
 
     Attributes:
         spec: The names and numbers asked for.
-        tensors: One a cut tensor, in wire order.
+        tensors: One a cut tensor, in packet order.
         pair_tag: First 4 bytes of the pair id; a packet with another tag is refused.
     """
 
@@ -55,33 +55,32 @@ class Codec:
         cls,
         spec: CodecSpec,
         tensors: Sequence[TensorSpec],
-        features: Sequence[F32],
+        features: Sequence[F32 | Sequence[F32]],
         sequence_lengths: Sequence[int] | None = None,
+        layouts: Sequence[Layout] | None = None,
     ) -> Codec:
         """Fit quantizers, then entropy tables on the symbols they give.
 
         Args:
             spec: What to fit.
-            tensors: The cut, in wire order; a batch dimension first.
-            features: Calibration features of each, float32 ``[n, C, ...]``.
+            tensors: The cut, in packet order.
+            features: Calibration features of each, of the cut's axes: float32 with all samples along the batch axis,
+                or one array a sample, whose dynamic sizes may then differ.
             sequence_lengths: How many samples in a row are consecutive frames of one clip, clip by clip; their sum
-                is n. None: all samples are one clip. Matters only to a spec with prediction.
+                is their number. None: all samples are one clip. Matters only to a spec with prediction.
+            layouts: Which axes of each tensor are samples and channels; None: the first and the second.
 
         Raises:
-            CodecError: Features that cannot be fitted, a channel axis of unknown size, or no consecutive frames.
+            CodecError: Features that cannot be fitted, a layout that is not one of its tensor, or no consecutive
+                frames.
             UsageError: The spec asks for what no component gives.
         """
         spec = spec.resolved()
-        check_features(tensors, features)
-        lengths = [len(features[0])] if sequence_lengths is None else list(sequence_lengths)
-        if any(sum(lengths) != len(values) for values in features) or (
-            sequence_lengths is not None and min(lengths, default=0) < 1
-        ):
-            raise CodecError(
-                f"sequence_lengths {lengths} are no lengths of clips: the features are {len(features[0])} samples."
-            )
-        fitted = [fit_tensor(spec, tensor, x, lengths) for tensor, x in zip(tensors, features, strict=True)]
-        return cls(spec, tuple(fitted))
+        layouts = [USUAL_LAYOUT] * len(tensors) if layouts is None else layouts
+        samples = check_samples(tensors, features, layouts)
+        lengths = check_lengths(sequence_lengths, [len(each) for each in samples])
+        every = zip(tensors, layouts, samples, strict=True)
+        return cls(spec, tuple(fit_tensor(spec, tensor, layout, x, lengths) for tensor, layout, x in every))
 
     # -- one inference by itself -----------------------------------------------------------------------------------
 
@@ -89,20 +88,33 @@ class Codec:
         """Features to symbols and side values, one array a cut tensor.
 
         Args:
-            features: float32 ``[n, C, ...]`` each.
+            features: float32 each, of the cut's axes.
+
+        Returns:
+            Symbols of the wire's axes, ``[n, C, ...]``.
 
         Raises:
             CodecError: NaN, or shapes that are not the cut's.
         """
-        check_features([tensor.spec for tensor in self.tensors], features)
-        side = tuple(t.quantizer.side(x) for t, x in zip(self.tensors, features, strict=True))
-        every = zip(self.tensors, features, side, strict=True)
+        wires = self._wires(features)
+        side = tuple(t.quantizer.side(x) for t, x in zip(self.tensors, wires, strict=True))
+        every = zip(self.tensors, wires, side, strict=True)
         return Quantized(tuple(t.quantizer.quantize(x, t.params, s) for t, x, s in every), side)
 
     def dequantize(self, quantized: Quantized) -> list[F32]:
-        """Symbols to reconstructed float32 features of the same shapes."""
+        """Symbols of the wire's axes to reconstructed float32 features of the cut's."""
         every = zip(self.tensors, quantized.symbols, quantized.side, strict=True)
-        return [t.quantizer.dequantize(q, t.params, s) for t, q, s in every]
+        return [t.from_wire(t.quantizer.dequantize(q, t.params, s)) for t, q, s in every]
+
+    def wire_shapes(self, features: Sequence[F32]) -> list[tuple[int, ...]]:
+        """Shapes of the symbols that features will have, nothing checked."""
+        pairs = zip(self.tensors, features, strict=False)
+        return [tuple(map(int, t.layout.wire_shape(x.shape))) for t, x in pairs]
+
+    def _wires(self, features: Sequence[F32]) -> list[F32]:
+        """Features as quantizers see them, checked."""
+        check_features([t.spec for t in self.tensors], features, [t.layout for t in self.tensors])
+        return [t.to_wire(x) for t, x in zip(self.tensors, features, strict=True)]
 
     def encode_symbols(self, quantized: Quantized, *, sequence: int = 0) -> bytes:
         """Symbols to one keyframe packet, header included (FORMAT.md section 2).
@@ -139,7 +151,7 @@ class Codec:
         """Features to one keyframe packet: :meth:`quantize`, then :meth:`encode_symbols`.
 
         Args:
-            features: One array a cut tensor, float32 ``[n, C, ...]``.
+            features: One array a cut tensor, float32, of the cut's axes.
             sequence: Number of the packet in its stream.
 
         Raises:
@@ -172,9 +184,10 @@ class Codec:
 
     def quantize_after(self, features: Sequence[F32], previous: Sequence[Symbols]) -> Quantized:
         """As :meth:`quantize`, for a frame that is predicted from the symbols ``previous``."""
-        every = zip(self.tensors, features, previous, strict=True)
+        wires = self._wires(features)
+        every = zip(self.tensors, wires, previous, strict=True)
         symbols = tuple(self.temporal.choose(x, before, t) for t, x, before in every)
-        return Quantized(symbols, tuple(t.quantizer.side(x) for t, x in zip(self.tensors, features, strict=True)))
+        return Quantized(symbols, tuple(t.quantizer.side(x) for t, x in zip(self.tensors, wires, strict=True)))
 
     def residual(self, quantized: Quantized, previous: Sequence[Symbols]) -> Quantized:
         """Symbols of a predicted frame to residual symbols; side values stay.
@@ -275,7 +288,7 @@ class Codec:
         coder = self.spec.make_entropy()
         tensors = (
             TensorLayout(
-                shape=tuple(size if isinstance(size, int) else None for size in tensor.spec.shape),
+                shape=tuple(size if isinstance(size, int) else None for size in tensor.wire_shape),
                 bits=tensor.params.bits,
                 coder=coder.open(tensor.params.bits, tensor.channels, tables),
                 quantizer=quantizer,
@@ -287,13 +300,14 @@ class Codec:
         return StreamLayout(tensors=tuple(tensors), pair_tag=self.pair_tag)
 
 
-def mean_packet_bytes(codec: Codec, samples: Sequence[F32]) -> float:
+def mean_packet_bytes(codec: Codec, samples: Sequence[F32 | Sequence[F32]]) -> float:
     """Mean size of real packets of one stream, header included.
 
     Args:
         codec: A fitted codec.
-        samples: Features of each cut tensor, float32 ``[n, C, ...]``, that the codec was not fitted on; consecutive
-            frames where the codec predicts.
+        samples: Features of each cut tensor, as :meth:`Codec.fit` takes them, that the codec was not fitted on;
+            consecutive frames where the codec predicts.
     """
     stream = codec.encoder()
-    return float(np.mean([len(stream.encode([x[i : i + 1] for x in samples])) for i in range(len(samples[0]))]))
+    apart = [samples_of(x, tensor.layout) for x, tensor in zip(samples, codec.tensors, strict=True)]
+    return float(np.mean([len(stream.encode(one)) for one in zip(*apart, strict=True)]))

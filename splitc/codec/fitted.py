@@ -12,7 +12,7 @@ import numpy as np
 
 from splitc.codec.quantizers import Quantizer, QuantParams
 from splitc.errors import BundleError
-from splitc.types import F32, Array, Symbols, TensorSpec
+from splitc.types import F32, USUAL_LAYOUT, AnyArray, Array, Layout, Shape, Symbols, TensorSpec
 
 JsonObject = dict[str, Any]
 HASH_BYTES = 8
@@ -23,9 +23,18 @@ MAX_ROWS = 1 << 20
 
 @dataclass(frozen=True)
 class FittedTensor:
-    """One cut tensor: what it is, and the quantizer and tables fitted on it.
+    """One cut tensor: what it is, how its axes lie, and the quantizer and tables fitted on it.
 
-    ``tables`` are of keyframes; ``predicted_tables`` of residual symbols, empty where there is no prediction.
+    A *feature* has the axes of the cut, ``spec.shape``; its *wire*, which quantizer, predictor and entropy coder see,
+    those of ``wire_shape``: samples, channels, then the rest. :meth:`to_wire` leads from one to the other.
+
+    Attributes:
+        spec: Name, element type and shape at the cut.
+        quantizer: Its options.
+        params: What it learned.
+        tables: Of the entropy coder, for keyframes.
+        predicted_tables: For residual symbols; empty where there is no prediction.
+        layout: Which axes of the cut are samples and channels; by default the first and the second.
     """
 
     spec: TensorSpec
@@ -33,6 +42,7 @@ class FittedTensor:
     params: QuantParams
     tables: bytes
     predicted_tables: bytes = b""
+    layout: Layout = USUAL_LAYOUT
 
     @property
     def count(self) -> int:
@@ -40,17 +50,30 @@ class FittedTensor:
         return self.params.count
 
     def quantize(self, x: F32) -> Symbols:
-        """Symbols of features ``[n, C, ...]`` by themselves.
+        """Symbols of a wire ``[n, C, ...]`` by itself.
 
         Raises:
             CodecError: NaN in ``x``, or channels that do not fit.
         """
         return self.quantizer.quantize(x, self.params, self.quantizer.side(x))
 
+    def to_wire(self, x: AnyArray) -> AnyArray:
+        """A feature, of the cut's axes, as the codec sees it: contiguous ``[n, C, ...]``."""
+        return self.layout.to_wire(x)
+
+    def from_wire(self, wire: AnyArray) -> AnyArray:
+        """Invert :meth:`to_wire`."""
+        return self.layout.from_wire(wire, len(self.spec.shape))
+
     @property
-    def rank(self) -> int:
-        """Number of dimensions, batch included."""
-        return len(self.spec.shape)
+    def wire_shape(self) -> Shape:
+        """What is quantized and coded: samples, channels, then the rest; names stand for dynamic sizes."""
+        return self.layout.wire_shape(self.spec.shape)
+
+    @property
+    def dynamic_axes(self) -> tuple[int, ...]:
+        """Axes of the cut whose size the packet says."""
+        return tuple(axis for axis, size in enumerate(self.spec.shape) if not isinstance(size, int))
 
     @property
     def quantizer_field(self) -> bytes:
@@ -63,15 +86,16 @@ class FittedTensor:
 
     @property
     def channels(self) -> int:
-        """Size of axis 1, or 1 where there is none."""
-        size = self.spec.shape[1] if self.rank > 1 else 1
+        """Size of the wire's axis 1, or 1 where there is none."""
+        shape = self.wire_shape
+        size = shape[1] if len(shape) > 1 else 1
         assert isinstance(size, int), "a fitted tensor has a fixed number of channels"
         return size
 
     def to_json(self) -> JsonObject:
-        """Everything but the quantizer's options, which the codec holds once."""
+        """Everything but the quantizer's options, which the codec holds once; the usual layout is left out."""
         arrays: JsonObject = {name: _pack(getattr(self.params, name)) for name in PARAMETERS}
-        return {
+        return self._layout_json() | {
             "tensor": self.spec.model_dump(mode="json"),
             "quant_params": {"count": self.params.count} | arrays,
             "entropy_tables": base64.b64encode(self.tables).decode(),
@@ -85,17 +109,28 @@ class FittedTensor:
             spec = TensorSpec(**data["tensor"])
             stored = data["quant_params"]
             params = QuantParams(_whole(stored["count"]), **{name: _unpack(stored[name]) for name in PARAMETERS})
-            tables = [base64.b64decode(data[name], validate=True) for name in ("entropy_tables", "predicted_tables")]
-            fitted = cls(spec, quantizer, params, *tables)
-            fitted._check()
+            names = ("entropy_tables", "predicted_tables")
+            tables, predicted = (base64.b64decode(data[name], validate=True) for name in names)
+            layout = Layout(**data.get("layout", {}))
+            fitted = cls(spec, quantizer, params, tables, predicted, layout)
+            fitted._check(data)
         except (KeyError, TypeError, ValueError, AttributeError, binascii.Error) as error:
             raise BundleError(f"contract: a tensor of the codec is not well-formed ({error}).") from error
         return fitted
 
-    def _check(self) -> None:
+    def _layout_json(self) -> JsonObject:
+        if self.layout == USUAL_LAYOUT:
+            return {}
+        return {"layout": self.layout.model_dump(), "wire_shape": list(self.wire_shape)}
+
+    def _check(self, data: JsonObject) -> None:
         rows = len(self.params.lo)
-        if self.rank > 1 and not isinstance(self.spec.shape[1], int):
-            raise ValueError(f"axis 1 of {list(self.spec.shape)} has no fixed size")
+        if fault := self.layout.fault(self.spec.shape):
+            raise ValueError(fault)
+        if data.get("wire_shape", list(self.wire_shape)) != list(self.wire_shape):
+            raise ValueError(f"wire_shape is {data['wire_shape']}, the layout gives {list(self.wire_shape)}")
+        if not {"layout", "wire_shape"} & data.keys() == self._layout_json().keys():
+            raise ValueError("layout and wire_shape are there together, where the layout is not the usual one")
         if rows not in {1, self.channels}:
             raise ValueError(f"{rows} rows of parameters for {self.channels} channels")
         self.quantizer.check(self.params)

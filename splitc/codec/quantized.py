@@ -8,10 +8,10 @@ from splitc.types import F32, Symbols
 
 
 class Quantized(NamedTuple):
-    """Symbols, and what decoding needs beside them; one entry a cut tensor, in wire order.
+    """Symbols, and what decoding needs beside them; one entry a cut tensor, in packet order.
 
     Attributes:
-        symbols: uint8 up to 8 bits, uint16 above; each of its tensor's shape.
+        symbols: uint8 up to 8 bits, uint16 above; each of its tensor's wire, ``[n, C, ...]``.
         side: float32 ``[n, side_count]``; ``side_count`` is 0 for quantizers that calibration fixed.
         alone: The symbols that a keyframe of the same frame would hold, where prediction makes others; None: the same.
     """

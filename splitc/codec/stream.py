@@ -57,13 +57,13 @@ class Encoder:
         """Symbols of the next frame; changes nothing. :meth:`encode_symbols` takes them.
 
         Args:
-            features: One array a cut tensor, float32 ``[n, C, ...]``.
+            features: One array a cut tensor, float32, of the cut's axes.
 
         Raises:
             CodecError: NaN, or shapes that are not the cut's.
         """
         alone = self._codec.quantize(features)
-        last = self._reference([x.shape for x in features])
+        last = self._reference(self._codec.wire_shapes(features))
         if last is None or self._codec.temporal.is_open_loop:
             return alone
         return self._codec.quantize_after(features, last.symbols)._replace(alone=alone.symbols)

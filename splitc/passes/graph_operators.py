@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 import onnx_ir as ir
 
-from splitc.types import Array
+from splitc.types import Array, Layout
 
 AXES_ARE_INPUTS = 18
 """First opset in which ReduceMin and ReduceMax take their axes as an input."""
@@ -19,7 +19,7 @@ class GraphOperators:
 
     Args:
         prefix: Of every name.
-        rank: Of the feature.
+        rank: Of the wire.
         opset: Of the graph that the nodes go into.
     """
 
@@ -39,6 +39,19 @@ class GraphOperators:
         value = self._node("Cast", x, to=int(dtype))
         value.name = name or value.name
         return value
+
+    def to_wire(self, x: ir.Value, layout: Layout, rank: int) -> ir.Value:
+        """:meth:`splitc.types.Layout.to_wire`; no node where nothing moves."""
+        order, new = layout.order(rank), layout.new_axes(rank)
+        moved = x if order == tuple(range(rank)) else self._node("Transpose", x, perm=[*order])
+        return self._node("Unsqueeze", moved, self.constant("new_axes", np.array(new, np.int64))) if new else moved
+
+    def from_wire(self, x: ir.Value, layout: Layout, rank: int) -> ir.Value:
+        """:meth:`splitc.types.Layout.from_wire`; no node where nothing moves."""
+        order, new = layout.order(rank), layout.new_axes(rank)
+        kept = self._node("Squeeze", x, self.constant("new_axes", np.array(new, np.int64))) if new else x
+        back = [order.index(axis) for axis in range(rank)]
+        return kept if order == tuple(range(rank)) else self._node("Transpose", kept, perm=back)
 
     def graph_output(self, x: ir.Value, name: str) -> ir.Value:
         """``x`` under the name of a graph output."""

@@ -1,8 +1,9 @@
 """Put the codec's quantizers into the two graphs: the head ends in symbols, the tail begins with them.
 
-1. Head: ``feature -> quantize -> Cast UINT8`` replaces each cut value as an output. What a quantizer sends beside the
-   symbols is a FLOAT output after all of them.
-2. Tail: ``Cast INT32 -> dequantize`` replaces each cut value as an input; the value keeps its name inside.
+1. Head: ``feature -> wire -> quantize -> Cast UINT8`` replaces each cut value as an output. What a quantizer sends
+   beside the symbols is a FLOAT output after all of them.
+2. Tail: ``Cast INT32 -> dequantize -> feature`` replaces each cut value as an input; the value keeps its name inside.
+   A feature that is not its own wire (``splitc.types.Layout``) is transposed on the way, on the float side.
 3. Standard ONNX operators only, and a UINT8 tensor touches nothing but its ``Cast`` (TensorRT allows no more), so one
    graph runs in ONNX Runtime, TensorRT 10 and 11, and TensorRT-RTX, and gives the symbols that NumPy gives.
 
@@ -39,9 +40,9 @@ def side_name(feature: str) -> str:
 
 def wire_specs(tensors: Sequence[FittedTensor]) -> tuple[TensorSpec, ...]:
     """What crosses between the two graphs: symbols of every tensor, then side values of those that have any."""
-    symbols = [TensorSpec(name=symbols_name(t.spec.name), dtype="uint8", shape=t.spec.shape) for t in tensors]
+    symbols = [TensorSpec(name=symbols_name(t.spec.name), dtype="uint8", shape=t.wire_shape) for t in tensors]
     sides = [
-        TensorSpec(name=side_name(t.spec.name), dtype="float32", shape=(t.spec.shape[0], t.quantizer.side_count))
+        TensorSpec(name=side_name(t.spec.name), dtype="float32", shape=(t.wire_shape[0], t.quantizer.side_count))
         for t in tensors
         if t.quantizer.side_count
     ]
@@ -62,7 +63,7 @@ class InsertQuantizers:
         outputs = {value.name: value for value in head.graph.outputs}
         wires, sides = [], []
         for tensor in self.tensors:
-            ops = GraphOperators(f"{tensor.spec.name}.quantize", tensor.rank, opset)
+            ops = GraphOperators(f"{tensor.spec.name}.quantize", len(tensor.wire_shape), opset)
             symbols, side = _quantize(ops, outputs[tensor.spec.name], tensor)
             ops.add_to_end(head.graph)
             wires.append(symbols)
@@ -87,7 +88,7 @@ class InsertDequantizers:
         wires, sides, nodes = [], [], []
         for tensor in self.tensors:
             feature = inputs[tensor.spec.name]
-            ops = GraphOperators(f"{tensor.spec.name}.dequantize", tensor.rank, opset)
+            ops = GraphOperators(f"{tensor.spec.name}.dequantize", len(tensor.wire_shape), opset)
             symbols, side, restored = _dequantize(ops, feature, tensor)
             ir.convenience.replace_all_uses_with(feature, restored, replace_graph_outputs=True)
             feature.name, restored.name = None, tensor.spec.name
@@ -118,11 +119,11 @@ def require_opset(model: ir.Model) -> int:
 def _quantize(ops: GraphOperators, feature: ir.Value, tensor: FittedTensor) -> tuple[ir.Value, list[ir.Value]]:
     """The head's outputs for one cut value: symbols, and side values where the quantizer has any."""
     x = feature if feature.dtype == ir.DataType.FLOAT else ops.cast(feature, "float32")
-    quantizer = tensor.quantizer
+    x, quantizer = ops.to_wire(x, tensor.layout, len(tensor.spec.shape)), tensor.quantizer
     side = [ops.graph_output(quantizer.graph_side(ops, x), side_name(tensor.spec.name))] if quantizer.side_count else []
     found = quantizer.graph_quantize(ops, x, tensor.params, side[0] if side else None)
     symbols = ops.cast(found, "uint8", name=symbols_name(tensor.spec.name))
-    symbols.shape, symbols.type = feature.shape, ir.TensorType(ir.DataType.UINT8)
+    symbols.shape, symbols.type = _wire_shape(feature, tensor), ir.TensorType(ir.DataType.UINT8)
     for value in side:
         value.shape, value.type = _side_shape(feature, tensor), ir.TensorType(ir.DataType.FLOAT)
     return symbols, side
@@ -133,17 +134,29 @@ def _dequantize(
 ) -> tuple[ir.Value, list[ir.Value], ir.Value]:
     """The tail's inputs for one cut value, symbols and side values, and what takes the value's place."""
     name, dtype = tensor.spec.name, feature.dtype or ir.DataType.FLOAT
-    symbols = ir.Value(name=symbols_name(name), shape=feature.shape, type=ir.TensorType(ir.DataType.UINT8))
+    symbols = ir.Value(
+        name=symbols_name(name), shape=_wire_shape(feature, tensor), type=ir.TensorType(ir.DataType.UINT8)
+    )
     shape = _side_shape(feature, tensor)
     side = [ir.Value(name=side_name(name), shape=shape, type=ir.TensorType(ir.DataType.FLOAT))]
     side = side if tensor.quantizer.side_count else []
     index = ops.cast(symbols, "int32")
     restored = tensor.quantizer.graph_dequantize(ops, index, tensor.params, side[0] if side else None)
+    restored = ops.from_wire(restored, tensor.layout, len(tensor.spec.shape))
     restored = restored if dtype == ir.DataType.FLOAT else ops.to_type(restored, dtype)
     restored.shape, restored.type = feature.shape, feature.type
     return symbols, side, restored
 
 
-def _side_shape(feature: ir.Value, tensor: FittedTensor) -> ir.Shape:
+def _wire_shape(feature: ir.Value, tensor: FittedTensor) -> ir.Shape:
+    """As ``FittedTensor.wire_shape``, in the graph's own dimensions."""
     assert feature.shape is not None, "a cut value has a shape"
-    return ir.Shape([feature.shape[0], tensor.quantizer.side_count])
+    rank = len(feature.shape)
+    dims: list[int | ir.SymbolicDim] = [feature.shape[axis] for axis in tensor.layout.order(rank)]
+    for axis in tensor.layout.new_axes(rank):
+        dims.insert(axis, 1)
+    return ir.Shape(dims)
+
+
+def _side_shape(feature: ir.Value, tensor: FittedTensor) -> ir.Shape:
+    return ir.Shape([_wire_shape(feature, tensor)[0], tensor.quantizer.side_count])

@@ -268,7 +268,7 @@ def test_damaged_payloads_are_refused_or_pictures(name: str) -> None:
     codec_of(name)
     coder = ENTROPY_CODERS.make(name, {"tiling": "channel_frames"})
     x = film(3, (9, 11))
-    prepared = coder.open(8, 3, coder.fit_tensor(x[None], 8))
+    prepared = coder.open(8, 3, coder.fit_tensor([x[None]], 8))
     payload = prepared.encode(x)
     rng = np.random.default_rng(5)
     for _ in range(300):
@@ -327,7 +327,7 @@ def test_empty_and_foreign_packets_are_refused() -> None:
 )
 def test_damaged_tables_are_refused(change, message: str) -> None:
     coder = ENTROPY_CODERS.make("hevc", {})
-    tables = coder.fit_tensor(film(3)[None], 8)
+    tables = coder.fit_tensor([film(3)[None]], 8)
     with pytest.raises(CodecError, match=f"picture tables: {message}"):
         coder.open(8, 3, change(tables))
     with pytest.raises(CodecError, match="hevc: tables are for 3 channels, the tensor has 4"):

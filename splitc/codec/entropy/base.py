@@ -101,9 +101,9 @@ class EntropyCoder(Component):
         check_bits(self, bits)
         return b""
 
-    def fit_tensor(self, symbols: Symbols, bits: int) -> bytes:
-        """As :meth:`fit`, from the symbols of all samples in the tensor's own shape, ``[n, C, ...]``."""
-        return self.fit([as_planes(symbols[i : i + 1]) for i in range(len(symbols))], bits)
+    def fit_tensor(self, samples: Sequence[Symbols], bits: int) -> bytes:
+        """As :meth:`fit`, from arrays of the wire's own axes, ``[n, C, ...]``, whose inner sizes may differ."""
+        return self.fit([as_planes(rows[i : i + 1]) for rows in samples for i in range(len(rows))], bits)
 
     def fit_predicted(self, samples: Sequence[Symbols], previous: Sequence[Symbols], bits: int) -> bytes:
         """As :meth:`fit`, on residual symbols of predicted frames and on those of the frame before each."""

@@ -6,6 +6,7 @@ so a packet holds slices alone. A packet's pictures belong together: the first i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, cast
 
@@ -40,10 +41,13 @@ class PictureCoder(EntropyCoder):
     def probe(cls) -> list[str]:
         return cls.codec.probe()
 
-    def fit_tensor(self, symbols: Symbols, bits: int) -> bytes:
+    def fit_tensor(self, samples: Sequence[Symbols], bits: int) -> bytes:
         check_bits(self, bits)
-        if symbols.ndim < 2 or len(symbols) == 0:
-            raise CodecError(f"{self.name}: calibration symbols of shape {list(symbols.shape)}, must be [n, C, ...].")
+        sizes = sorted({symbols.shape[1:] for symbols in samples})
+        if len(sizes) != 1 or not sizes[0]:
+            found = " and ".join(str([*size]) for size in sizes) or "none"
+            raise CodecError(f"{self.name}: calibration symbols of sizes {found}, must be [C, ...] of one size.")
+        symbols = samples[0]
         frames = TILINGS.make(self.tiling, {}).tile(symbols[:1])
         encoder = FrameEncoder(self.codec, (frames.shape[1], frames.shape[2]), bits, self.settings)
         encoder.encode(frames[0])

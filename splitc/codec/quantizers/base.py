@@ -9,6 +9,7 @@ exactly.
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -25,6 +26,7 @@ FixedScope = Literal["tensor", "channel"]
 """Scopes whose parameters calibration fixes."""
 MIN_BIN_COUNT = 4
 """A bin with fewer calibration values keeps its middle: their mean says little."""
+NOTHING = "no calibration features: a quantizer cannot be fitted on nothing."
 FIT_VALUES = 1 << 21
 """Values that a search for parameters looks at, all rows together; more do not change what it finds."""
 
@@ -32,7 +34,7 @@ FIT_VALUES = 1 << 21
 class Quantizer(Component):
     """Options of a scalar quantizer.
 
-    Features have the channel on axis 1 (rank 2 and above); rank 1 is one channel.
+    Features are wires: samples on axis 0, the channel on axis 1 (rank 2 and above); rank 1 is one channel.
     """
 
     wire_id: ClassVar[int]
@@ -56,18 +58,20 @@ class Quantizer(Component):
         """Symbols stand for the evenly spaced middles of their bins."""
         return self.rule.is_linear and getattr(self, "reconstruction", None) == "midpoint"
 
-    def fit(self, features: F32) -> QuantParams:
+    def fit(self, features: F32 | Sequence[F32]) -> QuantParams:
         """Learn the parameters.
 
         Args:
-            features: Calibration features, float32 ``[n, C, ...]``.
+            features: Calibration features, float32 ``[n, C, ...]``; several, where their inner sizes differ.
 
         Raises:
             CodecError: No finite values, or NaN among them.
         """
-        features = _checked(features)
-        by_tensor = self.scope != "channel" or features.ndim < 2
-        return self._fit(features.reshape(1, -1) if by_tensor else channel_rows(features))
+        arrays = [_checked(x) for x in ([features] if isinstance(features, np.ndarray) else features)]
+        if not arrays:
+            raise CodecError(NOTHING)
+        by_tensor = self.scope != "channel" or arrays[0].ndim < 2
+        return self._fit(_joined([x.reshape(1, -1) if by_tensor else channel_rows(x) for x in arrays]))
 
     @property
     def side_count(self) -> int:
@@ -166,9 +170,14 @@ def with_centroids(rule: Rule, rows: F32, params: QuantParams) -> QuantParams:
     return params.with_levels(levels)
 
 
+def _joined(rows: Sequence[F32]) -> F32:
+    """``[S, values]`` of each array side by side."""
+    return rows[0] if len(rows) == 1 else np.concatenate(rows, axis=1)
+
+
 def _checked(features: F32) -> F32:
     if features.size == 0:
-        raise CodecError("no calibration features: a quantizer cannot be fitted on nothing.")
+        raise CodecError(NOTHING)
     refuse_nan(features)
     if not np.isfinite(features).all():
         raise CodecError("calibration features hold infinities; look at the head's input for overflow.")

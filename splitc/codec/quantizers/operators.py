@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class Operators(Protocol[T]):
-    """Standard ONNX operators on values ``T``; a feature has its samples on axis 0 and its channels on axis 1."""
+    """Standard ONNX operators on values ``T``; a wire has its samples on axis 0 and its channels on axis 1."""
 
     def op(self, kind: str, *inputs: T) -> T:
         """An elementwise operator by its ONNX name; inputs broadcast."""
@@ -58,7 +58,7 @@ class NumpyOperators:
     """:class:`Operators` computed at once.
 
     Args:
-        rank: Of the feature.
+        rank: Of the wire.
     """
 
     def __init__(self, rank: int) -> None:
