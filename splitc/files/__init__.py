@@ -5,17 +5,29 @@ The only room that renames and that hashes files. It knows nothing of what it wr
 
 from __future__ import annotations
 
+from splitc.files.folder import whole_folder
 from splitc.files.folders import cache_folder, sweep_temporary, temporary_folder, temporary_root
 from splitc.files.lock import locked
 from splitc.files.reading import open_plain, read_bounded, sha256_bytes, sha256_of, sha256_stream
+from splitc.files.refusals import as_refusals
 from splitc.files.sweep import sweep
-from splitc.files.whole import Content, aside_folder, refuse_special, whole_file, write_file, write_together
+from splitc.files.whole import (
+    Content,
+    aside_folder,
+    move_into_place,
+    refuse_special,
+    whole_file,
+    write_file,
+    write_together,
+)
 
 __all__ = [
     "Content",
+    "as_refusals",
     "aside_folder",
     "cache_folder",
     "locked",
+    "move_into_place",
     "open_plain",
     "read_bounded",
     "refuse_special",
@@ -27,6 +39,7 @@ __all__ = [
     "temporary_folder",
     "temporary_root",
     "whole_file",
+    "whole_folder",
     "write_file",
     "write_together",
 ]

@@ -51,22 +51,23 @@ class Hidden:
 
 def hidden_path(place: Path, kind: str) -> Path:
     """A new name beside ``place`` that nobody else has."""
-    return place.with_name(f"{_stem(place)}.{this_process()}.{secrets.token_hex(6)}.{kind}")
+    return place.with_name(f"{stem_of(place)}.{this_process()}.{secrets.token_hex(6)}.{kind}")
 
 
 def lock_path(place: Path) -> Path:
     """The lock file of ``place``."""
-    return place.with_name(f"{_stem(place)}.{LOCK}")
+    return place.with_name(f"{stem_of(place)}.{LOCK}")
 
 
-def _stem(place: Path) -> str:
+def stem_of(place: Path) -> str:
+    """What all hidden names of ``place`` begin with, before a dot."""
     name = os.fsencode(place.name)
     return f".{place.name}" if len(name) <= LONGEST_NAME else f".{hashlib.sha256(name).hexdigest()[:32]}"
 
 
 def hidden_beside(place: Path, *kinds: str) -> Iterator[Hidden]:
     """What stands beside ``place`` under its hidden names, links left out."""
-    pattern = re.compile(rf"{re.escape(_stem(place))}\.(?:({PATTERN})\.)?[0-9a-f]{{12}}\.({'|'.join(kinds)})")
+    pattern = re.compile(rf"{re.escape(stem_of(place))}\.(?:({PATTERN})\.)?[0-9a-f]{{12}}\.({'|'.join(kinds)})")
     try:
         names = sorted(os.listdir(place.parent))
     except OSError:

@@ -77,7 +77,6 @@ def whole_file(place: Path, refusal: type[SplitcError] = UsageError) -> Iterator
     with as_refusals(place, refusal), aside_folder(target) as folder:
         yield folder / place.name
         _keep_mode(target, folder / place.name)
-        sync(folder / place.name)
         move_into_place(folder / place.name, target)
 
 
@@ -100,11 +99,16 @@ def aside_folder(place: Path) -> Iterator[Path]:
 
 
 def move_into_place(aside: Path, place: Path) -> None:
-    """Rename onto ``place``, and see to it that the folder on the disk knows.
+    """Rename onto ``place``: the bytes are on the disk before, the name is afterwards.
+
+    Args:
+        aside: A file on the same file system.
+        place: The name it gets; a file of that name is replaced.
 
     Raises:
         OSError: It cannot be renamed.
     """
+    sync(aside)
     os.replace(aside, place)
     sync(place.parent)
 

@@ -12,8 +12,8 @@ from splitc.graph.cuts.every_order import cuts_of_every_order
 from splitc.graph.cuts.outline import Edge, Outline, OutlineBlock, outline
 from splitc.graph.cuts.pricing import cut_sides, head_nodes, price_cut
 from splitc.graph.cuts.stages import ModelStage, stages_of
-from splitc.graph.files.onnx_files import save, save_alike, to_bytes, weight_bytes
-from splitc.graph.files.places import DATA, HALVES, HEAD, TAIL, halves_folder, model_file
+from splitc.graph.files.onnx_files import DATA, save, save_alike, to_bytes, weight_bytes
+from splitc.graph.files.places import HALVES, HEAD, TAIL, halves_folder, model_file
 from splitc.graph.files.strip import has_comments, strip
 from splitc.graph.halves.equality import is_same_computation
 from splitc.graph.halves.extract import Halves, split, with_outputs

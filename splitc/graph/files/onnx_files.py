@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import onnx_ir as ir
 
+from splitc import files
 from splitc.errors import GraphError
 from splitc.graph.files.soundness import odd_external_field, refuse_damage
 
-BLOCK_BYTES = 1 << 20
+DATA = ".data"
+"""Added to a model's name: the file of its external weights."""
 EXTERNAL_ABOVE_BYTES = 1_900_000_000
 """protobuf ends at 2 GiB; weights of more than this go into a file beside the model."""
 SMALL_TENSOR_BYTES = 1024
@@ -37,22 +38,22 @@ def read(path: Path) -> tuple[ir.Model, tuple[Path, ...]]:
         cause = odd_external_field(path) or _cause(error)
         raise GraphError(f"{path}: not a readable ONNX model ({cause}); export it again.") from error
     folder = path.parent.resolve()
-    files = {_checked(tensor, folder, path) for tensor in external_tensors(model)}
+    found = {_checked(tensor, folder, path) for tensor in external_tensors(model)}
     try:
         _read_small(model)
     except (OSError, ValueError) as error:
         raise GraphError(f"{path}: external data cannot be read ({error}); copy the file anew.") from error
-    return model, tuple(sorted(files))
+    return model, tuple(sorted(found))
 
 
 def fingerprint(path: Path, external: tuple[Path, ...]) -> str:
     """SHA-256 of the model file, or of the list of all its files' SHA-256 when there is external data."""
     if not external:
-        return _file_sha256(path)
-    lines = [f"{_file_sha256(path)}  model\n"]
+        return files.sha256_of(path)
+    lines = [f"{files.sha256_of(path)}  model\n"]
     folder = path.parent.resolve()
-    lines += [f"{_file_sha256(file)}  {os.path.relpath(file, folder)}\n" for file in external]
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+    lines += [f"{files.sha256_of(file)}  {os.path.relpath(file, folder)}\n" for file in external]
+    return files.sha256_bytes("".join(lines).encode())
 
 
 def save(model: ir.Model, path: Path | str, external: bool | None = None) -> tuple[Path, ...]:
@@ -72,7 +73,7 @@ def save(model: ir.Model, path: Path | str, external: bool | None = None) -> tup
     path = Path(path)
     if external is None:
         external = weight_bytes(model) > EXTERNAL_ABOVE_BYTES
-    data = path.with_name(path.name + ".data")
+    data = path.with_name(path.name + DATA)
     try:
         if external:
             ir.save(model, path, external_data=data.name)
@@ -91,6 +92,18 @@ def save_alike(model: ir.Model, path: Path) -> tuple[Path, ...]:
     """
     is_external = next(external_tensors(model), None) is not None
     return save(model, path, external=True if is_external else None)
+
+
+def with_data_file(path: Path, name: str) -> None:
+    """Let the model at ``path`` read its external weights from ``name``; it must not read more than one file."""
+    model = ir.load(path)
+    for graph in model.graphs():
+        for value in graph.initializers.values():
+            if isinstance(tensor := value.const_value, ir.ExternalTensor):
+                value.const_value = ir.ExternalTensor(
+                    name, tensor.offset, tensor.length, tensor.dtype, shape=tensor.shape, name=tensor.name or ""
+                )
+    path.write_bytes(bytes(ir.to_proto(model).SerializeToString(deterministic=True)))
 
 
 def to_bytes(model: ir.Model) -> bytes:
@@ -164,11 +177,3 @@ def _cause(error: BaseException) -> str:
     while error.__cause__ is not None:
         error = error.__cause__
     return (str(error).strip().splitlines() or [""])[0].rstrip(".;")[:120] or type(error).__name__
-
-
-def _file_sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()

@@ -1,90 +1,81 @@
-"""Models in their place on disk, whole or not at all: a folder with two halves, or one merged file."""
+"""Models in their place on disk, whole or not at all: a folder with two halves, or one model and its data."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import secrets
-import shutil
+import re
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
+from splitc import files
 from splitc.errors import UsageError
+from splitc.graph.files.onnx_files import DATA, with_data_file
 
 HEAD, TAIL = "head.onnx", "tail.onnx"
-DATA = ".data"
-"""Added to a model's name: the file of its external weights."""
 HALVES = frozenset({HEAD, TAIL, HEAD + DATA, TAIL + DATA})
 """All that a split writes."""
+_TOKEN_DIGITS = 12
 
 
-@contextlib.contextmanager
-def halves_folder(out: Path) -> Iterator[Path]:
+def halves_folder(out: Path) -> AbstractContextManager[Path]:
     """An empty folder for ``head.onnx`` and ``tail.onnx`` that takes the place of ``out`` when the block ends well.
 
     Raises:
         UsageError: ``out`` holds something else than an earlier split, or cannot be written.
     """
-    with _aside(out) as partial:
-        _refuse_strange(out)
-        yield partial
-        _refuse_strange(out)
-        old = _hidden(out) if out.exists() else None
-        if old is not None:
-            out.rename(old)
-        try:
-            partial.rename(out)
-        except BaseException:
-            if old is not None and not out.exists():
-                old.rename(out)
-            raise
-        if old is not None:
-            shutil.rmtree(old)
+    return files.whole_folder(out, lambda _: _refuse_strange(out))
 
 
 @contextlib.contextmanager
 def model_file(out: Path) -> Iterator[Path]:
-    """A path in an empty folder for a model and its data, which are moved to ``out`` when the block ends well.
+    """A path in a hidden folder for a model and its data, which take the place of ``out`` when the block ends well.
 
-    A model that is replaced is removed before the new data appear: none at all, but never one with foreign weights.
+    Two files cannot be renamed at one moment, so the old model's data are left alone until the new model stands: new
+    data that differ from those at ``out`` + ".data" are named ``out`` + ".HASH.data", which the new model says. The
+    model is renamed last, and data that no model at ``out`` reads go afterwards. Whenever the writer is killed, the
+    old pair or the new one stands there.
 
     Raises:
         UsageError: ``out`` is a folder, or cannot be written.
     """
-    if out.is_dir():
-        raise UsageError(f"{out}: is a folder; name a file in it.")
-    with _aside(out) as partial:
-        yield partial / out.name
-        out.unlink(missing_ok=True)
-        data = out.with_name(out.name + DATA)
-        data.unlink(missing_ok=True)
-        for place in (data, out):
-            if (partial / place.name).exists():
-                (partial / place.name).rename(place)
+    files.refuse_special(out)
+    with files.as_refusals(out, UsageError), files.aside_folder(out) as folder:
+        yield folder / out.name
+        with files.locked(out):
+            _publish(folder / out.name, out)
 
 
-@contextlib.contextmanager
-def _aside(out: Path) -> Iterator[Path]:
-    """A hidden folder beside ``out``; gone afterwards."""
-    partial = _hidden(out)
-    made = next((folder for folder in reversed(partial.parents) if not folder.exists()), None)
-    try:
-        partial.mkdir(parents=True)
-        yield partial
-    except OSError as error:
-        if made is not None:
-            shutil.rmtree(made, ignore_errors=True)
-        raise UsageError(f"{out}: cannot be written ({error.strerror or error}); nothing was left behind.") from error
-    except BaseException:
-        shutil.rmtree(made or partial, ignore_errors=True)
-        raise
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+def _publish(model: Path, out: Path) -> None:
+    """Data first, under a name that the old model does not read."""
+    written = model.with_name(model.name + DATA)
+    data = None
+    if written.exists():
+        data = _free_name(written, out.with_name(written.name))
+        if data.name != written.name:
+            with_data_file(model, data.name)
+        files.move_into_place(written, data)
+    files.move_into_place(model, out)
+    for old in _data_files(out):
+        if old != data:
+            old.unlink()
 
 
-def _hidden(out: Path) -> Path:
-    place = Path(os.path.abspath(out))
-    return place.parent / f".{place.name}.{secrets.token_hex(6)}.partial"
+def _free_name(written: Path, place: Path) -> Path:
+    """``place`` where nothing stands, or the very same bytes; else a name with the hash of the new ones."""
+    if not os.path.lexists(place):
+        return place
+    digest = files.sha256_of(written)
+    if place.is_file() and place.stat().st_size == written.stat().st_size and files.sha256_of(place) == digest:
+        return place
+    return place.with_name(f"{place.name.removesuffix(DATA)}.{digest[:_TOKEN_DIGITS]}{DATA}")
+
+
+def _data_files(out: Path) -> list[Path]:
+    """The data files of models that stand or stood at ``out``."""
+    pattern = re.compile(rf"{re.escape(out.name)}(\.[0-9a-f]{{{_TOKEN_DIGITS}}})?{re.escape(DATA)}")
+    return [path for path in out.absolute().parent.iterdir() if pattern.fullmatch(path.name)]
 
 
 def _refuse_strange(out: Path) -> None:
