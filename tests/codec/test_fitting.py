@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -46,3 +47,27 @@ def test_a_codec_is_of_a_tensor() -> None:
 def test_clips_have_frames(lengths: list[int]) -> None:
     with pytest.raises(CodecError, match="sequence_lengths"):
         Codec.fit(CodecSpec(temporal="dpcm"), [CUT], [GOOD], lengths)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"temporal": "dpcm"}, {"quantizer": "uniform", "bits": 4}, {"quantizer": "log", "bits": 4}],
+    ids=lambda options: "-".join(map(str, options.values())) or "step",
+)
+def test_fitting_takes_little_beside_the_features(options: dict[str, Any]) -> None:
+    """A copy of the features in rows, symbols of a byte, and blocks of 2**20 values.
+
+    Parameters computed on all values at once took five times the features, and contexts of all samples eight bytes a
+    value.
+    """
+    source = np.random.default_rng(0)
+    features = np.cumsum(source.standard_normal((160, 32, 32, 32), np.float32), axis=3)  # 21 MB, and neighbours alike
+    tensor = TensorSpec(name="x", dtype="float32", shape=("N", 32, 32, 32))
+    tracemalloc.start()
+    try:
+        Codec.fit(CodecSpec(**options), [tensor], [features])
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    # the copy and symbols of two kinds; a block of float64 values, twice, and what training holds
+    assert peak < 1.75 * features.nbytes + 24_000_000

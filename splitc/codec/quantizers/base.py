@@ -9,7 +9,7 @@ exactly.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -20,7 +20,7 @@ from splitc.codec.quantizers.params import MAX_GRAPH_BITS, QuantParams
 from splitc.codec.quantizers.rules import Rule, refuse_nan
 from splitc.errors import CodecError
 from splitc.registry import Component
-from splitc.types import F32, Symbols
+from splitc.types import F32, F64, Symbols
 
 FixedScope = Literal["tensor", "channel"]
 """Scopes whose parameters calibration fixes."""
@@ -29,6 +29,8 @@ MIN_BIN_COUNT = 4
 NOTHING = "no calibration features: a quantizer cannot be fitted on nothing."
 FIT_VALUES = 1 << 21
 """Values that a search for parameters looks at, all rows together; more do not change what it finds."""
+BLOCK_VALUES = 1 << 20
+"""Values that are computed on at once, where all of them would take several times the memory of the features."""
 
 
 class Quantizer(Component):
@@ -160,19 +162,43 @@ def with_centroids(rule: Rule, rows: F32, params: QuantParams) -> QuantParams:
     """``params`` with each level at the mean of its bin's values in ``rows``, where there are enough of them."""
     if params.bits > MAX_GRAPH_BITS:
         return params
+    counts, sums = np.zeros((len(rows), params.count), np.int64), np.zeros((len(rows), params.count))
+    for block in column_blocks(rows):
+        symbols = rule.symbols(block[None], params, None)[0]
+        for row, (values, chosen) in enumerate(zip(block, symbols, strict=True)):
+            counts[row] += np.bincount(chosen, minlength=params.count)
+            sums[row] = _continued_sums(sums[row], values, chosen)
+    full = counts >= MIN_BIN_COUNT
     levels: F32 = params.levels.copy()
-    symbols = rule.symbols(rows[None], params, None)[0]
-    for row, (values, chosen) in enumerate(zip(rows, symbols, strict=True)):
-        counts = np.bincount(chosen, minlength=params.count)
-        sums = np.bincount(chosen, weights=values, minlength=params.count)
-        full = counts >= MIN_BIN_COUNT
-        levels[row, full] = (sums[full] / counts[full]).astype(np.float32)
+    levels[full] = (sums[full] / counts[full]).astype(np.float32)
     return params.with_levels(levels)
 
 
 def _joined(rows: Sequence[F32]) -> F32:
     """``[S, values]`` of each array side by side."""
     return rows[0] if len(rows) == 1 else np.concatenate(rows, axis=1)
+
+
+def column_blocks(rows: F32) -> Iterator[F32]:
+    """``[S, values]`` in blocks of about :data:`BLOCK_VALUES` values: what is computed from a block takes little."""
+    width = max(1, BLOCK_VALUES // len(rows))
+    for start in range(0, rows.shape[1], width):
+        yield np.ascontiguousarray(rows[:, start : start + width])
+
+
+def spreads(rows: F32) -> F64:
+    """Standard deviation of each row of ``[S, values]``, float64; no temporary array is larger than a block."""
+    means = rows.mean(1, dtype=np.float64)
+    squares = np.zeros(len(rows))
+    for block in column_blocks(rows):
+        squares += np.square(block - means[:, None]).sum(1)
+    return np.asarray(np.sqrt(squares / rows.shape[1]))
+
+
+def _continued_sums(sums: F64, values: F32, chosen: Symbols) -> F64:
+    """``sums`` of every symbol with those of more values, added in their order: blocks change no bit of them."""
+    every = np.concatenate([np.arange(len(sums), dtype=np.intp), chosen])
+    return np.asarray(np.bincount(every, weights=np.concatenate([sums, values]), minlength=len(sums)))
 
 
 def _checked(features: F32) -> F32:

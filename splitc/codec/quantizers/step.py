@@ -7,9 +7,9 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from splitc.codec.quantizers.base import FixedScope, Quantizer, some_values, with_centroids, with_middles
+from splitc.codec.quantizers.base import FixedScope, Quantizer, some_values, spreads, with_centroids, with_middles
 from splitc.codec.quantizers.params import MAX_GRAPH_BITS, QuantParams
-from splitc.codec.quantizers.rules import Lattice
+from splitc.codec.quantizers.rules import Lattice, Rule
 from splitc.types import F32, F64, Array
 
 MARGIN = 1 / 8
@@ -55,16 +55,15 @@ class Step(Quantizer):
         low, bits = _alphabet(rows, step, centre, self.bits)
         lo = ((centre + low) * step).astype(np.float32)
         params = with_middles(self.rule, QuantParams.of(1 << bits, lo, (1 / step).astype(np.float32)))
-        means = with_centroids(self.rule, rows, params)
         if self.reconstruction == "midpoint":
-            return _with_constants(rows, params, means)
-        return _with_zero(means, centre == 0, -low)
+            return _with_constants(self.rule, rows, params)
+        return _with_zero(with_centroids(self.rule, rows, params), centre == 0, -low)
 
 
 def _steps(rows: F32, share: float) -> F64:
     """Step of each row as float32 values, float64 ``[S]``; a constant row takes the tensor's, or its own size."""
-    spread = np.where(rows.max(1) > rows.min(1), rows.std(1, dtype=np.float64), 0.0)
-    everything = rows.std(dtype=np.float64) if rows.max() > rows.min() else 0.0
+    spread = np.where(rows.max(1) > rows.min(1), spreads(rows), 0.0)
+    everything = spreads(rows.reshape(1, -1))[0] if rows.max() > rows.min() else 0.0
     step = np.where(spread > 0, spread, everything) * share
     step = np.where(step > 0, step, np.abs(rows[:, 0], dtype=np.float64))
     step[step == 0] = 1.0
@@ -110,10 +109,12 @@ def _clip_error(values: F64, counts: Array, starts: F64) -> F64:
     return np.asarray(starts**2 * n - 2 * starts * total + squares)
 
 
-def _with_constants(rows: F32, params: QuantParams, means: QuantParams) -> QuantParams:
-    """``params``, with the levels of ``means`` in rows of one value: they are that value, to the last bit."""
+def _with_constants(rule: Rule, rows: F32, params: QuantParams) -> QuantParams:
+    """``params``, with means of bins as levels in rows of one value: they are that value, to the last bit."""
     is_constant = rows.max(1, keepdims=True) == rows.min(1, keepdims=True)
-    return params.with_levels(np.where(is_constant, means.levels, params.levels))
+    if not is_constant.any():
+        return params
+    return params.with_levels(np.where(is_constant, with_centroids(rule, rows, params).levels, params.levels))
 
 
 def _with_zero(params: QuantParams, holds_zero: Array, zero: int) -> QuantParams:
