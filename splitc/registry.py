@@ -10,16 +10,26 @@ import importlib
 from collections.abc import Iterator, Mapping
 from typing import ClassVar, Generic, TypeVar, cast
 
-from pydantic import ValidationError
+from pydantic import ConfigDict, ValidationError
 
 from splitc.errors import CapabilityError, UsageError
 from splitc.types import Frozen
 
 
 class Component(Frozen):
-    """One named way of doing something. ``name`` is its registry key."""
+    """One named way of doing something. ``name`` is its registry key.
+
+    Its fields are its options, and the only place where they are declared: type, range, default and description of
+    each. None as a value says the same as leaving the option out, so an option that takes None has it as default.
+    """
+
+    model_config = ConfigDict(allow_inf_nan=False)
 
     name: ClassVar[str]
+
+    @classmethod
+    def require(cls) -> None:
+        """Import what using this component takes and reading its options does not; raises ImportError."""
 
 
 C = TypeVar("C", bound=Component)
@@ -31,7 +41,7 @@ class Registry(Generic[C]):
     Args:
         kind: What the entries are, for messages: "quantizer", "backend".
         entries: ``{"name": "module:Class"}``.
-        extras: ``{"name": "extra"}`` for entries whose module needs ``splitc[extra]``.
+        extras: ``{"name": "extra"}`` for entries that need ``splitc[extra]``.
     """
 
     def __init__(self, kind: str, entries: Mapping[str, str], extras: Mapping[str, str] | None = None) -> None:
@@ -45,27 +55,73 @@ class Registry(Generic[C]):
     def __contains__(self, name: object) -> bool:
         return name in self._entries
 
+    def add(self, name: str, target: str) -> None:
+        """Make a component of another package known.
+
+        Args:
+            name: The key; the class has it as ``name``.
+            target: ``"module:Class"``, as an entry point writes it; imported when it is first asked for.
+
+        Raises:
+            UsageError: The name is taken, or ``target`` is not of that form.
+        """
+        if name in self._entries:
+            raise UsageError(f"{self.kind} {name!r} is there already ({self._entries[name]}); take another name.")
+        module, _, attribute = target.partition(":")
+        if not module or not attribute:
+            raise UsageError(f'{self.kind} {name!r}: {target!r} does not name a class; write "module:Class".')
+        self._entries[name] = target
+
+    def remove(self, name: str) -> None:
+        """Forget what :meth:`add` added.
+
+        Raises:
+            UsageError: Unknown name.
+        """
+        self._known(name)
+        del self._entries[name]
+
     def load(self, name: str) -> type[C]:
-        """The class behind ``name``.
+        """The class behind ``name``; its options can be read, and it may lack what using it takes.
 
         Raises:
             UsageError: Unknown name; the message names the nearest one.
             CapabilityError: The module needs an extra that is not installed.
         """
-        if name not in self._entries:
-            raise UsageError(f"unknown {self.kind} {name!r}.{nearest(name, self._entries)}")
-        module, _, attribute = self._entries[name].partition(":")
+        module, _, attribute = self._known(name).partition(":")
         try:
             return cast("type[C]", getattr(importlib.import_module(module), attribute))
         except ImportError as error:
-            if name not in self._extras:
-                raise
-            raise CapabilityError(
-                f"{self.kind} {name!r} needs {error.name!r}: pip install 'splitc[{self._extras[name]}]'."
-            ) from error
+            self._refuse_lacking(name, error)
+            raise
+
+    def load_usable(self, name: str) -> type[C]:
+        """:meth:`load`, of a component that has at hand what using it takes.
+
+        Raises:
+            UsageError: Unknown name.
+            CapabilityError: It needs an extra that is not installed.
+        """
+        cls = self.load(name)
+        try:
+            cls.require()
+        except ImportError as error:
+            self._refuse_lacking(name, error)
+            raise
+        return cls
 
     def make(self, name: str, options: Mapping[str, object]) -> C:
-        """Construct the component ``name`` from its options.
+        """Construct the component ``name`` from its options, ready for use.
+
+        Raises:
+            UsageError: Unknown name, unknown option or a value out of range.
+            CapabilityError: It needs an extra that is not installed.
+        """
+        self.load_usable(name)
+        return self.read(name, options)
+
+    def read(self, name: str, options: Mapping[str, object]) -> C:
+        """:meth:`make` where the component is only looked at: it may lack what using it takes.
 
         Raises:
             UsageError: Unknown name, unknown option or a value out of range.
@@ -77,6 +133,18 @@ class Registry(Generic[C]):
             first = error.errors()[0]
             where = "".join(f"{part}: " for part in first["loc"])
             raise UsageError(f"{self.kind} {name!r}: {where}{first['msg'].removeprefix('Value error, ')}.") from error
+
+    def _known(self, name: str) -> str:
+        if name not in self._entries:
+            raise UsageError(f"unknown {self.kind} {name!r}.{nearest(name, self._entries)}")
+        return self._entries[name]
+
+    def _refuse_lacking(self, name: str, error: ImportError) -> None:
+        """Say which extra an entry that has one is missing; of another the error is a bug."""
+        if name in self._extras:
+            raise CapabilityError(
+                f"{self.kind} {name!r} needs {error.name!r}: pip install 'splitc[{self._extras[name]}]'."
+            ) from error
 
 
 def nearest(word: str, known: Mapping[str, object] | list[str]) -> str:

@@ -89,7 +89,7 @@ def _encoder(name: str) -> dict[str, str | bool | None]:
 
     how_to_get = "pip install 'splitc[video]'; PyAV's wheels bring the encoders, other builds may not"
     try:
-        formats = ENTROPY_CODERS.load(name).probe()
+        formats = ENTROPY_CODERS.load_usable(name).probe()
     except CapabilityError as error:
         return _check(f"encoder {name}", False, str(error), how_to_get)
     return _check(f"encoder {name}", bool(formats), ", ".join(formats) or "codes no frame here", how_to_get)

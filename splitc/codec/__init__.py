@@ -7,6 +7,7 @@ from splitc.codec.codec import Codec, mean_packet_bytes
 from splitc.codec.entropy import ENTROPY_CODERS, PICTURE_CODERS
 from splitc.codec.fitted import FittedTensor
 from splitc.codec.papers import PAPERS
+from splitc.codec.pictures import code_video
 from splitc.codec.profiles import PROFILES, spec_from_text, with_profile
 from splitc.codec.quantized import Quantized
 from splitc.codec.quantizers import MAX_GRAPH_BITS, QUANTIZERS, Operators, Quantizer, QuantParams
@@ -39,6 +40,7 @@ __all__ = [
     "StreamFile",
     "Temporal",
     "Tiling",
+    "code_video",
     "in_order",
     "mean_packet_bytes",
     "spec_from_text",

@@ -14,6 +14,7 @@ from PIL import Image
 
 from splitc import plan
 from splitc.backends import Runner
+from splitc.codec import code_video
 from splitc.device import Precision
 from splitc.runtime import Sample
 from splitc.trials.cuts import CutTrials
@@ -92,14 +93,12 @@ class InputTrials:
         return self._trials.judge(lambda sample: answers[id(sample)], float(np.mean(sizes)))
 
     def _h264(self, crf: int, whole: Runner) -> plan.Measurement:
-        from splitc.trials.h264 import through_h264
-
         samples = self._trials.measure_on
         clips = [[sample] for sample in samples] if self._is_clip(samples[0]) else [list(samples)]
         answers, total = {}, 0
         for clip in clips:
             pixels = np.concatenate([self._pixels(sample) for sample in clip])
-            size, restored = through_h264(pixels, crf)
+            size, restored = code_video(pixels, crf)
             total += size
             each = len(pixels) // len(clip)
             for index, sample in enumerate(clip):

@@ -23,6 +23,7 @@ from splitc.codec.bitstream import (
 )
 from splitc.codec.entropy import ENTROPY_CODERS, huffman, rans_tables, zstd
 from splitc.codec.entropy.base import hash_of_tables
+from splitc.codec.pictures import pixels
 from splitc.errors import BitstreamError, CodecError
 from splitc.native import _core
 
@@ -347,13 +348,12 @@ def test_format_fields_are_the_code_s() -> None:
 
 
 def test_format_limits_are_the_code_s() -> None:
-    pictures = pytest.importorskip("splitc.codec.entropy.picture_codec", reason="needs splitc[video]")
     limits = {name: int(row[0]) for name, row in rows("Limits").items() if row[0].isdigit()}
     assert limits == {
         "Max_Elements": bitstream.DEFAULT_MAX_ELEMENTS,
         "Format_Elements": description.MAX_ELEMENTS,
         "Max_Window": zstd.MAX_WINDOW_BYTES,
-        "Max_Side": pictures.MOST_SIDE,
+        "Max_Side": pixels.MOST_SIDE,
     }
 
 

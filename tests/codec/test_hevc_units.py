@@ -7,7 +7,8 @@ import pytest
 
 pytest.importorskip("av", reason="needs splitc[video]")
 
-from splitc.codec.entropy.hevc import HEVC
+from splitc.codec.pictures.codecs import HEVC
+from splitc.codec.pictures.frames import encode_frames
 
 SPS = 33
 
@@ -51,7 +52,7 @@ def sequence(parameter_sets: bytes) -> dict[str, int]:
 @pytest.mark.parametrize(("bits", "depth"), [(8, 8), (10, 10), (12, 12)])
 def test_ri8_trees_of_16_and_pictures_without_colour(bits: int, depth: int) -> None:
     pictures = np.random.default_rng(0).integers(0, 2**bits, (2, 52, 60)).astype(np.uint8 if bits <= 8 else np.uint16)
-    coded = HEVC.encode_frames(pictures, bits)
+    coded = encode_frames(HEVC, pictures, bits)
     said = sequence(coded.parameter_sets)
     assert said["tree"] == 16
     assert said["least_block"] == 8

@@ -293,12 +293,12 @@ def test_clips_are_compared_with_h264(tmp_path: Path) -> None:
 @pytest.mark.skipif(find_spec("av") is None, reason="needs PyAV (extra video)")
 @pytest.mark.parametrize("size", [(32, 32), (33, 31)], ids=str)
 def test_h264_gives_back_what_it_was_given_nearly(size: tuple[int, int]) -> None:
-    from splitc.trials.h264 import through_h264
+    from splitc.codec import code_video
 
     frames = np.full((5, *size, 3), 90, np.uint8)
     frames[:, 8:16, 8:16] = (200, 40, 120)
-    few, coarse = through_h264(frames, 45)
-    many, fine = through_h264(frames, 10)
+    few, coarse = code_video(frames, 45)
+    many, fine = code_video(frames, 10)
     assert few < many
     assert coarse.shape == fine.shape == frames.shape
     away = [float(np.mean(np.abs(one.astype(int) - frames))) for one in (coarse, fine)]

@@ -1,4 +1,4 @@
-"""Picture codecs as entropy coders: tile, encode; decode, untile. Lossy (FORMAT.md, "Picture payloads").
+"""Video codecs as entropy coders: tile, encode; decode, untile. Lossy (FORMAT.md, "Picture payloads").
 
 Fitting runs the encoder once, for the parameter sets: they go into the tables, which travel in the bundle's contract,
 so a packet holds slices alone. A packet's pictures belong together: the first is intra, and so is every ``gop``-th.
@@ -8,23 +8,37 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, cast
+from importlib.metadata import version
+from typing import Annotated, ClassVar, Literal, cast
 
-import av
 import numpy as np
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from splitc.codec.byte_fields import FieldReader, varint
 from splitc.codec.entropy.base import ChunkCoder, EntropyCoder, check_bits, hash_of_tables
-from splitc.codec.entropy.picture_codec import EncoderSettings, FrameDecoder, FrameEncoder, PictureCodec
 from splitc.codec.entropy.picture_tables import PictureTables
+from splitc.codec.pictures.codecs import EncoderSettings, PictureCodec
 from splitc.codec.tilings import TILINGS
 from splitc.errors import CodecError
+from splitc.registry import nearest
 from splitc.types import Symbols
+
+Preset = Literal[
+    "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo"
+]
+
+
+def _known_tiling(name: str) -> str:
+    if name in TILINGS:
+        return name
+    raise ValueError(f"{name!r} is not a choice.{nearest(name, list(TILINGS))}".rstrip("."))
 
 
 class PictureCoder(EntropyCoder):
-    """Options of a picture codec. The decoder needs none of them but the tiling, which is in the tables."""
+    """Options of a picture codec. The decoder needs none of them but the tiling, which is in the tables.
+
+    Options are read without PyAV; coding takes it.
+    """
 
     is_trained: ClassVar[bool] = True
     needs_tables: ClassVar[bool] = True
@@ -32,16 +46,24 @@ class PictureCoder(EntropyCoder):
     is_whole: ClassVar[bool] = True
     codec: ClassVar[PictureCodec]
 
-    tiling: str = Field("mosaic", description="how channels become pictures")
+    tiling: Annotated[str, AfterValidator(_known_tiling)] = Field("mosaic", description="how channels become pictures")
     hevc_qp: int = Field(22, ge=0, le=51, description="quantization parameter of the picture codec")
     gop: int = Field(1, ge=1, le=65_535, description="pictures of a packet from one intra picture to the next")
-    preset: str = Field("medium", description="speed of the encoder")
+    preset: Preset = Field("medium", description="speed of the encoder")
+
+    @classmethod
+    def require(cls) -> None:
+        import av  # noqa: F401
 
     @classmethod
     def probe(cls) -> list[str]:
-        return cls.codec.probe()
+        from splitc.codec.pictures.frames import probe
+
+        return probe(cls.codec)
 
     def fit_tensor(self, samples: Sequence[Symbols], bits: int) -> bytes:
+        from splitc.codec.pictures.frames import FrameEncoder
+
         check_bits(self, bits)
         sizes = sorted({symbols.shape[1:] for symbols in samples})
         if len(sizes) != 1 or not sizes[0]:
@@ -62,7 +84,7 @@ class PictureCoder(EntropyCoder):
 
     @property
     def tools(self) -> dict[str, str]:
-        return {f"{self.codec.encoder} (PyAV)": av.__version__}
+        return {f"{self.codec.encoder} (PyAV)": version("av")}
 
     @property
     def settings(self) -> EncoderSettings:
@@ -82,6 +104,8 @@ class _PictureChunks:
         return self.coder.wire_id
 
     def encode(self, symbols: Symbols, first_plane: int = 0) -> bytes:
+        from splitc.codec.pictures.frames import FrameEncoder
+
         frames = self.known.arrangement.tile(symbols.reshape(self._tensor_shape(symbols.shape)))
         encoder = FrameEncoder(self.coder.codec, (frames.shape[1], frames.shape[2]), self.bits, self.coder.settings)
         packets = [encoder.encode(frame) for frame in frames]
@@ -93,6 +117,8 @@ class _PictureChunks:
         return b"".join(varint(len(packet)) + packet for packet in packets[:-1]) + packets[-1]
 
     def decode(self, payload: bytes | memoryview, shape: tuple[int, int, int], first_plane: int = 0) -> Symbols:
+        from splitc.codec.pictures.frames import FrameDecoder
+
         tensor = self._tensor_shape(shape)
         count, height, width = self.known.arrangement.frames_shape(tensor)
         packets = self._packets(bytes(payload), count)
