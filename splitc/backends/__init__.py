@@ -12,7 +12,7 @@ from pathlib import Path
 
 from splitc.backends.base import Availability, Backend, EngineRecord, EngineTarget, Runner, Side, Status, TimedRunner
 from splitc.backends.in_place import Finished, Made, Surroundings, finish, parts_of, why_stale
-from splitc.backends.interface import Interface, model_digests, node_outputs, read_interface, sha256_of
+from splitc.backends.interface import Interface, model_digests, node_outputs, read_interface
 from splitc.backends.order import Order, read_order
 from splitc.registry import Registry
 
@@ -49,7 +49,6 @@ __all__ = [
     "parts_of",
     "read_interface",
     "read_order",
-    "sha256_of",
     "why_stale",
 ]
 

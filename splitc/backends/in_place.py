@@ -7,21 +7,18 @@ timing.cache   the tactics, for a build that shall give the same engine again; a
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from splitc.backends.interface import sha256_of
+from splitc import files
 from splitc.backends.order import Order, key_of, model_bytes
 from splitc.errors import BackendError, CapabilityError
 from splitc.types import Frozen
@@ -29,6 +26,7 @@ from splitc.types import Frozen
 ENGINE, RECORD, TIMINGS = "model.engine", "engine.json", "timing.cache"
 Progress = Callable[[str, float | None], None]
 """Name of the phase, and the share of it that is done, None when that is not known."""
+_BUSY = "another process builds this engine ({holder}); wait for it."
 _MEMORY_FACTOR, _MEMORY_FLOOR = 3, 256 << 20
 _DISK_FACTOR, _DISK_FLOOR = 2, 64 << 20
 
@@ -99,7 +97,7 @@ def finish(
     """
     parts = parts_of(root, order, surroundings)
     _make_writable(folder)
-    with _alone(folder):
+    with files.locked(folder / ENGINE, 0, BackendError, _BUSY):
         if not force and why_stale(folder, parts) is None:
             return _finished(folder, "current")
         _require_room(root, order, folder, surroundings)
@@ -117,7 +115,7 @@ def parts_of(root: Path, order: Order, surroundings: Surroundings) -> dict[str, 
     """
     for name, digest in order.sources.items():
         try:
-            found = sha256_of(root / name)
+            found = files.sha256_of(root / name)
         except OSError as error:
             raise BackendError(f"{name}: cannot be read ({error.strerror}); fetch the bundle again.") from error
         if found != digest:
@@ -147,7 +145,7 @@ def why_stale(folder: Path, parts: Mapping[str, object]) -> str | None:
     if changed:
         return f"the engine is stale: {'; '.join(changed)}"
     try:
-        size, digest = (folder / ENGINE).stat().st_size, sha256_of(folder / ENGINE)
+        size, digest = (folder / ENGINE).stat().st_size, files.sha256_of(folder / ENGINE)
     except OSError as error:
         return f"{ENGINE} cannot be read ({error.strerror})"
     if (size, digest) != (record.engine_bytes, record.sha256):
@@ -159,9 +157,9 @@ def _record_of(made: Made, parts: Mapping[str, object], seconds: float) -> Engin
     return EngineJson(
         key=key_of(parts),
         parts=dict(parts),
-        sha256=hashlib.sha256(made.plan).hexdigest(),
+        sha256=files.sha256_bytes(made.plan),
         engine_bytes=len(made.plan),
-        timing_cache_sha256=hashlib.sha256(made.timing_cache).hexdigest() if made.timing_cache else None,
+        timing_cache_sha256=files.sha256_bytes(made.timing_cache) if made.timing_cache else None,
         seconds=round(seconds, 3),
     )
 
@@ -207,36 +205,14 @@ def _require_room(root: Path, order: Order, folder: Path, surroundings: Surround
         raise CapabilityError(f"{folder}: {free >> 20} MiB are free and {disk >> 20} MiB are wanted; make room first.")
 
 
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """One build of one engine at a time."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise BackendError(f"{folder}: another process builds this engine; wait for it.") from None
-        yield
-    finally:
-        os.close(descriptor)
-
-
 def _write(folder: Path, made: Made, record: EngineJson) -> None:
-    """Each file aside, then renamed; engine.json goes first and comes last, so that no engine is known by another's."""
+    """All on the disk, then renamed, engine.json last: it names the others by hash, so none is known by another's."""
     document = json.dumps(record.model_dump(mode="json"), indent=2, sort_keys=True).encode() + b"\n"
-    timings = [(TIMINGS, made.timing_cache)] if made.timing_cache else []
-    try:
-        for stale in (RECORD, TIMINGS):
-            (folder / stale).unlink(missing_ok=True)
-        for name, data in ((ENGINE, made.plan), *timings, (RECORD, document)):
-            part = folder / f"{name}.part"
-            with part.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(folder / name)
-    except OSError as error:
-        raise CapabilityError(f"{folder}: cannot be written ({error.strerror}).") from error
-    finally:
-        for part in folder.glob("*.part"):
-            part.unlink(missing_ok=True)
+    written: dict[Path, files.Content] = {folder / ENGINE: made.plan}
+    if made.timing_cache:
+        written[folder / TIMINGS] = made.timing_cache
+    if folders := [path.name for path in (*written, folder / RECORD) if path.is_dir()]:
+        raise CapabilityError(f"{folder}: cannot be written ({folders[0]} is a folder); remove it.")
+    files.write_together({**written, folder / RECORD: document}, CapabilityError)
+    if not made.timing_cache:
+        (folder / TIMINGS).unlink(missing_ok=True)

@@ -12,7 +12,6 @@ of ``onnx.proto``; the encoding is protobuf's (tag = field << 3 | wire type).
 
 from __future__ import annotations
 
-import hashlib
 import mmap
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import TypeAlias
 
 from splitc.errors import BackendError
+from splitc.files import sha256_of
 from splitc.types import TensorSpec
 
 _MODEL_GRAPH = 7
@@ -119,15 +119,6 @@ def model_digests(model_path: Path, interface: Interface) -> dict[str, str]:
         except OSError as error:
             raise BackendError(f"{model_path.name}: weight file {name!r} cannot be read: {error}.") from error
     return digests
-
-
-def sha256_of(path: Path) -> str:
-    """Hex sha256 of a file, read in blocks."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _interface_from_model(data: Buffer, name: str) -> Interface:

@@ -9,11 +9,11 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import ClassVar
 
 from pydantic import Field, ValidationError
 
+from splitc import files
 from splitc.backends import _rtx_build
 from splitc.backends._rtx_build import versions
 from splitc.backends.base import (
@@ -27,7 +27,7 @@ from splitc.backends.base import (
     write_build_json,
 )
 from splitc.backends.in_place import Made, Progress, Surroundings
-from splitc.backends.interface import Interface, model_digests, read_interface, sha256_of
+from splitc.backends.interface import Interface, model_digests, read_interface
 from splitc.backends.order import Order, built_folder
 from splitc.backends.script import BuildScript, engine_path, rtx_script, script_path, write_script
 from splitc.backends.shapes import profile_from_target
@@ -104,8 +104,8 @@ class TensorRTRTX(Backend):
 
         def make(progress: Progress) -> Made:
             progress("build", None)
-            with TemporaryDirectory() as folder:
-                plan = Path(folder) / "model.engine"
+            with files.temporary_folder("engine") as folder:
+                plan = folder / "model.engine"
                 answer = _ask({**request, "model": str(root / order.model), "plan": str(plan)}, self.timeout_s)
                 if not answer.ok:
                     raise BackendError(f"tensorrt_rtx refuses {order.model}: {_sentence(answer.errors)}")
@@ -126,16 +126,18 @@ class TensorRTRTX(Backend):
 
     def _built(self, job: _Job) -> EngineRecord:
         plan = job.out_dir / job.target.folder / "model.engine"
-        part = plan.with_name("model.engine.part")
         plan.parent.mkdir(parents=True, exist_ok=True)
-        answer = _ask({**job.request, "model": str(job.model_path), "plan": str(part)}, self.timeout_s)
+        with files.aside_folder(plan) as folder:
+            part = folder / plan.name
+            answer = _ask({**job.request, "model": str(job.model_path), "plan": str(part)}, self.timeout_s)
+            if answer.ok:
+                files.move_into_place(part, plan)
         if not answer.ok:
-            for stale in (part, plan, plan.with_name("build.json")):
+            for stale in (plan, plan.with_name("build.json")):
                 stale.unlink(missing_ok=True)
             reason = f"tensorrt_rtx refuses {job.model_path.name}: {_sentence(answer.errors)}"
             return job.record(self, "failed", reason=reason, versions=answer.versions)
-        part.replace(plan)
-        made = {"sha256": sha256_of(plan), "engine_bytes": plan.stat().st_size, "versions": answer.versions}
+        made = {"sha256": files.sha256_of(plan), "engine_bytes": plan.stat().st_size, "versions": answer.versions}
         write_build_json(job.out_dir, job.target, {**job.build_json(self), **made})
         return job.record(self, "built", path=engine_path(job.target), **made)
 

@@ -18,6 +18,7 @@ from splitc.backends._rtx_build import RefusedError, check_contract, make_logger
 from splitc.backends.options import EngineOptions
 from splitc.backends.shapes import Profile
 from splitc.errors import BackendError, CapabilityError
+from splitc.files import read_bounded
 from splitc.types import TensorSpec
 
 OLDEST = (8, 6)
@@ -173,12 +174,7 @@ def _apply(trt: Any, config: Any, options: EngineOptions) -> None:
 def _pin_timings(trt: Any, config: Any, options: EngineOptions) -> None:
     """Only tactics of the cache may be used: equal caches then give equal engines."""
     path = Path(str(options.timing_cache))
-    try:
-        if path.is_file() and path.stat().st_size > MAX_TIMING_CACHE_BYTES:
-            raise BackendError(f"timing_cache {options.timing_cache!r}: is too large to be one.")
-        data = path.read_bytes() if path.is_file() else b""
-    except OSError as error:
-        raise BackendError(f"timing_cache {options.timing_cache!r}: cannot be read ({error.strerror}).") from error
+    data = read_bounded(path, MAX_TIMING_CACHE_BYTES, refusal=BackendError) if path.is_file() else b""
     if hashlib.sha256(data).hexdigest() != options.timing_cache_sha256:
         raise BackendError(f"timing_cache {options.timing_cache!r}: is not the file that timing_cache_sha256 pins.")
     if not config.set_timing_cache(config.create_timing_cache(data), False):

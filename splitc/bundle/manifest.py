@@ -12,6 +12,7 @@ from pydantic import AfterValidator, ConfigDict, Field, ValidationError
 
 from splitc.bundle.strict_json import canonical_json, parse_json
 from splitc.errors import BundleError
+from splitc.files import open_plain, sha256_stream
 from splitc.types import Frozen
 
 SCHEMA = 1
@@ -36,7 +37,6 @@ MAX_ENTRIES = 1_000
 _PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _LABEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9 ._+-]{0,119}")
-_CHUNK_BYTES = 1 << 20
 
 
 def is_file_name(name: str) -> bool:
@@ -175,13 +175,9 @@ def graph_sha256(files: Mapping[str, FileEntry], model: str) -> str:
 
 
 def file_entry(path: Path) -> FileEntry:
-    """Size and hash of a file, read once in chunks."""
-    digest, count = hashlib.sha256(), 0
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            digest.update(chunk)
-            count += len(chunk)
-    return FileEntry(bytes=count, sha256=digest.hexdigest())
+    """Size and hash of a file, read once in blocks."""
+    with open_plain(path, BundleError) as file:
+        return FileEntry(sha256=sha256_stream(file), bytes=file.tell())
 
 
 def _first_fault(error: ValidationError) -> str:

@@ -32,8 +32,9 @@ def decode(
     """Decode a stream file into float32 features, frame by frame along axis 0."""
     from splitc.cli.feature_files import write_features
     from splitc.codec import StreamFile
+    from splitc.files import read_bounded
 
-    file = StreamFile.from_bytes(_read(bitstream))
+    file = StreamFile.from_bytes(read_bounded(bitstream, MAX_FILE_BYTES))
     codec = _codec(bitstream, file, bundle)
     started = time.perf_counter()
     tensors = _decoded(bitstream, codec, file)
@@ -46,15 +47,6 @@ def decode(
         print_json(document)
     else:
         print(f"{out}: " + ", ".join(f"{name} float32 {size}" for name, size in shapes.items()))
-
-
-def _read(file: Path) -> bytes:
-    try:
-        if file.stat().st_size > MAX_FILE_BYTES:
-            raise UsageError(f"{file}: larger than {MAX_FILE_BYTES >> 30} GiB; is this the right file?")
-        return file.read_bytes()
-    except OSError as error:
-        raise UsageError(f"{file}: cannot be read ({error.strerror}).") from error
 
 
 def _codec(place: Path, file: StreamFile, bundle: Path | None) -> Codec:

@@ -24,7 +24,7 @@ def make(
     json: Json = False,
 ) -> None:
     """Write what leads from one container to another."""
-    from splitc import driver, weights
+    from splitc import driver, files, weights
 
     driver.refuse_own_files([out], [base, target])
     with weights.open_container(base) as old, weights.open_container(target) as new:
@@ -41,7 +41,7 @@ def make(
         if json:  # the numbers that did not hold are a document too
             print_json(document)
         raise CheckFailed(f"the delta has {len(data)} bytes, the limit is {max_bytes}; nothing was written.")
-    weights.write_whole(out, data)
+    files.write_file(out, data)
     print_json(document) if json else print(f"{out}: {len(data):,} bytes, {100 * document['ratio']:.2f} % of the base")  # type: ignore[operator]
 
 

@@ -20,7 +20,7 @@ def doctor(json: Json = False) -> None:
     """What this machine can do, and how to get what is missing."""
     from splitc.backends import BACKENDS
     from splitc.codec import PICTURE_CODERS
-    from splitc.zoo import cache_folder
+    from splitc.files import cache_folder
 
     checks = [
         _check("splitc", True, f"{__version__}, Python {platform.python_version()}, {platform.machine()}"),

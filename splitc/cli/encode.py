@@ -35,6 +35,7 @@ def encode(
 ) -> None:
     """Code features into a stream file, which carries its codec unless a bundle does."""
     from splitc.codec import StreamFile
+    from splitc.files import write_file
 
     if bundle is not None and (codec is not None or calibration):
         raise UsageError("--bundle brings its own codec; leave out --codec and --calibration.")
@@ -49,7 +50,7 @@ def encode(
     packets = _packets(fitted, clips)
     seconds = time.perf_counter() - started
     file = StreamFile(tuple(packets), pair_id=pair_id) if bundle else StreamFile(tuple(packets), codec=fitted)
-    _write(out, file.to_bytes())
+    write_file(out, file.to_bytes())
     elements, size = sum(x.size for _, clip in clips for x in clip.values()), sum(map(len, packets))
     document = {
         "bitstream": str(out),
@@ -108,9 +109,3 @@ def _packets(codec: Codec, clips: Clips) -> list[bytes]:
         except CodecError as error:
             raise CodecError(f"{file}: {error}") from error
     return packets
-
-
-def _write(out: Path, data: bytes) -> None:
-    from splitc.cli.feature_files import write_aside
-
-    write_aside(out, lambda file: file.write(data))

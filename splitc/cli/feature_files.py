@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from splitc.errors import UsageError
+from splitc.files import write_file
 from splitc.runtime import natural_key
 from splitc.types import F32, Array, TensorSpec
 
@@ -81,12 +81,12 @@ def write_features(out: Path, tensors: Mapping[str, F32]) -> None:
     """
     if out.suffix == ".npz":
         arrays: dict[str, Any] = dict(tensors)
-        write_aside(out, lambda file: write_npz(file, arrays.items()))
+        write_file(out, lambda file: write_npz(file, arrays.items()))
         return
     if len(tensors) != 1 or out.suffix != ".npy":
         kind = "an .npy" if len(tensors) == 1 else f"an .npz, all {len(tensors)} tensors"
         raise UsageError(f"{out}: the features go into {kind}; name the file so.")
-    write_aside(out, lambda file: np.save(file, next(iter(tensors.values()))))
+    write_file(out, lambda file: np.save(file, next(iter(tensors.values()))))
 
 
 def write_npz(file: BinaryIO, arrays: Iterable[tuple[str, Array]]) -> None:
@@ -95,29 +95,6 @@ def write_npz(file: BinaryIO, arrays: Iterable[tuple[str, Array]]) -> None:
         for name, values in arrays:
             with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, values, allow_pickle=False)
-
-
-def write_aside(out: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Write beside ``out``, then rename; a link keeps pointing where it did.
-
-    Raises:
-        UsageError: The folder is missing or full, or ``out`` is a folder, a device or a pipe.
-    """
-    out = out.resolve()
-    if out.exists() and not out.is_file():
-        what = "a folder; name a file in it" if out.is_dir() else "no plain file; name one"
-        raise UsageError(f"{out}: is {what}.")
-    aside = out.with_name(f".{out.name}.partial")
-    try:
-        with aside.open("wb") as file:
-            write(file)
-        aside.replace(out)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            aside.unlink()
-        if isinstance(error, OSError):
-            raise UsageError(f"{out}: cannot be written ({error.strerror or error}).") from error
-        raise
 
 
 def _load(file: Path, name: str) -> dict[str, Array]:

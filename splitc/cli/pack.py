@@ -27,6 +27,7 @@ def pack(
 ) -> None:
     """Pack the weights of a model, each tensor the way that makes it smallest. Nothing is rounded."""
     from splitc import driver, graph, passes, weights
+    from splitc.files import locked_together, write_together
 
     written = [out, *([skeleton] if skeleton else [])]
     driver.refuse_own_files(written, [model])
@@ -43,7 +44,8 @@ def pack(
     files = {out: weights.container_bytes(weights.smallest_items(tensors))}
     if skeleton is not None:
         files[skeleton] = graph.to_bytes(passes.Skeleton()(loaded.ir_model).model)
-    weights.write_together(files)
+    with locked_together(files):
+        write_together(files)
     document = {
         **_sizes(out, tensors),
         "left_in_graph": passes.unpacked_of(loaded.ir_model),
@@ -115,10 +117,11 @@ def unpack(
 
 
 def _write_arrays(out: Path, tensors: Iterable[WeightTensor]) -> None:
-    from splitc.cli.feature_files import write_aside, write_npz
+    from splitc.cli.feature_files import write_npz
+    from splitc.files import write_file
 
     arrays = ((tensor.name, tensor.values) for tensor in tensors)
-    write_aside(out, lambda file: write_npz(file, arrays))
+    write_file(out, lambda file: write_npz(file, arrays))
 
 
 def _write_model(out: Path, model: Path, tensors: Iterable[WeightTensor]) -> None:

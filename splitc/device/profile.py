@@ -18,6 +18,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from splitc.device.rate import Rate
 from splitc.errors import UsageError
+from splitc.files import write_file
 from splitc.registry import nearest
 from splitc.types import Frozen, Line
 
@@ -121,7 +122,7 @@ def load_device(name: str) -> Device:
 
 
 def save_device(device: Device, path: Path) -> Path:
-    """Write a device file that :func:`load_device` reads; aside first, then renamed.
+    """Write a device file that :func:`load_device` reads, whole or not at all.
 
     Raises:
         UsageError: The name does not end in ``.toml``, or the folder cannot be written.
@@ -129,13 +130,7 @@ def save_device(device: Device, path: Path) -> Path:
     if path.suffix != _SUFFIX:
         raise UsageError(f"{path}: a device file's name ends in {_SUFFIX}.")
     fields = device.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
-    aside = path.with_name(f".{path.name}.partial")
-    try:
-        aside.write_text(tomli_w.dumps(fields), "utf-8")
-        aside.replace(path)
-    except OSError as error:
-        aside.unlink(missing_ok=True)
-        raise UsageError(f"{path}: cannot be written ({error.strerror}).") from error
+    write_file(path, tomli_w.dumps(fields))
     return path
 
 

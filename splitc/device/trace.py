@@ -12,6 +12,7 @@ from pathlib import Path
 
 from splitc.device.link import Link
 from splitc.errors import UsageError
+from splitc.files import read_bounded
 
 MAX_TRACE_BYTES = 64 << 20
 COLUMNS, WITH_RTT = ("seconds", "uplink_mbps"), ("seconds", "uplink_mbps", "rtt_ms")
@@ -66,11 +67,10 @@ def read_trace(path: Path | str, link: Link) -> Trace:
         UsageError: Absent, too large, other columns, a value out of range, or times that do not rise; with the line.
     """
     path = Path(path)
+    data = read_bounded(path, MAX_TRACE_BYTES, "a CSV file, thinned out")
     try:
-        if path.stat().st_size > MAX_TRACE_BYTES:
-            raise UsageError(f"{path}: is larger than {MAX_TRACE_BYTES >> 20} MiB; thin it out.")
-        text = path.read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
         raise UsageError(f"{path}: cannot be read ({error}); give a CSV file.") from error
     rows = tuple(_rows(text, str(path), link.rtt_ms))
     if not rows or rows[-1].uplink_mbps == 0:

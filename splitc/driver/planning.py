@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import product
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from splitc import graph, plan, records, trials
@@ -19,6 +18,7 @@ from splitc.driver.places import refuse_another_model
 from splitc.driver.recipes import codec_spec, load_recipe, with_defaults
 from splitc.driver.watch import Stages, Watch
 from splitc.errors import UsageError
+from splitc.files import temporary_folder
 from splitc.recipe import Recipe
 
 USUAL: Mapping[str, tuple[str, tuple[float, ...]]] = {
@@ -95,8 +95,8 @@ def recipe_of_model(source: str, overrides: Sequence[str], base: Path | None = N
     Raises:
         RecipeError: An override is wrong.
     """
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "plan.toml"
+    with temporary_folder("plan") as folder:
+        path = folder / "plan.toml"
         path.write_text('schema = 1\nname = "plan"\n[model]\nsource = "zoo:unnamed"\n', "utf-8")
         return load_recipe(path, [f"model.source={source}", *overrides], base or Path())
 

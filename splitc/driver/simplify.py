@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from tempfile import TemporaryDirectory
-
 from splitc import graph, passes
 from splitc.backends import fold_constants
 from splitc.errors import CheckFailed, GraphError
 from splitc.evaluate import distance, random_feeds, run_file
+from splitc.files import temporary_folder
 
 MAX_WEIGHT_BYTES = 1_900_000_000
 """Folding reads all weights; larger models are worked on as they are."""
@@ -25,8 +23,8 @@ def simplified(model: graph.Model) -> graph.Model:
     size = graph.weight_bytes(model.ir_model)
     if size > MAX_WEIGHT_BYTES:
         raise GraphError(f"the model holds {size / 1e9:.1f} GB of weights, too much to simplify; leave out --simplify.")
-    with TemporaryDirectory() as folder:
-        source, folded, out = (Path(folder) / name for name in ("source.onnx", "folded.onnx", "model.onnx"))
+    with temporary_folder("simplify") as folder:
+        source, folded, out = (folder / name for name in ("source.onnx", "folded.onnx", "model.onnx"))
         graph.save(model.ir_model, source, external=False)
         fold_constants(source, folded)
         result = passes.Simplify()(graph.load(folded).ir_model).model

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from splitc import graph
 from splitc.errors import CheckFailed, CutError, UsageError
 from splitc.evaluate import both_ways, distance, run_each
+from splitc.files import temporary_folder
 from splitc.types import TensorSpec
 
 MOST_TENSORS = 16
@@ -208,7 +208,7 @@ def _file_of(model: graph.Model) -> Iterator[Path]:
     if model.path is not None:
         yield model.path
         return
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "whole.onnx"
+    with temporary_folder("whole") as folder:
+        path = folder / "whole.onnx"
         graph.save_alike(model.ir_model, path)
         yield path

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import onnx_ir as ir
@@ -14,6 +12,7 @@ from splitc import graph, passes
 from splitc.backends import BACKENDS, EngineRecord, Runner
 from splitc.bundle import Bundle
 from splitc.errors import UsageError
+from splitc.files import temporary_folder
 from splitc.runtime import RUNNER, CloudHalf, EdgeHalf, read_contract
 from splitc.types import Array, Feeds
 
@@ -150,7 +149,7 @@ def open_optimized(model: ir.Model) -> Runner:
 
 
 def _opened(model: ir.Model, *, optimize: bool) -> Runner:
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "model.onnx"
+    with temporary_folder("evaluate") as folder:
+        path = folder / "model.onnx"
         graph.save(model, path)
         return BACKENDS.make(RUNNER, {}).open(path, optimize=optimize)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from splitc.files.folder import whole_folder
 from splitc.files.folders import cache_folder, sweep_temporary, temporary_folder, temporary_root
-from splitc.files.lock import locked
+from splitc.files.keeping import finish_keeping, replace_and_keep
+from splitc.files.lock import locked, locked_together
 from splitc.files.reading import open_plain, read_bounded, sha256_bytes, sha256_of, sha256_stream
 from splitc.files.refusals import as_refusals
 from splitc.files.sweep import sweep
@@ -26,11 +27,14 @@ __all__ = [
     "as_refusals",
     "aside_folder",
     "cache_folder",
+    "finish_keeping",
     "locked",
+    "locked_together",
     "move_into_place",
     "open_plain",
     "read_bounded",
     "refuse_special",
+    "replace_and_keep",
     "sha256_bytes",
     "sha256_of",
     "sha256_stream",

@@ -51,12 +51,12 @@ class Hidden:
 
 def hidden_path(place: Path, kind: str) -> Path:
     """A new name beside ``place`` that nobody else has."""
-    return place.with_name(f"{stem_of(place)}.{this_process()}.{secrets.token_hex(6)}.{kind}")
+    return place.parent / f"{stem_of(place)}.{this_process()}.{secrets.token_hex(6)}.{kind}"
 
 
 def lock_path(place: Path) -> Path:
     """The lock file of ``place``."""
-    return place.with_name(f"{stem_of(place)}.{LOCK}")
+    return place.parent / f"{stem_of(place)}.{LOCK}"
 
 
 def stem_of(place: Path) -> str:

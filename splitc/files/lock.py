@@ -25,7 +25,7 @@ import random
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from weakref import WeakValueDictionary
 
@@ -35,7 +35,9 @@ from splitc.files.refusals import reason_of
 
 WAIT_S = 60.0
 """How long a caller waits for another one's lock."""
+IN_USE = "in use by {holder}; try again when it has ended."
 _TRY_AGAIN_S = (0.001, 0.02)
+_NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
 _TAKEN = (errno.EACCES, errno.EAGAIN)
 
 _guards: WeakValueDictionary[str, threading.Lock] = WeakValueDictionary()
@@ -43,13 +45,16 @@ _guards_lock = threading.Lock()
 
 
 @contextlib.contextmanager
-def locked(place: Path, wait_s: float = WAIT_S, refusal: type[SplitcError] = UsageError) -> Iterator[None]:
+def locked(
+    place: Path, wait_s: float = WAIT_S, refusal: type[SplitcError] = UsageError, busy: str = IN_USE
+) -> Iterator[None]:
     """Hold ``place`` alone while the block runs.
 
     Args:
         place: A file or folder, there or not; its folder must be there. Links are followed.
         wait_s: Longest wait, in seconds; 0 refuses at once.
         refusal: Class of the errors.
+        busy: What is said, after the place, of who holds it: ``{holder}``.
 
     Raises:
         SplitcError: Another one held it all the time, or the folder grants no locks.
@@ -58,9 +63,9 @@ def locked(place: Path, wait_s: float = WAIT_S, refusal: type[SplitcError] = Usa
     deadline = time.monotonic() + wait_s
     guard = _guard_of(place)
     if not guard.acquire(timeout=wait_s):
-        raise refusal(_in_use(place, f"process {os.getpid()} on {socket.gethostname()}"))
+        raise refusal(f"{place}: {busy.format(holder=_this_process())}")
     try:
-        descriptor = _acquire(place, deadline, refusal)
+        descriptor = _acquire(place, deadline, refusal, busy)
         process = os.getpid()
         try:
             yield
@@ -70,6 +75,19 @@ def locked(place: Path, wait_s: float = WAIT_S, refusal: type[SplitcError] = Usa
             os.close(descriptor)
     finally:
         guard.release()
+
+
+@contextlib.contextmanager
+def locked_together(places: Iterable[Path], refusal: type[SplitcError] = UsageError) -> Iterator[None]:
+    """:func:`locked` for several, always in the same order, so that no two callers wait for each other.
+
+    Raises:
+        SplitcError: As :func:`locked`.
+    """
+    with contextlib.ExitStack() as stack:
+        for place in sorted({os.path.realpath(place) for place in places}):
+            stack.enter_context(locked(Path(place), refusal=refusal))
+        yield
 
 
 def remove_stale_lock(place: Path) -> None:
@@ -84,17 +102,18 @@ def _guard_of(place: Path) -> threading.Lock:
         return _guards.setdefault(str(place), threading.Lock())
 
 
-def _acquire(place: Path, deadline: float, refusal: type[SplitcError]) -> int:
+def _acquire(place: Path, deadline: float, refusal: type[SplitcError], busy: str) -> int:
     """A descriptor that holds the lock."""
     while True:
         try:
             descriptor, holder = _try(lock_path(place))
         except OSError as error:
-            raise refusal(f"{place}: cannot be locked ({reason_of(error)}).") from error
+            what = "locked" if error.errno in _NO_LOCKS else "written"
+            raise refusal(f"{place}: cannot be {what} ({reason_of(error)}).") from error
         if descriptor is not None:
             return descriptor
         if time.monotonic() >= deadline and holder:
-            raise refusal(_in_use(place, holder))
+            raise refusal(f"{place}: {busy.format(holder=holder)}")
         time.sleep(random.uniform(*_TRY_AGAIN_S))
 
 
@@ -141,7 +160,7 @@ def _sign(descriptor: int) -> None:
     """For the message of those who wait; a full disk must not keep anybody from locking."""
     with contextlib.suppress(OSError):
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+        os.pwrite(descriptor, f"{_this_process()}\n".encode(), 0)
 
 
 def _unlink(path: Path) -> None:
@@ -149,8 +168,8 @@ def _unlink(path: Path) -> None:
         path.unlink()
 
 
-def _in_use(place: Path, holder: str) -> str:
-    return f"{place}: in use by {holder}; try again when it has ended."
+def _this_process() -> str:
+    return f"process {os.getpid()} on {socket.gethostname()}"
 
 
 def _forget_guards() -> None:

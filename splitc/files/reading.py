@@ -41,13 +41,13 @@ def sha256_bytes(*parts: bytes) -> str:
     return digest.hexdigest()
 
 
-def read_bounded(path: Path, most_bytes: int, what: str = "file", refusal: type[SplitcError] = UsageError) -> bytes:
+def read_bounded(path: Path, most_bytes: int, what: str = "", refusal: type[SplitcError] = UsageError) -> bytes:
     """All of a file that may have ``most_bytes`` bytes.
 
     Args:
         path: The file.
         most_bytes: Limit, checked before anything is read and again while reading: a file may grow.
-        what: What it should be, for the message: "a stream file".
+        what: What it should be, for the messages: "a log of tegrastats".
         refusal: Class of the errors.
 
     Raises:
@@ -58,9 +58,11 @@ def read_bounded(path: Path, most_bytes: int, what: str = "file", refusal: type[
             size = os.fstat(file.fileno()).st_size
             data = file.read(most_bytes + 1) if size <= most_bytes else b""
     except OSError as error:
-        raise refusal(f"{path}: cannot be read ({reason_of(error)}).") from error
+        advice = f"; give {what}" if what else ""
+        raise refusal(f"{path}: cannot be read ({reason_of(error)}){advice}.") from error
     if max(size, len(data)) > most_bytes:
-        raise refusal(f"{path}: has more than {most_bytes:,} bytes, too many for {what}; is this the right file?")
+        limit = f"{most_bytes >> 20} MiB" if most_bytes % (1 << 20) == 0 else f"{most_bytes:,} bytes"
+        raise refusal(f"{path}: is larger than {limit}; {f'give {what}.' if what else 'is this the right file?'}")
     return data
 
 

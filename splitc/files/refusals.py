@@ -49,5 +49,5 @@ def is_within(name: object, place: Path) -> bool:
     if not isinstance(name, (str, bytes)):
         return False
     path = Path(os.path.abspath(os.fsdecode(name)))
-    hidden = str(place.with_name(f"{stem_of(place)}."))
+    hidden = str(place.parent / f"{stem_of(place)}.")
     return path in (place, place.parent, *place.parent.parents) or str(path).startswith(hidden)

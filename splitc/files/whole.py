@@ -17,7 +17,6 @@ from typing import BinaryIO, TypeAlias
 
 from splitc.errors import SplitcError, UsageError
 from splitc.files.hidden import PARTIAL, hidden_path, remove
-from splitc.files.lock import locked
 from splitc.files.owner import kept_fresh
 from splitc.files.refusals import as_refusals
 from splitc.files.sweep import sweep
@@ -40,14 +39,15 @@ def write_file(place: Path, content: Content, refusal: type[SplitcError] = Usage
         SplitcError: The folder is missing, full or not ours to write, or ``place`` is a folder, a device or a pipe.
             Nothing was left behind.
     """
-    write_together({place: content}, refusal)
+    with as_refusals(place, refusal), _beside(place, content, refusal) as aside:
+        move_into_place(aside, Path(os.path.realpath(place)))
 
 
 def write_together(files: Mapping[Path, Content], refusal: type[SplitcError] = UsageError) -> None:
     """:func:`write_file` for several: none takes its place before all are on the disk; then in order.
 
-    Callers of the same places take turns, so no mixture of two callers' files stays. A process that is killed between
-    two renames leaves the first files new and the others old, each whole.
+    A process that is killed between two renames leaves the first files new and the others old, each whole. Files of two
+    callers mix unless they hold :func:`locked_together`.
 
     Raises:
         SplitcError: One of them cannot be written, before any takes its place.
@@ -57,9 +57,6 @@ def write_together(files: Mapping[Path, Content], refusal: type[SplitcError] = U
         for place, content in files.items():
             stack.enter_context(as_refusals(place, refusal))
             asides[place] = stack.enter_context(_beside(place, content, refusal))
-        if len(files) > 1:
-            for place in sorted(files, key=os.path.realpath):
-                stack.enter_context(locked(place, refusal=refusal))
         for place, aside in asides.items():
             with as_refusals(place, refusal):
                 move_into_place(aside, Path(os.path.realpath(place)))

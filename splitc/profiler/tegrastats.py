@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from splitc.errors import UsageError
+from splitc.files import read_bounded
 from splitc.profiler.board import OFF_C
 from splitc.profiler.power import Power, mean_total_w, power_notes, total
 from splitc.records import Record
@@ -78,12 +79,8 @@ def read_tegrastats(path: Path, chip: str | None = None) -> list[Tegrastats]:
     Raises:
         UsageError: Absent, too large, or with a line that is none of tegrastats.
     """
-    try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise UsageError(f"{path}: is larger than {MAX_FILE_BYTES >> 20} MiB; cut the log to the measured time.")
-        lines = path.read_text("utf-8", errors="replace").splitlines()
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read ({error.strerror}); give a log of tegrastats.") from error
+    what = "a log of tegrastats, cut to the measured time"
+    lines = read_bounded(path, MAX_FILE_BYTES, what).decode("utf-8", "replace").splitlines()
     return [parse_line(line, chip) for line in lines if line.strip()]
 
 

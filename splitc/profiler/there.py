@@ -22,8 +22,8 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from splitc import __version__
-from splitc.backends import sha256_of
 from splitc.errors import SplitcError, UsageError
+from splitc.files import cache_folder, sha256_of
 from splitc.profiler.alone import alone, end_with_the_line
 
 REQUEST, FEEDS = "request.json", "feeds.npz"
@@ -105,7 +105,7 @@ ACTIONS: dict[str, Callable[..., dict[str, object]]] = {"state": state, "receive
 def _folder(name: str) -> Path:
     if not _FOLDER.fullmatch(name):
         raise UsageError(f"{name[:80]!r} is not a plain folder name.")
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "splitc" / "profile" / name
+    folder = cache_folder("profile", name)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -14,13 +14,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Literal
 
 import onnxruntime as ort
 
 from splitc.backends import BACKENDS, Runner, TimedRunner, node_outputs
 from splitc.errors import BackendError, UsageError
+from splitc.files import temporary_folder
 from splitc.profiler.board import ROOT, Board, read_board
 from splitc.profiler.power import Power, mean_total_w, power_notes, read_power
 from splitc.records import LayerTiming, Percentiles, Record, joined_values, layers_from_trace, timed_layer
@@ -226,8 +226,8 @@ def _watching(board: Board, root: Path) -> Iterator[list[Power]]:
 
 def _layers(half: ProfiledModel, feeds: Sequence[Feeds], runs: Runs) -> tuple[LayerTiming, ...]:
     """Of as many runs with ONNX Runtime's own profiler."""
-    with TemporaryDirectory() as folder:
-        trace = _traced(half.path, feeds, runs, Path(folder))
+    with temporary_folder("trace") as folder:
+        trace = _traced(half.path, feeds, runs, folder)
         return layers_from_trace(trace, node_outputs(half.path), runs.warmup, runs.samples)
 
 

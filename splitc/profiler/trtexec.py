@@ -20,6 +20,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from splitc import files
 from splitc.backends import node_outputs
 from splitc.errors import UsageError
 from splitc.profiler.timing import ProfiledModel, TimedRecord
@@ -127,16 +128,13 @@ def export_files(measured: TimedRecord, folder: Path) -> tuple[Path, Path]:
         }
         for layer in measured.record.layers
     ]
-    files = folder / "times.json", folder / "profile.json"
-    try:
+    written = folder / "times.json", folder / "profile.json"
+    texts = (json.dumps(document, indent=1) + "\n" for document in (times, [{"count": count}, *rows]))
+    with files.as_refusals(folder, UsageError):
         folder.mkdir(parents=True, exist_ok=True)
-        for path, document in zip(files, (times, [{"count": count}, *rows]), strict=True):
-            part = path.with_name(f".{path.name}.partial")
-            part.write_text(json.dumps(document, indent=1) + "\n", "utf-8")
-            part.replace(path)
-    except OSError as error:
-        raise UsageError(f"{folder}: cannot be written ({error.strerror}).") from error
-    return files
+    with files.locked_together(written):
+        files.write_together(dict(zip(written, texts, strict=True)))
+    return written
 
 
 def _query(start: float, ms: float) -> dict[str, float]:
@@ -254,9 +252,4 @@ def _values(name: str, kinds: Mapping[str, _Info], made: Mapping[str, str]) -> t
 
 
 def _text(path: Path) -> str:
-    try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise UsageError(f"{path}: is larger than {MAX_FILE_BYTES >> 20} MiB, so it is no export of trtexec.")
-        return path.read_text("utf-8", errors="replace")
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read ({error.strerror}); give a file that trtexec wrote.") from error
+    return files.read_bounded(path, MAX_FILE_BYTES, "a file that trtexec wrote").decode("utf-8", "replace")

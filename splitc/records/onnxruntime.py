@@ -10,13 +10,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import onnxruntime as ort
 
 from splitc import graph
 from splitc.errors import BackendError, UsageError
+from splitc.files import temporary_folder
 from splitc.records.layers import layers_from_trace
 from splitc.records.record import Percentiles, Record
 from splitc.types import Feeds
@@ -61,10 +61,10 @@ def profile_onnxruntime(
     if effort.clock == "cpu" and effort.threads > 1:
         raise UsageError(f"CPU time is that of one thread, and {effort.threads} are asked for; use the wall clock.")
     model = graph.load(path)
-    with TemporaryDirectory() as folder:
-        named = _save_named(model, Path(folder))
+    with temporary_folder("trace") as folder:
+        named = _save_named(model, folder)
         times = _whole(named, feeds, effort, step)
-        trace = _traced(named, feeds, effort, Path(folder), step)
+        trace = _traced(named, feeds, effort, folder, step)
         made = {value: value for value in model.flow.values}
         layers = layers_from_trace(trace, made, effort.warmup, effort.samples)
     return Record(

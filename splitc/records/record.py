@@ -17,6 +17,7 @@ from typing import Annotated, Literal, TypeAlias, get_args
 import numpy as np
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
+from splitc import files
 from splitc.bundle import canonical_json, parse_json
 from splitc.errors import BundleError, UsageError
 from splitc.types import F64, Frozen
@@ -116,12 +117,9 @@ def read_record(path: Path | str) -> Record:
         UsageError: Absent, too large, not JSON, of another schema version, or with a wrong field, which is named.
     """
     path = Path(path)
+    data = files.read_bounded(path, MAX_RECORD_BYTES, "a profile that splitc wrote")
     try:
-        if path.stat().st_size > MAX_RECORD_BYTES:
-            raise UsageError(f"{path}: is larger than {MAX_RECORD_BYTES >> 20} MiB, so it is no profile.")
-        document = parse_json(path.read_bytes(), str(path))
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read ({error.strerror}); give a profile that splitc wrote.") from error
+        document = parse_json(data, str(path))
     except BundleError as error:
         raise UsageError(str(error)) from error
     try:
@@ -133,17 +131,10 @@ def read_record(path: Path | str) -> Record:
 
 
 def write_record(record: Record, path: Path | str) -> Path:
-    """Write a record aside, then rename it to ``path``.
+    """Write a record, whole or not at all.
 
     Raises:
         UsageError: The folder is absent or cannot be written.
     """
-    path = Path(path)
-    aside = path.with_name(f".{path.name}.partial")
-    try:
-        aside.write_bytes(canonical_json(record.model_dump(mode="json")))
-        aside.replace(path)
-    except OSError as error:
-        aside.unlink(missing_ok=True)
-        raise UsageError(f"{path}: cannot be written ({error.strerror}).") from error
-    return path
+    files.write_file(Path(path), canonical_json(record.model_dump(mode="json")))
+    return Path(path)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
 
-from splitc.errors import UsageError
+from splitc.files import write_file
 from splitc.report import svg
 from splitc.report.drawing import graph_picture, latency_picture
 
@@ -271,19 +270,10 @@ def _bytes(count: float) -> str:
 
 
 def write_page(text: str, out: Path) -> Path:
-    """Write the page aside, then rename it to ``out``.
+    """Write the page, whole or not at all.
 
     Raises:
         UsageError: The folder is missing or full, or ``out`` is a folder.
     """
-    if out.is_dir():
-        raise UsageError(f"{out}: is a folder; name a file in it.")
-    aside = out.with_name(f".{out.name}.partial")
-    try:
-        aside.write_text(text, "utf-8")
-        aside.replace(out)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            aside.unlink()
-        raise UsageError(f"{out}: cannot be written ({error.strerror}).") from error
+    write_file(out, text)
     return out

@@ -6,7 +6,6 @@ that came from elsewhere must not bring one that looks like ours.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -14,6 +13,7 @@ from typing import Literal, TypeAlias
 from splitc.backends import BACKENDS, Finished, Order, TimedRunner, finish, parts_of, read_order, why_stale
 from splitc.bundle import Bundle
 from splitc.errors import BundleError, CheckFailed, UsageError
+from splitc.files import cache_folder
 from splitc.registry import nearest
 
 Side: TypeAlias = Literal["edge", "cloud"]
@@ -102,10 +102,8 @@ def finish_engine(
 
 
 def engine_folder(bundle: Bundle, order: Order) -> Path:
-    """Where this user's engine of the bundle lies: under ``$SPLITC_CACHE``, else ``$XDG_CACHE_HOME/splitc``."""
-    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "splitc"
-    cache = Path(os.environ.get("SPLITC_CACHE") or default)
-    return cache / "engines" / bundle.pair_id / order.side / order.target
+    """Where this user's engine of the bundle lies: in the cache."""
+    return cache_folder("engines", bundle.pair_id, order.side, order.target)
 
 
 def open_engine(bundle: Bundle, order: Order, folder: Path | None = None) -> tuple[TimedRunner, str]:

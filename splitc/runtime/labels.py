@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from splitc.errors import UsageError
+from splitc.files import read_bounded
 from splitc.runtime.sources import Sample
 
 MAX_BYTES = 64 << 20
@@ -103,10 +104,6 @@ def _endings(path: str) -> list[str]:
 
 def _lines(file: Path) -> list[str]:
     try:
-        if file.stat().st_size > MAX_BYTES:
-            raise UsageError(f"{file}: larger than {MAX_BYTES >> 20} MiB; is this the right file?")
-        return file.read_text("utf-8").splitlines()
-    except OSError as error:
-        raise UsageError(f"{file}: cannot be read ({error.strerror}).") from error
+        return read_bounded(file, MAX_BYTES).decode("utf-8").splitlines()
     except UnicodeDecodeError:
         raise UsageError(f"{file}: is not UTF-8 text.") from None

@@ -10,8 +10,11 @@ from pathlib import Path
 import grpc
 
 from splitc.errors import UsageError
+from splitc.files import read_bounded
 from splitc.runtime.address import check_address, is_loopback
 
+MAX_BYTES = 1 << 20
+"""Of a certificate chain, a key or a file of tokens."""
 MIN_TOKEN = 16
 
 
@@ -131,7 +134,4 @@ def _reason(error: Exception) -> str:
 
 
 def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read ({error.strerror}).") from error
+    return read_bounded(path, MAX_BYTES)

@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from splitc.errors import UsageError
+from splitc.files import sha256_of
 from splitc.runtime.video import VIDEOS, is_video, read_frames
 from splitc.types import F32, Array, Preprocess, TensorSpec
 
@@ -147,7 +148,7 @@ def natural_key(path: Path) -> tuple[list[list[str | int]], str]:
 
 
 def files_sha256(files: Sequence[Path]) -> str:
-    """Hash of the hashes of files, in their order; names play no part.
+    """Hash of the hashes of files, in their order; names play no part. They are read in blocks.
 
     Raises:
         UsageError: A file cannot be read.
@@ -155,7 +156,7 @@ def files_sha256(files: Sequence[Path]) -> str:
     digest = hashlib.sha256()
     for file in files:
         try:
-            digest.update(hashlib.sha256(file.read_bytes()).digest())
+            digest.update(bytes.fromhex(sha256_of(file)))
         except OSError as error:
             raise UsageError(f"{file}: cannot be read ({error.strerror}).") from error
     return digest.hexdigest()

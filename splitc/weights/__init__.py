@@ -13,7 +13,6 @@ from splitc.weights.encodings.shared import Shared
 from splitc.weights.prune import keep_largest, keep_largest_of_all, keep_largest_of_runs
 from splitc.weights.share import Init, share, share_rate
 from splitc.weights.tensor import TYPES, WeightTensor
-from splitc.weights.writing import write_together, write_whole
 
 __all__ = [
     "TYPES",
@@ -46,6 +45,4 @@ __all__ = [
     "share_rate",
     "shrunk",
     "smallest_items",
-    "write_together",
-    "write_whole",
 ]

@@ -6,11 +6,13 @@ compared with the target before anything on disk changes.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
+from splitc import files
 from splitc.errors import BitstreamError, CheckFailed, CodecError, UsageError
 from splitc.weights.container import Container, Item, assemble, container_bytes, open_container
 from splitc.weights.encodings import Encoding, Wanted
@@ -21,7 +23,6 @@ from splitc.weights.encodings.raw import Raw
 from splitc.weights.header import Entry, content_hash
 from splitc.weights.recode import encoding_like
 from splitc.weights.tensor import WeightTensor, same
-from splitc.weights.writing import write_together
 
 ROLLBACK = ".previous"
 """What an applied delta leaves its base as."""
@@ -134,6 +135,9 @@ def _recoded(tensors: Sequence[WeightTensor], entries: Sequence[Entry]) -> list[
 def apply_delta(base: Path, delta: Path, max_bytes: int | None = None) -> Applied:
     """Update ``base`` in place: all of it or nothing, the old one kept beside it.
 
+    ``base`` is locked from reading to writing: of two updates for the same base that come at once, one is applied and
+    the other is refused, because its base is not there any more.
+
     Args:
         base: The deployed container.
         delta: For this base.
@@ -142,8 +146,20 @@ def apply_delta(base: Path, delta: Path, max_bytes: int | None = None) -> Applie
     Raises:
         BitstreamError: Damage, or a delta of another base; ``base`` is untouched.
         CheckFailed: The size gate is missed; ``base`` is untouched.
-        UsageError: A file is absent, or the folder cannot be written.
+        UsageError: A file is absent or in use, or the folder cannot be written.
     """
+    refuse_absent(base)
+    with files.locked(base):
+        return _applied(base, delta, max_bytes)
+
+
+def refuse_absent(base: Path) -> None:
+    """Raises: UsageError: ``base`` is not there, so there is nothing to lock."""
+    if not base.exists():
+        raise UsageError(f"{base}: cannot be read (No such file or directory).")
+
+
+def _applied(base: Path, delta: Path, max_bytes: int | None) -> Applied:
     with open_container(base) as old, open_container(delta) as update:
         data = merged(old, update)
         content = update.header.target.hex()
@@ -156,7 +172,7 @@ def apply_delta(base: Path, delta: Path, max_bytes: int | None = None) -> Applie
         for _ in again.tensors():  # every hash, before the deployed file is touched
             pass
     previous = _previous(base)
-    write_together({previous: base.read_bytes(), base: data})
+    files.replace_and_keep(base, previous, data)
     return Applied(base, previous, content, changed)
 
 
@@ -164,21 +180,32 @@ def roll_back(base: Path) -> Path:
     """Put back what the last update of ``base`` replaced.
 
     Raises:
-        UsageError: Nothing was kept, or it cannot be put back.
+        UsageError: Nothing was kept, it cannot be put back, or ``base`` is in use.
         BitstreamError: What was kept is damaged; ``base`` is untouched.
     """
+    if base.is_dir() or not base.absolute().parent.is_dir():
+        raise _nothing_kept(base)
+    with files.locked(base):
+        return _rolled_back(base)
+
+
+def _rolled_back(base: Path) -> Path:
     previous = _previous(base)
+    files.finish_keeping(base, previous)
     if not previous.is_file():
-        raise UsageError(f"{previous}: no such file; there is no update of {base} to take back.")
+        raise _nothing_kept(base)
     with open_container(previous) as kept:
         for _ in kept.tensors():
             pass
-    try:
-        previous.replace(base)
-    except OSError as error:
-        raise UsageError(f"{base}: cannot be written ({error.strerror}).") from error
+    with files.as_refusals(base, UsageError):
+        files.move_into_place(previous, Path(os.path.realpath(base)))
     return base
 
 
+def _nothing_kept(base: Path) -> UsageError:
+    return UsageError(f"{_previous(base)}: no such file; there is no update of {base} to take back.")
+
+
 def _previous(base: Path) -> Path:
-    return Path(f"{base}{ROLLBACK}")
+    place = os.path.realpath(base) if base.is_symlink() else base  # beside the file, not beside a link to it
+    return Path(f"{place}{ROLLBACK}")

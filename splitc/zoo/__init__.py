@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from importlib.resources import files
+from importlib.resources import files as resources
 from pathlib import Path
 
+from splitc import files
 from splitc.errors import CapabilityError, RecipeError
 from splitc.registry import nearest
 from splitc.types import Preprocess
 
 SCHEME = "zoo:"
+EXPORT_S = 600.0
+"""How long a process waits for another one's export of the same network."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,8 @@ def fetch(source: str) -> Path:
     """
     network = _network(source)
     versions = [f"{name}=={_version(source, name)}" for name in network.packages]
-    key = hashlib.sha256("\n".join(versions).encode()).hexdigest()[:16]
-    path = cache_folder() / f"{source[len(SCHEME) :]}-{key}.onnx"
+    key = files.sha256_bytes("\n".join(versions).encode())[:16]
+    path = files.cache_folder() / f"{source[len(SCHEME) :]}-{key}.onnx"
     if not path.exists():
         _export(source, network, path)
     return path
@@ -76,18 +76,12 @@ def fetch(source: str) -> Path:
 
 def class_names(source: str) -> list[str]:
     """Class names of ``zoo:NAME``, by output index."""
-    return files(__package__).joinpath(_network(source).classes).read_text("utf-8").splitlines()
+    return resources(__package__).joinpath(_network(source).classes).read_text("utf-8").splitlines()
 
 
 def preprocess(source: str) -> Preprocess:
     """How ``zoo:NAME`` wants its pictures."""
     return _network(source).preprocess
-
-
-def cache_folder() -> Path:
-    """``$SPLITC_CACHE``, else ``$XDG_CACHE_HOME/splitc``, else ``~/.cache/splitc``."""
-    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "splitc"
-    return Path(os.environ.get("SPLITC_CACHE") or default)
 
 
 def _network(source: str) -> Network:
@@ -112,10 +106,10 @@ def _export(source: str, network: Network, path: Path) -> None:
         raise CapabilityError(f"{source} needs {error.name!r}: pip install 'splitc[zoo]'.") from error
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-            aside = Path(folder) / path.name
-            exporter(aside)
-            aside.replace(path)
+        with files.locked(path, EXPORT_S, CapabilityError), files.aside_folder(path) as folder:
+            if not path.exists():  # another process may have exported it meanwhile
+                exporter(folder / path.name)
+                files.move_into_place(folder / path.name, path)
     except OSError as error:
         why = error.strerror or error
         raise CapabilityError(

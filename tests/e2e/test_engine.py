@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import importlib.util
 import json
-import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -22,6 +20,7 @@ from splitc.backends import tensorrt as backend
 from splitc.backends import tensorrt_rtx as rtx
 from splitc.backends.gpu import Gpu
 from splitc.bundle import open_bundle
+from splitc.files import locked
 from splitc.runtime import EdgeHalf, engine_folder, find_order
 
 sys.path.append(str(Path(__file__).parents[1] / "backends"))
@@ -190,12 +189,8 @@ def test_a_failed_build_leaves_the_engine_that_was_there(bundle: Path, device: F
 def test_one_build_at_a_time(bundle: Path, device: Fake) -> None:
     ports(bundle, device)
     place(bundle).mkdir(parents=True)
-    descriptor = os.open(place(bundle), os.O_RDONLY)
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
-    try:
+    with locked(place(bundle) / "model.engine"):
         code, _, err = engine(bundle)
-    finally:
-        os.close(descriptor)
     assert code == 2
     assert "another process builds this engine" in err
 

@@ -147,7 +147,7 @@ def test_a_fork_does_not_hold_it(tmp_path: Path) -> None:
 
 
 def test_a_place_that_cannot_be_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(UsageError, match=r"x: cannot be locked \(No such file or directory\)\.$"):
+    with pytest.raises(UsageError, match=r"x: cannot be written \(No such file or directory\)\.$"):
         locked(tmp_path / "no" / "x").__enter__()
 
     def none_granted(*_: object) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from deadline import START_S
 from reference.weight_samples import dense, float32, items, on_grid, opened, rng, sparse
 
 from splitc.errors import BitstreamError, CheckFailed, UsageError
@@ -17,6 +20,17 @@ from splitc.weights import Item, Levels, Planes, Shared, apply_delta, container_
 from splitc.weights.container import assemble
 
 STEP = 0.0078125
+APPLY = """
+import sys
+from pathlib import Path
+from splitc.errors import SplitcError
+from splitc.weights import apply_delta
+try:
+    apply_delta(Path(sys.argv[1]), Path(sys.argv[2]))
+except SplitcError as error:
+    print(error, file=sys.stderr)
+    sys.exit(error.exit_code)
+"""
 
 
 def moved(values: Array, share: float, by: float) -> Array:
@@ -106,6 +120,34 @@ def test_twice_is_refused(deployed: Path) -> None:
     with pytest.raises(BitstreamError, match=r"the delta is for a base of content \w{12}, this one has \w{12}"):
         apply_delta(deployed, deployed.with_name("update.scd"))
     assert deployed.read_bytes() == after
+
+
+def test_two_updates_at_once(deployed: Path) -> None:
+    """One is applied, the other finds another base; what can be taken back is the base before both."""
+    update, before = deployed.with_name("update.scd"), deployed.read_bytes()
+    command = [sys.executable, "-c", APPLY, str(deployed), str(update)]
+    for _ in range(3):
+        running = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+        said = [process.communicate(timeout=START_S)[1] for process in running]
+        assert sorted(process.returncode for process in running) == [0, 2]
+        assert any("the delta is for a base of content" in text for text in said)
+        assert deployed.with_name("weights.scw.previous").read_bytes() == before
+        roll_back(deployed)
+        assert deployed.read_bytes() == before
+    assert sorted(path.name for path in deployed.parent.iterdir()) == ["update.scd", "weights.scw"]
+
+
+def test_a_link_stays_a_link(deployed: Path) -> None:
+    before = deployed.read_bytes()
+    (deployed.parent / "links").mkdir()
+    link = deployed.parent / "links" / "active.scw"
+    link.symlink_to(deployed)
+    assert apply_delta(link, deployed.with_name("update.scd")).previous == deployed.with_name("weights.scw.previous")
+    assert link.is_symlink()
+    assert deployed.read_bytes() == pair()[1]
+    roll_back(link)
+    assert link.is_symlink()
+    assert deployed.read_bytes() == before
 
 
 def test_a_few_bytes_that_stand_for_many_are_not_decoded(deployed: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from splitc import zoo
 from splitc.errors import CapabilityError, RecipeError
+from splitc.files import cache_folder
 
 LITE0 = "zoo:efficientnet-lite0"
 
@@ -115,7 +116,7 @@ def test_the_cache_folder(environment: dict[str, str], folder: str, monkeypatch:
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert str(zoo.cache_folder()) == folder
+    assert str(cache_folder()) == folder
 
 
 def test_classes() -> None:

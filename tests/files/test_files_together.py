@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from splitc.errors import UsageError
-from splitc.weights import write_together
+from splitc.files import write_together
 
 
 def test_both(tmp_path: Path) -> None:
