@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -146,3 +147,32 @@ def test_a_public_class_name_has_one_meaning() -> None:
                 places.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
     twice = {name: found for name, found in places.items() if len(found) > 1}
     assert twice.keys() <= {"TritonPythonModel", "Pair", "Step"}, twice
+
+
+MOST_LINES, MOST_PARAMETERS = 40, 8
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_functions_stay_small(path: Path) -> None:
+    """Beyond this a second function, or a dataclass, is hiding."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            lines = (node.end_lineno or node.lineno) - node.lineno + 1
+            parameters = len([*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs])
+            assert lines <= MOST_LINES, f"{node.name} has {lines} lines"
+            assert parameters <= MOST_PARAMETERS, f"{node.name} has {parameters} parameters"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_bare_string_documents_something(path: Path) -> None:
+    """A docstring opens its module, class or function, or follows the name that it is about."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        body = getattr(node, "body", None)
+        for before, one in pairwise([None, *body] if isinstance(body, list) else []):
+            is_text = (
+                isinstance(one, ast.Expr) and isinstance(one.value, ast.Constant) and isinstance(one.value.value, str)
+            )
+            opens = before is None and isinstance(
+                node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+            )
+            assert not is_text or opens or isinstance(before, ast.Assign | ast.AnnAssign), f"line {one.lineno}"

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from splitc.backends.base import Availability, Backend, EngineRecord, EngineTarget, Runner, Side, Status, TimedRunner
+from splitc.backends.base import Availability, Backend, EngineRecord, Runner, Status, TimedRunner
 from splitc.backends.in_place import Finished, Made, Surroundings, finish, parts_of, why_stale
 from splitc.backends.interface import Interface, model_digests, node_outputs, read_interface
 from splitc.backends.order import Order, read_order
+from splitc.backends.target import EngineTarget, Side
 from splitc.registry import Registry
 
 BACKENDS: Registry[Backend] = Registry(

@@ -8,9 +8,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from splitc.backends.base import Availability, Backend, EngineRecord, EngineTarget, Runner, record_for
+from splitc.backends.base import Availability, Backend, EngineRecord, Runner, record_for
 from splitc.backends.interface import model_digests, read_interface
 from splitc.backends.runner import CheckedRunner
+from splitc.backends.target import EngineTarget
 from splitc.types import Array, Feeds, TensorSpec
 
 

@@ -9,9 +9,10 @@ from typing import ClassVar, Literal
 import onnxruntime as ort
 from pydantic import Field
 
-from splitc.backends.base import Availability, Backend, EngineRecord, EngineTarget, Runner, record_for, write_build_json
+from splitc.backends.base import Availability, Backend, EngineRecord, Runner, record_for, write_build_json
 from splitc.backends.interface import Interface, model_digests, read_interface
 from splitc.backends.runner import CheckedRunner
+from splitc.backends.target import EngineTarget
 from splitc.errors import BackendError
 from splitc.types import Array, Feeds
 

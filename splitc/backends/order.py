@@ -10,8 +10,8 @@ from typing import Literal
 
 from pydantic import Field, ValidationError, field_validator
 
-from splitc.backends.base import EngineTarget, Side
 from splitc.backends.options import EngineOptions
+from splitc.backends.target import EngineTarget, Side
 from splitc.errors import BackendError
 from splitc.types import Frozen, Line, TensorSpec
 

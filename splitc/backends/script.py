@@ -13,10 +13,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from splitc.backends.base import EngineTarget
 from splitc.backends.options import EngineOptions
 from splitc.backends.order import built_folder
 from splitc.backends.shapes import Profile
+from splitc.backends.target import EngineTarget
 
 _JETSON_TRTEXEC = "/usr/src/tensorrt/bin"  # where JetPack and the TensorRT packages put trtexec
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from splitc.backends.base import DimBounds, EngineTarget
 from splitc.backends.feeds import UNNAMED, describe
 from splitc.backends.interface import Interface
+from splitc.backends.target import DimBounds, EngineTarget
 from splitc.errors import BackendError
 from splitc.types import TensorSpec
 

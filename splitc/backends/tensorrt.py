@@ -11,16 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
-from splitc.backends.base import (
-    Availability,
-    Backend,
-    EngineRecord,
-    EngineTarget,
-    Runner,
-    TimedRunner,
-    record_for,
-    write_build_json,
-)
+from splitc.backends.base import Availability, Backend, EngineRecord, Runner, TimedRunner, record_for, write_build_json
 from splitc.backends.gpu import find_gpu
 from splitc.backends.in_place import Made, Progress, Surroundings
 from splitc.backends.interface import Interface, model_digests, read_interface
@@ -28,6 +19,7 @@ from splitc.backends.options import EngineOptions
 from splitc.backends.order import Order
 from splitc.backends.script import script_path, trtexec_script, write_script
 from splitc.backends.shapes import profile_from_target
+from splitc.backends.target import EngineTarget
 from splitc.backends.trt_network import OLDEST, Request, build_plan, load_tensorrt, version_of
 from splitc.backends.trt_run import EngineRunner
 from splitc.errors import BackendError, CapabilityError

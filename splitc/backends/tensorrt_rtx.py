@@ -16,21 +16,13 @@ from pydantic import Field, ValidationError
 from splitc import files
 from splitc.backends import _rtx_build
 from splitc.backends._rtx_build import versions
-from splitc.backends.base import (
-    Availability,
-    Backend,
-    EngineRecord,
-    EngineTarget,
-    Runner,
-    Status,
-    record_for,
-    write_build_json,
-)
+from splitc.backends.base import Availability, Backend, EngineRecord, Runner, Status, record_for, write_build_json
 from splitc.backends.in_place import Made, Progress, Surroundings
 from splitc.backends.interface import Interface, model_digests, read_interface
 from splitc.backends.order import Order, built_folder
 from splitc.backends.script import BuildScript, engine_path, rtx_script, script_path, write_script
 from splitc.backends.shapes import profile_from_target
+from splitc.backends.target import EngineTarget
 from splitc.backends.tensorrt import check_gpu_target, defer
 from splitc.errors import BackendError, CapabilityError
 from splitc.types import Frozen

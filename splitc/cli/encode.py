@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -51,20 +51,25 @@ def encode(
     seconds = time.perf_counter() - started
     file = StreamFile(tuple(packets), pair_id=pair_id) if bundle else StreamFile(tuple(packets), codec=fitted)
     write_file(out, file.to_bytes())
+    document = _document(out, clips, packets) | {"seconds": seconds}
+    if json:
+        print_json(document)
+    else:
+        size, rate_bpe = document["bytes"], document["rate_bpe"]
+        print(f"{out}: {len(packets)} packets, {size:,} bytes, {rate_bpe:.3f} bits an element")
+
+
+def _document(out: Path, clips: Clips, packets: list[bytes]) -> dict[str, Any]:
+    """For ``--json``, once the file is written."""
     elements, size = sum(x.size for _, clip in clips for x in clip.values()), sum(map(len, packets))
-    document = {
+    return {
         "bitstream": str(out),
         "packets": len(packets),
         "elements": elements,
         "bytes": size,
         "file_bytes": out.stat().st_size,
         "rate_bpe": 8 * size / elements,
-        "seconds": seconds,
     }
-    if json:
-        print_json(document)
-    else:
-        print(f"{out}: {len(packets)} packets, {size:,} bytes, {document['rate_bpe']:.3f} bits an element")
 
 
 def _of_bundle(place: Path) -> tuple[Codec, bytes]:

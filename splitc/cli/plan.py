@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -10,6 +11,7 @@ import typer
 
 from splitc.cli.app import Json, app, print_json, say
 from splitc.cli.build import Set
+from splitc.cli.options import grouped
 from splitc.errors import UsageError
 
 if TYPE_CHECKING:
@@ -23,33 +25,48 @@ SHOWN = 12
 PRECISIONS = ("fp32", "fp16", "int8")
 
 
-@app.command()
-def plan(
-    target: Annotated[str, typer.Argument(metavar="RECIPE|MODEL", help="A recipe, an ONNX file, or zoo:NAME.")],
-    uplink: Annotated[str, typer.Option(metavar="MBPS,...", help="Links to compare; the first one decides.")] = "",
-    rtt: Annotated[float | None, typer.Option(metavar="MS", help="Round trip.")] = None,
-    edge: Annotated[str, typer.Option(metavar="DEVICE", help="Edge device; else the recipe's.")] = "",
-    cloud: Annotated[str, typer.Option(metavar="DEVICE", help="Cloud device; else the recipe's.")] = "",
-    objective: Annotated[str, typer.Option(help="latency, energy, uplink or throughput; else the recipe's.")] = "",
+@dataclass(frozen=True)
+class PlanOptions:
+    """What to compare beside, or in place of, what the recipe says."""
+
+    uplink: Annotated[str, typer.Option(metavar="MBPS,...", help="Links to compare; the first one decides.")] = ""
+    rtt: Annotated[float | None, typer.Option(metavar="MS", help="Round trip.")] = None
+    edge: Annotated[str, typer.Option(metavar="DEVICE", help="Edge device; else the recipe's.")] = ""
+    cloud: Annotated[str, typer.Option(metavar="DEVICE", help="Cloud device; else the recipe's.")] = ""
+    objective: Annotated[str, typer.Option(help="latency, energy, uplink or throughput; else the recipe's.")] = ""
     codec: Annotated[
         list[str] | None, typer.Option("--codec", metavar="PROFILE,KEY=VALUE", help="A codec to try; again for more.")
-    ] = None,
-    bits: Annotated[str, typer.Option(metavar="N,...", help="Bits of a symbol to try.")] = "",
-    precision: Annotated[str, typer.Option(metavar="TYPE,...", help="fp32, fp16, int8 to try for both halves.")] = "",
-    data: Annotated[str, typer.Option(metavar="GLOB", help="Real samples to measure on; else the recipe's.")] = "",
+    ] = None
+    bits: Annotated[str, typer.Option(metavar="N,...", help="Bits of a symbol to try.")] = ""
+    precision: Annotated[str, typer.Option(metavar="TYPE,...", help="fp32, fp16, int8 to try for both halves.")] = ""
+    data: Annotated[str, typer.Option(metavar="GLOB", help="Real samples to measure on; else the recipe's.")] = ""
     trace: Annotated[
         Path | None, typer.Option(help='CSV "seconds,uplink_mbps[,rtt_ms]": say when to switch between cuts.')
-    ] = None,
+    ] = None
     fit: Annotated[
         list[str] | None,
         typer.Option("--fit", metavar="MODEL=PROFILE", help="Fit the edge's times to a profile; again for more."),
-    ] = None,
+    ] = None
+
+
+@dataclass(frozen=True)
+class OutputOptions:
+    """What is written beside the answer."""
+
     save_edge: Annotated[
         Path | None, typer.Option("--save-edge", metavar="TOML", help="Write the fitted edge as a device file.")
-    ] = None,
+    ] = None
     pictures: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Write graph.svg and latency.svg into this folder.")
-    ] = None,
+    ] = None
+
+
+@app.command()
+@grouped
+def plan(
+    target: Annotated[str, typer.Argument(metavar="RECIPE|MODEL", help="A recipe, an ONNX file, or zoo:NAME.")],
+    asked: PlanOptions,
+    outputs: OutputOptions,
     overrides: Set = None,
     base: Annotated[
         Path | None, typer.Option("--base", help="Folder that relative paths refer to; else the recipe's.")
@@ -60,26 +77,42 @@ def plan(
     from splitc import driver
     from splitc.cli.progress import make_watch
 
-    changes = {"link.rtt_ms": rtt, "target.edge.device": edge, "target.cloud.device": cloud}
-    changes |= {"split.objective": objective, "data.calibration": data}
-    asked = [f"{key}={value}" for key, value in changes.items() if value not in ("", None)]
-    recipe = _recipe(target, [*(overrides or []), *asked], base)
-    question = driver.Question(
-        uplinks_mbps=_numbers(uplink, "--uplink"),
-        codecs=codec or (),
-        bits=_whole_numbers(bits, "--bits"),
-        precisions=_precisions(precision),
-        trace=trace,
-        fits=_fits(fit or []),
-    )
-    if save_edge is not None:
-        say(f"  {_save_edge(recipe, question, save_edge)}")
-    if pictures is not None:
-        _make_folder(pictures)
+    recipe = _recipe(target, [*(overrides or []), *_overrides(asked)], base)
+    question = _question(asked)
+    if outputs.save_edge is not None:
+        say(f"  {_save_edge(recipe, question, outputs.save_edge)}")
+    if outputs.pictures is not None:
+        _make_folder(outputs.pictures)
     answer = driver.make_plan(recipe, question, make_watch())
     print_json(answer.to_json()) if json else show(answer)
-    if pictures is not None:
-        _write_pictures(answer, pictures)
+    if outputs.pictures is not None:
+        _write_pictures(answer, outputs.pictures)
+
+
+def _overrides(asked: PlanOptions) -> list[str]:
+    """What replaces keys of the recipe."""
+    changes = {
+        "link.rtt_ms": asked.rtt,
+        "target.edge.device": asked.edge,
+        "target.cloud.device": asked.cloud,
+        "split.objective": asked.objective,
+        "data.calibration": asked.data,
+    }
+    return [f"{key}={value}" for key, value in changes.items() if value not in ("", None)]
+
+
+def _question(asked: PlanOptions) -> Question:
+    """What is compared beside the recipe's own choice."""
+    from splitc import driver
+
+    return driver.Question(
+        uplinks_mbps=_numbers(asked.uplink, "--uplink"),
+        codecs=asked.codec or (),
+        bits=_whole_numbers(asked.bits, "--bits"),
+        precisions=_precisions(asked.precision),
+        trace=asked.trace,
+        fits=_fits(asked.fit or []),
+    )
 
 
 def show(answer: Answer) -> None:

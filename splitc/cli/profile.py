@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,13 +11,14 @@ import typer
 
 from splitc.cli.app import Json, app, print_json, say
 from splitc.cli.names import pairs
+from splitc.cli.options import grouped
 from splitc.cli.progress import counted
 from splitc.cli.together import Apart, Needs, check_together
 from splitc.errors import UsageError
 
 if TYPE_CHECKING:
     from splitc.bundle import Bundle
-    from splitc.profiler import Opened, ProfiledModel, Runs, SshDestination, TimedRecord
+    from splitc.profiler import Opened, ProfiledModel, TimedRecord
     from splitc.records import Precision, Record
     from splitc.types import Feeds
 
@@ -38,60 +40,100 @@ RULES: tuple[Needs | Apart, ...] = (
 )
 
 
-@app.command()
-def profile(
-    context: typer.Context,
-    what: Annotated[Path, typer.Argument(help="A bundle, with --side; or an ONNX model.")],
-    side: Annotated[str | None, typer.Option("--side", help="Of a bundle: edge or cloud; else edge.")] = None,
+@dataclass(frozen=True)
+class Subject:
+    """What is measured."""
+
+    what: Annotated[Path, typer.Argument(help="A bundle, with --side; or an ONNX model.")]
+    side: Annotated[str | None, typer.Option("--side", help="Of a bundle: edge or cloud; else edge.")] = None
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Where and how often it runs."""
+
     device: Annotated[
         str | None, typer.Option("--device", help="ssh://user@host[:port] to measure there; else here.")
-    ] = None,
-    name: Annotated[str, typer.Option("--name", help="Device profile that the record is of.")] = "cpu",
-    data: Annotated[list[str] | None, typer.Option("--data", help="Inputs; else noise of a fixed seed.")] = None,
-    samples: Annotated[int, typer.Option("--samples", min=1, help="Inferences that count.")] = 100,
-    warmup: Annotated[int, typer.Option("--warmup", min=0, help="Inferences before them.")] = 10,
-    threads: Annotated[int, typer.Option("--threads", min=1, help="Threads an inference may use.")] = 1,
-    engine: Annotated[bool, typer.Option("--engine", help="The engine that splitc engine built here.")] = False,
-    engine_folder: Annotated[Path | None, typer.Option("--engine-folder", help="Its --out, where it had one.")] = None,
-    target: Annotated[str | None, typer.Option("--target", help="Its --target, where several wait.")] = None,
-    option: Annotated[list[str] | None, typer.Option("--set", help="Its --set, where it had any.")] = None,
-    ssh_config: Annotated[Path | None, typer.Option("--ssh-config", help="In place of ssh's own.")] = None,
-    remote_python: Annotated[str, typer.Option("--remote-python", help="Interpreter there.")] = "python3",
-    imported: Annotated[Path | None, typer.Option("--import", help="trtexec's --exportTimes file.")] = None,
-    import_profile: Annotated[Path | None, typer.Option("--import-profile", help="Its --exportProfile.")] = None,
-    import_layers: Annotated[Path | None, typer.Option("--import-layers", help="Its --exportLayerInfo.")] = None,
-    tensorrt: Annotated[str, typer.Option("--tensorrt", help="TensorRT's version, with --import.")] = "",
-    trtexec_flags: Annotated[str, typer.Option("--trtexec-flags", help="Its flags, with --import.")] = "",
-    tegrastats: Annotated[Path | None, typer.Option("--tegrastats", help="A log of the measured time.")] = None,
-    chip: Annotated[str | None, typer.Option("--chip", help="tegra234, ...: whose rails add up, in the log.")] = None,
-    replay: Annotated[Path | None, typer.Option("--replay", help="A record to show and check; runs nothing.")] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Write the record here.")] = None,
-    export: Annotated[Path | None, typer.Option("--export", help="Folder for JSON as trtexec writes it.")] = None,
+    ] = None
+    name: Annotated[str, typer.Option("--name", help="Device profile that the record is of.")] = "cpu"
+    data: Annotated[list[str] | None, typer.Option("--data", help="Inputs; else noise of a fixed seed.")] = None
+    samples: Annotated[int, typer.Option("--samples", min=1, help="Inferences that count.")] = 100
+    warmup: Annotated[int, typer.Option("--warmup", min=0, help="Inferences before them.")] = 10
+    threads: Annotated[int, typer.Option("--threads", min=1, help="Threads an inference may use.")] = 1
+
+
+@dataclass(frozen=True)
+class BuiltEngine:
+    """The engine to measure in place of ONNX Runtime: the options that ``splitc engine`` was given."""
+
+    engine: Annotated[bool, typer.Option("--engine", help="The engine that splitc engine built here.")] = False
+    engine_folder: Annotated[Path | None, typer.Option("--engine-folder", help="Its --out, where it had one.")] = None
+    target: Annotated[str | None, typer.Option("--target", help="Its --target, where several wait.")] = None
+    option: Annotated[list[str] | None, typer.Option("--set", help="Its --set, where it had any.")] = None
+
+
+@dataclass(frozen=True)
+class SshOptions:
+    """How to reach the device."""
+
+    ssh_config: Annotated[Path | None, typer.Option("--ssh-config", help="In place of ssh's own.")] = None
+    remote_python: Annotated[str, typer.Option("--remote-python", help="Interpreter there.")] = "python3"
+
+
+@dataclass(frozen=True)
+class ImportOptions:
+    """What trtexec measured."""
+
+    imported: Annotated[Path | None, typer.Option("--import", help="trtexec's --exportTimes file.")] = None
+    import_profile: Annotated[Path | None, typer.Option("--import-profile", help="Its --exportProfile.")] = None
+    import_layers: Annotated[Path | None, typer.Option("--import-layers", help="Its --exportLayerInfo.")] = None
+    tensorrt: Annotated[str, typer.Option("--tensorrt", help="TensorRT's version, with --import.")] = ""
+    trtexec_flags: Annotated[str, typer.Option("--trtexec-flags", help="Its flags, with --import.")] = ""
+
+
+@dataclass(frozen=True)
+class RecordOptions:
+    """What is added to the record, and what is read and written in files."""
+
+    tegrastats: Annotated[Path | None, typer.Option("--tegrastats", help="A log of the measured time.")] = None
+    chip: Annotated[str | None, typer.Option("--chip", help="tegra234, ...: whose rails add up, in the log.")] = None
+    replay: Annotated[Path | None, typer.Option("--replay", help="A record to show and check; runs nothing.")] = None
+    out: Annotated[Path | None, typer.Option("--out", help="Write the record here.")] = None
+    export: Annotated[Path | None, typer.Option("--export", help="Folder for JSON as trtexec writes it.")] = None
+
+
+@app.command()
+@grouped
+def profile(
+    context: typer.Context,
+    subject: Subject,
+    running: RunOptions,
+    built: BuiltEngine,
+    ssh: SshOptions,
+    trtexec: ImportOptions,
+    files: RecordOptions,
     json: Json = False,
 ) -> None:
     """Latency with percentiles, layers, memory, watts and clocks, as one record that plan can use."""
-    from splitc.profiler import Exports, Runs, SshDestination, export_files, record_from_trtexec
+    from splitc.profiler import export_files
     from splitc.records import write_record
 
     check_together(context, RULES)
-    half, measured = _half(what, side), None
-    if replay is not None:
-        record = _replayed(replay, half)
-    elif imported is not None:
-        exports = Exports(imported, import_profile, import_layers, tensorrt, name, trtexec_flags)
-        record = record_from_trtexec(half, exports)
+    half, measured = _half(subject), None
+    if files.replay is not None:
+        record = _replayed(files.replay, half)
+    elif trtexec.imported is not None:
+        record = _imported(half, trtexec.imported, trtexec, running.name)
     else:
-        address = SshDestination.parse(device, ssh_config, remote_python) if device is not None else None
-        opened = _engine(what, half, target, option or [], engine_folder) if engine else None
-        runs, feeds = Runs(threads, warmup, samples), _feeds(what, half, data or [])
-        measured = _there(half, feeds, runs, name, address) if address else _here(half, feeds, runs, name, opened)
-        record = measured.record.model_copy(update={"environment": measured.record.environment | _inputs(data)})
-    if tegrastats is not None:
-        record = _with_log(record, tegrastats, chip)
-    if export is not None and measured is not None:
-        export_files(measured, export)
-    if out is not None:
-        write_record(record, out)
+        url = running.device
+        measured = _here(half, subject, running, built) if url is None else _there(half, subject, running, url, ssh)
+        record = _with_inputs(measured.record, running.data)
+    if files.tegrastats is not None:
+        record = _with_log(record, files.tegrastats, files.chip)
+    if files.export is not None and measured is not None:
+        export_files(measured, files.export)
+    if files.out is not None:
+        write_record(record, files.out)
     print_json(record.model_dump(mode="json")) if json else show(record)
 
 
@@ -119,11 +161,12 @@ def show(record: Record) -> None:
         print(f"and {len(slowest) - SHOWN_LAYERS} faster layers")
 
 
-def _half(what: Path, side: str | None) -> ProfiledModel:
+def _half(subject: Subject) -> ProfiledModel:
     """The model, or the half of a bundle."""
     from splitc.bundle import open_bundle
     from splitc.profiler import ProfiledModel, model_sha256, precision_of
 
+    what, side = subject.what, subject.side
     if not what.is_dir():
         if side is not None:
             raise UsageError(f"--side: {what} is a model, which has no sides; leave it out.")
@@ -132,9 +175,8 @@ def _half(what: Path, side: str | None) -> ProfiledModel:
         raise UsageError(f"--side: must be edge or cloud, got {side!r}.")
     bundle = open_bundle(what)
     path = bundle.cloud_model if side == "cloud" else bundle.edge_model
-    return ProfiledModel(
-        path, model_sha256(path), "cloud" if side == "cloud" else "edge", _precision(bundle, side or "edge")
-    )
+    precision = _precision(bundle, side or "edge")
+    return ProfiledModel(path, model_sha256(path), "cloud" if side == "cloud" else "edge", precision)
 
 
 def _precision(bundle: Bundle, side: str) -> Precision:
@@ -162,7 +204,26 @@ def _feeds(what: Path, half: ProfiledModel, data: list[str]) -> list[Feeds]:
     return make(what, half, data)[:MOST_FEEDS]
 
 
-def _engine(what: Path, half: ProfiledModel, target: str | None, options: list[str], folder: Path | None) -> Opened:
+def _here(half: ProfiledModel, subject: Subject, asked: RunOptions, built: BuiltEngine) -> TimedRecord:
+    """Measured in this process."""
+    from splitc.profiler import Runs, measure
+
+    opened = _engine(subject.what, half, built) if built.engine else None
+    runs, feeds = Runs(asked.threads, asked.warmup, asked.samples), _feeds(subject.what, half, asked.data or [])
+    with counted("profile", runs.warmup + runs.samples) as step:
+        return measure(half, feeds, runs, asked.name, step=step, engine=opened)
+
+
+def _there(half: ProfiledModel, subject: Subject, asked: RunOptions, url: str, ssh: SshOptions) -> TimedRecord:
+    """Measured on the device at ``url``."""
+    from splitc.profiler import Runs, SshDestination, measure_there
+
+    address = SshDestination.parse(url, ssh.ssh_config, ssh.remote_python)
+    runs, feeds = Runs(asked.threads, asked.warmup, asked.samples), _feeds(subject.what, half, asked.data or [])
+    return measure_there(half, feeds, runs, asked.name, address, lambda text: say(f"  {address.host}: {text}"))
+
+
+def _engine(what: Path, half: ProfiledModel, asked: BuiltEngine) -> Opened:
     """The engine of the half, as splitc engine was asked for it; refused when it is stale."""
     from splitc.bundle import open_bundle
     from splitc.profiler import engine_half
@@ -171,29 +232,26 @@ def _engine(what: Path, half: ProfiledModel, target: str | None, options: list[s
     if half.side == "whole":
         raise UsageError("--engine is for a bundle and a --side; an ONNX model has no engine.")
     bundle = open_bundle(what, verify=False)
-    order = with_options(find_order(bundle, half.side, target), pairs(options))
-    runner, version = open_engine(bundle, order, folder)
+    order = with_options(find_order(bundle, half.side, asked.target), pairs(asked.option or []))
+    runner, version = open_engine(bundle, order, asked.engine_folder)
     return engine_half(runner, order.backend, version, half)
 
 
-def _here(half: ProfiledModel, feeds: list[Feeds], runs: Runs, device: str, opened: Opened | None) -> TimedRecord:
-    from splitc.profiler import measure
+def _imported(half: ProfiledModel, times: Path, asked: ImportOptions, device: str) -> Record:
+    """As trtexec measured it."""
+    from splitc.profiler import Exports, record_from_trtexec
 
-    with counted("profile", runs.warmup + runs.samples) as step:
-        return measure(half, feeds, runs, device, step=step, engine=opened)
-
-
-def _there(half: ProfiledModel, feeds: list[Feeds], runs: Runs, device: str, address: SshDestination) -> TimedRecord:
-    from splitc.profiler import measure_there
-
-    return measure_there(half, feeds, runs, device, address, lambda text: say(f"  {address.host}: {text}"))
+    exports = Exports(times, asked.import_profile, asked.import_layers, asked.tensorrt, device, asked.trtexec_flags)
+    return record_from_trtexec(half, exports)
 
 
-def _inputs(data: list[str] | None) -> dict[str, str]:
-    return {
+def _with_inputs(record: Record, data: list[str] | None) -> Record:
+    """The record with what it was measured on, and when."""
+    said = {
         "inputs": "files" if data else "noise of a fixed seed",
         "measured_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
+    return record.model_copy(update={"environment": record.environment | said})
 
 
 def _replayed(path: Path, half: ProfiledModel) -> Record:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,11 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from splitc.cli.app import Json, app, print_json, say
+from splitc.cli.options import grouped
 from splitc.cli.together import Needs, check_together
 
 if TYPE_CHECKING:
     from splitc.backends import Runner
-    from splitc.bundle import Bundle
+    from splitc.bundle import Bundle, Contract
+    from splitc.runtime import InferenceResult, Sample
 
 LATEST = 100_000
 """Answers of a live source that the percentiles are of: it may go on for months."""
@@ -24,7 +27,36 @@ _REMOTE = ("token_file", "tls_ca", "tls_cert", "tls_key", "insecure", "also", "f
 RULES = tuple(Needs(option, "server", "it is for a pair over a network") for option in _REMOTE)
 
 
+@dataclass(frozen=True)
+class ServerChoice:
+    """The server that runs the cloud half, and how this client behaves towards it."""
+
+    server: Annotated[str | None, typer.Option(help="HOST:PORT of splitc serve; else both halves run here.")] = None
+    token_file: Annotated[Path | None, typer.Option(help="The first token in it is shown to the server.")] = None
+    tls_ca: Annotated[Path | None, typer.Option(help="The server's certificate must come from these, PEM.")] = None
+    tls_cert: Annotated[Path | None, typer.Option(help="This client's certificate chain, PEM.")] = None
+    tls_key: Annotated[Path | None, typer.Option(help="Its private key, PEM.")] = None
+    insecure: Annotated[bool, typer.Option("--insecure", help="Plain text also to another machine.")] = False
+    also: Annotated[
+        list[Path] | None, typer.Option(help="Bundles of smaller packets, for when the link gets slower.")
+    ] = None
+    fall_back: Annotated[bool, typer.Option("--fall-back", help="Run the tail here while the server is away.")] = False
+    window: Annotated[int, typer.Option(min=1, help="Frames under way at once.")] = 8
+    patience_s: Annotated[float, typer.Option(min=0, help="Seconds to wait for a server that is away.")] = 60.0
+
+
+@dataclass(frozen=True)
+class EdgeOptions:
+    """How the edge half runs here."""
+
+    threads: Annotated[int, typer.Option(min=1, help="Threads that ONNX Runtime may use.")] = 1
+    engine: Annotated[
+        bool, typer.Option("--engine", help="The edge half's engine that splitc engine built here, not ONNX Runtime.")
+    ] = False
+
+
 @app.command()
+@grouped
 def run(
     context: typer.Context,
     bundle: Annotated[Path, typer.Argument(help="A bundle.")],
@@ -34,58 +66,76 @@ def run(
             help="Pictures, videos, .npy/.npz, folders, globs, package:NAME/GLOB; or a camera, an rtsp:// URL."
         ),
     ],
-    server: Annotated[str | None, typer.Option(help="HOST:PORT of splitc serve; else both halves run here.")] = None,
-    token_file: Annotated[Path | None, typer.Option(help="The first token in it is shown to the server.")] = None,
-    tls_ca: Annotated[Path | None, typer.Option(help="The server's certificate must come from these, PEM.")] = None,
-    tls_cert: Annotated[Path | None, typer.Option(help="This client's certificate chain, PEM.")] = None,
-    tls_key: Annotated[Path | None, typer.Option(help="Its private key, PEM.")] = None,
-    insecure: Annotated[bool, typer.Option("--insecure", help="Plain text also to another machine.")] = False,
-    also: Annotated[
-        list[Path] | None, typer.Option(help="Bundles of smaller packets, for when the link gets slower.")
-    ] = None,
-    fall_back: Annotated[bool, typer.Option("--fall-back", help="Run the tail here while the server is away.")] = False,
-    window: Annotated[int, typer.Option(min=1, help="Frames under way at once.")] = 8,
-    patience_s: Annotated[float, typer.Option(min=0, help="Seconds to wait for a server that is away.")] = 60.0,
-    threads: Annotated[int, typer.Option(min=1, help="Threads that ONNX Runtime may use.")] = 1,
-    engine: Annotated[
-        bool, typer.Option("--engine", help="The edge half's engine that splitc engine built here, not ONNX Runtime.")
-    ] = False,
+    remote: ServerChoice,
+    edge: EdgeOptions,
     frames: Annotated[int | None, typer.Option(min=1, help="Stop after so many.")] = None,
     json: Json = False,
 ) -> None:
     """Run pictures through the edge half, the bitstream and the cloud half; print the answers."""
     from splitc.bundle import open_bundle
-    from splitc.runtime import CloudHalf, EdgeHalf, Reader, find_files, run_pair
+    from splitc.runtime import Reader, find_files
 
     check_together(context, RULES)
     opened = open_bundle(bundle)
     live = _live_source(inputs, needs_end=json and not frames)
-    open_head = _open_engine if engine else _no_engine
-    if server is None:
-        edge = EdgeHalf(opened, threads=threads, engine=open_head(opened))
-        cloud = CloudHalf(opened, threads=threads)
-        contract, client = edge.contract, None
-    else:
-        from splitc.runtime import ClientOptions, EdgeClient, Remote, TlsFiles, read_tokens
-
-        token = read_tokens(token_file)[0] if token_file else None
-        remote = Remote(server, TlsFiles(tls_cert, tls_key, tls_ca), token, insecure)
-        options = ClientOptions(window=window, patience_s=patience_s, drops_late=bool(live), falls_back=fall_back)
-        client = EdgeClient([opened, *map(open_bundle, also or [])], remote, options, threads, open_head)
-        contract = client.contract
-    reader = Reader(contract.inputs, contract.preprocess)
+    server = remote.server
+    pair = _local_pair(opened, edge) if server is None else _remote_pair(opened, server, remote, edge, live)
+    reader = Reader(pair.contract.inputs, pair.contract.preprocess)
     samples = islice(reader.frames(live) if live else reader.samples(find_files(inputs, Path())), frames)
     lines: deque[dict[str, Any]] = deque(maxlen=LATEST if live else None)
     try:
-        with closing(client.run(samples) if client else run_pair(edge, cloud, samples)) as answers:
-            lines.extend(_show(answer, contract, json) for answer in answers)
+        with closing(pair.run(samples)) as results:
+            lines.extend(_show(result, pair.contract, json) for result in results)
     finally:
-        counters = client.counters.as_dict() if client else {}
+        counters = pair.counters()
         stages = percentiles([line["ms"] for line in lines])
         if lines and not json:
             _summarize(stages, counters)
     if json:
         print_json({"results": list(lines), "stages_ms": stages} | ({"counters": counters} if counters else {}))
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """Both halves, wherever they run.
+
+    Attributes:
+        contract: The bundle's.
+        run: Results in the order of the samples.
+        counters: What happened on the network so far, by name; nothing without one.
+    """
+
+    contract: Contract
+    run: Callable[[Iterable[Sample]], Generator[InferenceResult, None, None]]
+    counters: Callable[[], dict[str, int]]
+
+
+def _local_pair(bundle: Bundle, asked: EdgeOptions) -> _Pair:
+    """Both halves in this process."""
+    from splitc.runtime import CloudHalf, EdgeHalf, run_pair
+
+    edge = EdgeHalf(bundle, threads=asked.threads, engine=_head_opener(asked)(bundle))
+    cloud = CloudHalf(bundle, threads=asked.threads)
+    return _Pair(edge.contract, lambda samples: run_pair(edge, cloud, samples), dict)
+
+
+def _remote_pair(bundle: Bundle, address: str, asked: ServerChoice, edge: EdgeOptions, live: str | None) -> _Pair:
+    """The edge half here, the cloud half on the server; frames of a live source that come late are dropped."""
+    from splitc.bundle import open_bundle
+    from splitc.runtime import ClientOptions, EdgeClient, Remote, TlsFiles, read_tokens
+
+    token = read_tokens(asked.token_file)[0] if asked.token_file else None
+    remote = Remote(address, TlsFiles(asked.tls_cert, asked.tls_key, asked.tls_ca), token, asked.insecure)
+    options = ClientOptions(
+        window=asked.window, patience_s=asked.patience_s, drops_late=bool(live), falls_back=asked.fall_back
+    )
+    bundles = [bundle, *map(open_bundle, asked.also or [])]
+    client = EdgeClient(bundles, remote, options, edge.threads, _head_opener(edge))
+    return _Pair(client.contract, client.run, client.counters.as_dict)
+
+
+def _head_opener(asked: EdgeOptions) -> Callable[[Bundle], Runner | None]:
+    return _open_engine if asked.engine else _no_engine
 
 
 def _live_source(inputs: Sequence[str], *, needs_end: bool) -> str | None:

@@ -12,6 +12,7 @@ import typer
 from splitc import __version__
 from splitc.cli.app import Json, app, print_json, say
 from splitc.cli.lint import print_lint
+from splitc.cli.options import grouped
 from splitc.cli.together import Apart, Needs, check_together
 from splitc.errors import CheckFailed, SplitcError
 
@@ -30,43 +31,57 @@ RULES = (
 )
 
 
-@app.command()
-def verify(
-    context: typer.Context,
-    bundle: Annotated[Path, typer.Argument(help="A bundle; with --lint also an ONNX model.")],
+@dataclass(frozen=True)
+class SampleOptions:
+    """What the stages are run on."""
+
     data: Annotated[
         list[str] | None, typer.Option("--data", help="Files, folders or globs; else the recipe's verification files.")
-    ] = None,
-    base: Annotated[Path, typer.Option("--base", help="Folder that the recipe's relative paths refer to.")] = Path(),
-    model: Annotated[Path | None, typer.Option("--model", help="The unsplit model; else the recipe's.")] = None,
+    ] = None
+    base: Annotated[Path, typer.Option("--base", help="Folder that the recipe's relative paths refer to.")] = Path()
+    model: Annotated[Path | None, typer.Option("--model", help="The unsplit model; else the recipe's.")] = None
     labels: Annotated[
         Path | None,
         typer.Option("--labels", help="CSV of picture and class index; else the recipe's, for the recipe's files."),
-    ] = None,
+    ] = None
     crops: Annotated[
         int | None, typer.Option("--crops", min=1, max=25, help="Regions taken of each picture; else the recipe's.")
-    ] = None,
+    ] = None
+
+
+@dataclass(frozen=True)
+class LintOptions:
+    """What is looked for when nothing is run."""
+
     lint: Annotated[
         bool, typer.Option("--lint", help="Run nothing: name each node that a target would refuse, and the fix.")
-    ] = False,
+    ] = False
     target: Annotated[
         list[str] | None, typer.Option("--target", help="With --lint: a device or tensorrt-10.3, ...; may be repeated.")
-    ] = None,
-    dla: Annotated[bool, typer.Option("--dla", help="With --lint: what the deep learning accelerator leaves.")] = False,
+    ] = None
+    dla: Annotated[bool, typer.Option("--dla", help="With --lint: what the deep learning accelerator leaves.")] = False
+
+
+@app.command()
+@grouped
+def verify(
+    context: typer.Context,
+    bundle: Annotated[Path, typer.Argument(help="A bundle; with --lint also an ONNX model.")],
+    samples: SampleOptions,
+    linting: LintOptions,
     json: Json = False,
 ) -> None:
     """Full model vs split vs quantized vs coded vs engine, on real inputs."""
     check_together(context, RULES)
-    if lint:
-        print_lint(bundle, base, target or [], dla, json)
+    if linting.lint:
+        print_lint(bundle, samples.base, linting.target or [], linting.dla, json)
         return
     from splitc import driver, evaluate
     from splitc.bundle import open_bundle
 
     opened = open_bundle(bundle)
-    recipe = driver.load_recipe(opened.recipe_path, base=base)
-    inputs = _inputs(opened, recipe, data or [], labels, crops)
-    result, notes = _verified(opened, recipe, inputs, model)
+    recipe = driver.load_recipe(opened.recipe_path, base=samples.base)
+    result, notes = _verified(opened, recipe, _inputs(opened, recipe, samples), samples.model)
     gates = evaluate.measured_gates(result, recipe.gate)
     kept = [gate.model_dump(mode="json") for gate in gates]
     print_json(result.model_dump(mode="json") | {"gates": kept, "notes": notes}) if json else show(result, gates)
@@ -102,17 +117,18 @@ class _Inputs:
     notes: Sequence[str]
 
 
-def _inputs(opened: Bundle, recipe: Recipe, data: list[str], labels: Path | None, crops: int | None) -> _Inputs:
+def _inputs(opened: Bundle, recipe: Recipe, asked: SampleOptions) -> _Inputs:
     """The files that are named, else the recipe's with the recipe's labels."""
     from splitc import driver
     from splitc.runtime import Reader, find_files, read_contract, read_labels
 
+    data, labels = asked.data, asked.labels
     calibration, files = ([], find_files(data, Path())) if data else driver.data_files(recipe)
     notes = [] if data else _changed_data(recipe, [*calibration, *files])
     if labels is None and recipe.data.labels and not data:
         labels = recipe.resolve(recipe.data.labels)
     contract = read_contract(opened)
-    reader = Reader(contract.inputs, contract.preprocess, crops or recipe.data.crops)
+    reader = Reader(contract.inputs, contract.preprocess, asked.crops or recipe.data.crops)
     return _Inputs(files, reader, read_labels(labels) if labels else {}, notes)
 
 

@@ -38,6 +38,7 @@ KEYFRAME = 0x10
 INLINE = 0x20
 TAG_BYTES = 4
 NO_PAIR = bytes(TAG_BYTES)
+"""Pair tag of packets that belong to no bundle."""
 CHECKSUM_BYTES = 4
 MAX_SEQUENCE = 2**32 - 1
 DEFAULT_MAX_ELEMENTS = 1 << 26

@@ -19,8 +19,6 @@ from splitc.codec.temporal import Temporal
 from splitc.errors import BundleError, CodecError, UsageError
 from splitc.types import F32, USUAL_LAYOUT, Array, Layout, Symbols, TensorSpec
 
-"""Pair tag of packets that belong to no bundle."""
-
 
 @dataclass(frozen=True)
 class Codec:

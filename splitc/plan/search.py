@@ -87,28 +87,48 @@ def search(
     allowed, too_big = _fitting(cuts, ask, places, prices)
     if not allowed:
         raise CutError(f"split.at = {_asked(ask)}: {_why_none(len(cuts), too_big, rejected)}")
-    ranked = [pair.cut.names for pair in _ranked(_one_a_cut(allowed, objective), objective)]
+    measured, rest = _best_and_rest(allowed, ask)
+    points = [_measured(pair, ask, places, prices, measure) for pair in measured]
+    winner = min(range(len(points)), key=lambda index: rank(points[index], objective))
+    without_cut = BaselineInputs(model, ask, places, prices, measure_whole)
+    baselines = [*edge_only(without_cut), *cloud_only(without_cut, code_input, points[winner])]
+    missed = [_unmeasured(pair.point, ask) for pair in _one_a_cut(rest, objective)]
+    reasons = (*_losers(points, points[winner], objective), *missed, *too_big, *rejected)
+    is_proven = _is_proven(points[winner], rest, places, prices, objective)
+    note = _note(measured[winner].option, points[winner], baselines, places, ask)
+    return _compared([*points, *baselines], winner, ask, rejected=reasons, is_proven=is_proven, note=note)
+
+
+def _best_and_rest(allowed: Sequence[_Pair], ask: Ask) -> tuple[list[_Pair], list[_Pair]]:
+    """Pairs of the ``split.candidates`` best cuts, the best cut first, and all other pairs."""
+    ranked = [pair.cut.names for pair in _ranked(_one_a_cut(allowed, ask.split.objective), ask.split.objective)]
     best = {names: place for place, names in enumerate(ranked[: ask.split.candidates])}
     measured = sorted((pair for pair in allowed if pair.cut.names in best), key=lambda pair: best[pair.cut.names])
-    points = [_measured(pair, ask, places, prices, measure) for pair in measured]
-    best_cut = min(points, key=lambda point: rank(point, objective))
-    without_cut = BaselineInputs(model, ask, places, prices, measure_whole)
-    baselines = [*edge_only(without_cut), *cloud_only(without_cut, code_input, best_cut)]
-    ways = _judged([*points, *baselines], ask)
-    rest = [pair for pair in allowed if pair.cut.names not in best]
-    missed = [_unmeasured(pair.point, ask) for pair in _one_a_cut(rest, objective)]
+    return measured, [pair for pair in allowed if pair.cut.names not in best]
+
+
+def _compared(
+    ways: Sequence[Point], winner: int, ask: Ask, *, rejected: tuple[RejectedCut, ...], is_proven: bool, note: str
+) -> Plan:
+    """The plan among these ways, each with its reason; ``winner`` is the index of the best one that has a cut."""
+    judged = _judged(ways, ask)
     return Plan(
-        chosen=next(way for way in ways if not way.reason),
-        best_cut=ways[points.index(best_cut)],
-        points=tuple(sorted(ways[: len(points)], key=lambda point: point.load.head_flops)),
-        baselines=tuple(ways[len(points) :]),
-        rejected=(*_losers(points, best_cut, objective), *missed, *too_big, *rejected),
-        objective=objective,
-        is_proven=best_cut.is_measured
-        and not best_cut.refused
-        and all(_least(pair, places, prices, objective) >= cost(best_cut, objective)[0] for pair in rest),
-        note=_note(measured[points.index(best_cut)].option, best_cut, baselines, places, ask),
+        chosen=next(way for way in judged if not way.reason),
+        best_cut=judged[winner],
+        points=tuple(sorted((way for way in judged if way.cut), key=lambda point: point.load.head_flops)),
+        baselines=tuple(way for way in judged if not way.cut),
+        rejected=rejected,
+        objective=ask.split.objective,
+        is_proven=is_proven,
+        note=note,
     )
+
+
+def _is_proven(best: Point, rest: Sequence[_Pair], places: Places, prices: Prices, objective: str) -> bool:
+    """Whether no pair that was not measured could beat the best one, even with an empty packet."""
+    if not best.is_measured or best.refused:
+        return False
+    return all(_least(pair, places, prices, objective) >= cost(best, objective)[0] for pair in rest)
 
 
 def _cuts(model: Model, ask: Ask) -> tuple[list[CandidateCut], list[RejectedCut]]:
