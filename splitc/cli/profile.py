@@ -41,7 +41,7 @@ RULES: tuple[Needs | Apart, ...] = (
 
 
 @dataclass(frozen=True)
-class Subject:
+class ProfileSubject:
     """What is measured."""
 
     what: Annotated[Path, typer.Argument(help="A bundle, with --side; or an ONNX model.")]
@@ -106,7 +106,7 @@ class RecordOptions:
 @grouped
 def profile(
     context: typer.Context,
-    subject: Subject,
+    subject: ProfileSubject,
     running: RunOptions,
     built: BuiltEngine,
     ssh: SshOptions,
@@ -161,7 +161,7 @@ def show(record: Record) -> None:
         print(f"and {len(slowest) - SHOWN_LAYERS} faster layers")
 
 
-def _half(subject: Subject) -> ProfiledModel:
+def _half(subject: ProfileSubject) -> ProfiledModel:
     """The model, or the half of a bundle."""
     from splitc.bundle import open_bundle
     from splitc.profiler import ProfiledModel, model_sha256, precision_of
@@ -204,7 +204,7 @@ def _feeds(what: Path, half: ProfiledModel, data: list[str]) -> list[Feeds]:
     return make(what, half, data)[:MOST_FEEDS]
 
 
-def _here(half: ProfiledModel, subject: Subject, asked: RunOptions, built: BuiltEngine) -> TimedRecord:
+def _here(half: ProfiledModel, subject: ProfileSubject, asked: RunOptions, built: BuiltEngine) -> TimedRecord:
     """Measured in this process."""
     from splitc.profiler import Runs, measure
 
@@ -214,7 +214,7 @@ def _here(half: ProfiledModel, subject: Subject, asked: RunOptions, built: Built
         return measure(half, feeds, runs, asked.name, step=step, engine=opened)
 
 
-def _there(half: ProfiledModel, subject: Subject, asked: RunOptions, url: str, ssh: SshOptions) -> TimedRecord:
+def _there(half: ProfiledModel, subject: ProfileSubject, asked: RunOptions, url: str, ssh: SshOptions) -> TimedRecord:
     """Measured on the device at ``url``."""
     from splitc.profiler import Runs, SshDestination, measure_there
 
