@@ -11,7 +11,9 @@ from splitc.runtime.batches import rows_stay_apart
 from splitc.runtime.engines import check_engine, engine_folder, find_order, finish_engine, open_engine, with_options
 from splitc.runtime.labels import Labels, read_classes, read_labels
 from splitc.runtime.pair import RUNNER, CloudHalf, EdgeHalf, InferenceResult, read_contract, run_pair
-from splitc.runtime.sources import Reader, Sample, files_sha256, find_files, is_picture, natural_key, read_picture
+from splitc.runtime.pictures import is_picture, read_picture
+from splitc.runtime.samples import Samples, clip_lengths, pick
+from splitc.runtime.sources import Reader, Sample, files_sha256, find_files, natural_key
 from splitc.runtime.triton import repository as triton_repository
 from splitc.runtime.video import is_live, is_video
 
@@ -44,9 +46,11 @@ __all__ = [
     "Reader",
     "Remote",
     "Sample",
+    "Samples",
     "ServerOptions",
     "TlsFiles",
     "check_engine",
+    "clip_lengths",
     "describe",
     "engine_folder",
     "files_sha256",
@@ -58,6 +62,7 @@ __all__ = [
     "is_video",
     "natural_key",
     "open_engine",
+    "pick",
     "read_classes",
     "read_contract",
     "read_labels",

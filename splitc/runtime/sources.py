@@ -7,32 +7,29 @@ import hashlib
 import importlib.util
 import os
 import re
-import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from splitc.errors import UsageError
 from splitc.files import sha256_of
-from splitc.runtime.video import VIDEOS, is_video, read_frames
-from splitc.types import F32, Array, Preprocess, TensorSpec
+from splitc.runtime.array_files import ARRAYS, ArrayFile, check_fits
+from splitc.runtime.pictures import (
+    PICTURES,
+    input_from_picture,
+    input_shape,
+    is_picture,
+    picture_size,
+    read_picture,
+    region_boxes,
+)
+from splitc.runtime.video import VIDEOS, count_frames, is_video, read_frames
+from splitc.types import Array, Preprocess, TensorSpec
 
-PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".gif"}
-ARRAYS = {".npy", ".npz"}
 KNOWN = PICTURES | ARRAYS | VIDEOS
 PACKAGE = "package:"
-MAX_PIXELS = 1 << 27
-"""Of a resized picture, where Pillow's own limit is switched off."""
-RESAMPLING = {
-    "nearest": Image.Resampling.NEAREST,
-    "bilinear": Image.Resampling.BILINEAR,
-    "bicubic": Image.Resampling.BICUBIC,
-    "lanczos": Image.Resampling.LANCZOS,
-}
 
 
 @dataclass(frozen=True)
@@ -74,25 +71,66 @@ class Reader:
             UsageError: A file that is neither picture nor array, or does not fit the network's inputs.
         """
         for file in files:
-            if is_video(file):
-                yield from (replace(sample, file=file) for sample in self.frames(str(file)))
-            else:
-                yield from self._arrays(file) if file.suffix.lower() in ARRAYS else self._pictures(file)
+            yield from self._all_of(file)
 
-    def frames(self, source: str) -> Iterator[Sample]:
-        """Frames of a video file, a camera or a stream, which are one clip.
+    def count(self, file: Path) -> int:
+        """How many samples a file gives, from its header where that says so; no pixels become numbers.
 
         Raises:
-            UsageError: No readable video, or frames that do not fit the network's input.
+            UsageError: As :meth:`samples`, as far as headers tell.
+            CapabilityError: PyAV is missing.
+        """
+        if is_array(file):
+            return ArrayFile(file, self.inputs).count
+        self._require_one_input(file)
+        if is_video(file):
+            return count_frames(str(file))
+        width, height = picture_size(file)
+        for left, top, right, bottom in region_boxes(width, height, self.regions):
+            shape = input_shape((right - left, bottom - top), self.preprocess)
+            check_fits(file, (1, *shape), np.dtype(np.float32), self.inputs[0])
+        return self.regions
+
+    def clip(self, file: Path) -> str:
+        """What the clip is called that a file's samples belong to."""
+        return str(file.parent if is_picture(file) else file)
+
+    def read(self, file: Path, wanted: Sequence[int]) -> Iterator[Sample]:
+        """Some samples of one file, in one pass.
+
+        Args:
+            file: Of a kind that :func:`find_files` finds.
+            wanted: Their numbers in the file, ascending.
+
+        Raises:
+            UsageError: As :meth:`samples`, or a video that ends before the last of them.
+        """
+        if is_video(file):
+            return (replace(sample, file=file) for sample in self.frames(str(file), wanted))
+        return self._arrays(file, wanted) if is_array(file) else self._pictures(file, wanted)
+
+    def frames(self, source: str, wanted: Sequence[int] | None = None) -> Iterator[Sample]:
+        """Frames of a video file, a camera or a stream, which are one clip.
+
+        Args:
+            source: A file, a device or an address.
+            wanted: Numbers of the frames to take, ascending; None: all.
+
+        Raises:
+            UsageError: No readable video, frames that do not fit the network's input, or too few of them.
             CapabilityError: PyAV is missing.
         """
         self._require_one_input(source)
-        for index, picture in enumerate(read_frames(source)):
+        for index, picture in read_frames(source, wanted):
             batch = input_from_picture(picture, self.preprocess)[None]
-            if index == 0:
-                _check_fits(source, batch, self.inputs[0])
+            check_fits(source, batch.shape, batch.dtype, self.inputs[0])
             name = f"{Path(source).name}#{index}"
             yield Sample(name, {self.inputs[0].name: batch}, source)
+
+    def _all_of(self, file: Path) -> Iterator[Sample]:
+        if is_video(file):
+            return (replace(sample, file=file) for sample in self.frames(str(file)))
+        return self._arrays(file) if is_array(file) else self._pictures(file, range(self.regions))
 
     def _require_one_input(self, file: Path | str) -> None:
         if len(self.inputs) != 1:
@@ -101,26 +139,22 @@ class Reader:
                 f"{file}: the network has {len(self.inputs)} inputs ({names}); give an .npz with those names."
             )
 
-    def _pictures(self, file: Path) -> Iterator[Sample]:
+    def _pictures(self, file: Path, wanted: Sequence[int]) -> Iterator[Sample]:
         self._require_one_input(file)
         picture = read_picture(file)
-        for index, box in enumerate(region_boxes(picture.width, picture.height, self.regions)):
-            region = picture if index == 0 else picture.crop(box)
+        boxes = region_boxes(picture.width, picture.height, self.regions)
+        for index in wanted:
+            region = picture if index == 0 else picture.crop(boxes[index])
             batch = input_from_picture(region, self.preprocess)[None]
-            _check_fits(file, batch, self.inputs[0])
+            check_fits(file, batch.shape, batch.dtype, self.inputs[0])
             name = file.name if self.regions == 1 else f"{file.name}#{index}"
-            yield Sample(name, {self.inputs[0].name: batch}, str(file.parent), file)
+            yield Sample(name, {self.inputs[0].name: batch}, self.clip(file), file)
 
-    def _arrays(self, file: Path) -> Iterator[Sample]:
-        arrays = _load_arrays(file, self.inputs)
-        count = {len(array) for array in arrays.values()}
-        if len(count) != 1:
-            raise UsageError(f"{file}: the arrays disagree on the number of samples (axis 0).")
-        if count == {0}:
-            raise UsageError(f"{file}: holds no samples (axis 0 has size 0).")
-        for index in range(count.pop()):
-            feeds = {name: array[index : index + 1] for name, array in arrays.items()}
-            yield Sample(f"{file.name}#{index}", feeds, str(file), file)
+    def _arrays(self, file: Path, wanted: Sequence[int] | None = None) -> Iterator[Sample]:
+        arrays = ArrayFile(file, self.inputs)
+        chosen = range(arrays.count) if wanted is None else wanted
+        for index, feeds in zip(chosen, arrays.feeds(chosen), strict=True):
+            yield Sample(f"{file.name}#{index}", feeds, self.clip(file), file)
 
 
 def find_files(patterns: Sequence[str], base: Path) -> list[Path]:
@@ -162,54 +196,9 @@ def files_sha256(files: Sequence[Path]) -> str:
     return digest.hexdigest()
 
 
-def is_picture(file: Path) -> bool:
-    """Whether the file's name ends as a picture's does."""
-    return file.suffix.lower() in PICTURES
-
-
-def read_picture(file: Path) -> Image.Image:
-    """Read a picture as RGB.
-
-    Raises:
-        UsageError: Not there, not a picture, or larger than Pillow's limit.
-    """
-    try:
-        with Image.open(file) as picture:
-            rgb: Image.Image = picture.convert("RGB")
-            return rgb
-    except FileNotFoundError:
-        raise UsageError(f"{file}: no such file.") from None
-    except (UnidentifiedImageError, OSError, Image.DecompressionBombError, SyntaxError, ValueError) as error:
-        raise UsageError(f"{file}: not a readable picture ({error}).") from error
-
-
-def input_from_picture(picture: Image.Image, how: Preprocess) -> F32:
-    """Resize, crop, scale and normalize.
-
-    Returns:
-        float32 ``[3, H, W]``.
-
-    Raises:
-        UsageError: The crop is larger than the resized picture, or that is larger than Pillow's limit.
-    """
-    if how.resize is not None:
-        picture = picture.resize(_resized(picture, how.resize), RESAMPLING[how.interpolation])
-    if how.crop is not None:
-        picture = _centre_crop(picture, how.crop)
-    rgb = np.asarray(picture, dtype=np.float32)
-    pixels = rgb if how.channels == "rgb" else rgb[..., ::-1]
-    normal = (pixels * np.float32(how.scale) - np.array(how.mean, np.float32)) / np.array(how.std, np.float32)
-    return np.ascontiguousarray(normal.transpose(2, 0, 1))
-
-
-def region_boxes(width: int, height: int, count: int) -> list[tuple[int, int, int, int]]:
-    """The whole picture, then ``count - 1`` squares of 1/2 to 3/4 of its shorter side, spread by a Halton sequence."""
-    boxes = [(0, 0, width, height)]
-    for index in range(1, count):
-        side = max(1, int(min(width, height) * (0.5 + 0.25 * _halton(index, 5))))
-        left, top = int(_halton(index, 2) * (width - side)), int(_halton(index, 3) * (height - side))
-        boxes.append((left, top, left + side, top + side))
-    return boxes
+def is_array(file: Path) -> bool:
+    """Whether the file's name ends as a NumPy file's does."""
+    return file.suffix.lower() in ARRAYS
 
 
 def _expand(pattern: str, base: Path) -> list[Path]:
@@ -228,70 +217,3 @@ def _package_folder(name: str) -> Path:
     if found is None or not found.submodule_search_locations:
         raise UsageError(f"{PACKAGE}{name}: no such package is installed; pip install it, or name files instead.")
     return Path(found.submodule_search_locations[0])
-
-
-def _load_arrays(file: Path, inputs: Sequence[TensorSpec]) -> dict[str, Array]:
-    try:
-        loaded = np.load(file, allow_pickle=False)
-        arrays = {inputs[0].name: loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
-    except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
-        raise UsageError(f"{file}: not a readable NumPy file ({error}).") from error
-    wanted = {spec.name for spec in inputs}
-    if set(arrays) != wanted:
-        raise UsageError(f"{file}: holds {sorted(arrays)}, the network's inputs are {sorted(wanted)}.")
-    for spec in inputs:
-        arrays[spec.name] = _as_batch(file, arrays[spec.name], spec)
-        if arrays[spec.name].dtype.kind == "f" and not np.isfinite(arrays[spec.name]).all():
-            raise UsageError(f"{file}: {spec.name!r} holds NaN or infinities.")
-    return arrays
-
-
-def _as_batch(file: Path, array: Array, spec: TensorSpec) -> Array:
-    batch = array[None] if array.ndim == len(spec.shape) - 1 else array
-    _check_fits(file, batch[:1] if batch.ndim else batch, spec)
-    return batch
-
-
-def _check_fits(file: Path | str, batch: Array, spec: TensorSpec) -> None:
-    fits = batch.ndim == len(spec.shape) > 0 and all(
-        isinstance(want, str) or axis == 0 or got == want
-        for axis, (got, want) in enumerate(zip(batch.shape, spec.shape, strict=False))
-    )
-    if not fits or batch.dtype != np.dtype(spec.dtype):
-        want = f"{spec.dtype} {list(spec.shape)}"
-        raise UsageError(
-            f"{file}: gives {batch.dtype} {list(batch.shape)}, input {spec.name!r} takes {want}; see data.preprocess."
-        )
-
-
-def _resized(picture: Image.Image, size: int | tuple[int, int]) -> tuple[int, int]:
-    """Width and height to resize to."""
-    return _shorter_side(picture, size) if isinstance(size, int) else (size[1], size[0])
-
-
-def _shorter_side(picture: Image.Image, side: int) -> tuple[int, int]:
-    scale = side / min(picture.size)
-    width, height = (max(side, round(size * scale)) for size in picture.size)
-    if width * height > (Image.MAX_IMAGE_PIXELS or MAX_PIXELS):
-        shape = f"{picture.width}x{picture.height}"
-        raise UsageError(f"a picture of {shape} is too long to resize: its shorter side becomes {side}; cut it first.")
-    return width, height
-
-
-def _centre_crop(picture: Image.Image, side: int) -> Image.Image:
-    if min(picture.size) < side:
-        raise UsageError(
-            f"a picture of {picture.width}x{picture.height} is smaller than the crop of {side}; set resize."
-        )
-    left, top = round((picture.width - side) / 2), round((picture.height - side) / 2)
-    return picture.crop((left, top, left + side, top + side))
-
-
-def _halton(index: int, base: int) -> float:
-    """Element of the van der Corput sequence: spreads points evenly without a random number."""
-    value, weight = 0.0, 1.0
-    while index:
-        weight /= base
-        index, digit = divmod(index, base)
-        value += digit * weight
-    return value

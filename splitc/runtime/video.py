@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -27,23 +29,60 @@ def is_live(source: str) -> bool:
     return source.startswith(LIVE)
 
 
-def read_frames(source: str) -> Iterator[Image.Image]:
-    """Every frame as RGB, in the order of showing.
+def read_frames(source: str, wanted: Sequence[int] | None = None) -> Iterator[tuple[int, Image.Image]]:
+    """Frames as RGB with their numbers, in the order of showing.
 
     Args:
         source: A file, ``/dev/videoN`` or ``rtsp://...``.
+        wanted: Numbers of the frames to take, ascending, in one pass that ends with the last of them; None: all.
+
+    Raises:
+        CapabilityError: PyAV is missing.
+        UsageError: No video there, one that cannot be decoded, or one that ends too early.
+    """
+    left = count() if wanted is None else iter(wanted)
+    following = next(left, None)
+    with _open(source) as (opened, stream):
+        for index, frame in enumerate(opened.decode(stream)):
+            if index == following:
+                yield index, frame.to_image()
+                following = next(left, None)
+            if following is None:
+                return
+    if wanted is not None and following is not None:
+        raise UsageError(
+            f"{source}: says that it has more frames than can be decoded: {following} is missing; write the video "
+            "anew, as with: ffmpeg -i FILE -c:v libx264 -crf 12 NEW.mp4"
+        )
+
+
+def count_frames(file: str) -> int:
+    """How many frames :func:`read_frames` gives of a file.
+
+    The container is believed where it says so, its packets agree, and none of them can wait for one that is missing;
+    else a pass decodes all frames and keeps none.
 
     Raises:
         CapabilityError: PyAV is missing.
         UsageError: No video there, or one that cannot be decoded.
     """
+    with _open(file) as (opened, stream):
+        packets = sum(1 for packet in opened.demux(stream) if packet.size and not packet.is_discard)
+        if packets == stream.frames and not stream.codec_context.has_b_frames:
+            return packets
+    with _open(file) as (opened, stream):
+        return sum(1 for _ in opened.decode(stream))
+
+
+@contextmanager
+def _open(source: str) -> Iterator[tuple[Any, Any]]:
+    """The container and its first video stream."""
     av = _library()
     try:
         with av.open(source, format="v4l2" if source.startswith("/dev/video") else None, **_options(source)) as opened:
             if not opened.streams.video:
                 raise UsageError(f"{source}: holds no video.")
-            for frame in opened.decode(opened.streams.video[0]):
-                yield frame.to_image()
+            yield opened, opened.streams.video[0]
     except (av.error.FFmpegError, OSError) as error:
         raise UsageError(f"{source}: not a readable video ({getattr(error, 'strerror', None) or error}).") from error
 

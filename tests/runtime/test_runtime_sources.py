@@ -11,7 +11,7 @@ from PIL import Image
 
 from splitc.errors import UsageError
 from splitc.runtime import Reader, find_files, is_picture, read_picture
-from splitc.runtime.sources import input_from_picture, region_boxes
+from splitc.runtime.pictures import input_from_picture, region_boxes
 from splitc.types import Preprocess, TensorSpec
 
 NAMES = ("a.png", "B.JPG", "c.npy", "notes.txt", "sub/d.png", "x[1].png")

@@ -19,7 +19,8 @@ import onnxruntime
 from codec_bench.fidelity import F32, Fidelity, fidelity
 from splitc import graph, zoo
 from splitc.errors import CapabilityError
-from splitc.runtime.sources import find_files, input_from_picture, read_picture
+from splitc.runtime import find_files, read_picture
+from splitc.runtime.pictures import input_from_picture
 from splitc.types import Preprocess, TensorSpec
 
 DATA = Path(os.environ.get("SPLITC_DATA", Path(__file__).parents[4] / "shared" / "data"))

@@ -23,7 +23,7 @@ sys.path += [str(Path(__file__).parents[1]), str(Path(__file__).parents[2] / "li
 from deadline import end, first_line
 
 from runtime_bench.pairs import IMAGENET, MOBILENET
-from splitc.runtime.sources import input_from_picture, read_picture
+from splitc.runtime.pictures import input_from_picture, read_picture
 from splitc.types import F32, Preprocess
 
 METHOD = "/jpeg/classify"

@@ -110,7 +110,7 @@ def _dense_model(random: np.random.Generator) -> onnx.ModelProto:
 def _frames(count: int, name: str) -> Iterator[Sample]:
     import av
 
-    from splitc.runtime.sources import input_from_picture
+    from splitc.runtime.pictures import input_from_picture
 
     with av.open(str(DATA / "videos/vtest_first300.avi")) as clip:
         for index, frame in enumerate(clip.decode(video=0)):

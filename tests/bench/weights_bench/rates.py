@@ -15,7 +15,8 @@ from codec_bench.networks import BATCH, DATA, SEED, Network
 from splitc import graph, passes
 from splitc.passes.activations import open_session
 from splitc.passes.layers import layers_of, put_weight, read_weight
-from splitc.runtime.sources import find_files, input_from_picture, read_picture
+from splitc.runtime import find_files, read_picture
+from splitc.runtime.pictures import input_from_picture
 from splitc.weights import container_bytes, smallest_items
 from weights_bench import beside_nncodec
 
