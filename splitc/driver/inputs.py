@@ -14,7 +14,7 @@ from splitc.driver.recipes import codec_spec, predicts, with_defaults
 from splitc.errors import GraphError, RecipeError
 from splitc.recipe import Recipe
 from splitc.registry import nearest
-from splitc.runtime import Reader, Sample, files_sha256, is_picture, is_video, read_classes, read_labels
+from splitc.runtime import Reader, Samples, files_sha256, is_picture, is_video, read_classes, read_labels
 from splitc.types import Preprocess
 
 
@@ -27,7 +27,7 @@ class Inputs:
     model: graph.Model
     notes: tuple[str, ...]
     reader: Reader
-    calibration: list[Sample]
+    calibration: Samples
     verification: list[Path]
     data_sha256: str
     labels: Mapping[str, int]
@@ -95,7 +95,7 @@ def find_inputs(recipe: Recipe, *, locked: bool = False, files_of: Callable[[Rec
         model=opened.model,
         notes=opened.notes,
         reader=reader,
-        calibration=list(reader.samples(calibration)),
+        calibration=Samples.of(reader, calibration),
         verification=verification,
         data_sha256=digest,
         labels=labels,
@@ -113,15 +113,15 @@ def subject_of(inputs: Inputs) -> trials.Subject:
         task=inputs.recipe.data.task,
         preprocess=inputs.reader.preprocess,
         is_stream=predicts(inputs.recipe),
-        sends_pixels=_sends_pixels(inputs.recipe, inputs.calibration),
+        sends_pixels=_sends_pixels(inputs.recipe, inputs.calibration.files),
     )
 
 
-def _sends_pixels(recipe: Recipe, samples: Sequence[Sample]) -> bool:
+def _sends_pixels(recipe: Recipe, files: Sequence[Path]) -> bool:
     """Whether the samples are known as 8-bit pixels: pictures, videos, or arrays whose pixels the recipe explains."""
     if recipe.data.preprocess is not None:
         return True
-    return all(sample.file and (is_picture(sample.file) or is_video(sample.file)) for sample in samples)
+    return all(is_picture(file) or is_video(file) for file in files)
 
 
 def _prepared(recipe: Recipe, source: graph.Model) -> OpenModel:

@@ -12,7 +12,7 @@ from splitc.lowering.mixed_precision import LayerPrecision, MixedPair, Quantized
 from splitc.lowering.time_claims import ComputeTarget
 from splitc.lowering.weight_steps import FloatHalf, LoweredHalf, Saving, apply_steps, count_steps, with_floats
 from splitc.recipe import WeightsSection
-from splitc.runtime import Sample
+from splitc.runtime import Sample, pick
 from splitc.types import Feeds
 
 MOST_SAMPLES = 128
@@ -83,6 +83,8 @@ def lower(request: LoweringRequest, step: Callable[[], None] = lambda: None) -> 
         GraphError: A half cannot be lowered.
     """
     halves, targets = request.halves, request.targets
+    if request.changes_nothing:
+        return Lowered(halves)
     fitting, judging = _chosen_feeds(request)
     head = FloatHalf("edge", halves.head, lambda: fitting, targets["edge"], halves.tail)
     edge = apply_steps(head, request.weights.edge, step)
@@ -117,7 +119,7 @@ def _chosen_feeds(request: LoweringRequest) -> tuple[list[Feeds], list[Feeds]]:
         stride = max(1, -(-len(samples) // MOST_SAMPLES))
         return [sample.feeds for sample in samples[::stride]], []
     fitting, judging = hold_out_judges(len(samples), MOST_SAMPLES)
-    return [samples[index].feeds for index in fitting], [samples[index].feeds for index in judging]
+    return [one.feeds for one in pick(samples, fitting)], [one.feeds for one in pick(samples, judging)]
 
 
 def _originals(edge: LoweredHalf, cloud: LoweredHalf) -> dict[str, ir.Model]:

@@ -156,7 +156,7 @@ def _header(opened: IO[bytes], member: str | None, size: int) -> _Stored:
     """Raises: ValueError: no header of format 1.0 or 2.0, objects, or ``size`` bytes are too few for its shape."""
     shape, is_fortran, dtype = _read_header(opened)
     if dtype.hasobject:
-        raise ValueError("it holds Python objects, and allow_pickle=False")
+        raise ValueError("Object arrays cannot be loaded: they hold Python objects")
     stored = _Stored(shape, dtype, member, not is_fortran or len(shape) < 2)
     bytes_wanted = opened.tell() + int(np.prod(shape, dtype=object)) * dtype.itemsize
     if size < bytes_wanted:
