@@ -149,7 +149,7 @@ def test_a_video_cut_short_is_as_long_as_what_decodes(tmp_path: Path) -> None:
     data = (tmp_path / "a.avi").read_bytes()
     (tmp_path / "a.avi").write_bytes(data[: data.rindex(b"00dc", 0, len(data) * 2 // 3)])
     samples = Samples.of(READER, [tmp_path / "a.avi"])
-    assert 10 < len(samples) < 40
+    assert 0 < len(samples) < 40
     same(list(samples), list(READER.samples([tmp_path / "a.avi"])))
 
 
