@@ -126,7 +126,9 @@ def profile(
         record = _imported(half, trtexec.imported, trtexec, running.name)
     else:
         url = running.device
-        measured = _here(half, subject, running, built) if url is None else _there(half, subject, running, url, ssh)
+        measured = (
+            _local_run(half, subject, running, built) if url is None else _remote_run(half, subject, running, url, ssh)
+        )
         record = _with_inputs(measured.record, running.data)
     if files.tegrastats is not None:
         record = _with_log(record, files.tegrastats, files.chip)
@@ -204,7 +206,7 @@ def _feeds(what: Path, half: ProfiledModel, data: list[str]) -> list[Feeds]:
     return make(what, half, data)[:MOST_FEEDS]
 
 
-def _here(half: ProfiledModel, subject: ProfileSubject, asked: RunOptions, built: BuiltEngine) -> TimedRecord:
+def _local_run(half: ProfiledModel, subject: ProfileSubject, asked: RunOptions, built: BuiltEngine) -> TimedRecord:
     """Measured in this process."""
     from splitc.profiler import Runs, measure
 
@@ -214,13 +216,15 @@ def _here(half: ProfiledModel, subject: ProfileSubject, asked: RunOptions, built
         return measure(half, feeds, runs, asked.name, step=step, engine=opened)
 
 
-def _there(half: ProfiledModel, subject: ProfileSubject, asked: RunOptions, url: str, ssh: SshOptions) -> TimedRecord:
+def _remote_run(
+    half: ProfiledModel, subject: ProfileSubject, asked: RunOptions, url: str, ssh: SshOptions
+) -> TimedRecord:
     """Measured on the device at ``url``."""
-    from splitc.profiler import Runs, SshDestination, measure_there
+    from splitc.profiler import Runs, SshDestination, measure_remote
 
     address = SshDestination.parse(url, ssh.ssh_config, ssh.remote_python)
     runs, feeds = Runs(asked.threads, asked.warmup, asked.samples), _feeds(subject.what, half, asked.data or [])
-    return measure_there(half, feeds, runs, asked.name, address, lambda text: say(f"  {address.host}: {text}"))
+    return measure_remote(half, feeds, runs, asked.name, address, lambda text: say(f"  {address.host}: {text}"))
 
 
 def _engine(what: Path, half: ProfiledModel, asked: BuiltEngine) -> Opened:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from splitc.profiler.board import Board, read_board
     from splitc.profiler.inputs import MOST_FEEDS, bundle_feeds, model_feeds, model_sha256, precision_of
     from splitc.profiler.power import Power, read_power
-    from splitc.profiler.remote import SshDestination, measure_there
+    from splitc.profiler.remote import SshDestination, measure_remote
     from splitc.profiler.tegrastats import Tegrastats, parse_line, read_tegrastats, summarize_log
     from splitc.profiler.timing import Inside, Opened, ProfiledModel, Runs, TimedRecord, engine_half, measure
     from splitc.profiler.trtexec import Exports, export_files, record_from_trtexec
@@ -23,7 +23,7 @@ _HOMES = {
     "inputs": ("MOST_FEEDS", "bundle_feeds", "model_feeds", "model_sha256", "precision_of"),
     "timing": ("ProfiledModel", "Inside", "TimedRecord", "Opened", "Runs", "engine_half", "measure"),
     "power": ("Power", "read_power"),
-    "remote": ("SshDestination", "measure_there"),
+    "remote": ("SshDestination", "measure_remote"),
     "tegrastats": ("Tegrastats", "parse_line", "read_tegrastats", "summarize_log"),
     "trtexec": ("Exports", "export_files", "record_from_trtexec"),
 }
@@ -45,7 +45,7 @@ __all__ = [
     "engine_half",
     "export_files",
     "measure",
-    "measure_there",
+    "measure_remote",
     "model_feeds",
     "model_sha256",
     "parse_line",

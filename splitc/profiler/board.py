@@ -11,22 +11,22 @@ ROOT = Path("/")
 CHIPS = ("tegra264", "tegra234", "tegra194", "tegra186", "tegra210")
 """Thor, Orin, Xavier, TX2, Nano."""
 OFF_C = -256.0
-"""What a thermal zone says whose part has no power."""
+"""Reading of a thermal zone whose part is powered off."""
 _RELEASE = re.compile(r"# R(\d+) \(release\), REVISION: ([\d.]+)")
 _MODE = re.compile(r"<\s*POWER_MODEL\s+ID=(\d{1,4})\s+NAME=(\S+)\s*>")
 
 
 @dataclass(frozen=True)
 class Board:
-    """How the machine stands.
+    """The machine and its settings.
 
     Attributes:
-        model: As the device tree says it; None off a Jetson.
-        chip: ``tegra234``; None off a Jetson.
-        linux: Jetson Linux, ``36.4``.
+        model: From the device tree; None if this is no Jetson.
+        chip: Such as ``tegra234``; None if this is no Jetson.
+        linux: Version of Jetson Linux, such as ``36.4``.
         power_mode: Name of the nvpmodel mode.
         clocks_mhz: ``gpu``, ``cpu`` (the fastest core) and ``emc``, as far as sysfs shows them.
-        temperatures_c: By thermal zone; those without power are left out.
+        temperatures_c: By thermal zone; zones that are powered off are left out.
     """
 
     model: str | None = None
@@ -37,7 +37,7 @@ class Board:
     temperatures_c: Mapping[str, float] = field(default_factory=dict)
 
     def environment(self) -> dict[str, str]:
-        """For a record; what is not known is left out."""
+        """Entries of a record's environment; what is not known is left out."""
         texts = {"board": self.model, "chip": self.chip, "jetson_linux": self.linux, "power_mode": self.power_mode}
         clocks = {f"{name}_mhz": f"{value:g}" for name, value in self.clocks_mhz.items()}
         heat = {"temperature_c": f"{max(self.temperatures_c.values()):g}"} if self.temperatures_c else {}

@@ -1,4 +1,4 @@
-"""What a measured model is fed: real files, or noise of a fixed seed. Times hardly depend on values; answers do."""
+"""What a measured model is fed: real files, or noise of a fixed seed. Times hardly depend on values."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from splitc.types import Feeds, Preprocess, TensorSpec
 
 _QUANTIZED = frozenset({"QuantizeLinear", "QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger"})
 MOST_FEEDS = 8
-"""Samples that a measurement takes turns with."""
+"""At most so many samples are used, in turn."""
 SEED = 0
 
 
 def model_sha256(path: Path) -> str:
-    """Of the model file, or of the list of all its files' where there are external weights: as the graph room has it.
+    """SHA-256 of the model file, or with external weights of the list of all its files' hashes, as in the graph room.
 
     Raises:
         BackendError: The model or a weight file cannot be read.
@@ -37,7 +37,7 @@ def model_sha256(path: Path) -> str:
 
 
 def precision_of(path: Path) -> Precision:
-    """What a model computes in: int8 with quantized operators, fp16 with weights or ports of it, else fp32.
+    """Element type of a model's arithmetic: int8 with quantized operators, fp16 with weights or ports of it, else fp32.
 
     Raises:
         BackendError: The model cannot be read.

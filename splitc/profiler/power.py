@@ -22,7 +22,7 @@ SUMS = {
     "tegra264": ("VDD_GPU", "VDD_CPU_SOC_MSS", "VIN_SYS_5V0"),
     "tegra194": ("GPU", "CPU", "SOC", "CV", "VDDRQ", "SYS5V"),
 }
-"""Rails whose sum is the module, by chip, where no rail carries it alone: AGX Orin, AGX Thor, AGX Xavier."""
+"""Chip -> rails that add up to the module where no single rail carries it: AGX Orin, AGX Thor, AGX Xavier."""
 _HWMON = ("bus/i2c/drivers/ina3221", "bus/i2c/drivers/ina3221x")
 _SUM_OF_SHUNTS = 7
 _INTEGER = re.compile(r"-?[0-9]{1,9}")
@@ -34,7 +34,7 @@ class Power:
 
     Attributes:
         rails_w: Watts by rail, signed as the monitor's currents are.
-        total_w: Of the module, at least 0; None when it cannot be known.
+        total_w: Watts of the module, at least 0; None when they cannot be known.
         missing: Rails that the total would need.
     """
 
@@ -61,7 +61,7 @@ def read_power(chip: str | None, sysfs: Path = SYSFS) -> Power:
 
 
 def total(rails_w: Mapping[str, float], chip: str | None) -> Power:
-    """The module's watts from its rails, by the chip's rule."""
+    """The module's watts: from a rail that carries the whole module, else the sum of the chip's rails."""
     for whole in WHOLE:
         if whole in rails_w:
             return Power(rails_w, max(rails_w[whole], 0.0))

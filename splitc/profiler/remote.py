@@ -1,7 +1,7 @@
 """Measure on a device behind SSH: copy the half, run there, bring the record back. The system's OpenSSH does the rest.
 
-A broken connection is taken up again: files go on where they stopped, and a measurement that was cut off starts anew,
-after the one that was left behind has ended.
+A broken connection is made again: files resume where they stopped, and an interrupted measurement starts again once the
+one that was left running has ended.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from pydantic import Field, ValidationError
 
 from splitc.backends import read_interface
 from splitc.errors import CapabilityError, UsageError
-from splitc.profiler.there import FEEDS, REQUEST
+from splitc.profiler.on_device import FEEDS, REQUEST
 from splitc.profiler.timing import ProfiledModel, Runs, TimedRecord
 from splitc.records import Milliseconds, Record, Sha256, Strict
 from splitc.types import Feeds
@@ -46,14 +46,14 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class SshDestination:
-    """Where, and how to get there.
+    """A device, and how ssh reaches it.
 
     Attributes:
-        host: Name or address.
+        host: Name or IP address.
         user: None for ssh's own choice.
         port: None for ssh's own choice.
         config: An ssh_config in place of the user's own.
-        python: The interpreter there that has splitc.
+        python: Interpreter on the device that has splitc.
     """
 
     host: str
@@ -80,12 +80,12 @@ class SshDestination:
         return cls(host, user, port, config, python)
 
     def command(self, arguments: Sequence[str]) -> list[str]:
-        """The ssh command line that runs the other end with ``arguments``."""
+        """The ssh command line that runs ``splitc.profiler.on_device`` on the device."""
         options = [word for option in _OPTIONS for word in ("-o", option)]
         place = [*(["-F", str(self.config)] if self.config else []), *(["-p", str(self.port)] if self.port else [])]
         who = f"{self.user}@{self.host}" if self.user else self.host
-        there = shlex.join([self.python, "-m", "splitc.profiler.there", *arguments])
-        return ["ssh", *place, *options, "--", who, there]
+        remote = shlex.join([self.python, "-m", "splitc.profiler.on_device", *arguments])
+        return ["ssh", *place, *options, "--", who, remote]
 
 
 def _host_of(place: str) -> str:
@@ -95,7 +95,7 @@ def _host_of(place: str) -> str:
 
 
 class _File(Strict):
-    """What has arrived of one file."""
+    """What the device has of one file."""
 
     bytes: int = Field(ge=0)
     sha256: Sha256
@@ -119,7 +119,7 @@ class _Broken(Exception):
     """The connection failed; the argument is what ssh said."""
 
 
-def measure_there(
+def measure_remote(
     half: ProfiledModel,
     feeds: Sequence[Feeds],
     runs: Runs,
@@ -130,12 +130,12 @@ def measure_there(
     """Measure ``half`` on the device behind ``address``.
 
     Args:
-        half: What; its files are copied unless they are there already.
-        feeds: Inputs to take turns with.
+        half: The model; its files are copied unless the device has them already.
+        feeds: Inputs, used in turn.
         runs: Threads and numbers of runs.
         device: Name of the device profile that the record is of.
-        address: Where.
-        say: Hears of what goes on.
+        address: The device.
+        say: Called with each step, for people.
 
     Raises:
         CapabilityError: No ssh here, no connection, or no splitc there.
@@ -161,7 +161,7 @@ def measure_there(
 
 
 def _files(half: ProfiledModel, feeds: Sequence[Feeds], runs: Runs, device: str) -> dict[str, bytes]:
-    """Everything that the device needs, by name there."""
+    """Everything that the device needs: file name on the device -> contents."""
     interface = read_interface(half.path)
     inputs = [spec.name for spec in interface.inputs]
     request = {
@@ -181,7 +181,7 @@ def _files(half: ProfiledModel, feeds: Sequence[Feeds], runs: Runs, device: str)
 
 
 def _copy(address: SshDestination, folder: str, files: dict[str, bytes], say: Say) -> None:
-    """Send what is not there yet, from where it stopped."""
+    """Send what the device lacks, resuming where an earlier attempt stopped."""
     state = _call(address, ["state", folder], _State)
     wanted = sum(len(data) for data in files.values()) - sum(one.bytes for one in state.files.values())
     if wanted > state.free_bytes:
@@ -202,12 +202,12 @@ def _copy(address: SshDestination, folder: str, files: dict[str, bytes], say: Sa
 
 
 def _call(address: SshDestination, arguments: Sequence[str], kind: type[_Answer], data: bytes = b"") -> _Answer:
-    """One action of the other end, which is given ``data``."""
+    """Run one action on the device with ``data`` on its standard input."""
     return _answer(address, subprocess.run(address.command(arguments), input=data, capture_output=True), kind)
 
 
 def _hold(address: SshDestination, arguments: Sequence[str], kind: type[_Answer]) -> _Answer:
-    """One action of the other end, whose standard input stays open as long as somebody waits here for the answer."""
+    """Run one action on the device; its standard input stays open for as long as this process waits for the answer."""
     theirs, ours = os.pipe()
     try:
         done = subprocess.run(address.command(arguments), stdin=theirs, capture_output=True)
@@ -218,12 +218,12 @@ def _hold(address: SshDestination, arguments: Sequence[str], kind: type[_Answer]
 
 
 def _answer(address: SshDestination, done: subprocess.CompletedProcess[bytes], kind: type[_Answer]) -> _Answer:
-    """What the other end said.
+    """The device's answer, validated.
 
     Raises:
         _Broken: The connection failed.
         CapabilityError: There is no splitc, or no such interpreter.
-        UsageError: The action was refused, or its answer is none.
+        UsageError: The action was refused, or its answer is not of this version.
     """
     said = " ".join(done.stderr.decode(errors="replace").split())
     if done.returncode == _BROKEN:

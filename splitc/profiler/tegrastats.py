@@ -28,12 +28,12 @@ _CPU = re.compile(r"\bCPU \[([^\]]*)\]")
 _CORE = re.compile(r"\d{1,3}%@(\d{1,6})")
 _HEAT = re.compile(r"\b(\w+)@(-?\d{1,4}(?:\.\d{1,6})?)C\b")
 _RAIL = re.compile(r"\b([A-Z][A-Z0-9_]*) (\d{1,6})(?:mW)?/\d{1,6}(?:mW)?(?:/\d{1,6}mW)?(?![\w/])")
-"""At most a kilowatt a rail: a larger figure is none, and the rail is missing."""
+"""At most a kilowatt a rail; a rail with a larger figure counts as missing."""
 
 
 @dataclass(frozen=True)
 class Tegrastats:
-    """What one line says; a figure that it does not give is None or absent."""
+    """Figures of one line; those that it does not give are None or absent."""
 
     power: Power
     ram_mb: int | None
@@ -52,7 +52,7 @@ def parse_line(line: str, chip: str | None = None) -> Tegrastats:
         chip: For the sum of rails: ``tegra234``.
 
     Raises:
-        UsageError: Nothing in it is known.
+        UsageError: Not a line of tegrastats.
     """
     ram, gpu, emc, cpu = (pattern.search(line[:MAX_LINE]) for pattern in (_RAM, _GPU, _EMC, _CPU))
     if (ram is None and gpu is None) or len(line) > MAX_LINE:
@@ -77,7 +77,7 @@ def read_tegrastats(path: Path, chip: str | None = None) -> list[Tegrastats]:
     """Every line of a log.
 
     Raises:
-        UsageError: Absent, too large, or with a line that is none of tegrastats.
+        UsageError: The file is absent or too large, or one of its lines is not of tegrastats.
     """
     what = "a log of tegrastats, cut to the measured time"
     lines = read_bounded(path, MAX_FILE_BYTES, what).decode("utf-8", "replace").splitlines()
@@ -87,7 +87,7 @@ def read_tegrastats(path: Path, chip: str | None = None) -> list[Tegrastats]:
 def summarize_log(record: Record, samples: Sequence[Tegrastats]) -> Record:
     """The record with what a log of the same time says: mean watts, energy, the highest clocks and temperatures.
 
-    What the record said of power before, or that there was none, goes: one source, the log.
+    The log replaces whatever the record said of power, so that all of it has one source.
 
     Raises:
         UsageError: The log is empty.

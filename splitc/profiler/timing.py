@@ -1,6 +1,6 @@
-"""Time one model here: warm-up, then samples; then its layers with ONNX Runtime's own profiler; watts all the while.
+"""Time one model here: warm-up, then samples; then its layers with ONNX Runtime's own profiler; power throughout.
 
-Whole runs come first, without instruments, because timing every layer takes time itself. Energy is the module's mean
+Whole runs come first and uninstrumented, because timing every layer takes time itself. Energy is the module's mean
 power while samples ran, idle power included, times the mean latency.
 """
 
@@ -37,9 +37,9 @@ class ProfiledModel:
 
     Attributes:
         path: The ONNX model.
-        model_sha256: Of the model's files, as the bundle or the graph room names it.
-        side: Which half of a pair; ``whole`` is none.
-        precision: What it computes in.
+        model_sha256: Hash of the model's files, as :func:`splitc.profiler.model_sha256` computes it.
+        side: Half of a pair, or ``whole`` for an unsplit model.
+        precision: Element type of its arithmetic.
     """
 
     path: Path
@@ -50,7 +50,7 @@ class ProfiledModel:
 
 @dataclass(frozen=True)
 class Runs:
-    """How much is measured; each number is of inferences."""
+    """How much is measured: threads of an inference, and numbers of inferences."""
 
     threads: int = 1
     warmup: int = 10
@@ -63,7 +63,7 @@ class Runs:
 
 @dataclass(frozen=True)
 class Inside:
-    """What instruments see in runs of their own: layers, and the device's time where it is told from the host's."""
+    """What separate, instrumented runs show: times of layers, and of the device where the toolkit tells it apart."""
 
     layers: tuple[LayerTiming, ...] = ()
     device_ms: Percentiles | None = None
@@ -71,13 +71,13 @@ class Inside:
 
 @dataclass(frozen=True)
 class Opened:
-    """What runs.
+    """A model that is ready to be measured.
 
     Attributes:
-        runner: Closed by :func:`measure`.
-        backend, version: What it is.
-        look: Runs it again with instruments.
-        threads: Of the CPU; None where another processor computes.
+        runner: Runs it; closed by :func:`measure`.
+        backend, version: The toolkit.
+        look: Runs it again, instrumented.
+        threads: CPU threads; None where another processor computes.
     """
 
     runner: Runner
@@ -105,16 +105,16 @@ def measure(
     step: Callable[[], None] = lambda: None,
     engine: Opened | None = None,
 ) -> TimedRecord:
-    """Time ``half`` on this machine: on ONNX Runtime's CPU provider, or as the engine that is given.
+    """Time ``half`` on this machine, with ONNX Runtime's CPU provider or with the engine that is given.
 
     Args:
-        half: What.
-        feeds: Inputs to take turns with, at least one.
+        half: The model.
+        feeds: Inputs, used in turn; at least one.
         runs: Threads and numbers of runs.
         device: Name of the device profile that the record is of.
-        root: Root of the file system that board and power are read under.
+        root: Root of the file system under which board and power are read.
         step: Called after each inference.
-        engine: What runs in place of ONNX Runtime.
+        engine: Measured in place of ONNX Runtime.
 
     Raises:
         BackendError: The model or the feeds are refused.
@@ -123,7 +123,9 @@ def measure(
     with closing(opened.runner):
         with _watching(board, root) as watts:
             times = _whole(opened.runner, feeds, runs, step, watts)
-        peak_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # before the layers, whose trace is ours to hold
+        peak_kb = resource.getrusage(
+            resource.RUSAGE_SELF
+        ).ru_maxrss  # before layers are timed: their trace takes memory of its own
         settled = read_board(root)
         inside = opened.look(feeds, runs)
     seen = _Seen(times, watts, peak_kb / 1024, settled, inside)
@@ -132,7 +134,7 @@ def measure(
 
 @dataclass(frozen=True)
 class _Seen:
-    """What one measurement gave, before it is summed up."""
+    """Raw results of one measurement."""
 
     times_ms: Sequence[float]
     watts: Sequence[Power]
@@ -225,7 +227,7 @@ def _watching(board: Board, root: Path) -> Iterator[list[Power]]:
 
 
 def _layers(half: ProfiledModel, feeds: Sequence[Feeds], runs: Runs) -> tuple[LayerTiming, ...]:
-    """Of as many runs with ONNX Runtime's own profiler."""
+    """Times of layers over as many runs, from ONNX Runtime's own profiler."""
     with temporary_folder("trace") as folder:
         trace = _traced(half.path, feeds, runs, folder)
         return layers_from_trace(trace, node_outputs(half.path), runs.warmup, runs.samples)

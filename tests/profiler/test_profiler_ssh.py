@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import signal
@@ -27,12 +28,12 @@ from splitc.profiler import (
     ProfiledModel,
     Runs,
     SshDestination,
-    alone,
-    measure_there,
+    exclusive,
+    measure_remote,
     model_feeds,
     model_sha256,
+    on_device,
     remote,
-    there,
 )
 
 RUNS = Runs(threads=1, warmup=1, samples=5)
@@ -112,7 +113,7 @@ class Proxy:
 def test_a_record_comes_back(server: Server, half: ProfiledModel) -> None:
     said: list[str] = []
     feeds = model_feeds(half.path, half, [])
-    measured = measure_there(half, feeds, RUNS, "jetson-orin-nx", server.address(), said.append)
+    measured = measure_remote(half, feeds, RUNS, "jetson-orin-nx", server.address(), said.append)
     record = measured.record
     assert (record.side, record.device, record.samples) == ("edge", "jetson-orin-nx", 5)
     assert record.model_sha256 == half.model_sha256
@@ -120,7 +121,7 @@ def test_a_record_comes_back(server: Server, half: ProfiledModel) -> None:
     assert [layer.values for layer in record.layers] == [("y",)]
     assert any(text.startswith("sending model.onnx") for text in said)
     said.clear()
-    measure_there(half, feeds, RUNS, "jetson-orin-nx", server.address(), said.append)
+    measure_remote(half, feeds, RUNS, "jetson-orin-nx", server.address(), said.append)
     assert said == ["measuring"]
 
 
@@ -128,7 +129,7 @@ def test_a_broken_connection_goes_on_where_it_stopped(server: Server, half: Prof
     said: list[str] = []
     untouched = 1 << 30
     with Proxy(server.port, [untouched, 900_000]) as proxy:  # state, then the model's file
-        record = measure_there(
+        record = measure_remote(
             half, model_feeds(half.path, half, []), RUNS, "orin", server.address(proxy.port), said.append
         ).record
     assert record.samples == 5
@@ -144,21 +145,21 @@ def test_a_connection_that_stays_broken_is_said(
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     message = r"127\.0\.0\.1: 4 connections failed, the last with: "
     with Proxy(server.port, [2_000] * 20) as proxy, pytest.raises(CapabilityError, match=message):
-        measure_there(half, model_feeds(half.path, half, []), RUNS, "orin", server.address(proxy.port))
+        measure_remote(half, model_feeds(half.path, half, []), RUNS, "orin", server.address(proxy.port))
 
 
 def test_no_server_and_no_splitc(server: Server, half: ProfiledModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("splitc.profiler.remote.time.sleep", lambda seconds: None)
     with pytest.raises(CapabilityError, match="Connection refused"):
-        measure_there(half, [], RUNS, "orin", server.address(free_port()))
+        measure_remote(half, [], RUNS, "orin", server.address(free_port()))
     for python in ("/usr/bin/false-python", "/usr/bin/env -i python3 -S"):
         with pytest.raises(CapabilityError, match="has no splitc"):
-            measure_there(half, [], RUNS, "orin", server.address(python=python))
+            measure_remote(half, [], RUNS, "orin", server.address(python=python))
 
 
 def test_a_refusal_of_the_device_is_its_own(server: Server, half: ProfiledModel) -> None:
     with pytest.raises(UsageError, match="input 'x'"):
-        measure_there(half, [{"x": np.zeros((1, 3), np.float32)}], RUNS, "orin", server.address())
+        measure_remote(half, [{"x": np.zeros((1, 3), np.float32)}], RUNS, "orin", server.address())
 
 
 @pytest.mark.parametrize(
@@ -203,7 +204,7 @@ def test_an_answer_that_is_none_is_one_sentence(
     ssh.chmod(0o755)
     monkeypatch.setenv("PATH", f"{ssh.parent}:/usr/bin:/bin")
     with pytest.raises(UsageError, match=r"box: its answer cannot be read .* install the same splitc there"):
-        measure_there(half, model_feeds(half.path, half, []), RUNS, "cpu", SshDestination("box"))
+        measure_remote(half, model_feeds(half.path, half, []), RUNS, "cpu", SshDestination("box"))
 
 
 def test_a_full_disk_there_is_said_before_anything_is_sent(
@@ -216,7 +217,7 @@ def test_a_full_disk_there_is_said_before_anything_is_sent(
     ssh.chmod(0o755)
     monkeypatch.setenv("PATH", f"{ssh.parent}:/usr/bin:/bin")
     with pytest.raises(UsageError, match=r"box: 1,000 bytes are free and 2,1\d\d,\d{3} are wanted; make room there"):
-        measure_there(half, model_feeds(half.path, half, []), RUNS, "cpu", SshDestination("box"))
+        measure_remote(half, model_feeds(half.path, half, []), RUNS, "cpu", SshDestination("box"))
 
 
 def test_a_file_that_cannot_be_written_there_is_one_sentence(
@@ -224,7 +225,7 @@ def test_a_file_that_cannot_be_written_there_is_one_sentence(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     (tmp_path / "splitc/profile/ab/taken").mkdir(parents=True)
-    assert there.main(["receive", "ab", "taken", "0"]) == 2
+    assert on_device.main(["receive", "ab", "taken", "0"]) == 2
     assert capsys.readouterr().err == f"splitc: {tmp_path}/splitc/profile/ab/taken: Is a directory.\n"
 
 
@@ -234,7 +235,7 @@ def test_an_address() -> None:
     assert command[0] == "ssh"
     assert command[-4:-1] == ["BatchMode=yes", "--", "nvidia@10.0.0.7"] or command[-3:-1] == ["--", "nvidia@10.0.0.7"]
     assert command[command.index("-p") + 1] == "2222"
-    assert command[-1] == "'/opt/my env/bin/python' -m splitc.profiler.there state 'x y'"
+    assert command[-1] == "'/opt/my env/bin/python' -m splitc.profiler.on_device state 'x y'"
     assert json.dumps(command)
 
 
@@ -264,19 +265,19 @@ def test_files_with_spaces_and_in_folders_over_ipv6(server: Server, half: Profil
     )
     spaced = ProfiledModel(path, model_sha256(path), "edge")
     address = replace(server.address(), host="::1")
-    assert measure_there(spaced, model_feeds(path, spaced, []), RUNS, "cpu", address).record.samples == RUNS.samples
+    assert measure_remote(spaced, model_feeds(path, spaced, []), RUNS, "cpu", address).record.samples == RUNS.samples
 
 
 @pytest.mark.parametrize("name", ["", ".", "../x", "/x", "a/../../x", "a\nb", "x" * 2000])
 def test_a_name_that_leads_elsewhere_is_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is not a path in the folder"):
-        there.receive(tmp_path, name, "0")
+        on_device.receive(tmp_path, name, "0")
     assert list(tmp_path.iterdir()) == []
 
 
 def running(server: Server) -> int | None:
     """The process that measures behind the server."""
-    lock = server.cache / "splitc/profile" / alone.LOCK
+    lock = server.cache / "splitc/profile" / exclusive.LOCK
     text = lock.read_text() if lock.exists() else ""
     return int(text.split()[0]) if text else None
 
@@ -307,9 +308,9 @@ def test_a_measurement_ends_with_its_connection(server: Server, half: ProfiledMo
 
 LONG = """
 import pathlib, time
-from splitc.profiler.alone import alone, end_with_the_line
-end_with_the_line()
-with alone(pathlib.Path("{folder}")):
+from splitc.profiler.exclusive import end_with_client, exclusive
+end_with_client()
+with exclusive(pathlib.Path("{folder}")):
     time.sleep(150)
 """
 WRAPPER = """#!/bin/sh
@@ -343,7 +344,7 @@ def test_a_connection_that_breaks_while_it_measures(
         thread = threading.Thread(target=cut)
         thread.start()
         address = server.address(proxy.port, str(folder / "python"))
-        record = measure_there(
+        record = measure_remote(
             half, model_feeds(half.path, half, []), RUNS, f"hides-{hides}", address, said.append
         ).record
         thread.join()
@@ -354,10 +355,10 @@ def test_a_connection_that_breaks_while_it_measures(
 
 HOLDER = """
 import pathlib, signal, sys, time
-from splitc.profiler.alone import alone
+from splitc.profiler.exclusive import exclusive
 if sys.argv[2] == "stubborn":
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-with alone(pathlib.Path(sys.argv[1])):
+with exclusive(pathlib.Path(sys.argv[1])):
     print("holds", flush=True)
     time.sleep(60)
 """
@@ -377,20 +378,36 @@ def held(folder: Path, how: str) -> Iterator[subprocess.Popen[str]]:
 def test_an_attempt_ends_the_one_that_was_left_behind(
     how: str, ended_by: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(alone, "PATIENCE_S", 4.0)
-    with held(tmp_path / "ab", how) as left, alone.alone(tmp_path / "ab"):
+    monkeypatch.setattr(exclusive, "PATIENCE_S", 4.0)
+    with held(tmp_path / "ab", how) as left, exclusive.exclusive(tmp_path / "ab"):
         assert left.wait(10) == -ended_by
-        assert (tmp_path / alone.LOCK).read_text() == f"{os.getpid()} ab"
-    with alone.alone(tmp_path / "ab"):
+        assert (tmp_path / exclusive.LOCK).read_text() == f"{os.getpid()} ab"
+    with exclusive.exclusive(tmp_path / "ab"):
         pass
 
 
 def test_another_measurement_is_waited_for_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(alone, "PATIENCE_S", 0.5)
+    monkeypatch.setattr(exclusive, "PATIENCE_S", 0.5)
     with held(tmp_path / "other", "polite") as other:
         with (
             pytest.raises(UsageError, match=rf"process {other.pid} measures there and has not ended in 0\.5 s"),
-            alone.alone(tmp_path / "ab"),
+            exclusive.exclusive(tmp_path / "ab"),
         ):
             pass
         assert other.poll() is None
+
+
+def test_a_process_that_does_not_hold_the_lock_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The number in the file may be another host's, where the home folder is shared, or from an earlier boot."""
+    monkeypatch.setattr(exclusive, "PATIENCE_S", 0.5)
+    stranger = subprocess.Popen(["sleep", "60"])
+    try:
+        with open(tmp_path / exclusive.LOCK, "w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            file.write(f"{stranger.pid} ab")
+            file.flush()
+            with pytest.raises(UsageError, match="has not ended"), exclusive.exclusive(tmp_path / "ab"):
+                pass
+        assert stranger.poll() is None
+    finally:
+        end(stranger)

@@ -1,8 +1,8 @@
-"""The device's end of ``--device ssh://``: ``python -m splitc.profiler.there state|receive|measure FOLDER ...``.
+"""The device's end of ``--device ssh://``: ``python -m splitc.profiler.on_device state|receive|measure FOLDER ...``.
 
     state FOLDER                   {"splitc": version, "files": {name: {"bytes": n, "sha256": ...}}}
     receive FOLDER NAME OFFSET     standard input to NAME from OFFSET on -> {"bytes": n, "sha256": ...};
-                                   a part that came stays when the line breaks
+                                   what has arrived is kept when the connection breaks
     measure FOLDER                 request.json, feeds.npz and the model there -> {"record": ..., "times_ms": [...]};
                                    ends when standard input ends
 
@@ -24,7 +24,7 @@ import numpy as np
 from splitc import __version__
 from splitc.errors import SplitcError, UsageError
 from splitc.files import cache_folder, sha256_of
-from splitc.profiler.alone import alone, end_with_the_line
+from splitc.profiler.exclusive import end_with_client, exclusive
 
 REQUEST, FEEDS = "request.json", "feeds.npz"
 _FOLDER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,119}")
@@ -61,7 +61,7 @@ def state(folder: Path) -> dict[str, object]:
 
 
 def receive(folder: Path, name: str, offset: str) -> dict[str, object]:
-    """Write standard input into a file from an offset on; what stood behind the offset goes."""
+    """Write standard input into a file from an offset on; anything beyond the offset is dropped first."""
     path = folder / _checked(name)
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "r+b" if path.exists() else "w+b") as file:
@@ -69,13 +69,13 @@ def receive(folder: Path, name: str, offset: str) -> dict[str, object]:
         file.seek(int(offset))
         while block := os.read(sys.stdin.fileno(), _BLOCK):
             file.write(block)
-            file.flush()  # so that a broken line loses nothing that came
+            file.flush()  # a broken connection loses nothing that has arrived
     return {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
 
 
 def run(folder: Path) -> dict[str, object]:
-    """Measure what the request asks for, alone, and only while somebody waits for it."""
-    end_with_the_line()
+    """Measure what the request asks for, one measurement at a time, and only while the client waits for it."""
+    end_with_client()
     from splitc.profiler.timing import (  # here: the other actions answer without ONNX Runtime
         ProfiledModel,
         Runs,
@@ -88,7 +88,7 @@ def run(folder: Path) -> dict[str, object]:
     )
     with np.load(folder / FEEDS, allow_pickle=False) as stored:
         feeds = _feeds({name: stored[name] for name in stored.files}, request["inputs"])
-    with alone(folder):
+    with exclusive(folder):
         measured = measure(half, feeds, Runs(**request["runs"]), request["device"])
     return {"record": measured.record.model_dump(mode="json"), "times_ms": list(measured.times_ms)}
 

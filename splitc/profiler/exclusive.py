@@ -1,8 +1,14 @@
-"""On a device: one measurement at a time, and none that nobody waits for any more.
+"""On a device: one measurement at a time, and none whose client has gone.
 
-the client's line ends         standard input ends, and the measurement ends itself
-the line hangs unnoticed       the client's next attempt, which has the same folder, ends it
-somebody else measures         wait a while, then refuse and name the process
+the client's connection closes     standard input ends, and the measurement ends itself
+the connection hangs unnoticed     the client's next attempt, which has the same folder, ends it
+another client measures            wait a while, then refuse and name the process
+
+The lock is ``flock`` on a file in the user's cache. It excludes measurements of one user on one machine, which is what
+makes times comparable, and the kernel drops it when its process dies, however that happens. It promises nothing between
+two users, nor between two devices that share a home folder: where the file system carries ``flock`` between hosts (NFS
+on Linux does) they wait for each other needlessly, elsewhere they do not see each other. A process is ended only if it has
+this very file open, so a number written by another host, or left from an earlier boot, harms nobody.
 """
 
 from __future__ import annotations
@@ -28,11 +34,11 @@ _HOLDER = re.compile(r"([1-9][0-9]{0,9}) (\S{1,255})")
 
 
 @contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Hold the lock of this device's user while the block runs.
+def exclusive(folder: Path) -> Iterator[None]:
+    """Hold the user's lock on measuring while the block runs.
 
     Args:
-        folder: What is measured; an earlier measurement of it is ended, one of something else is waited for.
+        folder: The measurement's files. An earlier measurement with the same folder is ended; any other is waited for.
 
     Raises:
         UsageError: Another measurement does not end within :data:`PATIENCE_S`.
@@ -48,8 +54,8 @@ def alone(folder: Path) -> Iterator[None]:
             file.truncate(0)
 
 
-def end_with_the_line() -> None:
-    """From now on SIGTERM, and the end of standard input, end this process as an error does: everything is put away."""
+def end_with_client() -> None:
+    """From now on SIGTERM and the end of standard input raise an error in this process, so that it cleans up."""
     signal.signal(signal.SIGTERM, _end)
     threading.Thread(target=_watch, daemon=True).start()
 
@@ -63,7 +69,7 @@ def _take(file: TextIO, folder: Path) -> None:
         if waited > PATIENCE_S:
             who = f"process {holder[1]}" if holder else "another process"
             raise UsageError(f"{who} measures there and has not ended in {PATIENCE_S:g} s; wait for it, or end it.")
-        if holder and holder[2] == folder.name:
+        if holder and holder[2] == folder.name and _has_open(int(holder[1]), file):
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(int(holder[1]), signal.SIGTERM if waited < PATIENCE_S / 2 else signal.SIGKILL)
         time.sleep(0.1)
@@ -77,6 +83,16 @@ def _is_locked(file: TextIO) -> bool:
     return True
 
 
+def _has_open(process: int, file: TextIO) -> bool:
+    """Whether a process of this machine has ``file`` open."""
+    try:
+        return any(
+            os.path.samestat(os.stat(one), os.fstat(file.fileno())) for one in Path(f"/proc/{process}/fd").iterdir()
+        )
+    except OSError:  # it has ended, or is another user's
+        return False
+
+
 def _watch() -> None:
     with suppress(OSError):
         while os.read(sys.stdin.fileno(), 1 << 10):
@@ -85,5 +101,5 @@ def _watch() -> None:
 
 
 def _end(number: int, frame: object) -> NoReturn:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not interrupt the putting away
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not interrupt the cleanup
     raise UsageError("the measurement was ended: its connection is gone, or a later one of the same half began.")
