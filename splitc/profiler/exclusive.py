@@ -7,8 +7,8 @@ another client measures            wait a while, then refuse and name the proces
 The lock is ``flock`` on a file in the user's cache. It excludes measurements of one user on one machine, which is what
 makes times comparable, and the kernel drops it when its process dies, however that happens. It promises nothing between
 two users, nor between two devices that share a home folder: where the file system carries ``flock`` between hosts (NFS
-on Linux does) they wait for each other needlessly, elsewhere they do not see each other. A process is ended only if it has
-this very file open, so a number written by another host, or left from an earlier boot, harms nobody.
+on Linux does) they wait for each other needlessly, elsewhere they do not see each other. A process is ended only if it
+has this very file open, so a number written by another host, or left from an earlier boot, harms nobody.
 """
 
 from __future__ import annotations
@@ -85,12 +85,10 @@ def _is_locked(file: TextIO) -> bool:
 
 def _has_open(process: int, file: TextIO) -> bool:
     """Whether a process of this machine has ``file`` open."""
-    try:
-        return any(
-            os.path.samestat(os.stat(one), os.fstat(file.fileno())) for one in Path(f"/proc/{process}/fd").iterdir()
-        )
-    except OSError:  # it has ended, or is another user's
-        return False
+    ours = os.fstat(file.fileno())
+    with suppress(OSError):  # it has ended, or is another user's
+        return any(os.path.samestat(one.stat(), ours) for one in Path(f"/proc/{process}/fd").iterdir())
+    return False
 
 
 def _watch() -> None:
