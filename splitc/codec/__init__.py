@@ -11,6 +11,7 @@ from splitc.codec.pictures import code_video
 from splitc.codec.profiles import PROFILES, spec_from_text, with_profile
 from splitc.codec.quantized import Quantized
 from splitc.codec.quantizers import MAX_GRAPH_BITS, QUANTIZERS, Operators, Quantizer, QuantParams
+from splitc.codec.requirements import choose_channel_axis, refusal
 from splitc.codec.spec import CodecSpec
 from splitc.codec.stream import Decoder, Encoder
 from splitc.codec.stream_file import StreamFile
@@ -40,9 +41,11 @@ __all__ = [
     "StreamFile",
     "Temporal",
     "Tiling",
+    "choose_channel_axis",
     "code_video",
     "in_order",
     "mean_packet_bytes",
+    "refusal",
     "spec_from_text",
     "varint",
     "with_profile",

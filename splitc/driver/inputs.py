@@ -72,6 +72,7 @@ def find_inputs(recipe: Recipe, *, locked: bool = False, files_of: Callable[[Rec
 
     Raises:
         RecipeError: No data to calibrate on, or a pin that does not hold.
+        CutError: What ``split.at`` names is no cut, or not one that the codec takes.
         SplitcError: A file, package, device or backend is missing.
     """
     recipe = with_defaults(recipe)
@@ -88,6 +89,7 @@ def find_inputs(recipe: Recipe, *, locked: bool = False, files_of: Callable[[Rec
     digest = files_sha256([*calibration, *verification])
     _check_pins(recipe, source.sha256, digest, locked=locked)
     opened = _prepared(recipe, source)
+    plan.check_asked(opened.model, [codec_spec(recipe)], recipe.split)
     reader = Reader(source.inputs, _preprocess(recipe), recipe.data.crops)
     return Inputs(
         recipe=recipe,
@@ -114,6 +116,7 @@ def subject_of(inputs: Inputs) -> trials.Subject:
         preprocess=inputs.reader.preprocess,
         is_stream=predicts(inputs.recipe),
         sends_pixels=_sends_pixels(inputs.recipe, inputs.calibration.files),
+        split=inputs.recipe.split,
     )
 
 

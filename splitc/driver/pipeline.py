@@ -51,7 +51,8 @@ def build(recipe: Recipe, out: Path, watch: Watch | None = None, *, locked: bool
             halves = graph.split(inputs.model, chosen.best_cut.cut)
         lowered = _lowered(inputs, halves, stages)
         with stages("calibrate", len(inputs.calibration)) as step:
-            codec = trials.fit_codec(codec_spec(recipe), lowered.halves, inputs.calibration, step)
+            layouts = plan.layouts(inputs.model, chosen.best_cut.cut, recipe.split)
+            codec = trials.fit_codec(codec_spec(recipe), lowered.halves, layouts, inputs.calibration, step)
         with stages("write"):
             pair = write_pair(folder, inputs, lowered, codec)
         with stages("engines", 2) as step:

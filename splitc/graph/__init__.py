@@ -6,7 +6,16 @@ from splitc.graph.cost.flops import node_flops
 from splitc.graph.cost.memory import activation_peaks
 from splitc.graph.cost.work import Work, work_of
 from splitc.graph.cuts.by_name import ResolvedCut, boundary, find_place
-from splitc.graph.cuts.candidates import CandidateCut, CutCandidates, RejectedCut, check_codable, enumerate_cuts
+from splitc.graph.cuts.candidates import (
+    CandidateCut,
+    CutCandidates,
+    Refuse,
+    RejectedCut,
+    check_codable,
+    cut_layouts,
+    enumerate_cuts,
+    takes_all,
+)
 from splitc.graph.cuts.cut import Cut, check_cut
 from splitc.graph.cuts.every_order import cuts_of_every_order
 from splitc.graph.cuts.outline import Edge, Outline, OutlineBlock, outline
@@ -19,6 +28,7 @@ from splitc.graph.halves.equality import is_same_computation
 from splitc.graph.halves.extract import Halves, split, with_outputs
 from splitc.graph.halves.merge import fix_names, join, merge
 from splitc.graph.model import Model, load, model_from_ir, verify
+from splitc.graph.values.axis_roles import CutLayout
 from splitc.graph.values.tensors import own_bytes
 
 __all__ = [
@@ -29,12 +39,14 @@ __all__ = [
     "CandidateCut",
     "Cut",
     "CutCandidates",
+    "CutLayout",
     "Edge",
     "Halves",
     "Model",
     "ModelStage",
     "Outline",
     "OutlineBlock",
+    "Refuse",
     "RejectedCut",
     "ResolvedCut",
     "Work",
@@ -42,6 +54,7 @@ __all__ = [
     "boundary",
     "check_codable",
     "check_cut",
+    "cut_layouts",
     "cut_sides",
     "cuts_of_every_order",
     "enumerate_cuts",
@@ -65,6 +78,7 @@ __all__ = [
     "split",
     "stages_of",
     "strip",
+    "takes_all",
     "to_bytes",
     "verify",
     "weight_bytes",

@@ -15,6 +15,7 @@ from splitc.plan.ask import (
     unmeasured_whole,
 )
 from splitc.plan.confidence import fidelity_reason
+from splitc.plan.layouts import check_asked, layouts, refusing
 from splitc.plan.plan import Latency, Load, Plan, Point
 from splitc.plan.prices import Prices
 from splitc.plan.replay import LEAST_MBPS, RateRange, Replay, Switch, fastest_ranges, replay
@@ -39,8 +40,11 @@ __all__ = [
     "RateRange",
     "Replay",
     "Switch",
+    "check_asked",
     "fastest_ranges",
     "fidelity_reason",
+    "layouts",
+    "refusing",
     "replay",
     "search",
     "unmeasured_whole",

@@ -16,8 +16,6 @@ from splitc.graph import (
     CandidateCut,
     Model,
     RejectedCut,
-    check_codable,
-    check_cut,
     cuts_of_every_order,
     enumerate_cuts,
     price_cut,
@@ -37,6 +35,7 @@ from splitc.plan.baselines import BaselineInputs, cloud_only, edge_only
 from splitc.plan.coding import coding_ms, coding_words
 from splitc.plan.confidence import fidelity_reason, spelled
 from splitc.plan.constraints import constrain, constraint_reason, memory_reason, refuse_idle_pins
+from splitc.plan.layouts import check_asked, refusing, unfit_reason
 from splitc.plan.objective import cost, price, rank, with_pareto
 from splitc.plan.plan import Latency, Load, Plan, Point
 from splitc.plan.prices import Prices
@@ -84,7 +83,7 @@ def search(
     refuse_idle_pins(model, ask.split)
     prices, objective = Prices(model, places), ask.split.objective
     cuts, rejected = _cuts(model, ask)
-    allowed, too_big = _fitting(cuts, ask, places, prices)
+    allowed, too_big = _fitting(model, cuts, ask, places, prices)
     if not allowed:
         raise CutError(f"split.at = {_asked(ask)}: {_why_none(len(cuts), too_big, rejected)}")
     measured, rest = _best_and_rest(allowed, ask)
@@ -135,8 +134,9 @@ def _cuts(model: Model, ask: Ask) -> tuple[list[CandidateCut], list[RejectedCut]
     """Cuts that keep pins and depth, and everything else with its reason."""
     if ask.split.at != "auto":
         return [_named(model, ask)], []
-    listed = enumerate_cuts(model, ask.split.max_tensors)
-    every = (*listed.candidates, *cuts_of_every_order(model, ask.split.max_tensors, listed.candidates))
+    refuse = refusing([option.spec for option in ask.options], ask.split)
+    listed = enumerate_cuts(model, ask.split.max_tensors, refuse)
+    every = (*listed.candidates, *cuts_of_every_order(model, ask.split.max_tensors, listed.candidates, refuse))
     cuts, refused = constrain(model, every, ask.split)
     if not cuts:
         why = _why_none(len(every), refused, [*refused, *listed.rejected])
@@ -147,7 +147,7 @@ def _cuts(model: Model, ask: Ask) -> tuple[list[CandidateCut], list[RejectedCut]
 def _named(model: Model, ask: Ask) -> CandidateCut:
     """The cut asked for by name, once it is proven and keeps the constraints."""
     names = ask.split.at
-    check_codable(model, check_cut(model, names))
+    check_asked(model, [option.spec for option in ask.options], ask.split)
     cut = price_cut(model, names)
     if reason := constraint_reason(model, cut, ask.split):
         raise CutError(f"split.at = {list(names)}: {reason}.")
@@ -166,14 +166,18 @@ def _why_none(count: int, refused: Sequence[RejectedCut], rejected: Sequence[Rej
 
 
 def _fitting(
-    cuts: Sequence[CandidateCut], ask: Ask, places: Places, prices: Prices
+    model: Model, cuts: Sequence[CandidateCut], ask: Ask, places: Places, prices: Prices
 ) -> tuple[list[_Pair], list[RejectedCut]]:
-    """Pairs whose head the edge can hold, and cuts of which no option fits."""
+    """Pairs that the codec takes and whose head the edge can hold, and cuts of which no option fits."""
     allowed: list[_Pair] = []
     refused = []
     for cut in cuts:
         pairs = [_Pair(cut, option, _predicted(cut, option, places, prices)) for option in ask.options]
-        reasons = [memory_reason(one.point.load.edge_memory_bytes, ask.split, places.edge) for one in pairs]
+        reasons = [
+            unfit_reason(model, cut, one.option.spec, ask.split)
+            or memory_reason(one.point.load.edge_memory_bytes, ask.split, places.edge)
+            for one in pairs
+        ]
         fitting = [pair for pair, reason in zip(pairs, reasons, strict=True) if not reason]
         allowed += fitting
         if not fitting:

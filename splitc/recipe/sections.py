@@ -156,6 +156,24 @@ class SplitSection(Section):
     )
     candidates: int = Field(8, ge=1, le=256, description="best cuts whose real bytes are measured")
     max_tensors: int = Field(4, ge=1, le=16, description="most tensors that may cross")
+    batch_axis: int | None = Field(
+        None,
+        ge=-8,
+        le=7,
+        description="samples' axis in the tensors that at names, -1 the last; absent: the graph tells",
+    )
+    channel_axis: int | None = Field(
+        None,
+        ge=-8,
+        le=7,
+        description="channels' axis in the tensors that at names, -1 the last; absent: the graph tells",
+    )
+
+    @model_validator(mode="after")
+    def _axes_of_named_tensors(self) -> SplitSection:
+        if self.at == "auto" and (self.batch_axis, self.channel_axis) != (None, None):
+            raise ValueError('batch_axis and channel_axis go with the tensors that at names, not with at = "auto"')
+        return self
 
 
 class LinkSection(Section):

@@ -14,7 +14,7 @@ from splitc.backends import Runner
 from splitc.codec import Codec
 from splitc.device import Precision
 from splitc.runtime import Labels, Sample
-from splitc.trials.features import run_head, sequence_lengths
+from splitc.trials.features import run_head, sequence_lengths, settle
 from splitc.trials.subject import Subject
 from splitc.types import F32, Feeds
 
@@ -32,8 +32,8 @@ class _Features:
     cut: tuple[str, ...]
     precision: Precision
     halves: graph.Halves
-    to_fit: list[F32]
-    to_code: list[F32]
+    to_fit: list[list[F32]]
+    to_code: list[list[F32]]
 
 
 class CutTrials:
@@ -112,7 +112,9 @@ class CutTrials:
         return self._last
 
     def _measured(self, at: _Features, option: plan.Option) -> plan.Measurement:
-        fitted = Codec.fit(option.spec, at.halves.cut, at.to_fit, sequence_lengths(self.fit_on))
+        layouts = plan.layouts(self._subject.model, at.cut, self._subject.split)
+        axes = settle(at.halves, layouts, at.to_fit)
+        fitted = Codec.fit(option.spec, at.halves.cut, at.to_fit, sequence_lengths(self.fit_on), axes)
         packets = _packets(fitted, at.to_code)
         decoder = fitted.decoder()
         restored = iter([decoder.decode(packet) for packet in packets])
@@ -132,9 +134,8 @@ def in_precision(model: ir.Model, precision: Precision, feeds: Sequence[Feeds]) 
 
 def _feeds(at: _Features) -> list[Feeds]:
     """What the tail sees of the samples that are fitted on, before coding."""
-    count = len(at.to_fit[0])
-    cut = list(zip(at.halves.cut, at.to_fit, strict=True))
-    return [{spec.name: x[i : i + 1].astype(spec.dtype) for spec, x in cut} for i in range(count)]
+    every = zip(*at.to_fit, strict=True)
+    return [{spec.name: x.astype(spec.dtype) for spec, x in zip(at.halves.cut, one, strict=True)} for one in every]
 
 
 def some_samples(subject: Subject) -> tuple[list[Sample], list[Sample]]:
@@ -148,6 +149,6 @@ def some_samples(subject: Subject) -> tuple[list[Sample], list[Sample]]:
     return some[::2], some[1::2] or some
 
 
-def _packets(codec: Codec, values: Sequence[F32]) -> list[bytes]:
+def _packets(codec: Codec, values: Sequence[Sequence[F32]]) -> list[bytes]:
     stream = codec.encoder()
-    return [stream.encode([x[i : i + 1] for x in values]) for i in range(len(values[0]))]
+    return [stream.encode(one) for one in zip(*values, strict=True)]

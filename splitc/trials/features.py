@@ -9,10 +9,9 @@ import numpy as np
 
 from splitc import evaluate, graph
 from splitc.backends import Runner
-from splitc.codec import Codec, CodecSpec
-from splitc.errors import CapabilityError
+from splitc.codec import Codec, CodecSpec, choose_channel_axis
 from splitc.runtime import Sample
-from splitc.types import F32
+from splitc.types import F32, Layout
 
 
 def sequence_lengths(samples: Sequence[Sample]) -> list[int]:
@@ -20,18 +19,16 @@ def sequence_lengths(samples: Sequence[Sample]) -> list[int]:
     return [len(list(clip)) for _, clip in groupby(samples, key=lambda sample: sample.clip)]
 
 
-def features(halves: graph.Halves, samples: Sequence[Sample], step: Callable[[], None] = lambda: None) -> list[F32]:
-    """Run the float head: float32 ``[n, C, ...]`` of each cut tensor, ``n`` samples.
-
-    Raises:
-        CapabilityError: A cut tensor's size changes from sample to sample.
-    """
+def features(
+    halves: graph.Halves, samples: Sequence[Sample], step: Callable[[], None] = lambda: None
+) -> list[list[F32]]:
+    """Run the float head: of each cut tensor one float32 array a sample, whose dynamic sizes may differ."""
     return run_head(evaluate.open_graph(halves.head), halves, samples, step)
 
 
 def run_head(
     head: Runner, halves: graph.Halves, samples: Sequence[Sample], step: Callable[[], None] = lambda: None
-) -> list[F32]:
+) -> list[list[F32]]:
     """The same by a head that is open already."""
     rows: list[list[F32]] = [[] for _ in halves.cut]
     for sample in samples:
@@ -39,18 +36,25 @@ def run_head(
         for row, spec in zip(rows, halves.cut, strict=True):
             row.append(outputs[spec.name].astype(np.float32))
         step()
-    for row, spec in zip(rows, halves.cut, strict=True):
-        shapes = sorted({array.shape[1:] for array in row})
-        if len(shapes) > 1:
-            raise CapabilityError(
-                f"cut value {spec.name!r} has sizes {list(shapes[0])} and {list(shapes[-1])} on different samples, and "
-                "this version fits one size; set data.preprocess.resize and crop, or give arrays of one size."
-            )
-    return [np.concatenate(row) for row in rows]
+    return rows
 
 
 def fit_codec(
-    spec: CodecSpec, halves: graph.Halves, samples: Sequence[Sample], step: Callable[[], None] = lambda: None
+    spec: CodecSpec,
+    halves: graph.Halves,
+    layouts: Sequence[graph.CutLayout],
+    samples: Sequence[Sample],
+    step: Callable[[], None] = lambda: None,
 ) -> Codec:
     """The codec of a cut, fitted on the features of every sample."""
-    return Codec.fit(spec, halves.cut, features(halves, samples, step), sequence_lengths(samples))
+    values = features(halves, samples, step)
+    return Codec.fit(spec, halves.cut, values, sequence_lengths(samples), settle(halves, layouts, values))
+
+
+def settle(halves: graph.Halves, layouts: Sequence[graph.CutLayout], values: Sequence[Sequence[F32]]) -> list[Layout]:
+    """The layouts of the cut tensors; where the graph does not tell the channel axis, the numbers choose it."""
+    settled = []
+    for spec, (layout, is_known), samples in zip(halves.cut, layouts, values, strict=True):
+        axes = [axis for axis, size in enumerate(spec.shape) if isinstance(size, int) and axis != layout.batch_axis]
+        settled.append(layout if is_known else choose_channel_axis(samples, layout, axes))
+    return settled

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from splitc import graph
+from splitc.recipe import SplitSection
 from splitc.runtime import Sample
 from splitc.types import Preprocess
 
@@ -21,6 +22,7 @@ class Subject:
         task: As recipes say it.
         preprocess: How 8-bit pixels become the model's input.
         is_stream: Samples are consecutive frames to the codec.
+        split: What the recipe says of cuts, and of the axes of what crosses.
         sends_pixels: The samples are known as 8-bit pixels: pictures, videos, or arrays that the recipe explains.
     """
 
@@ -29,5 +31,6 @@ class Subject:
     labels: Mapping[str, int]
     task: str
     preprocess: Preprocess
+    split: SplitSection
     is_stream: bool = False
     sends_pixels: bool = False

@@ -148,7 +148,7 @@ def test_planned_bytes_are_measured_on_other_samples_than_the_codec_was_fitted_o
     halves = graph.split(inputs.model, [CUT])
     (feature,) = trials.features(halves, inputs.calibration)
     codec = Codec.fit(driver.codec_spec(recipe), halves.cut, [feature[::2]])
-    sizes = [len(codec.encode([feature[index : index + 1]])) for index in (1, 3, 5, 7)]
+    sizes = [len(codec.encode([feature[index]])) for index in (1, 3, 5, 7)]
     chosen = driver.choose(inputs).best_cut
     assert chosen.is_measured
     assert chosen.payload_bytes == sum(sizes) / 4

@@ -14,7 +14,7 @@ from typing import ClassVar, Protocol
 from splitc.codec.planes import as_planes
 from splitc.errors import CodecError
 from splitc.registry import Component
-from splitc.types import Symbols
+from splitc.types import Shape, Symbols
 
 
 class ChunkCoder(Protocol):
@@ -79,6 +79,10 @@ class EntropyCoder(Component):
     def probe(cls) -> list[str]:
         """Pixel formats in which this machine really codes a small frame; none for coders that make no pictures."""
         return []
+
+    def refusal(self, wire: Shape) -> str | None:
+        """Why the coder cannot take tensors of this wire ``[n, C, ...]``, behind the tensor's name; None: it can."""
+        return None
 
     @property
     def tools(self) -> dict[str, str]:

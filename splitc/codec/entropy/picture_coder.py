@@ -18,10 +18,11 @@ from splitc.codec.byte_fields import FieldReader, varint
 from splitc.codec.entropy.base import ChunkCoder, EntropyCoder, check_bits, hash_of_tables
 from splitc.codec.entropy.picture_tables import PictureTables
 from splitc.codec.pictures.codecs import EncoderSettings, PictureCodec
+from splitc.codec.pictures.pixels import MOST_SIDE
 from splitc.codec.tilings import TILINGS
 from splitc.errors import CodecError
 from splitc.registry import nearest
-from splitc.types import Symbols
+from splitc.types import Shape, Symbols
 
 Preset = Literal[
     "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo"
@@ -60,6 +61,19 @@ class PictureCoder(EntropyCoder):
         from splitc.codec.pictures.frames import probe
 
         return probe(cls.codec)
+
+    def refusal(self, wire: Shape) -> str | None:
+        inner = [size for size in wire[1:] if isinstance(size, int)]
+        if len(inner) < len(wire) - 1:
+            names = ", ".join(str(size) for size in wire[1:] if not isinstance(size, int))
+            return f"changes its size ({names}); entropy coder {self.name!r} takes one size: fix it in model.shapes"
+        try:
+            _, height, width = TILINGS.make(self.tiling, {}).frames_shape([1, *inner])
+        except CodecError as error:
+            return f"cannot be tiled for entropy coder {self.name!r}: {error}".rstrip(".")
+        if max(height, width) > MOST_SIDE:
+            return f"makes pictures of {height} x {width}; entropy coder {self.name!r} takes sides up to {MOST_SIDE}"
+        return None
 
     def fit_tensor(self, samples: Sequence[Symbols], bits: int) -> bytes:
         from splitc.codec.pictures.frames import FrameEncoder

@@ -16,7 +16,7 @@ from splitc.codec.entropy.rans_tables import MAX_BITS, MAX_CHANNELS
 from splitc.codec.entropy.rans_training import CAPACITIES, train
 from splitc.errors import BitstreamError, CodecError
 from splitc.native import _core
-from splitc.types import Symbols
+from splitc.types import Shape, Symbols
 
 
 class Rans(EntropyCoder):
@@ -33,6 +33,11 @@ class Rans(EntropyCoder):
     contexts: Literal["few", "wide"] = Field(
         "few", description="tables that are trained: wide has up to 64 channel classes and 64 contexts, not 8 and 32"
     )
+
+    def refusal(self, wire: Shape) -> str | None:
+        if len(wire) > 1 and isinstance(wire[1], int) and wire[1] > MAX_CHANNELS:
+            return f"has {wire[1]:,} channels; entropy coder 'rans' has tables for at most {MAX_CHANNELS:,}"
+        return None
 
     def fit(self, samples: Sequence[Symbols], bits: int, previous: Sequence[Symbols] | None = None) -> bytes:
         """Learn tables; ``previous``, the frame before each sample, adds a view for chunks coded with theirs."""

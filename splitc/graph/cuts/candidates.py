@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import onnx_ir as ir
 
@@ -15,18 +15,23 @@ from splitc.graph.cuts.blocks import BlockMaker
 from splitc.graph.cuts.cut import Cut, cut_label, resolve, shorten, sides_of
 from splitc.graph.cuts.wide import WideCut, wide_cuts
 from splitc.graph.model import Model
+from splitc.graph.values.axis_roles import CutLayout
 from splitc.graph.values.collector import collector_paused
 from splitc.graph.values.flow import Flow
 from splitc.graph.values.tensors import (
     dims_of,
     dtype_name,
     parameters_of,
+    spec_of,
     symbols_of,
     uncodable_reason,
     unknown_reason,
     wire_bytes_of,
 )
+from splitc.types import Layout, TensorSpec
 
+Refuse: TypeAlias = Callable[[TensorSpec, Layout], str | None]
+"""Why a codec cannot take a tensor of that layout, or None; what it says goes on behind ``value 'x'``."""
 WIDE_LIMIT = 256
 """Most cuts of several tensors that are listed, those with the fewest bytes."""
 
@@ -69,13 +74,32 @@ class CutCandidates(NamedTuple):
     rejected: tuple[RejectedCut, ...]
 
 
+def cut_layouts(model: Model, names: Sequence[str]) -> tuple[CutLayout, ...]:
+    """The layouts that a codec is to give the tensors of a cut.
+
+    Raises:
+        CutError: A name is not one of a value that can be cut.
+    """
+    return tuple(map(model.flow.layout, resolve(model.flow, names)))
+
+
+def takes_all(spec: TensorSpec, layout: Layout) -> str | None:
+    """A codec that refuses nothing."""
+    return None
+
+
 @collector_paused()
-def enumerate_cuts(model: Model, max_tensors: int = 4) -> CutCandidates:
+def enumerate_cuts(model: Model, max_tensors: int = 4, refuse: Refuse = takes_all) -> CutCandidates:
     """All single-tensor cuts, and minimal cuts of up to ``max_tensors`` tensors.
 
     Single-tensor cuts are complete. For each value inside a block between two of them, the cheapest cut through that
     value is found (``wide.py``); in graphs of many thousands of nodes under one skip, through evenly spread ones.
     Close to linear: a graph of 100,000 nodes takes seconds.
+
+    Args:
+        model: The graph.
+        max_tensors: Most that may cross.
+        refuse: What the codec cannot take; such cuts are listed as rejected.
     """
     flow, uses = model.flow, uses_of(model.flow)
     totals, ends, blocks = totals_of(flow, uses), _Ends(flow, uses), BlockMaker(flow, uses)
@@ -91,24 +115,27 @@ def enumerate_cuts(model: Model, max_tensors: int = 4) -> CutCandidates:
             found.append(_single(boundary, totals, boundary.new[0]))
     more, refused = _wide(flow, totals, wide_cuts(flow, uses, totals, blocks.finished(), max_tensors))
     rejected += [RejectedCut((value,), _INNER) for value in sorted(flow.inner_names)]
-    return CutCandidates(tuple(sorted([*found, *more], key=_order)), (*rejected, *refused))
+    taken, untaken = _taken(flow, sorted([*found, *more], key=_order), refuse)
+    return CutCandidates(tuple(taken), (*rejected, *refused, *untaken))
 
 
-def check_codable(model: Model, cut: Cut | Sequence[str]) -> None:
+def check_codable(model: Model, cut: Cut | Sequence[str], refuse: Refuse = takes_all) -> None:
     """Refuse a cut with a tensor that a codec cannot take, and name a usable cut nearby.
 
     Raises:
-        CutError: A tensor that crosses is not floating point.
+        CutError: A tensor that crosses is not floating point, or one that ``refuse`` refuses.
     """
     names = cut.names if isinstance(cut, Cut) else tuple(cut)
     values = resolve(model.flow, names)
     reason = next(filter(None, map(uncodable_reason, values)), None)
+    reason = reason if len(values) > 1 else _alone(reason)
+    reason = reason or _refusal(model.flow, names, refuse)
     if reason is None:
         return
-    reason = reason if len(values) > 1 else _alone(reason)
-    usable = enumerate_cuts(model).candidates
+    usable = enumerate_cuts(model, refuse=refuse).candidates
     if not usable:
-        raise CutError(f"{cut_label(names)}: {reason}; this model has no cut of float tensors.")
+        kind = "of float tensors" if refuse is takes_all else "that the codec takes"
+        raise CutError(f"{cut_label(names)}: {reason}; this model has no cut {kind}.")
     place = _last_position(model.flow, values)
     near = min(usable, key=lambda one: (abs(one.position - place), len(one.names)))
     raise CutError(f"{cut_label(names)}: {reason}: choose {', '.join(near.names)}.")
@@ -161,6 +188,24 @@ def _single_reason(flow: Flow, ends: _Ends, boundary: Boundary, value: ir.Value)
     if all(output is value for output in flow.outputs):
         return "it is the only output of the model, so the tail would be empty"
     return _alone(uncodable_reason(value))
+
+
+def _taken(flow: Flow, cuts: Sequence[CandidateCut], refuse: Refuse) -> tuple[list[CandidateCut], list[RejectedCut]]:
+    """Cuts that the codec takes, and the others."""
+    reasons = [_refusal(flow, cut.names, refuse) for cut in cuts]
+    taken = [cut for cut, reason in zip(cuts, reasons, strict=True) if not reason]
+    return taken, [RejectedCut(cut.names, reason) for cut, reason in zip(cuts, reasons, strict=True) if reason]
+
+
+def _refusal(flow: Flow, names: Sequence[str], refuse: Refuse) -> str | None:
+    """Why the codec cannot take one of the tensors, or None."""
+    if refuse is takes_all:
+        return None
+    for name in names:
+        value = flow.values[name]
+        if reason := refuse(spec_of(value), flow.layout(value).layout):
+            return f"value {name!r} {reason}"
+    return None
 
 
 def _alone(reason: str | None) -> str | None:

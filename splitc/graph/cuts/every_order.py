@@ -13,7 +13,7 @@ import onnx_ir as ir
 
 from splitc.errors import CutError
 from splitc.graph.cost.boundaries import uses_of
-from splitc.graph.cuts.candidates import CandidateCut, check_codable
+from splitc.graph.cuts.candidates import CandidateCut, Refuse, check_codable, takes_all
 from splitc.graph.cuts.cut import check_cut, separates
 from splitc.graph.cuts.pricing import price_cut
 from splitc.graph.model import Model
@@ -24,7 +24,9 @@ WORK, MOST_NODES = 2_000_000, 2_000
 MOST_CUTS = 256
 
 
-def cuts_of_every_order(model: Model, max_tensors: int, known: Sequence[CandidateCut] = ()) -> tuple[CandidateCut, ...]:
+def cuts_of_every_order(
+    model: Model, max_tensors: int, known: Sequence[CandidateCut] = (), refuse: Refuse = takes_all
+) -> tuple[CandidateCut, ...]:
     """Minimal cuts of at most ``max_tensors`` values that a codec can take, beside those already ``known``.
 
     Nothing, where walking all heads would exceed the budget.
@@ -37,7 +39,7 @@ def cuts_of_every_order(model: Model, max_tensors: int, known: Sequence[Candidat
         if frozenset(names) in found or len(cuts) == MOST_CUTS:
             continue
         found.add(frozenset(names))
-        if _is_minimal(flow, values) and _is_allowed(model, names):
+        if _is_minimal(flow, values) and _is_allowed(model, names, refuse):
             cuts.append(price_cut(model, names))
     return tuple(cuts)
 
@@ -90,9 +92,9 @@ def _is_minimal(flow: Flow, values: Sequence[ir.Value]) -> bool:
     return not any(separates(flow, [other for other in values if other is not value]) for value in values)
 
 
-def _is_allowed(model: Model, names: tuple[str, ...]) -> bool:
+def _is_allowed(model: Model, names: tuple[str, ...], refuse: Refuse) -> bool:
     try:
-        check_codable(model, check_cut(model, names))
+        check_codable(model, check_cut(model, names), refuse)
     except CutError:
         return False
     return True

@@ -10,6 +10,7 @@ from functools import cached_property
 import onnx_ir as ir
 
 from splitc.errors import GraphError
+from splitc.graph.values.axis_roles import CutLayout, Roles, axis_roles, layout_of
 
 RANDOM_OPS = frozenset(
     {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"}
@@ -64,6 +65,15 @@ class Flow:
     def position(self) -> dict[ir.Node, int]:
         """Place of each node in topological order."""
         return {node: index for index, node in enumerate(self.nodes)}
+
+    @cached_property
+    def roles(self) -> dict[ir.Value, Roles]:
+        """Which axes of each value that depends on an input are its samples and its channels."""
+        return axis_roles(self.graph)
+
+    def layout(self, value: ir.Value) -> CutLayout:
+        """The layout that a codec is to give a value."""
+        return layout_of(value, self.roles.get(value, Roles()))
 
     @cached_property
     def readers(self) -> Counter[ir.Value]:

@@ -1,0 +1,147 @@
+"""Which axes are samples and channels, read from the operators; and cuts that a codec would refuse, listed as such."""
+
+from __future__ import annotations
+
+import onnx
+import onnx_ir as ir
+import pytest
+
+from splitc import graph
+from splitc.errors import CutError
+from splitc.types import Layout, TensorSpec
+
+
+def parse(inputs: str, body: str, weights: str = "") -> graph.Model:
+    """A model whose output ``y`` is a copy of the value ``v`` that the body makes."""
+    text = f"""<ir_version: 8, opset_import: ["" : 17]>
+    net ({inputs}) => (float[A] y) {f"<{weights}>" if weights else ""} {{ {body} shape = Constant<value_ints=[-1]>()
+    y = Reshape(v, shape) }}"""
+    return graph.model_from_ir(ir.from_proto(onnx.parser.parse_model(text)))
+
+
+def layout(model: graph.Model, name: str = "v") -> tuple[int | None, int | None, bool]:
+    ((found, is_known),) = graph.cut_layouts(model, [name])
+    return found.batch_axis, found.channel_axis, is_known
+
+
+CONV = "float[8,3,1,1] w = {" + ",".join(["1"] * 24) + "}"
+BY_WEIGHTS = "float[6,8] w = {" + ",".join(["1"] * 48) + "}"
+MAP, TOKENS, IMAGE = "float[N,3,4,5] x", "float[N,T,6] x", "float[N,7,5,3] x"
+ORDERS = {
+    # body: inputs, weights, (samples, channels, known)
+    "conv": (MAP, "v = Conv(x, w)", CONV, (0, 1, True)),
+    "transposed": (MAP, "c = Conv(x, w) v = Transpose<perm=[0,2,3,1]>(c)", CONV, (0, 3, True)),
+    "reversed": (MAP, "c = Conv(x, w) v = Transpose(c)", CONV, (3, 2, True)),
+    "nhwc": (
+        IMAGE,
+        "t = Transpose<perm=[0,3,1,2]>(x) c = Conv(t, w) n = Transpose<perm=[0,2,3,1]>(c) v = Relu(n)",
+        CONV,
+        (0, 3, True),
+    ),
+    "flattened-map": (MAP, "c = Conv(x, w) s = Constant<value_ints=[0,8,-1]>() v = Reshape(c, s)", CONV, (0, 1, True)),
+    "flattened": (MAP, "c = Conv(x, w) v = Flatten(c)", CONV, (0, 1, True)),
+    "tokens": (TOKENS, "v = MatMul(x, w)", BY_WEIGHTS, (0, 2, True)),
+    "time-first": (TOKENS, "m = MatMul(x, w) v = Transpose<perm=[1,0,2]>(m)", BY_WEIGHTS, (1, 2, True)),
+    "weights-from-the-left": (
+        "float[N,8,T] x",
+        "v = MatMul(w, x)",
+        BY_WEIGHTS,
+        (0, 1, True),
+    ),
+    "biased": (TOKENS, "m = MatMul(x, w) b = Constant<value_floats=[1.0]>() v = Add(b, m)", BY_WEIGHTS, (0, 2, True)),
+    "heads": (
+        TOKENS,
+        "m = MatMul(x, w) s = Constant<value_ints=[0,0,2,4]>() h = Reshape(m, s) v = Transpose<perm=[0,2,1,3]>(h)",
+        BY_WEIGHTS,
+        (0, 3, True),
+    ),
+    "first-token": (
+        TOKENS,
+        "m = MatMul(x, w) i = Constant<value_int=0>() v = Gather<axis=1>(m, i)",
+        BY_WEIGHTS,
+        (0, 1, True),
+    ),
+    "mean-over-tokens": (TOKENS, "m = MatMul(x, w) v = ReduceMean<axes=[1], keepdims=0>(m)", BY_WEIGHTS, (0, 1, True)),
+    "unsqueezed": (
+        TOKENS,
+        "m = MatMul(x, w) a = Constant<value_ints=[0]>() v = Unsqueeze(m, a)",
+        BY_WEIGHTS,
+        (1, 3, True),
+    ),
+    "squeezed": (
+        "float[1,T,6] x",
+        "m = MatMul(x, w) a = Constant<value_ints=[0]>() v = Squeeze(m, a)",
+        BY_WEIGHTS,
+        (None, 1, True),
+    ),
+    "windows": (
+        "float[N,4,4,6] x",
+        """m = MatMul(x, w) a = Constant<value_ints=[-1,2,2,2,2,8]>() r = Reshape(m, a)
+        t = Transpose<perm=[0,1,3,2,4,5]>(r) s = Constant<value_ints=[-1,4,8]>() v = Reshape(t, s)""",
+        BY_WEIGHTS,
+        (0, 2, True),
+    ),
+    "attention-weights": (TOKENS, "k = Transpose<perm=[0,2,1]>(x) v = MatMul(x, k)", "", (0, None, True)),
+    "untold": ("float[N,7,6] x", "v = Relu(x)", "", (0, 1, False)),
+    "one-choice": (TOKENS, "v = Relu(x)", "", (0, 2, True)),
+    "no-choice": ("float[N,T] x", "v = Relu(x)", "", (0, None, True)),
+    "vector": ("float[N] x", "v = Relu(x)", "", (0, 1, True)),
+    "picture-last": (IMAGE, "v = Relu(x)", "", (0, 3, True)),
+    "either-end": ("float[N,3,8,3] x", "v = Relu(x)", "", (0, 1, False)),
+    "clip": ("float[N,3,8,4,4] x", "v = Relu(x)", "", (0, 1, True)),
+    "embedding": (
+        "int64[N,T] x",
+        "v = Gather(w, x)",
+        BY_WEIGHTS,
+        (0, 2, True),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ORDERS)
+def test_the_graph_tells_samples_and_channels(name: str) -> None:
+    inputs, body, weights, want = ORDERS[name]
+    assert layout(parse(inputs, body, weights)) == want
+
+
+RECURRENT = {
+    "lstm": ("LSTM<hidden_size=8>", "float[1,32,6] w, float[1,32,8] r", 32, (2, 3, True)),
+    "gru": ("GRU<hidden_size=8>", "float[1,24,6] w, float[1,24,8] r", 24, (2, 3, True)),
+    "rnn": ("RNN<hidden_size=8>", "float[1,8,6] w, float[1,8,8] r", 8, (2, 3, True)),
+    "lstm-batch-first": ("LSTM<hidden_size=8, layout=1>", "", 32, (0, 3, True)),
+}
+
+
+@pytest.mark.parametrize("name", RECURRENT)
+def test_recurrent_layers_have_samples_behind_time(name: str) -> None:
+    kind, _, gates, want = RECURRENT[name]
+    w, r = ("{" + ",".join(["0.1"] * gates * size) + "}" for size in (6, 8))
+    weights = f"float[1,{gates},6] w = {w}, float[1,{gates},8] r = {r}"
+    turned = "t = Identity(x)" if "layout" in kind else "t = Transpose<perm=[1,0,2]>(x)"
+    assert layout(parse(TOKENS, f"{turned} v = {kind}(t, w, r)", weights)) == want
+    last = parse(TOKENS, f"{turned} o, v = {kind}(t, w, r)", weights)
+    assert layout(last) == ((0 if "layout" in kind else 1), 2, True)
+
+
+def no_tokens(spec: TensorSpec, found: Layout) -> str | None:
+    return "has tokens" if "T" in spec.shape and found.channel_axis == 2 else None
+
+
+TWO = ("m = MatMul(x, w) v = ReduceMean<axes=[1], keepdims=0>(m)", BY_WEIGHTS)
+
+
+def test_cuts_that_the_codec_refuses_are_listed_with_its_reason() -> None:
+    model = parse(TOKENS, *TWO)
+    assert [cut.names for cut in graph.enumerate_cuts(model).candidates] == [("m",), ("v",)]
+    found = graph.enumerate_cuts(model, refuse=no_tokens)
+    assert [cut.names for cut in found.candidates] == [("v",)]
+    assert {cut.names: cut.reason for cut in found.rejected}[("m",)] == "value 'm' has tokens"
+
+
+def test_a_refused_cut_names_one_nearby() -> None:
+    model = parse(TOKENS, *TWO)
+    graph.check_codable(model, ["m"])
+    with pytest.raises(CutError, match=r"cut \[m\]: value 'm' has tokens: choose v\."):
+        graph.check_codable(model, ["m"], no_tokens)
+    with pytest.raises(CutError, match="this model has no cut that the codec takes"):
+        graph.check_codable(model, ["m"], lambda spec, found: "is not liked")
