@@ -108,6 +108,62 @@ def test_rooms_are_entered_by_their_door(path: Path) -> None:
             raise AssertionError(f"{path.name} imports {name}")
 
 
+MODULES_OF_FILES = {"tempfile", "fcntl", "hashlib"}
+"""What only ``files`` needs: temporary places, locks, hashes of files."""
+NAMES_OF_FILES = {("os", "rename"), ("os", "renames"), ("os", "replace"), ("os", "link"), ("shutil", "move")}
+MAY_ALSO = {
+    "codec/bitstream.py": {"hashlib"},  # a codec's description, in memory
+    "codec/entropy/base.py": {"hashlib"},  # tables, in memory
+    "codec/fitted.py": {"hashlib"},  # fitted parameters, in memory
+    "codec/stream.py": {"hashlib"},  # reconstructed symbols, in memory
+    "weights/header.py": {"hashlib"},  # a header, in memory
+    "weights/tensor.py": {"hashlib"},  # an array, in memory
+    "graph/halves/equality.py": {"hashlib"},  # expressions, in memory, by BLAKE2
+    "bundle/manifest.py": {"hashlib"},  # a pair id: hashes of a list of hashes
+    "backends/_rtx_build.py": {"tempfile"},  # a file without a name, in a program that imports nothing of splitc
+    "profiler/exclusive.py": {"fcntl"},  # a lock whose holder is ended by the next one, not waited for
+}
+
+
+def file_operations(tree: ast.AST) -> Iterator[str]:
+    """What a module does that ``files`` is for."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name in MODULES_OF_FILES)
+        elif isinstance(node, ast.ImportFrom) and node.module in MODULES_OF_FILES:
+            yield node.module
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{a.name}" for a in node.names if (node.module, a.name) in NAMES_OF_FILES)
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            owner = node.func.value.id if isinstance(node.func.value, ast.Name) else ""
+            is_path_replace = node.func.attr == "replace" and len(node.args) == 1 and not node.keywords
+            if (owner, node.func.attr) in NAMES_OF_FILES or node.func.attr == "rename" or is_path_replace:
+                yield f"{owner}.{node.func.attr}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_only_files_renames_locks_and_hashes_files(path: Path) -> None:
+    """A text's ``replace`` takes two arguments, ``dataclasses.replace`` takes keywords, a path's takes one."""
+    if room_of(path) != "files":
+        found = set(file_operations(ast.parse(path.read_text("utf-8"))))
+        assert found == MAY_ALSO.get(path.relative_to(ROOT).as_posix(), set())
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("import os; os.replace(a, b)", {"os.replace"}),
+        ("from os import rename", {"os.rename"}),
+        ("from shutil import move, copyfile", {"shutil.move"}),
+        ("from tempfile import TemporaryDirectory", {"tempfile"}),
+        ("Path(a).rename(b); path.replace(b)", {".rename", "path.replace"}),
+        ("text.replace(a, b); dataclasses.replace(one, name=2)", set()),
+    ],
+)
+def test_what_counts_as_an_operation_on_files(text: str, found: set[str]) -> None:
+    assert set(file_operations(ast.parse(text))) == found
+
+
 def test_every_room_is_in_the_table() -> None:
     rooms = {room_of(path) for path in FILES}
     assert rooms - {"cli"} == set(MAY_IMPORT)

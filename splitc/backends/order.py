@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ from pydantic import Field, ValidationError, field_validator
 from splitc.backends.options import EngineOptions
 from splitc.backends.target import EngineTarget, Side
 from splitc.errors import BackendError
+from splitc.files import sha256_bytes
 from splitc.types import Frozen, Line, TensorSpec
 
 MAX_ORDER_BYTES = 1 << 20
@@ -77,7 +77,7 @@ def built_folder(target: EngineTarget) -> str:
 
 def key_of(parts: Mapping[str, object]) -> str:
     """sha256 over everything that decides an engine: graph, GPU, toolkit, flags and driver."""
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    return sha256_bytes(json.dumps(parts, sort_keys=True).encode())
 
 
 def model_bytes(root: Path, order: Order) -> int:

@@ -6,7 +6,6 @@ and renames it, so an interrupted build leaves no half engine behind.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shlex
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,7 @@ from splitc.backends.options import EngineOptions
 from splitc.backends.order import built_folder
 from splitc.backends.shapes import Profile
 from splitc.backends.target import EngineTarget
+from splitc.files import sha256_bytes
 
 _JETSON_TRTEXEC = "/usr/src/tensorrt/bin"  # where JetPack and the TensorRT packages put trtexec
 
@@ -132,7 +132,7 @@ def cache_key(backend: str, target: EngineTarget, digests: Mapping[str, str], fl
         "sources": dict(digests),
         "tensorrt": target.tensorrt,
     }
-    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
+    return sha256_bytes(json.dumps(decides, sort_keys=True).encode())
 
 
 def engine_path(target: EngineTarget) -> str:

@@ -7,7 +7,6 @@ where splitc is developed. Its calls follow NVIDIA's documented API, and the tes
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ from splitc.backends._rtx_build import RefusedError, check_contract, make_logger
 from splitc.backends.options import EngineOptions
 from splitc.backends.shapes import Profile
 from splitc.errors import BackendError, CapabilityError
-from splitc.files import read_bounded
+from splitc.files import read_bounded, sha256_bytes
 from splitc.types import TensorSpec
 
 OLDEST = (8, 6)
@@ -175,7 +174,7 @@ def _pin_timings(trt: Any, config: Any, options: EngineOptions) -> None:
     """Only tactics of the cache may be used: equal caches then give equal engines."""
     path = Path(str(options.timing_cache))
     data = read_bounded(path, MAX_TIMING_CACHE_BYTES, refusal=BackendError) if path.is_file() else b""
-    if hashlib.sha256(data).hexdigest() != options.timing_cache_sha256:
+    if sha256_bytes(data) != options.timing_cache_sha256:
         raise BackendError(f"timing_cache {options.timing_cache!r}: is not the file that timing_cache_sha256 pins.")
     if not config.set_timing_cache(config.create_timing_cache(data), False):
         raise BackendError(

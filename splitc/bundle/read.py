@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from splitc.bundle.manifest import (
 )
 from splitc.bundle.strict_json import parse_json
 from splitc.errors import BundleError
+from splitc.files import sha256_bytes
 
 _SHOWN_FAULTS = 10
 
@@ -106,7 +106,7 @@ class Bundle:
                 data = file.read(entry.bytes + 1)
         except OSError as error:
             raise BundleError(f"{path}: cannot be read: {error.strerror}.") from error
-        if hashlib.sha256(data).hexdigest() != entry.sha256:
+        if sha256_bytes(data) != entry.sha256:
             raise BundleError(f"{path}: has changed since the bundle was opened.")
         return data
 

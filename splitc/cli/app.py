@@ -17,6 +17,7 @@ import typer
 
 from splitc import __version__
 from splitc.errors import SplitcError, UsageError
+from splitc.files import sweep_temporary
 
 app = typer.Typer(
     name="splitc",
@@ -75,6 +76,7 @@ def main() -> NoReturn:
     """Run a command; a refusal is one message on stderr and the exit code of its kind."""
     logging.getLogger("onnx_ir").addHandler(logging.NullHandler())  # what matters in a graph is said by us
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # and of a connection too
+    sweep_temporary()
     with _terminable(), redirect_stdout(_Answer(sys.stdout)), warnings.catch_warnings():
         if not sys.warnoptions:  # python -W asks for them
             warnings.simplefilter("ignore")

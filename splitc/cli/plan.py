@@ -138,7 +138,8 @@ def _make_folder(folder: Path) -> None:
 
 
 def _write_pictures(answer: Answer, folder: Path) -> None:
-    from splitc.report import graph_picture, latency_picture, standalone, write_page
+    from splitc.files import locked_together, write_together
+    from splitc.report import graph_picture, latency_picture, standalone
 
     document = answer.to_json()
     best = document["best_cut"]
@@ -146,8 +147,11 @@ def _write_pictures(answer: Answer, folder: Path) -> None:
         "graph.svg": graph_picture(document["outline"], best["cut"], best["payload_bytes"]),
         "latency.svg": latency_picture(document),
     }
-    for name, picture in drawn.items():
-        say(f"  {write_page(standalone(picture), folder / name)}")
+    files = {folder / name: standalone(picture) for name, picture in drawn.items()}
+    with locked_together(files):
+        write_together(files)
+    for place in files:
+        say(f"  {place}")
 
 
 def _recipe(target: str, overrides: Sequence[str], base: Path | None) -> Recipe:

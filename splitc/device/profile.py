@@ -18,7 +18,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from splitc.device.rate import Rate
 from splitc.errors import UsageError
-from splitc.files import write_file
+from splitc.files import read_bounded, write_file
 from splitc.registry import nearest
 from splitc.types import Frozen, Line
 
@@ -27,6 +27,7 @@ tomllib = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else 
 Precision: TypeAlias = Literal["fp32", "fp16", "int8"]
 ELEMENT_BYTES: Mapping[Precision, int] = {"fp32": 4, "fp16": 2, "int8": 1}
 
+MAX_BYTES = 1 << 20
 _SUFFIX = ".toml"
 
 
@@ -136,8 +137,10 @@ def save_device(device: Device, path: Path) -> Path:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        return read_bounded(path, MAX_BYTES).decode("utf-8")
+    except UsageError as error:
+        raise UsageError(f"device file {error}") from error
+    except UnicodeDecodeError as error:
         raise UsageError(f"device file {path}: {error}.") from error
 
 

@@ -11,7 +11,7 @@ from splitc.files.keeping import finish_keeping, replace_and_keep
 from splitc.files.lock import locked, locked_together
 from splitc.files.reading import open_plain, read_bounded, sha256_bytes, sha256_of, sha256_stream
 from splitc.files.refusals import as_refusals
-from splitc.files.sweep import sweep
+from splitc.files.sweep import sweep, sweep_folder
 from splitc.files.whole import (
     Content,
     aside_folder,
@@ -39,6 +39,7 @@ __all__ = [
     "sha256_of",
     "sha256_stream",
     "sweep",
+    "sweep_folder",
     "sweep_temporary",
     "temporary_folder",
     "temporary_root",

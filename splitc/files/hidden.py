@@ -17,7 +17,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,14 +67,23 @@ def stem_of(place: Path) -> str:
 
 def hidden_beside(place: Path, *kinds: str) -> Iterator[Hidden]:
     """What stands beside ``place`` under its hidden names, links left out."""
-    pattern = re.compile(rf"{re.escape(stem_of(place))}\.(?:({PATTERN})\.)?[0-9a-f]{{12}}\.({'|'.join(kinds)})")
+    return _hidden(place.parent, re.escape(stem_of(place)), kinds)
+
+
+def hidden_in(folder: Path, *kinds: str) -> Iterator[Hidden]:
+    """What stands in ``folder`` under hidden names of any place, links left out."""
+    return _hidden(folder, r"\..+?", kinds)
+
+
+def _hidden(folder: Path, stem: str, kinds: Sequence[str]) -> Iterator[Hidden]:
+    pattern = re.compile(rf"{stem}\.(?:({PATTERN})\.)?[0-9a-f]{{12}}\.({'|'.join(kinds)})", re.DOTALL)
     try:
-        names = sorted(os.listdir(place.parent))
+        names = sorted(os.listdir(folder))
     except OSError:
         return
     for name in names:
         match = pattern.fullmatch(name)
-        if match is not None and not (path := place.with_name(name)).is_symlink():
+        if match is not None and not (path := folder / name).is_symlink():
             yield Hidden(path, match[2], owner_from_text(match[1] or ""))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from splitc.files.hidden import PARTIAL, hidden_beside, remove
+from splitc.files.hidden import LOCK, PARTIAL, hidden_beside, hidden_in, remove
 from splitc.files.lock import remove_stale_lock
 
 
@@ -20,3 +20,14 @@ def sweep(place: Path) -> None:
         if one.is_abandoned:
             remove(one.path)
     remove_stale_lock(place)
+
+
+def sweep_folder(folder: Path) -> None:
+    """:func:`sweep` for every place in a folder that is all ours, such as one of the cache: those too whose name nobody
+    will write again.
+    """
+    for one in hidden_in(folder, PARTIAL):
+        if one.is_abandoned:
+            remove(one.path)
+    for path in folder.glob(f".*.{LOCK}"):
+        remove_stale_lock(path.with_name(path.name[1:].removesuffix(f".{LOCK}")))

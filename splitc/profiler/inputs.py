@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import numpy as np
 from splitc.backends import model_digests, read_interface
 from splitc.bundle import open_bundle
 from splitc.errors import UsageError
+from splitc.files import sha256_bytes
 from splitc.profiler.timing import ProfiledModel
 from splitc.records import Precision
 from splitc.runtime import EdgeHalf, Reader, find_files
@@ -33,7 +33,7 @@ def model_sha256(path: Path) -> str:
     if not digests:
         return own
     lines = [f"{own}  model\n", *(f"{digest}  {name}\n" for name, digest in sorted(digests.items()))]
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+    return sha256_bytes("".join(lines).encode())
 
 
 def precision_of(path: Path) -> Precision:

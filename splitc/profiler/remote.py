@@ -16,7 +16,6 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -26,6 +25,7 @@ from pydantic import Field, ValidationError
 
 from splitc.backends import read_interface
 from splitc.errors import CapabilityError, UsageError
+from splitc.files import sha256_bytes
 from splitc.profiler.on_device import FEEDS, REQUEST
 from splitc.profiler.timing import ProfiledModel, Runs, TimedRecord
 from splitc.records import Milliseconds, Record, Sha256, Strict
@@ -144,7 +144,7 @@ def measure_remote(
     if shutil.which("ssh") is None:
         raise CapabilityError("--device needs OpenSSH's ssh on the PATH; install openssh-client.")
     files = _files(half, feeds, runs, device)
-    folder = sha256(b"".join(sha256(data).digest() for data in files.values())).hexdigest()[:16]
+    folder = sha256_bytes(*(bytes.fromhex(sha256_bytes(data)) for data in files.values()))[:16]
     wait = 0.5
     for attempt in range(ATTEMPTS):
         try:
@@ -189,15 +189,15 @@ def _copy(address: SshDestination, folder: str, files: dict[str, bytes], say: Sa
         raise UsageError(f"{address.host}: {have}; make room there.")
     for name, data in files.items():
         known = state.files.get(name)
-        if known is not None and known.sha256 == sha256(data).hexdigest():
+        if known is not None and known.sha256 == sha256_bytes(data):
             continue
         size = known.bytes if known is not None else len(data)
-        is_part = known is not None and size < len(data) and sha256(data[:size]).hexdigest() == known.sha256
+        is_part = known is not None and size < len(data) and sha256_bytes(data[:size]) == known.sha256
         offset = size if is_part else 0
         rest = f", from byte {offset} on" if offset else ""
         say(f"sending {name}, {len(data) - offset} bytes{rest}")
         arrived = _call(address, ["receive", folder, name, str(offset)], _File, data[offset:])
-        if arrived.sha256 != sha256(data).hexdigest():
+        if arrived.sha256 != sha256_bytes(data):
             raise _Broken(f"{name} did not arrive whole")
 
 

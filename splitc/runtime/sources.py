@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import hashlib
 import importlib.util
 import os
 import re
@@ -14,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from splitc.errors import UsageError
-from splitc.files import sha256_of
+from splitc.files import sha256_bytes, sha256_of
 from splitc.runtime.array_files import ARRAYS, ArrayFile, check_fits
 from splitc.runtime.pictures import (
     PICTURES,
@@ -187,13 +186,13 @@ def files_sha256(files: Sequence[Path]) -> str:
     Raises:
         UsageError: A file cannot be read.
     """
-    digest = hashlib.sha256()
+    digests = []
     for file in files:
         try:
-            digest.update(bytes.fromhex(sha256_of(file)))
+            digests.append(bytes.fromhex(sha256_of(file)))
         except OSError as error:
             raise UsageError(f"{file}: cannot be read ({error.strerror}).") from error
-    return digest.hexdigest()
+    return sha256_bytes(*digests)
 
 
 def is_array(file: Path) -> bool:

@@ -13,6 +13,7 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
+from splitc import files
 from splitc.codec import FieldReader
 from splitc.errors import BitstreamError, CodecError, UsageError
 from splitc.native import _core
@@ -167,7 +168,7 @@ def open_container(source: Path | BinaryIO, max_elements: int = MAX_ELEMENTS) ->
         BitstreamError: It is not a container of this version, or damaged.
     """
     try:
-        file = source.open("rb") if isinstance(source, Path) else source
+        file = files.open_plain(source) if isinstance(source, Path) else source
     except OSError as error:
         raise UsageError(f"{source}: cannot be read ({error.strerror}).") from error
     label = f"{source}: " if isinstance(source, Path) else ""

@@ -106,6 +106,7 @@ def _export(source: str, network: Network, path: Path) -> None:
         raise CapabilityError(f"{source} needs {error.name!r}: pip install 'splitc[zoo]'.") from error
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        files.sweep_folder(path.parent)
         with files.locked(path, EXPORT_S, CapabilityError), files.aside_folder(path) as folder:
             if not path.exists():  # another process may have exported it meanwhile
                 exporter(folder / path.name)

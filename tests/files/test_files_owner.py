@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from splitc.files import sweep
+from splitc.files import sweep, sweep_folder
 from splitc.files.hidden import PARTIAL, hidden_beside, hidden_path
 from splitc.files.owner import OLD_S, Owner, is_abandoned, owner_from_text, this_process
 
@@ -82,3 +82,14 @@ def test_sweeping_takes_nothing_else(tmp_path: Path) -> None:
     (tmp_path / f".x.{dead}.0123456789cd.partial").symlink_to("/etc/passwd")
     sweep(tmp_path / "x")
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*kept, f".x.{dead}.0123456789cd.partial"])
+
+
+def test_a_whole_folder_is_swept_of_every_name(tmp_path: Path) -> None:
+    dead = replace(ME, process=ended())
+    for name in (f".x.{dead}.0123456789ab.partial", f".y z.{dead}.0123456789ab.partial", ".z.lock"):
+        (tmp_path / name).touch()
+    kept = [f".x.{ME}.0123456789ab.partial", "x.lock", "y.partial", f".x.{dead}.0123456789ab.kept"]
+    for name in kept:
+        (tmp_path / name).touch()
+    sweep_folder(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(kept)
