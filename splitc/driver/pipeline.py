@@ -50,11 +50,12 @@ def build(recipe: Recipe, out: Path, watch: Watch | None = None, *, locked: bool
             chosen = choose(inputs, step)
             halves = graph.split(inputs.model, chosen.best_cut.cut)
         lowered = _lowered(inputs, halves, stages)
-        with stages("calibrate", len(inputs.calibration)) as step:
+        to_fit = trials.within_budget(codec_spec(recipe), lowered.halves, inputs.calibration)
+        with stages("calibrate", len(to_fit.samples)) as step:
             layouts = plan.layouts(inputs.model, chosen.best_cut.cut, recipe.split)
-            codec = trials.fit_codec(codec_spec(recipe), lowered.halves, layouts, inputs.calibration, step)
+            codec = trials.fit_codec(codec_spec(recipe), lowered.halves, layouts, to_fit, step)
         with stages("write"):
-            pair = write_pair(folder, inputs, lowered, codec)
+            pair = write_pair(folder, inputs, lowered, codec, to_fit.notes)
         with stages("engines", 2) as step:
             engines = build_engines(folder, inputs, step)
         with stages("verify", len(inputs.verification) * inputs.reader.regions) as step:

@@ -35,15 +35,24 @@ class WrittenPair:
     layers: tuple[LayerPrecision, ...]
 
 
-def write_pair(folder: Path, inputs: Inputs, lowered: Lowered, codec: Codec) -> WrittenPair:
+def write_pair(
+    folder: Path, inputs: Inputs, lowered: Lowered, codec: Codec, codec_notes: Sequence[str] = ()
+) -> WrittenPair:
     """Insert the quantizers, write both graphs, the contract and the locked recipe.
+
+    Args:
+        folder: Of the bundle.
+        inputs: What the recipe names.
+        lowered: The halves as they shall compute.
+        codec: Fitted on features of their head.
+        codec_notes: On what it was fitted, for the report.
 
     Raises:
         CapabilityError: The model's opset is too old for the codec's operators.
     """
     halves = lowered.halves
     head, tail, wire, where = halves.head, halves.tail, halves.cut, "host"
-    notes = (*inputs.notes, *lowered.notes)
+    notes = (*inputs.notes, *lowered.notes, *codec_notes)
     if codec.spec.fits_graph:
         ending = passes.InsertQuantizers(codec.tensors)(halves.head)
         beginning = passes.InsertDequantizers(codec.tensors)(halves.tail)

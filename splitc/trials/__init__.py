@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from splitc.trials.budget import FittingSamples, within_budget
 from splitc.trials.cuts import CutTrials, some_samples
-from splitc.trials.features import features, fit_codec, sequence_lengths
+from splitc.trials.features import features, fit_codec
 from splitc.trials.inputs import InputTrials
 from splitc.trials.subject import Subject
 
 __all__ = [
     "CutTrials",
+    "FittingSamples",
     "InputTrials",
     "Subject",
     "features",
     "fit_codec",
-    "sequence_lengths",
     "some_samples",
+    "within_budget",
 ]

@@ -13,8 +13,8 @@ from splitc import evaluate, graph, passes, plan
 from splitc.backends import Runner
 from splitc.codec import Codec
 from splitc.device import Precision
-from splitc.runtime import Labels, Sample
-from splitc.trials.features import run_head, sequence_lengths, settle
+from splitc.runtime import Labels, Sample, clip_lengths
+from splitc.trials.features import run_head, settle
 from splitc.trials.subject import Subject
 from splitc.types import F32, Feeds
 
@@ -114,7 +114,7 @@ class CutTrials:
     def _measured(self, at: _Features, option: plan.Option) -> plan.Measurement:
         layouts = plan.layouts(self._subject.model, at.cut, self._subject.split)
         axes = settle(at.halves, layouts, at.to_fit)
-        fitted = Codec.fit(option.spec, at.halves.cut, at.to_fit, sequence_lengths(self.fit_on), axes)
+        fitted = Codec.fit(option.spec, at.halves.cut, at.to_fit, clip_lengths(self.fit_on), axes)
         packets = _packets(fitted, at.to_code)
         decoder = fitted.decoder()
         restored = iter([decoder.decode(packet) for packet in packets])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import groupby
 
 import numpy as np
 
@@ -11,12 +10,8 @@ from splitc import evaluate, graph
 from splitc.backends import Runner
 from splitc.codec import Codec, CodecSpec, choose_channel_axis
 from splitc.runtime import Sample
+from splitc.trials.budget import FittingSamples
 from splitc.types import F32, Layout
-
-
-def sequence_lengths(samples: Sequence[Sample]) -> list[int]:
-    """How many samples in a row are consecutive frames, clip by clip."""
-    return [len(list(clip)) for _, clip in groupby(samples, key=lambda sample: sample.clip)]
 
 
 def features(
@@ -43,12 +38,12 @@ def fit_codec(
     spec: CodecSpec,
     halves: graph.Halves,
     layouts: Sequence[graph.CutLayout],
-    samples: Sequence[Sample],
+    chosen: FittingSamples,
     step: Callable[[], None] = lambda: None,
 ) -> Codec:
-    """The codec of a cut, fitted on the features of every sample."""
-    values = features(halves, samples, step)
-    return Codec.fit(spec, halves.cut, values, sequence_lengths(samples), settle(halves, layouts, values))
+    """The codec of a cut, fitted on the features of the samples chosen; ``step`` is called once a sample."""
+    values = features(halves, chosen.samples, step)
+    return Codec.fit(spec, halves.cut, values, chosen.lengths, settle(halves, layouts, values))
 
 
 def settle(halves: graph.Halves, layouts: Sequence[graph.CutLayout], values: Sequence[Sequence[F32]]) -> list[Layout]:
