@@ -21,6 +21,7 @@ MAY_IMPORT = {
     "types": set(),
     "files": {"errors", "types"},
     "registry": {"errors", "types"},
+    "cache": {"errors", "types", "files"},
     "native": set(),
     "recipe": BASE,
     "graph": BASE,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from splitc.cli.app import Json, app, print_json, say
-from splitc.cli.build import Set
+from splitc.cli.build import NoCache, Set
 from splitc.cli.options import grouped
 from splitc.errors import UsageError
 
@@ -71,10 +71,12 @@ def plan(
     base: Annotated[
         Path | None, typer.Option("--base", help="Folder that relative paths refer to; else the recipe's.")
     ] = None,
+    no_cache: NoCache = False,
     json: Json = False,
 ) -> None:
     """Price every cut beside edge-only and cloud-only, and choose."""
     from splitc import driver
+    from splitc.cache import NO_CACHE, default_cache
     from splitc.cli.progress import make_watch
 
     recipe = _recipe(target, [*(overrides or []), *_overrides(asked)], base)
@@ -83,7 +85,7 @@ def plan(
         say(f"  {_save_edge(recipe, question, outputs.save_edge)}")
     if outputs.pictures is not None:
         _make_folder(outputs.pictures)
-    answer = driver.make_plan(recipe, question, make_watch())
+    answer = driver.make_plan(recipe, question, make_watch(), NO_CACHE if no_cache else default_cache())
     print_json(answer.to_json()) if json else show(answer)
     if outputs.pictures is not None:
         _write_pictures(answer, outputs.pictures)

@@ -1,0 +1,168 @@
+"""A folder of entries, one a result.
+
+::
+
+    KEY.entry = "splitc-step", version, KEY, SHA-256 of the payload, payload
+
+An entry is believed only if its name, its key and its hash agree; any other is removed and its step runs again. Entries
+appear whole (:func:`splitc.files.write_file`), so builds side by side share the folder: at worst two compute the same
+result, which is the same. The least recently used go when the folder grows beyond its bound.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from splitc import files
+from splitc.cache.keys import Key, environment, key_of
+from splitc.errors import SplitcError
+
+T = TypeVar("T")
+MAGIC = b"splitc-step"
+VERSION = 1
+_HEAD = struct.Struct("<11sB32s32s")
+MOST_BYTES = 4 << 30
+"""Of all entries together."""
+MOST_ENTRY_BYTES = 512 << 20
+"""A larger result is not kept."""
+SUFFIX = ".entry"
+_UNREADABLE = (ValueError, KeyError, TypeError, IndexError, SplitcError)
+"""What unpacking raises on data that an older form of a step wrote."""
+
+
+@dataclass(frozen=True)
+class Step(Generic[T]):
+    """One kind of result.
+
+    Attributes:
+        name: For people who look at keys.
+        version: Raised when the same inputs give another result, or another form of it.
+        pack: A result as bytes.
+        unpack: The same result again.
+    """
+
+    name: str
+    version: int
+    pack: Callable[[T], bytes]
+    unpack: Callable[[bytes], T]
+
+
+@dataclass(frozen=True)
+class StepCache:
+    """Where results are kept.
+
+    Attributes:
+        folder: None keeps nothing.
+        most_bytes: Bound of all entries together.
+    """
+
+    folder: Path | None
+    most_bytes: int = MOST_BYTES
+
+    def run(self, step: Step[T], key: Key, compute: Callable[[], T]) -> T:
+        """The result of ``step`` for ``key``: kept from before, else computed now and kept.
+
+        Args:
+            step: What is computed.
+            key: :func:`splitc.cache.key_of` everything that decides the result; the step itself, this splitc and this
+                machine are added here.
+            compute: Computes it.
+        """
+        if self.folder is None:
+            return compute()
+        full = key_of(step=step.name, version=step.version, key=key, environment=environment())
+        place = self.folder / f"{full}{SUFFIX}"
+        payload = _read(place, full)
+        if payload is not None:
+            with contextlib.suppress(*_UNREADABLE):
+                return step.unpack(payload)
+            _remove(place)
+        result = compute()
+        self._keep(place, full, step.pack(result))
+        return result
+
+    def _keep(self, place: Path, key: Key, payload: bytes) -> None:
+        """Write an entry; a cache that cannot be written (a full disk, a folder of somebody else) costs time only."""
+        if len(payload) > min(MOST_ENTRY_BYTES, self.most_bytes // 2):
+            return
+        head = _HEAD.pack(MAGIC, VERSION, bytes.fromhex(key), _digest(payload))
+        with contextlib.suppress(OSError, SplitcError):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            files.write_file(place, head + payload)
+            self._trim(keep=place)
+
+    def _trim(self, keep: Path) -> None:
+        """Remove the entries that were longest not used, until the rest is within the bound."""
+        assert self.folder is not None
+        files.sweep_folder(self.folder)
+        found = sorted(_entries(self.folder), key=lambda entry: entry.used_at, reverse=True)
+        total = sum(entry.size for entry in found)
+        while total > self.most_bytes and found:
+            oldest = found.pop()
+            if oldest.path != keep:
+                _remove(oldest.path)
+                total -= oldest.size
+
+
+NO_CACHE = StepCache(None)
+"""Every step runs."""
+
+
+def default_cache() -> StepCache:
+    """The user's own: ``steps`` in :func:`splitc.files.cache_folder`."""
+    return StepCache(files.cache_folder("steps"))
+
+
+@dataclass(frozen=True)
+class _Entry:
+    path: Path
+    size: int
+    used_at: float
+
+
+def _entries(folder: Path) -> list[_Entry]:
+    found = []
+    for path in folder.glob(f"*{SUFFIX}"):
+        with contextlib.suppress(OSError):  # removed by another build
+            stat = path.stat()
+            found.append(_Entry(path, stat.st_size, stat.st_mtime))
+    return found
+
+
+def _read(place: Path, key: Key) -> bytes | None:
+    """The payload of a sound entry, which is marked as used; None where there is none."""
+    try:
+        data = files.read_bounded(place, _HEAD.size + MOST_ENTRY_BYTES, "cache entry")
+    except (OSError, SplitcError):
+        return None
+    payload = _payload(data, key)
+    if payload is None:
+        _remove(place)
+        return None
+    with contextlib.suppress(OSError):
+        os.utime(place)
+    return payload
+
+
+def _payload(data: bytes, key: Key) -> bytes | None:
+    if len(data) < _HEAD.size:
+        return None
+    magic, version, own_key, digest = _HEAD.unpack_from(data)
+    payload = data[_HEAD.size :]
+    is_sound = (magic, version, own_key) == (MAGIC, VERSION, bytes.fromhex(key))
+    return payload if is_sound and _digest(payload) == digest else None
+
+
+def _digest(payload: bytes) -> bytes:
+    return bytes.fromhex(files.sha256_bytes(payload))
+
+
+def _remove(place: Path) -> None:
+    with contextlib.suppress(OSError):
+        place.unlink()

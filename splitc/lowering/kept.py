@@ -1,0 +1,49 @@
+"""Lowered halves as bytes, so that a cache can keep them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+
+import numpy as np
+import onnx_ir as ir
+
+from splitc import graph
+from splitc.cache import Step, arrays_from_bytes, bytes_from_arrays
+from splitc.lowering.lower import Lowered
+from splitc.lowering.mixed_precision import LayerPrecision
+from splitc.lowering.weight_steps import Saving
+
+VERSION = 1
+
+
+def lowered_step(halves: graph.Halves) -> Step[Lowered]:
+    """The step that lowers ``halves``: both graphs with their weights, and what was said of them."""
+    return Step("lowered", VERSION, _packed, lambda data: _unpacked(data, halves))
+
+
+def _packed(lowered: Lowered) -> bytes:
+    said = {
+        "notes": lowered.notes,
+        "savings": [asdict(one) for one in lowered.savings],
+        "layers": [asdict(one) for one in lowered.layers],
+    }
+    graphs = [graph.to_bytes(model) for model in (lowered.halves.head, lowered.halves.tail)]
+    return bytes_from_arrays([np.frombuffer(part, np.uint8) for part in (json.dumps(said).encode(), *graphs)])
+
+
+def _unpacked(data: bytes, halves: graph.Halves) -> Lowered:
+    said, head, tail = (part.tobytes() for part in arrays_from_bytes(data))
+    table = json.loads(said)
+    return Lowered(
+        replace(halves, head=_model(head), tail=_model(tail)),
+        tuple(table["notes"]),
+        tuple(Saving(**one) for one in table["savings"]),
+        tuple(LayerPrecision(**one) for one in table["layers"]),
+    )
+
+
+def _model(data: bytes) -> ir.Model:
+    import onnx
+
+    return ir.from_proto(onnx.load_from_string(data))
