@@ -87,19 +87,6 @@ def _hidden(folder: Path, stem: str, kinds: Sequence[str]) -> Iterator[Hidden]:
             yield Hidden(path, match[2], owner_from_text(match[1] or ""))
 
 
-def hidden_in(folder: Path, *kinds: str) -> Iterator[Hidden]:
-    """What stands in ``folder`` under hidden names of any place, links left out."""
-    pattern = re.compile(rf"\..+?\.(?:({PATTERN})\.)[0-9a-f]{{12}}\.({'|'.join(kinds)})")
-    try:
-        names = sorted(os.listdir(folder))
-    except OSError:
-        return
-    for name in names:
-        match = pattern.fullmatch(name)
-        if match is not None and not (path := folder / name).is_symlink():
-            yield Hidden(path, match[2], owner_from_text(match[1]))
-
-
 def remove(path: Path) -> None:
     """Delete a file or a folder; what somebody else deletes at the same moment is as good."""
     if path.is_dir() and not path.is_symlink():

@@ -5,11 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-<<<<<<< HEAD
 from splitc.files.hidden import LOCK, PARTIAL, hidden_beside, hidden_in, remove
-=======
-from splitc.files.hidden import PARTIAL, hidden_beside, hidden_in, remove
->>>>>>> 7005372 (cache: results of steps kept between builds, by the hash of all that decides them)
 from splitc.files.lock import remove_stale_lock
 
 
@@ -27,7 +23,6 @@ def sweep(place: Path) -> None:
 
 
 def sweep_folder(folder: Path) -> None:
-<<<<<<< HEAD
     """:func:`sweep` for every place in a folder that is all ours, such as one of the cache: those too whose name nobody
     will write again.
     """
@@ -36,9 +31,3 @@ def sweep_folder(folder: Path) -> None:
             remove(one.path)
     for path in folder.glob(f".*.{LOCK}"):
         remove_stale_lock(path.with_name(path.name[1:].removesuffix(f".{LOCK}")))
-=======
-    """:func:`sweep` for every place in a folder that is splitc's own, such as a cache's."""
-    for one in hidden_in(folder, PARTIAL):
-        if one.is_abandoned:
-            remove(one.path)
->>>>>>> 7005372 (cache: results of steps kept between builds, by the hash of all that decides them)
