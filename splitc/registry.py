@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import ClassVar, Generic, TypeVar, cast
 
 from pydantic import ConfigDict, ValidationError
@@ -20,7 +20,8 @@ class Component(Frozen):
     """One named way of doing something. ``name`` is its registry key.
 
     Its fields are its options, and the only place where they are declared: type, range, default and description of
-    each. None as a value says the same as leaving the option out, so an option that takes None has it as default.
+    each. They are scalars, so that TOML, JSON and ``key=value`` can all spell them. None says the same as leaving the
+    option out, so an option that takes None has it as default.
     """
 
     model_config = ConfigDict(allow_inf_nan=False)
@@ -30,6 +31,11 @@ class Component(Frozen):
     @classmethod
     def require(cls) -> None:
         """Import what using this component takes and reading its options does not; raises ImportError."""
+
+    @classmethod
+    def idle(cls, spelled: Collection[str]) -> Mapping[str, str]:
+        """Of the options that a recipe spells, those that change nothing beside the others, and why: refusals."""
+        return {}
 
 
 C = TypeVar("C", bound=Component)

@@ -5,20 +5,21 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent / "splitc"
-BASE = {"errors", "types", "registry", "files"}
+BASE = {"errors", "types", "registry", "version", "files"}
 NATIVE = {"native"}
 LOW = {"recipe", "graph", "device", "codec"}
 ENGINES = {"backends", "bundle"}
 MAY_IMPORT = {
     "errors": set(),
     "types": set(),
+    "version": set(),
     "files": {"errors", "types"},
     "registry": {"errors", "types"},
     "cache": {"errors", "types", "files"},
@@ -95,7 +96,7 @@ def test_imports_follow_the_table(path: Path) -> None:
         if top != "splitc" or not rest:
             continue
         other = rest.split(".")[0]
-        if other in ("__version__", room) or room == "cli":
+        if other == room or room == "cli":
             continue
         assert other in MAY_IMPORT[room], f"{room} imports {name}"
 
@@ -163,6 +164,63 @@ def test_only_files_renames_locks_and_hashes_files(path: Path) -> None:
 )
 def test_what_counts_as_an_operation_on_files(text: str, found: set[str]) -> None:
     assert set(file_operations(ast.parse(text))) == found
+
+
+def modules_of(folder: Path) -> dict[str, Path]:
+    """Every module below ``folder`` by its full name."""
+    paths = (path for path in sorted(folder.rglob("*.py")))
+    return {
+        ".".join(path.relative_to(folder.parent).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in paths
+    }
+
+
+def imported_modules(path: Path, known: Collection[str]) -> set[str]:
+    """Modules that a file imports anywhere: in functions and for type checkers too."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            inside = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {name if name in known else node.module for name in inside}
+    return found & set(known)
+
+
+def circle_in(edges: Mapping[str, set[str]]) -> list[str]:
+    """Modules that import each other in a row, the first one again at the end; empty if there are none."""
+    left = {name: set(others) for name, others in edges.items()}
+    while leaves := [name for name, others in left.items() if not others & left.keys()]:
+        for name in leaves:
+            del left[name]
+    path: list[str] = []
+    while left:
+        at = min(left) if not path else min(left[path[-1]] & left.keys())
+        if at in path:
+            return [*path[path.index(at) :], at]
+        path.append(at)
+    return []
+
+
+def test_no_modules_import_each_other() -> None:
+    """Not in a row either: an import inside a function, or for type checkers, is the same knot."""
+    modules = modules_of(ROOT)
+    edges = {name: imported_modules(path, modules) - {name} for name, path in modules.items()}
+    assert " -> ".join(circle_in(edges)) == ""
+
+
+def test_circles_are_found_wherever_the_import_stands(tmp_path: Path) -> None:
+    room = tmp_path / "room"
+    room.mkdir()
+    (room / "__init__.py").write_text("from room.a import A\n")
+    (room / "a.py").write_text("from room import b\nA = 1\n")
+    (room / "b.py").write_text("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from room.c import C\n")
+    (room / "c.py").write_text("def f():\n    import room.a\n")
+    (room / "d.py").write_text("import os\nfrom room.c import C\n")
+    modules = modules_of(room)
+    edges = {name: imported_modules(path, modules) for name, path in modules.items()}
+    assert circle_in(edges) == ["room.a", "room.b", "room.c", "room.a"]
+    assert circle_in(edges | {"room.c": set()}) == []
 
 
 def test_every_room_is_in_the_table() -> None:

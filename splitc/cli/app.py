@@ -15,9 +15,9 @@ from typing import Annotated, Any, NoReturn, TextIO
 
 import typer
 
-from splitc import __version__
 from splitc.errors import SplitcError, UsageError
 from splitc.files import sweep_temporary
+from splitc.version import __version__
 
 app = typer.Typer(
     name="splitc",

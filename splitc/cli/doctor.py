@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, metadata, version
 
-from splitc import __version__
 from splitc.cli.app import Json, app, print_json
+from splitc.version import __version__
 
 _REQUIREMENT = re.compile(r"""([A-Za-z0-9._-]+)(?:\[([a-z0-9,-]+)\])?[^;]*; extra == ["']([a-z0-9-]+)["']""")
 """``splitc[build]; extra == "zoo"``: the package, its own extras, and the extra that asks for it."""

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from splitc import __version__
 from splitc.cli.app import Json, app, print_json, say
 from splitc.cli.lint import print_lint
 from splitc.cli.options import grouped
 from splitc.cli.together import Apart, Needs, check_together
 from splitc.errors import CheckFailed, SplitcError
+from splitc.version import __version__
 
 if TYPE_CHECKING:
     from splitc.bundle import Bundle

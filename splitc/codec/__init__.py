@@ -7,6 +7,7 @@ from splitc.codec.codec import Codec, mean_packet_bytes
 from splitc.codec.entropy import ENTROPY_CODERS, PICTURE_CODERS
 from splitc.codec.fitted import FittedTensor
 from splitc.codec.papers import PAPERS
+from splitc.codec.parts import PARTS
 from splitc.codec.pictures import code_video
 from splitc.codec.profiles import PROFILES, spec_from_text, with_profile
 from splitc.codec.quantized import Quantized
@@ -15,6 +16,7 @@ from splitc.codec.requirements import choose_channel_axis, refusal
 from splitc.codec.spec import CodecSpec
 from splitc.codec.stream import Decoder, Encoder
 from splitc.codec.stream_file import StreamFile
+from splitc.codec.table import table_faults
 from splitc.codec.temporal import TEMPORALS, Temporal
 from splitc.codec.tilings import TILINGS, Tiling
 from splitc.codec.workers import in_order
@@ -23,6 +25,7 @@ __all__ = [
     "ENTROPY_CODERS",
     "MAX_GRAPH_BITS",
     "PAPERS",
+    "PARTS",
     "PICTURE_CODERS",
     "PROFILES",
     "QUANTIZERS",
@@ -47,6 +50,7 @@ __all__ = [
     "mean_packet_bytes",
     "refusal",
     "spec_from_text",
+    "table_faults",
     "varint",
     "with_profile",
 ]

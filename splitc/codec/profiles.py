@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from pydantic import ValidationError
-
-from splitc.codec.spec import PARTS, CodecSpec
+from splitc.codec.parts import PARTS, option_names
+from splitc.codec.spec import CodecSpec
 from splitc.errors import UsageError
 from splitc.registry import nearest
 
@@ -34,7 +33,7 @@ def with_profile(profile: str, spelled: Mapping[str, Any]) -> dict[str, Any]:
 
     Args:
         profile: One of :data:`PROFILES`.
-        spelled: Keys of :class:`CodecSpec`; values are not looked at but for the names of parts.
+        spelled: Names of parts, and options; values are not looked at but for the names of parts.
 
     Raises:
         UsageError: Unknown profile.
@@ -55,6 +54,7 @@ def spec_from_text(text: str) -> CodecSpec:
 
     Raises:
         UsageError: Unknown profile or key, a value out of range, or parts that do not go together.
+        CapabilityError: A part needs an extra that is not installed.
     """
     words = [word.strip() for word in text.split(",") if word.strip()]
     profile = words.pop(0) if words and "=" not in words[0] else "fast"
@@ -63,12 +63,8 @@ def spec_from_text(text: str) -> CodecSpec:
         if key in options:
             raise UsageError(f"codec: {key} stands twice.")
         options[key] = value
-    try:
-        spec = CodecSpec(**with_profile(profile, options))
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise UsageError(f"codec: {'.'.join(map(str, first['loc']))}: {first['msg']}.") from error
-    spec.resolved()  # refuses what the components do
+    spec = CodecSpec(**with_profile(profile, options))
+    spec.resolved()  # refuses what this machine cannot code
     return spec
 
 
@@ -76,6 +72,7 @@ def _key_and_value(word: str) -> tuple[str, str]:
     key, equals, value = (part.strip() for part in word.partition("="))
     if not equals:
         raise UsageError(f"codec: {word!r} is not key=value.")
-    if key not in CodecSpec.model_fields:
-        raise UsageError(f"codec: unknown key {key!r}.{nearest(key, list(CodecSpec.model_fields))}")
+    known = [*PARTS, *option_names()]
+    if key not in known:
+        raise UsageError(f"codec: unknown key {key!r}.{nearest(key, known)}")
     return key, value

@@ -6,114 +6,158 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from splitc.codec.entropy import ENTROPY_CODERS
-from splitc.codec.entropy.base import EntropyCoder
+from pydantic import ConfigDict, model_validator
+
+from splitc.codec.entropy import ENTROPY_CODERS, EntropyCoder
+from splitc.codec.parts import PARTS, nobody_has, option_names, options_of
 from splitc.codec.quantizers import MAX_GRAPH_BITS, QUANTIZERS, Quantizer
 from splitc.codec.temporal import TEMPORALS, Temporal
 from splitc.errors import UsageError
-from splitc.registry import Component, Registry
+from splitc.registry import Component, Registry, nearest
 from splitc.types import Frozen
 
 C = TypeVar("C", bound=Component)
-PARTS: Mapping[str, Registry[Any]] = MappingProxyType(
-    {"quantizer": QUANTIZERS, "temporal": TEMPORALS, "entropy": ENTROPY_CODERS}
-)
-"""Keys of :class:`CodecSpec` that name a component; the others are options of one."""
 
 
 class CodecSpec(Frozen):
-    """The names and numbers a recipe gives. A component's option has the name of a key here, and takes its value.
+    """The names of a codec's parts, and those of their options that are given: ``CodecSpec(quantizer="log", bits=3)``.
 
-    None stands for the component's own default. ``CodecSpec()`` is the profile "fast".
+    Options stand beside the names as keywords, attributes and JSON keys. Which there are, what values they take and
+    what an absent one means is declared by the parts alone (docs/codec.md lists them); a value is checked, together
+    with the parts, when the spec is made. None says the same as leaving an option out, and is what the attribute of an
+    absent one gives. ``CodecSpec()`` is the profile "fast".
+
+    Attributes:
+        quantizer: Features to symbols; a name in :data:`splitc.codec.QUANTIZERS`.
+        temporal: What frames are predicted by; a name in :data:`splitc.codec.TEMPORALS`.
+        entropy: Symbols to bytes; a name in :data:`splitc.codec.ENTROPY_CODERS`.
+
+    Raises:
+        UsageError: A name, value or combination that the parts refuse, or an option that none of them has.
     """
 
-    quantizer: str = "step"
-    bits: int | None = None
-    scope: str | None = None
-    reconstruction: str | None = None
-    clip: str | None = None
-    percentile: float | None = None
-    step: float | None = None
-    maximum: float | None = None
-    levels: int | None = None
-    entropy: str = "rans"
-    contexts: str | None = None
-    huffman_table: str | None = None
-    tiling: str | None = None
-    hevc_qp: int | None = None
-    temporal: str = "none"
-    gop: int | None = None
-    temporal_rounding: float | None = None
-    ifmdc_mode: str | None = None
+    model_config = ConfigDict(extra="allow")
 
-    def resolved(self) -> CodecSpec:
-        """The same with its components' defaults filled in; keys that no component has stay None.
+    quantizer: str = "step"
+    temporal: str = "none"
+    entropy: str = "rans"
+
+    def __getattr__(self, key: str) -> Any:
+        """The option ``key``; None where it is not given."""
+        if key.startswith("_"):
+            return super().__getattr__(key)  # type: ignore[misc]  # pydantic hides its own from type checkers
+        if key in self.options or key in option_names():
+            return self.options.get(key)
+        raise AttributeError(f"a codec has no option {key!r}.{nearest(key, option_names())}")
+
+    def __hash__(self) -> int:
+        return hash((self.quantizer, self.temporal, self.entropy, frozenset(self.options.items())))
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_by_the_parts(cls, data: Any) -> Any:
+        """``data`` with every option as its part reads it."""
+        if not isinstance(data, dict):
+            return data
+        names = {part: data.get(part, cls.model_fields[part].default) for part in PARTS}
+        if not all(isinstance(name, str) for name in names.values()):
+            return data  # refused as what it is
+        given = {key: value for key, value in data.items() if key not in PARTS and value is not None}
+        components = {part: PARTS[part].read(name, options_of(part, name, given)) for part, name in names.items()}
+        _check_together(**components)
+        values = {key: value for one in components.values() for key, value in one if key in given}
+        for key in sorted(given.keys() - values.keys()):
+            raise UsageError(_refusal(key, names))
+        return names | values
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """What is given beside the names of the parts."""
+        return MappingProxyType(self.__pydantic_extra__ or {})
+
+    def replace(self, **changes: object) -> CodecSpec:
+        """The same with other names or options; None takes an option away.
 
         Raises:
-            UsageError: A name, value or combination that the components refuse, or a key that none of them has.
+            UsageError: As when a spec is made.
+        """
+        return type(self)(**self.model_dump() | changes)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> CodecSpec:
+        """:meth:`replace`, so that no copy goes unchecked; a spec holds nothing that ``deep`` could copy."""
+        return self.replace(**(update or {}))
+
+    def resolved(self) -> CodecSpec:
+        """The same with its components' defaults spelled, for a machine that can code so.
+
+        Raises:
+            CapabilityError: A component needs an extra that is not installed.
         """
         components = (self.make_quantizer(), self.make_temporal(), self.make_entropy())
-        options = {key: value for component in components for key, value in component.model_dump().items()}
-        given = {key for key, value in self if value is not None} - PARTS.keys()
-        for key in sorted(given - options.keys()):
-            names = f"quantizer {self.quantizer!r}, temporal {self.temporal!r} nor entropy coder {self.entropy!r}"
-            raise UsageError(f"codec.{key}: neither {names} has such an option; leave it out.")
-        return self.model_copy(update={key: value for key, value in options.items() if key in type(self).model_fields})
+        return self.replace(**{key: value for component in components for key, value in component})
 
     def with_part(self, part: str, name: str) -> CodecSpec:
         """The same with another component, and without the options of the one it replaces.
 
         Args:
-            part: A key of :data:`PARTS`.
+            part: A key of :data:`splitc.codec.parts.PARTS`.
             name: The component's.
 
         Raises:
-            UsageError: Unknown name.
+            UsageError: Unknown name, or an option that stays and does not suit it.
         """
-        its_own = PARTS[part].load(getattr(self, part)).model_fields.keys() - PARTS[part].load(name).model_fields.keys()
-        kept = {key: None for key in its_own if key in type(self).model_fields}
-        others = (registry.load(getattr(self, other)) for other, registry in PARTS.items() if other != part)
-        for component in others:
-            kept = {key: None for key in kept if key not in component.model_fields}
-        return self.model_copy(update={**kept, part: name})
+        names = {each: getattr(self, each) for each in PARTS} | {part: name}
+        known = {key for each, chosen in names.items() for key in PARTS[each].load(chosen).model_fields}
+        return type(self)(**names, **{key: value for key, value in self.options.items() if key in known})
 
     def make_quantizer(self) -> Quantizer:
-        """Raises: UsageError: unknown name or a value out of range."""
-        return self._make(QUANTIZERS, self.quantizer)
+        """The quantizer with the options given here."""
+        return self._make(QUANTIZERS, "quantizer")
 
     def make_entropy(self) -> EntropyCoder:
-        """Raises: UsageError: unknown name, or more bits than the coder takes."""
-        coder, quantizer = self._make(ENTROPY_CODERS, self.entropy), self.make_quantizer()
-        if quantizer.bits > coder.max_bits:
-            raise UsageError(
-                f"entropy coder {self.entropy!r} takes at most {coder.max_bits} bits, got {quantizer.bits}."
-            )
-        if not coder.is_lossless:
-            self._check_lossy(quantizer)
-        return coder
+        """The entropy coder with the options given here.
 
-    def _check_lossy(self, quantizer: Quantizer) -> None:
-        """A coder that changes symbols must not be predicted from, and may give any symbol there is."""
-        if self.temporal != "none":
-            raise UsageError(
-                f'entropy coder {self.entropy!r} predicts between pictures itself; use temporal = "none" and gop.'
-            )
-        if quantizer.count != 1 << quantizer.bits:
-            raise UsageError(f"entropy coder {self.entropy!r} needs a quantizer that uses all 2**bits symbols.")
+        Raises:
+            CapabilityError: It needs an extra that is not installed.
+        """
+        return self._make(ENTROPY_CODERS, "entropy")
 
     def make_temporal(self) -> Temporal:
-        """Raises: UsageError: unknown name, a value out of range, or a quantizer that cannot be predicted so."""
-        temporal = self._make(TEMPORALS, self.temporal)
-        temporal.check(self.make_quantizer())
-        return temporal
+        """The temporal predictor with the options given here."""
+        return self._make(TEMPORALS, "temporal")
 
     @property
     def fits_graph(self) -> bool:
         """Whether quantizers can stand in graphs: symbols fit a UINT8 wire and depend on no other frame."""
         return self.make_quantizer().bits <= MAX_GRAPH_BITS and self.make_temporal().is_open_loop
 
-    def _make(self, registry: Registry[C], name: str) -> C:
-        """The component ``name`` with those of its options that are given here."""
-        given = {key: value for key, value in self if value is not None}
-        options = {key: given[key] for key in registry.load(name).model_fields if key in given}
-        return registry.make(name, options)
+    def _make(self, registry: Registry[C], part: str) -> C:
+        name = getattr(self, part)
+        return registry.make(name, options_of(part, name, self.options))
+
+
+def _check_together(quantizer: Quantizer, temporal: Temporal, entropy: EntropyCoder) -> None:
+    """Refuse parts that do not go together.
+
+    Raises:
+        UsageError: Symbols that cannot be predicted so, or that the coder cannot take.
+    """
+    temporal.check(quantizer)
+    if quantizer.bits > entropy.max_bits:
+        raise UsageError(f"entropy coder {entropy.name!r} takes at most {entropy.max_bits} bits, got {quantizer.bits}.")
+    if entropy.is_lossless:
+        return
+    if temporal.name != "none":  # a coder that changes symbols must not be predicted from
+        raise UsageError(
+            f'entropy coder {entropy.name!r} predicts between pictures itself; use temporal = "none" and gop.'
+        )
+    if quantizer.count != 1 << quantizer.bits:  # it may give any symbol there is
+        raise UsageError(f"entropy coder {entropy.name!r} needs a quantizer that uses all 2**bits symbols.")
+
+
+def _refusal(key: str, names: Mapping[str, str]) -> str:
+    """Of an option that none of the parts has."""
+    known = option_names()
+    if key in known:
+        return f"codec.{key}: {nobody_has(names)}."
+    return f"codec: unknown key {key!r}.{nearest(key, [*PARTS, *known])}"

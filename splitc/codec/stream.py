@@ -10,18 +10,45 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from splitc.codec.bitstream import MAX_SEQUENCE, read_header, read_packet, write_packet
+from splitc.codec.bitstream import MAX_SEQUENCE, StreamLayout, read_header, read_packet, write_packet
+from splitc.codec.fitted import FittedTensor
 from splitc.codec.quantized import Quantized
-from splitc.codec.temporal.base import refuse_above
+from splitc.codec.temporal.base import Temporal, refuse_above
 from splitc.errors import BitstreamError, CodecError
 from splitc.types import F32, Symbols
 
-if TYPE_CHECKING:
-    from splitc.codec.codec import Codec
+
+class FrameCodec(Protocol):
+    """What a stream asks of a fitted codec; :class:`splitc.codec.Codec` documents each."""
+
+    @property
+    def tensors(self) -> tuple[FittedTensor, ...]: ...
+
+    @property
+    def temporal(self) -> Temporal: ...
+
+    @property
+    def layout(self) -> StreamLayout: ...
+
+    def wire_shapes(self, features: Sequence[F32]) -> list[tuple[int, ...]]: ...
+
+    def quantize(self, features: Sequence[F32]) -> Quantized: ...
+
+    def quantize_after(self, features: Sequence[F32], previous: Sequence[Symbols]) -> Quantized: ...
+
+    def dequantize(self, quantized: Quantized) -> list[F32]: ...
+
+    def encode_symbols(self, quantized: Quantized, *, sequence: int = 0) -> bytes: ...
+
+    def residual(self, quantized: Quantized, previous: Sequence[Symbols]) -> Quantized: ...
+
+    def restore(self, residual: Sequence[Symbols], previous: Sequence[Symbols]) -> tuple[Symbols, ...]: ...
+
+    def layout_after(self, residual: Sequence[Symbols]) -> StreamLayout: ...
 
 
 class Frame(NamedTuple):
@@ -42,7 +69,7 @@ class Encoder:
     change).
     """
 
-    def __init__(self, codec: Codec) -> None:
+    def __init__(self, codec: FrameCodec) -> None:
         self._codec = codec
         self._last: Frame | None = None
         self._sent: Quantized | None = None
@@ -147,7 +174,7 @@ class Decoder:
     A packet that is refused changes nothing: the right one may still come.
     """
 
-    def __init__(self, codec: Codec) -> None:
+    def __init__(self, codec: FrameCodec) -> None:
         self._codec = codec
         self._last: Frame | None = None
 

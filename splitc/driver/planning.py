@@ -223,7 +223,7 @@ def _rates(spec: CodecSpec, bits: Sequence[int]) -> list[CodecSpec]:
 
 
 def _changed(spec: CodecSpec, key: str, value: float) -> CodecSpec:
-    return CodecSpec(**spec.model_dump() | {key: value}).resolved()
+    return spec.replace(**{key: value}).resolved()
 
 
 def _links(own: Link, question: Question) -> tuple[Link, ...]:

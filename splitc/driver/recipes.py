@@ -7,9 +7,9 @@ from functools import partial
 from pathlib import Path
 
 from splitc.backends import BACKENDS
-from splitc.codec import ENTROPY_CODERS, PROFILES, QUANTIZERS, CodecSpec, with_profile
+from splitc.codec import ENTROPY_CODERS, PARTS, PROFILES, QUANTIZERS, TEMPORALS, CodecSpec, table_faults, with_profile
 from splitc.device import device_names
-from splitc.recipe import Recipe
+from splitc.recipe import Known, Recipe
 from splitc.recipe import load_recipe as read_recipe
 
 
@@ -25,21 +25,25 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = (), base: Path | No
         RecipeError: The file or its contents are wrong; one line a fault.
         CapabilityError: Something in it is not built in this version.
     """
-    return read_recipe(
-        path,
-        overrides,
-        base=base,
+    known = Known(
         quantizers=list(QUANTIZERS),
+        temporals=list(TEMPORALS),
         entropy_coders=list(ENTROPY_CODERS),
         backends=list(BACKENDS),
         devices=device_names(),
+        codec_faults=table_faults,
         profiles={name: partial(with_profile, name) for name in PROFILES},
     )
+    return read_recipe(path, overrides, base=base, known=known)
 
 
 def codec_spec(recipe: Recipe) -> CodecSpec:
-    """The recipe's [codec] as the codec room takes it."""
-    return CodecSpec(**recipe.codec.model_dump(include=set(CodecSpec.model_fields)))
+    """The recipe's [codec] as the codec room takes it.
+
+    Raises:
+        UsageError: A value or combination that its parts refuse, or an option that none of them has.
+    """
+    return CodecSpec(**recipe.codec.model_dump(include={*PARTS, *recipe.codec.options}))
 
 
 def with_defaults(recipe: Recipe) -> Recipe:

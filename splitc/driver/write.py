@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from splitc import __version__, bundle, evaluate, graph, passes, plan, report, runtime
+from splitc import bundle, evaluate, graph, passes, plan, report, runtime
 from splitc.backends import BACKENDS, EngineRecord, EngineTarget, Side
 from splitc.codec import Codec
 from splitc.device import Device
@@ -16,6 +16,7 @@ from splitc.driver.inputs import Inputs
 from splitc.lowering import LayerPrecision, Lowered, Saving, packed, precisions
 from splitc.recipe import Recipe, TargetSection, lock_toml
 from splitc.types import TensorSpec
+from splitc.version import __version__
 
 DEFAULT_DIM = (1, 1, 8)
 """Least, usual and largest size of a dynamic dimension that the recipe says nothing of."""

@@ -47,7 +47,8 @@ class Option:
     @property
     def bits(self) -> int | None:
         """Bits of a symbol, None where the codec chooses them."""
-        return self.spec.bits
+        bits: int | None = self.spec.bits
+        return bits
 
     @property
     def label(self) -> str:

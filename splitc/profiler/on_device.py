@@ -21,10 +21,10 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from splitc import __version__
 from splitc.errors import SplitcError, UsageError
 from splitc.files import cache_folder, sha256_of
 from splitc.profiler.exclusive import end_with_client, exclusive
+from splitc.version import __version__
 
 REQUEST, FEEDS = "request.json", "feeds.npz"
 _FOLDER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,119}")

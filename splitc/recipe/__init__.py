@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from splitc.recipe.files import hold_out, hold_out_end
-from splitc.recipe.load import load_recipe
+from splitc.recipe.load import Known, load_recipe
 from splitc.recipe.lock import lock_toml
 from splitc.recipe.recipe import Recipe
 from splitc.recipe.sections import (
@@ -33,6 +33,7 @@ __all__ = [
     "DataSection",
     "DimRange",
     "GateSection",
+    "Known",
     "LinkSection",
     "Losses",
     "ModelSection",

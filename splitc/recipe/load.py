@@ -10,21 +10,62 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from splitc.errors import CapabilityError, RecipeError
 from splitc.recipe.faults import plain_words
 from splitc.recipe.locate import KeyPath, key_lines, line_of
 from splitc.recipe.overrides import apply_override, override_label
 from splitc.recipe.recipe import Recipe
+from splitc.recipe.sections import CodecSection
 from splitc.recipe.toml import parse_toml
 from splitc.recipe.unbuilt import PLANNED, not_built, unbuilt_keys
 from splitc.recipe.values import shown
 from splitc.registry import nearest
 
 Profiles = Mapping[str, Callable[[Mapping[str, Any]], Mapping[str, Any]]]
+CodecFaults = Callable[[Mapping[str, Any], Collection[str]], Sequence[ErrorDetails]]
+"""What is wrong with the options in [codec], from the table and those of its keys that are no options."""
 MAX_BYTES = 1 << 20
 """A recipe is written by hand; anything larger is another file."""
 _SYNTAX = re.compile(r"(?P<what>.*?) \(at (?:line (?P<line>\d+), column \d+|(?P<end>end of document))\)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the caller knows of the components that a recipe may name; None leaves them unchecked.
+
+    Attributes:
+        quantizers: Built quantizers.
+        temporals: Built temporal predictors.
+        entropy_coders: Built entropy coders.
+        backends: Built backends.
+        devices: Known device profiles.
+        codec_faults: Holds the options in [codec] against the parts that declare them.
+        profiles: By name of a ``codec.profile``, what makes of the keys spelled in [codec] all that are asked for.
+    """
+
+    quantizers: Collection[str] | None = None
+    temporals: Collection[str] | None = None
+    entropy_coders: Collection[str] | None = None
+    backends: Collection[str] | None = None
+    devices: Collection[str] | None = None
+    codec_faults: CodecFaults | None = None
+    profiles: Profiles = field(default_factory=dict)
+
+    def names(self, kind: str) -> Collection[str] | None:
+        """Of a kind of component, as messages call it."""
+        names: dict[str, Collection[str] | None] = {
+            "quantizer": self.quantizers,
+            "temporal predictor": self.temporals,
+            "entropy coder": self.entropy_coders,
+            "backend": self.backends,
+            "device": self.devices,
+        }
+        return names[kind]
+
+
+NOTHING_KNOWN = Known()
 
 
 def load_recipe(
@@ -32,11 +73,7 @@ def load_recipe(
     overrides: Sequence[str] = (),
     *,
     base: Path | None = None,
-    quantizers: Collection[str] | None = None,
-    entropy_coders: Collection[str] | None = None,
-    backends: Collection[str] | None = None,
-    devices: Collection[str] | None = None,
-    profiles: Profiles | None = None,
+    known: Known = NOTHING_KNOWN,
 ) -> Recipe:
     """Read, override and check a recipe.
 
@@ -44,20 +81,16 @@ def load_recipe(
         path: The TOML file; messages name it as given.
         overrides: ``key=value`` texts, applied in order.
         base: Folder that relative paths refer to, those of overrides too; by default the file's own.
-        quantizers: Built quantizers; None leaves the name unchecked. So do the three below.
-        entropy_coders: Built entropy coders.
-        backends: Built backends.
-        devices: Known device profiles.
-        profiles: By name of a ``codec.profile``, what makes of the keys spelled in [codec] all that are asked for.
+        known: What there is to name.
 
     Raises:
         RecipeError: The file or its contents are wrong; one line a fault.
         CapabilityError: All is well spelt, but something in it is not built in this version.
     """
     source = _Source.read(path, overrides)
-    known = {"quantizer": quantizers, "entropy coder": entropy_coders, "backend": backends, "device": devices}
-    recipe = source.validate(profiles or {})
+    recipe = source.validate(known.profiles)
     source.check_names(known)
+    source.check_codec(known)
     source.check_built()
     source.refuse()
     assert recipe is not None, "no faults means a recipe"
@@ -97,10 +130,10 @@ class _Source:
                 self.fault(self.wrong, details["loc"], plain_words(details, Recipe))
         return None
 
-    def check_names(self, known: Mapping[str, Collection[str] | None]) -> None:
+    def check_names(self, known: Known) -> None:
         """Names of components, as far as the caller said which there are."""
         for kind, path in _NAMED:
-            names, name = known[kind], _get(self.table, path)
+            names, name = known.names(kind), _get(self.table, path)
             if names is None or not isinstance(name, str) or name in names or _is_own_device(kind, name):
                 continue
             if name in PLANNED[kind]:
@@ -108,6 +141,14 @@ class _Source:
                 self.fault(self.missing, path, not_built(name, instead))
             else:
                 self.fault(self.wrong, path, f"unknown {kind} {shown(name)}.{nearest(name, list(names))}")
+
+    def check_codec(self, known: Known) -> None:
+        """Options in [codec], those that its profile gives among them."""
+        codec = _with_profile(self.table, known.profiles).get("codec")
+        if known.codec_faults is None or not isinstance(codec, dict):
+            return
+        for details in known.codec_faults(codec, CodecSection.model_fields.keys()):
+            self.fault(self.wrong, ("codec", *details["loc"]), plain_words(details, Recipe))
 
     def check_built(self) -> None:
         faulty = set(self.wrong.values())
@@ -152,6 +193,7 @@ class _Source:
 
 _NAMED: tuple[tuple[str, KeyPath], ...] = (
     ("quantizer", ("codec", "quantizer")),
+    ("temporal predictor", ("codec", "temporal")),
     ("entropy coder", ("codec", "entropy")),
     ("backend", ("target", "edge", "backend")),
     ("backend", ("target", "cloud", "backend")),

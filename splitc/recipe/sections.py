@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -10,7 +12,6 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -191,80 +192,29 @@ class LinkSection(Section):
 class CodecSection(Section):
     """[codec] How the feature becomes bytes.
 
-    ``profile = "fast"`` is the defaults below, "balanced" adds ``contexts = "wide"``; a spelled part wins, and the
-    profile's options of the part that it replaces do not apply. An absent option is its part's own default; one that
-    no part has is refused.
+    Keys beside these are options of the parts that are named here, declared by the parts themselves; docs/codec.md
+    lists them. A spelled part wins over the profile's, whose options of the part that it replaces do not apply. An
+    absent option is its part's own default; one that no part has is refused.
     """
+
+    model_config = ConfigDict(extra="allow")
 
     profile: Literal["fast", "balanced", "max"] = Field("fast", description="named choice of the parts")
     transform: Literal["none", "klt"] = Field("none", description="across channels, before the quantizer")
-    quantizer: Text = Field("step", description="step, uniform, log, binary, lloyd_max, clipped")
-    bits: int | None = Field(
-        None, ge=1, le=16, description="bits a symbol, of step the most; absent: step 8, binary 1, else 4"
-    )
-    scope: Literal["tensor", "channel", "sample"] | None = Field(
-        None,
-        description="what has a range of its own; absent: step tensor, else channel. sample: log only, 8 bytes of side "
-        "information a sample",
-    )
-    reconstruction: Literal["centroid", "midpoint"] | None = Field(
-        None,
-        description="decode to the calibrated mean of a bin, or to its middle; absent: centroid, step midpoint",
-    )
-    clip: Literal["mse", "percentile", "kl", "minmax"] | None = Field(
-        None, description="how uniform chooses its range on the calibration features; absent: mse"
-    )
-    percentile: float | None = Field(
-        None, gt=50, le=100, description='of clip = "percentile" and of clipped; absent: 99.9'
-    )
-    levels: int | None = Field(None, ge=2, le=65_536, description="of clipped; absent: 2**bits - 1")
-    step: float | None = Field(
-        None, ge=1 / 1024, le=16, description="distance of step's levels, in standard deviations; absent: 0.5"
-    )
-    maximum: float | None = Field(
-        None, gt=0, description="largest value of log, fixed in advance with 0 as the least; absent: calibrated"
-    )
-    temporal: Literal["none", "difference", "dpcm", "ifmdc"] = Field(
-        "none", description="prediction from the previous frame; calibration then holds clips"
-    )
-    temporal_rounding: float | None = Field(
-        None,
-        ge=0.1,
-        le=0.5,
-        description='rounding offset of temporal = "dpcm", in steps; 0.5 has no dead zone; absent: 0.4',
-    )
-    ifmdc_mode: Literal["corrected", "printed"] | None = Field(
-        None, description='temporal = "ifmdc": equation 5 as it is meant, or as it is printed; absent: corrected'
-    )
-    tiling: Literal["mosaic", "quilt", "channel_frames", "clip"] | None = Field(
-        None, description="how channels become pictures for hevc, h264 and av1; absent: mosaic"
-    )
-    gop: int | None = Field(
-        None,
-        ge=1,
-        le=65_535,
-        description="frames from one keyframe to the next, with a temporal; absent: 15. Pictures, with a tiling; "
-        "absent: 1",
-    )
-    entropy: Text = Field("rans", description="rans, range, mix, nrle, huffman, cohen, zstd, hevc, h264, av1")
-    contexts: Literal["few", "wide"] | None = Field(
-        None, description='tables of entropy = "rans": wide has more, for fewer bits and a larger contract; absent: few'
-    )
-    huffman_table: Literal["packet", "calibration"] | None = Field(
-        None, description='entropy = "huffman": each packet\'s own code, or one fixed by calibration; absent: packet'
-    )
-    hevc_qp: int | None = Field(
-        None, ge=0, le=51, description="quantization parameter of hevc, h264 and av1; absent: 22"
-    )
+    quantizer: Text = Field("step", description="features to symbols")
+    temporal: Text = Field("none", description="prediction from the previous frame; calibration then holds clips")
+    entropy: Text = Field("rans", description="symbols to bytes")
 
-    @field_validator("gop")
+    @model_validator(mode="before")
     @classmethod
-    def _has_prediction(cls, gop: int | None, others: ValidationInfo) -> int | None:
-        if gop is not None and others.data.get("temporal") == "none" and others.data.get("tiling") is None:
-            raise ValueError(
-                'must be left out where temporal is "none" and there is no tiling: every frame is a keyframe'
-            )
-        return gop
+    def _absent(cls, value: Any) -> Any:
+        """None, which TOML has not, says the same as leaving an option out."""
+        return {key: one for key, one in value.items() if one is not None} if isinstance(value, dict) else value
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """What is spelled beside the names."""
+        return MappingProxyType(self.__pydantic_extra__ or {})
 
 
 class Prune(Section):

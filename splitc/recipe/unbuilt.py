@@ -30,6 +30,7 @@ UNBUILT = (
 
 PLANNED = {
     "quantizer": (),
+    "temporal predictor": (),
     "entropy coder": ("rans", "range", "mix", "nrle", "huffman", "cohen", "zstd", "hevc", "h264", "av1"),
     "backend": ("onnxruntime", "tensorrt", "tensorrt_rtx", "null"),
     "device": (),

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from splitc.codec import PICTURE_CODERS, PROFILES, CodecSpec, spec_from_text, with_profile
-from splitc.codec.spec import PARTS
+from splitc.codec.parts import PARTS
 from splitc.driver import codec_spec, load_recipe, with_defaults
 from splitc.errors import UsageError
-from splitc.recipe import CodecSection, lock_toml
+from splitc.recipe import CodecSection, Known, lock_toml
 from splitc.recipe import load_recipe as read_recipe
 
 MODEL = '[model]\nsource = "m.onnx"\n'
@@ -44,7 +44,7 @@ def test_defaults_of_the_spec_and_of_the_recipe_agree() -> None:
 def test_a_spelled_part_replaces_the_profile_s(tmp_path: Path) -> None:
     path = recipe_file(tmp_path, 'profile = "fast"\nbits = 3')
     profiles = {"fast": lambda spelled: {"bits": 6, "entropy": "range", **spelled}}
-    table = read_recipe(path, ["codec.scope=tensor"], profiles=profiles).codec
+    table = read_recipe(path, ["codec.scope=tensor"], known=Known(profiles=profiles)).codec
     assert (table.bits, table.entropy, table.scope) == (3, "range", "tensor")
 
 
@@ -78,7 +78,7 @@ def test_an_option_that_was_spelled_for_another_part_is_still_refused() -> None:
 
 def test_a_lock_spells_the_profile_s_parts(tmp_path: Path) -> None:
     path = recipe_file(tmp_path, 'profile = "fast"')
-    lock = lock_toml(read_recipe(path, profiles={"fast": lambda spelled: {"bits": 6, **spelled}}))
+    lock = lock_toml(read_recipe(path, known=Known(profiles={"fast": lambda spelled: {"bits": 6, **spelled}})))
     (tmp_path / "lock.toml").write_text(lock, "utf-8")
-    again = read_recipe(tmp_path / "lock.toml", profiles={"fast": lambda spelled: {"bits": 7, **spelled}})
+    again = read_recipe(tmp_path / "lock.toml", known=Known(profiles={"fast": lambda spelled: {"bits": 7, **spelled}}))
     assert again.codec.bits == 6

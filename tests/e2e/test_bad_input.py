@@ -99,7 +99,9 @@ g (float[N,3,32,32] image) => (int64[4,M] logits) {
         pytest.param("target.cloud.compute_capabilities=[80]", 2, ["builds for no GPU; leave it out"], id="idle-sm"),
         pytest.param("data.classes=recipe.toml", 2, ["names, output 'logits' has shape ['N', 10]"], id="classes"),
         pytest.param("codec.transform=klt", 3, ["codec.transform: 'klt' is not built", 'use "none"'], id="klt"),
-        pytest.param("codec={quantizer='log', clip='kl'}", 2, ["codec.clip: neither quantizer 'log'"], id="option"),
+        pytest.param(
+            "codec={quantizer='log', clip='kl'}", 2, ["--set codec: clip: neither quantizer 'log'"], id="option"
+        ),
         pytest.param("recovery={schedule='dense-sparse-dense'}", 3, ["recovery: this table is not built"], id="train"),
         pytest.param("video={clips=3}", 3, ["video: this table is not built"], id="video"),
         pytest.param("data.task=detection", 3, ["'detection' is not built"], id="task"),

@@ -143,7 +143,7 @@ def test_a_bundles_codec(bundle: Path, tmp_path: Path) -> None:
         ("fats", "unknown codec profile 'fats'. Did you mean 'fast'?"),
         ("fast,bit=3", "codec: unknown key 'bit'. Did you mean 'bits'?"),
         ("fast,bits", "codec: 'bits' is not key=value."),
-        ("bits=many", "codec: bits: Input should be a valid integer"),
+        ("bits=many", "quantizer 'step': bits: Input should be a valid integer"),
         ("bits=17,entropy=range", "quantizer 'step': bits: Input should be less than or equal to 16."),
         ("bits=12,entropy=huffman", "entropy coder 'huffman' takes at most 8 bits, got 12."),
         ("quantizer=log,step=0.3", "codec.step: neither"),

@@ -7,16 +7,19 @@ from pathlib import Path
 
 import pytest
 
+from splitc.codec import table_faults
 from splitc.errors import CapabilityError, RecipeError
-from splitc.recipe import CodecSection, Recipe, load_recipe
+from splitc.recipe import CodecSection, Known, Recipe, load_recipe
 
 MODEL = '[model]\nsource = "m.onnx"\n'
-KNOWN = {
-    "quantizers": ["uniform", "log"],
-    "entropy_coders": ["rans", "zstd"],
-    "backends": ["onnxruntime", "null"],
-    "devices": ["jetson-orin-nano", "l4"],
-}
+KNOWN = Known(
+    quantizers=["uniform", "log"],
+    temporals=["none", "difference", "dpcm"],
+    codec_faults=table_faults,
+    entropy_coders=["rans", "zstd"],
+    backends=["onnxruntime", "null"],
+    devices=["jetson-orin-nano", "l4"],
+)
 
 
 @pytest.fixture
@@ -26,7 +29,7 @@ def load(tmp_path, monkeypatch):
 
     def load(text: str, *overrides: str) -> Recipe:
         Path("r.toml").write_text(text, encoding="utf-8")
-        return load_recipe("r.toml", overrides, **KNOWN)
+        return load_recipe("r.toml", overrides, known=KNOWN)
 
     return load
 
@@ -126,8 +129,8 @@ device = "l5"
 """
     assert refusal(load, RecipeError, text, "codec.scop=tensor").splitlines() == [
         "--set codec.scop: unknown key 'scop'. Did you mean 'scope'? Known: bits, clip, contexts, entropy, gop, "
-        "hevc_qp, huffman_table, ifmdc_mode, levels, maximum, percentile, profile, quantizer, reconstruction, scope, "
-        "step, temporal, temporal_rounding, tiling, transform.",
+        "hevc_qp, huffman_table, ifmdc_mode, level, levels, maximum, percentile, preset, profile, quantizer, "
+        "reconstruction, scope, step, temporal, temporal_rounding, tiling, transform.",
         "r.toml:2  model.source: is required: model.source names an .onnx file or zoo:NAME.",
         "r.toml:3  model.sauce: unknown key 'sauce'. Did you mean 'source'? Known: dims, sha256, shapes, source, url.",
         "r.toml:5  data.calibation: unknown key 'calibation'. Did you mean 'calibration'? Known: calibration, classes, "
@@ -197,8 +200,11 @@ device = "l5"
             "must hold compute capabilities without the dot, 30 to 199 (8.9 is 89), got [8].",
         ),
         ("[target.edge]\ncompute_capabilities = [80, 80]", "lists 80 twice."),
-        ("[codec]\ngop = 15", 'codec.gop: must be left out where temporal is "none" and there is no'),
-        ('[codec]\ntemporal = "dcpm"', "codec.temporal: 'dcpm' is not a choice. Did you mean 'dpcm'?"),
+        (
+            "[codec]\ngop = 15",
+            "codec.gop: neither quantizer 'step', temporal 'none' nor entropy coder 'rans' has such an",
+        ),
+        ('[codec]\ntemporal = "dcpm"', "codec.temporal: unknown temporal predictor 'dcpm'. Did you mean 'dpcm'?"),
         ("[weights]\nprune = {}", "weights.prune: must have a share above 0 in conv or in fc."),
         (
             "[weights]\ncluster = {}\nrounding = {}\nprecision = 'int8'",

@@ -9,13 +9,16 @@ import tomli_w
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from splitc.codec import TEMPORALS, table_faults
+from splitc.codec.parts import option_names
 from splitc.errors import SplitcError
-from splitc.recipe import load_recipe
+from splitc.recipe import Known, load_recipe
 from splitc.recipe.locate import key_lines, line_of
 from splitc.recipe.toml import parse_toml
 
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """The machine may be busy: time is no property."""
+KNOWN = Known(quantizers=["uniform"], temporals=list(TEMPORALS), entropy_coders=["rans"], codec_faults=table_faults)
 
 TEXT = """\
 # comment with [brackets] and = signs
@@ -175,6 +178,18 @@ def test_any_toml_is_a_recipe_or_a_refusal(recipe_file, table):
     load_or_refuse(recipe_file)
 
 
+codec_values = st.one_of(json_like, st.sampled_from(["uniform", "log", "dpcm", "rans", "zstd", "tensor", "centroid"]))
+
+
+@PATIENT
+@given(
+    st.dictionaries(st.sampled_from(["quantizer", "temporal", "entropy", *option_names()]), codec_values, max_size=4)
+)
+def test_any_codec_table_is_taken_or_refused(recipe_file, table):
+    recipe_file.write_text(tomli_w.dumps({"model": {"source": "m.onnx"}, "codec": table}), encoding="utf-8")
+    load_or_refuse(recipe_file)
+
+
 @PATIENT
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_recipe_or_a_refusal(recipe_file, data):
@@ -197,7 +212,7 @@ def load_or_refuse(path, overrides=()):
 
 def refusal_of(path, overrides):
     try:
-        load_recipe(path, overrides, quantizers=["uniform"], entropy_coders=["rans"])
+        load_recipe(path, overrides, known=KNOWN)
     except SplitcError as error:
         return str(error)
     return "loaded"

@@ -6,7 +6,7 @@ so a packet holds slices alone. A packet's pictures belong together: the first i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Annotated, ClassVar, Literal, cast
@@ -55,6 +55,13 @@ class PictureCoder(EntropyCoder):
     @classmethod
     def require(cls) -> None:
         import av  # noqa: F401
+
+    @classmethod
+    def idle(cls, spelled: Collection[str]) -> Mapping[str, str]:
+        """A packet of a bundle holds one sample, which most tilings make one picture: ``gop`` goes with a choice."""
+        if "gop" in spelled and "tiling" not in spelled:
+            return {"gop": "must be left out where there is no tiling: a packet is one picture"}
+        return {}
 
     @classmethod
     def probe(cls) -> list[str]:

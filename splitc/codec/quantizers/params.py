@@ -12,9 +12,11 @@ MAX_GRAPH_BITS = 8
 """A quantizer inside a graph has a UINT8 wire."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class QuantParams:
     """What a quantizer learned. ``S`` is 1 (one for the tensor) or the number of channels.
+
+    Values are equal where every number has the same bits, as the two ends of a stream must have them.
 
     Attributes:
         count: Number of symbols, 2..65536.
@@ -31,6 +33,17 @@ class QuantParams:
     scale: F32
     thresholds: F32
     levels: F32
+
+    def __eq__(self, other: object) -> bool:
+        return self._content == other._content if isinstance(other, QuantParams) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._content)
+
+    @property
+    def _content(self) -> tuple[object, ...]:
+        arrays = (self.lo, self.scale, self.thresholds, self.levels)
+        return self.count, *((array.shape, array.dtype.str, array.tobytes()) for array in arrays)
 
     @classmethod
     def of(cls, count: int, lo: F32, scale: F32, thresholds: F32 | None = None) -> QuantParams:

@@ -12,7 +12,6 @@ from tritonclient.grpc import model_config_pb2 as triton_config
 from tritonclient.grpc import service_pb2 as oip
 from tritonclient.utils import np_to_triton_dtype
 
-from splitc import __version__
 from splitc.codec import Decoder
 from splitc.errors import BitstreamError, SplitcError, UsageError
 from splitc.runtime import protocol
@@ -21,6 +20,7 @@ from splitc.runtime.server.metrics import Metrics
 from splitc.runtime.server.models import Answered, ServedModel
 from splitc.runtime.server.pulse import Pulse, StreamLimits
 from splitc.types import TensorSpec
+from splitc.version import __version__
 
 Replies: TypeAlias = "asyncio.Queue[asyncio.Future[Any] | None]"
 
