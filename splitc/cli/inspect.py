@@ -78,7 +78,7 @@ def _show(name: str, model: Model, listed: CutCandidates, stages: Sequence[Model
             size = "x".join(map(str, stage.resolution)) or "-"
             shares = f"{100 * stage.share:5.1f} {100 * stage.cumulative_share:6.1f}"
             print(f"  {stage.flops / 1e9:10.3f} {shares}  {size:<12} {stage.end}")
-    print(f"\n  {len(listed.candidates)} cuts, {len(listed.rejected)} values and sets that are none")
+    print(f"\n  {len(listed.candidates)} cuts, {len(listed.rejected)} values and sets of values that are no cut")
 
 
 def _show_cuts(listed: CutCandidates) -> None:

@@ -3,7 +3,7 @@
 1. With step D a layer's outputs get noise ``D^2 / 12 * rows * tr(H)``, H the second moment of its inputs. Noise is
    counted against the energy of the outputs and by the layer's measured sensitivity. Steps make every layer's share
    that of its weights: there a finer step anywhere costs more bytes than it saves (reverse water-filling).
-2. Rounding errors are made up for by the columns still to come.
+2. Rounding errors are compensated in the columns that are still to be rounded.
 3. Biases are rounded to a fine step of their own: they are few.
 4. What comes out lies on grids that :mod:`splitc.weights` finds and codes by context.
 """
@@ -33,7 +33,7 @@ class RoundToSteps:
     """Round every layer.
 
     Attributes:
-        noise: Noise of all layers' outputs together, as a share of their energy, were nothing made up for.
+        noise: Noise of all layers' outputs together, as a share of their energy, if nothing were compensated.
         seen: What the layers of the model see.
         sensitivity: What a unit of noise costs, by weight name; absent: all layers alike.
         step: Called once a layer.

@@ -321,7 +321,7 @@ def _doubt(best: Point, ask: Ask) -> list[str]:
     if best.fidelity is None or ask.min_fidelity is None or best.fidelity >= ask.min_fidelity:
         return []
     found = f"The best cut agrees on {spelled(best.fidelity, best.samples)} of calibration"
-    return [f"{found}, less than min_fidelity {ask.min_fidelity:.4f}; so few leave open whether it keeps it."]
+    return [f"{found}, less than min_fidelity {ask.min_fidelity:.4f}; with so few samples that may be chance."]
 
 
 def _origin(layers: object, rates: object) -> str:

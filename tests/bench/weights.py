@@ -63,7 +63,7 @@ def summary(rows: Sequence[Any]) -> dict[str, object]:
     equal = [row for row in rows if row.section == "equal"]
     ratios = [row.ratio for row in equal if row.ratio is not None]
     nncodec_ratios = [row.nncodec_ratio for row in equal if row.nncodec_ratio is not None]
-    int8s = {row.network: row for row in rows if row.section == "int8" and row.means.endswith("(the pass)")}
+    int8s = {row.network: row for row in rows if row.section == "int8" and row.technique.endswith("(the pass)")}
     zeros = {row.pattern: row.agreement for row in rows if row.section == "sparse" and row.network == "ResNet-18"}
     deltas = [row.ratio for row in rows if row.section == "delta"]
     return {

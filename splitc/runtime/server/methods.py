@@ -35,7 +35,7 @@ def handlers(service: Streams, metrics: Metrics) -> grpc.GenericRpcHandler:
 
     Args:
         service: Coroutines named as the protocol's methods.
-        metrics: Counts messages that are none.
+        metrics: Counts malformed messages.
     """
     found = {
         name: grpc.unary_unary_rpc_method_handler(

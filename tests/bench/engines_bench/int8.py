@@ -49,7 +49,7 @@ _RESNET = Pair(
     *(SMALL, 3, 10, "/layer2/layer2.1/relu_1/Relu_output_0"),
 )
 PAIRS = (_MOBILENET, _RESNET, replace(_RESNET, first=0))
-"""ResNet-18 on two partings of the same pictures: a small difference of top-1 is chance, agreement is steadier."""
+"""ResNet-18 on two splits of the same pictures: differences of top-1 are chance; agreement varies less."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""INT8 Q/DQ: what each means of the pass is worth in answers, beside ONNX Runtime's own static quantization."""
+"""INT8 Q/DQ: how much each technique of the pass contributes, beside ONNX Runtime's own static quantization."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Int8Row:
     """
 
     network: str
-    means: str
+    technique: str
     pictures: int
     top1: float
     agreement: float
@@ -50,7 +50,7 @@ class Int8Row:
 
 
 def rows(network: Network, path: Path, calibration: int, evaluation: int) -> Iterator[Int8Row]:
-    """One means after the other, each row with those before it; then layers in float."""
+    """One technique after another, each row with those before it; then layers in float."""
     inputs = pictures(network, calibration + evaluation)
     model = passes.prepare(graph.load(path).ir_model, in_graph=True).model
     name = model.graph.inputs[0].name or ""
@@ -60,22 +60,22 @@ def rows(network: Network, path: Path, calibration: int, evaluation: int) -> Ite
     labels = labels_of(next(pair for pair in PAIRS if pair.network == network.name))
     classes = np.array([labels[file.name] for file in files_of(network, calibration + evaluation)[calibration:]])
 
-    def row(means: str, got: F32) -> Int8Row:
+    def row(technique: str, got: F32) -> Int8Row:
         found = fidelity(reference, got)
         expected = evaluate.expected_agreement(list(reference[:, None]), list(got[:, None]))
         top1 = float((got.argmax(1) == classes).mean())
-        return Int8Row(network.name, means, len(held), top1, found.agreement, expected, found.kl)
+        return Int8Row(network.name, technique, len(held), top1, found.agreement, expected, found.kl)
 
     yield row("float32", reference)
     with TemporaryDirectory() as scratch:
         yield row("ONNX Runtime, percentile", answers(ort_int8(path, Path(scratch), feeds).read_bytes(), held))
-    for means, lowered in _means(model, feeds):
-        yield row(means, answers(graph.to_bytes(lowered), held))
-    means, halves = _mixed(network, model, feeds)
-    yield row(means, answers(graph.to_bytes(halves.tail), answers(graph.to_bytes(halves.head), held)))
+    for technique, lowered in _techniques(model, feeds):
+        yield row(technique, answers(graph.to_bytes(lowered), held))
+    technique, halves = _mixed(network, model, feeds)
+    yield row(technique, answers(graph.to_bytes(halves.tail), answers(graph.to_bytes(halves.head), held)))
 
 
-def _means(model: ir.Model, feeds: Sequence[Feeds]) -> Iterator[tuple[str, ir.Model]]:
+def _techniques(model: ir.Model, feeds: Sequence[Feeds]) -> Iterator[tuple[str, ir.Model]]:
     chosen = frozenset(layer.weight for layer in layers_of(model))
     names = read_by(model, chosen)
     near, equal = nearest(model), best_equalized(model, feeds).model
@@ -88,7 +88,7 @@ def _means(model: ir.Model, feeds: Sequence[Feeds]) -> Iterator[tuple[str, ir.Mo
     ranges = activation_ranges(equal, names, feeds)
     yield "... and equalized, residual streams as groups", with_activations(nearest(equal), ranges, chosen)
     rounded = round_layers(with_activations(equal, ranges, chosen), equal, chosen, feeds[:64])
-    yield "... and rounding made up for", rounded
+    yield "... and rounding errors compensated", rounded
     corrected = passes.AlignOutputs(equal, feeds[:64])(rounded).model
     yield "... and biases corrected (the pass)", corrected
     first = frozenset({layers_of(model)[0].weight})
