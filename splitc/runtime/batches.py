@@ -21,6 +21,8 @@ def rows_stay_apart(half: CloudHalf) -> bool:
     A dynamic axis 0 does not tell: it may count detections, or the network may mix its batch. So it is tried.
     """
     contract, run = half.contract, half.runner.run
+    if contract.quantized_in == "host" and any(one.layout.batch_axis != 0 for one in half.codec.tensors):
+        return False  # features as the cut has them, whose samples do not lie along axis 0
     if not all(spec.shape and isinstance(spec.shape[0], str) for spec in (*contract.wire, *contract.outputs)):
         return False
     zeros, ones = one_sample(contract, 0), one_sample(contract, 1)

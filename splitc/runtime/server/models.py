@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Mapping
 from concurrent.futures import Executor
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 
 from splitc.bundle import Bundle
 from splitc.codec import Decoder, Quantized
+from splitc.errors import SplitcError
 from splitc.runtime.batches import one_sample, rows_stay_apart
 from splitc.runtime.pair import CloudHalf
 from splitc.runtime.server.batcher import Batcher
@@ -87,8 +89,12 @@ class ServedModel:
         await self._batcher.close()
 
     def warm_up(self) -> None:
-        """Run once on zeros, so that the first client does not wait for it."""
-        self._run(one_sample(self.contract, 0))
+        """Run once on zeros, so that the first client does not wait for it.
+
+        A tail may take no dynamic size of 1; then its first client waits.
+        """
+        with contextlib.suppress(SplitcError):
+            self._run(one_sample(self.contract, 0))
 
     def _feeds(self, decoder: Decoder, packet: bytes) -> Feeds:
         begun = time.perf_counter()
