@@ -1,7 +1,44 @@
 // Interleaved static rANS (Duda 2013; Giesen, "Interleaved entropy coders", 2014). FORMAT.md, "rans payload".
 //
-// What an rANS encoder starts from is what its decoder ends with. So the lanes of a chunk start from the bits of its
-// tail, the inner bits, and cost next to nothing even where chunks are small.
+// A chunk has lanes, which are fast, and a tail, which pays for their states:
+//
+//     encode   tail ──► inner bits ──► lanes' initial states ──► lanes, last step first ──► final states, words
+//     decode   states, words ──► lanes, first step first ──► what is left in the states = inner bits ──► tail
+//
+// 1. States. Between two steps a state x lies in [2^15, 2^31). Let f, 1 <= f < 4096, be a token's frequency out of
+//    4096. Encoding gives off one 16-bit word if x >= f * 2^19, which leaves f * 2^3 <= x < 2^15; otherwise f * 2^3 <=
+//    2^15 <= x. Then x / f is in [2^3, 2^19), and the new state (x / f) * 4096 + start + x mod f is in [2^15, 2^31)
+//    again. Decoding is the inverse: f * (x / 4096) + slot - start is at least 8 and below 2^31, and if it is below
+//    2^15 a single word brings it back into [2^19, 2^31). So no step moves more than one word, nothing overflows 32
+//    bits, and 31-bit states are divided exactly by a 32-bit reciprocal (rans_model.hpp).
+//
+// 2. Lanes. A decoding step waits for its own predecessor: state -> slot -> token -> context -> state. Only independent
+//    states fill a processor, so 8, 16 or 32 lanes advance in lockstep: one, two or four AVX2 vectors, twice that many
+//    of NEON, from 16 lanes on half that many of AVX-512; several vectors hide the latency of one another's table
+//    look-ups. A lane has whole consecutive rows, because contexts look west and north: within a lane both neighbours
+//    are known, all lanes begin and end a row at the same step, and in the interleaved layout (rans_lanes.hpp) west and
+//    north are at the same distance for every lane. All lanes have equally many rows; what does not divide is the
+//    tail's. More lanes are not always better. A lane that begins inside a plane does not see the row above its first
+//    one, and a short chunk has few rows to give. Whole_Planes starts every lane on a plane's first row and leaves more
+//    to the tail. `SplitCost` weighs both against measured times of a step and of a symbol of the tail.
+//
+// 3. Tail. rANS is a stack: the state from which an encoder starts is the one with which its decoder ends. Usually that
+//    is a constant, and every lane then costs about 20 bits beyond its symbols: on tokens of 2.7 bits 20, 38 and 75
+//    bytes for 8, 16 and 32 lanes, against chunks of 700 bytes. Here it is data. The tail is coded first, by a coder of
+//    one lane, into the inner bits; each lane reads its initial state from them (a length n in 4 bits, then 15 + n
+//    bits: any bits are a legal state) and writes its final state in the same form. After decoding, the states left
+//    over, written in that form, are the inner bits again. What a state takes into the payload it also carries out of
+//    it, and with a tail that just fills the states the same chunks cost 2.5 bytes beyond their symbols, whatever the
+//    number of lanes. The tail is therefore the smallest whose inner bits fill the states: `left` symbols at each
+//    lane's end, the rows that do not divide, and the low bits of wide symbols. Its one lane is slow, so it has at most
+//    a quarter of the symbols; where that does not suffice there are no lanes. The tail's own initial state holds its
+//    last 15 / T tokens of T bits raw, for the same reason. Decoded last, it may look at the rows of all lanes.
+//
+// 4. Bounds. A decoder consumes at most one word a symbol (1). `WordsIn` holds the payload's words and zeros behind
+//    them for a stretch of 256 columns of every lane and one vector; the loops load blindly, and after each stretch
+//    `check` refuses a position beyond the real words. Slots select a token whatever the bits are, since frequencies
+//    sum to 4096. Inner bits are read with zeros past their end, and `InnerBits::finish` refuses a position there,
+//    bytes never reached, and bits that no field took, so every bit of an accepted payload has been decoded.
 #pragma once
 
 #include <algorithm>

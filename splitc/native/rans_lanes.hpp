@@ -1,4 +1,4 @@
-// How a chunk's symbols fall to the lanes of the rANS coder (FORMAT.md, "rans payload").
+// How a chunk's symbols are distributed over the lanes of the rANS coder (FORMAT.md, "rans payload"; why: rans.hpp).
 //
 // A plan gives every lane as many consecutive rows as the others. Inside the coder symbols lie interleaved,
 // [row of the lane][column][lane], so that a vector holds the same place of neighbouring lanes.
@@ -19,7 +19,7 @@ namespace splitc {
 
 constexpr unsigned kMaxLanes = 32;
 
-/// Of the rows of a chunk's planes, one after the other, every lane has `spacing` but for their last `left` symbols.
+/// Of the rows of a chunk's planes, one after another, every lane has `spacing`, without the last `left` symbols of them.
 struct LanePlan {
   std::size_t height, width, spacing, left;
   unsigned lanes;

@@ -1,4 +1,5 @@
-// Which rows of a chunk the rANS coder's lanes take and which are left to the tail (FORMAT.md, "rans payload").
+// Which rows of a chunk the rANS coder's lanes take and which are left to the tail (FORMAT.md, "rans payload"; why
+// there are lanes and a tail: rans.hpp).
 #pragma once
 
 #include <algorithm>
@@ -60,7 +61,7 @@ struct TailRun {
   std::size_t row, begin, end;
 };
 
-/// What no lane has, in order.
+/// Runs that belong to no lane, in scan order.
 inline std::vector<TailRun> tail_runs(const ChunkShape& shape, const LanePlan& plan) {
   std::vector<TailRun> runs;
   for (unsigned l = 0; l < plan.lanes; ++l) {
@@ -80,12 +81,12 @@ constexpr std::size_t kSmallChunk = 16384;
 /// The tail, coded a symbol at a time, is at most this share of the symbols.
 constexpr std::size_t kTailShare = 4;
 
-/// About what a split costs: lanes that begin inside a plane do not see the row above.
+/// Estimates of what a split costs: bits, since lanes that begin inside a plane do not see the row above, and time.
 class SplitCost {
  public:
   SplitCost(const ChunkShape& shape, const SplitFields& fields) : shape_(shape), fields_(fields) {}
 
-  /// Quarter a bit for every symbol that has lost its upper neighbour.
+  /// A quarter of a bit for every symbol that has lost its northern neighbour.
   std::size_t bits_lost() const {
     const std::size_t spacing = fields_.spacing(shape_);
     std::size_t lanes_inside = 0;
@@ -95,7 +96,7 @@ class SplitCost {
   bool is_affordable(unsigned bits) const {
     return bits_lost() <= (shape_.size() < kSmallChunk ? 8 : shape_.size() * bits / 512);
   }
-  /// Nanoseconds or so: steps of 8, 16, 32 lanes measured against symbols of the tail.
+  /// Roughly nanoseconds, from measured steps of 8, 16 and 32 lanes and symbols of the tail.
   std::size_t time() const {
     const LanePlan plan = fields_.plan(shape_);
     const std::size_t step = 16 + fields_.lanes() / 2;
@@ -107,7 +108,7 @@ class SplitCost {
   SplitFields fields_;
 };
 
-/// Affordable splits with lanes, the fastest first; their tails are a guess to start from.
+/// Affordable splits with lanes, the fastest first; their tails are first guesses.
 inline std::vector<SplitFields> splits_to_try(const ChunkShape& shape, unsigned bits) {
   constexpr std::size_t kSymbolsThatFillAState = 8;
   std::vector<SplitFields> out;

@@ -8,6 +8,25 @@ Nodes of the network are nodes of the graph, and one more a value. Breadth-first
     producer ──bytes──► value ──∞──► reader        crossing a value costs its bytes once, however many read it
        ▲                                │
        └───────────────∞────────────────┘          a reader in the head takes its producer along: nothing runs back
+
+Why nothing may run back. Head and tail run one after the other, so the head may depend on nothing that the tail makes:
+with a node, the head holds all that the node depends on. A plain minimum cut does not promise that. It counts edges
+from the head's side to the tail's and ignores those in the other direction, so a path head → tail → head → tail may be
+cheaper than any cut that it crosses once.
+
+How the arcs forbid it. A cut of the network is a set S of nodes with the sources and without the sinks; its capacity
+is the sum over edges that leave S. The arc reader → producer is infinite: it leaves S exactly when a reader is in S
+and its producer is not, so a cut is finite only if S holds the producers of all it holds (S is closed). Conversely the
+edges that leave a closed S, once every value all of whose readers are in S is counted to S, are producer → value for
+the values with a producer in S and a reader outside: those that cross, each once. Hence finite cuts are the closed
+sets and capacities are bytes on the wire, and the theorem of maximum flow and minimum cut (Ford and Fulkerson 1956)
+applies as it stands: nodes that the sources reach in the residual network of a maximum flow are the smallest S of the
+least capacity. Arcs from values to readers are infinite so that nothing but a value is ever cut.
+
+Cost. Edmonds and Karp need at most V * E / 2 augmentations of one search each, whatever the capacities; searches visit
+E edges, and E is one edge a value and two a reading, each with its reverse. In networks that people train a cut has
+few values and a handful of augmentations suffices; callers bound the edges visited (``BUDGET`` in ``wide.py``), not
+time, so that results do not depend on the machine.
 """
 
 from __future__ import annotations
