@@ -6,6 +6,8 @@ import os
 
 import pytest
 
+os.environ["SPLITC_NO_CACHE"] = "1"  # a test computes what it asserts; tests of the cache undo this
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="rewrite golden files instead of comparing with them")

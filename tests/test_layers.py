@@ -40,12 +40,12 @@ MAY_IMPORT = {
     "report": BASE | LOW | ENGINES | {"plan", "passes", "runtime", "evaluate"},
     "records": BASE | ENGINES | {"graph", "device"},
     "profiler": BASE | ENGINES | {"records", "runtime"},
-    "lowering": BASE | {"recipe", "graph", "device", "weights", "plan", "passes", "runtime", "evaluate"},
-    "trials": BASE | LOW | {"backends", "plan", "passes", "runtime", "evaluate"},
+    "lowering": BASE | {"cache", "recipe", "graph", "device", "weights", "plan", "passes", "runtime", "evaluate"},
+    "trials": BASE | LOW | {"cache", "backends", "plan", "passes", "runtime", "evaluate"},
     "driver": BASE
     | LOW
     | ENGINES
-    | {"zoo", "plan", "passes", "runtime", "evaluate", "report", "records", "lint", "lowering", "trials"},
+    | {"cache", "zoo", "plan", "passes", "runtime", "evaluate", "report", "records", "lint", "lowering", "trials"},
 }
 """A room may always import itself. ``cli`` may import everything and nothing imports it."""
 NETWORK = {"grpc", "tritonclient", "prometheus_client"}

@@ -54,6 +54,13 @@ class Step(Generic[T]):
 
 
 @dataclass(frozen=True)
+class Found(Generic[T]):
+    """A result that is there; it may be None itself."""
+
+    result: T
+
+
+@dataclass(frozen=True)
 class StepCache:
     """Where results are kept.
 
@@ -74,26 +81,38 @@ class StepCache:
                 machine are added here.
             compute: Computes it.
         """
+        found = self.find(step, key)
+        if found is None:
+            found = Found(compute())
+            self.keep(step, key, found.result)
+        return found.result
+
+    def find(self, step: Step[T], key: Key) -> Found[T] | None:
+        """The result that was kept, or None."""
         if self.folder is None:
-            return compute()
-        full = key_of(step=step.name, version=step.version, key=key, environment=environment())
+            return None
+        full = _full(step, key)
         place = self.folder / f"{full}{SUFFIX}"
         payload = _read(place, full)
-        if payload is not None:
-            with contextlib.suppress(*_UNREADABLE):
-                return step.unpack(payload)
+        if payload is None:
+            return None
+        try:
+            return Found(step.unpack(payload))
+        except _UNREADABLE:
             _remove(place)
-        result = compute()
-        self._keep(place, full, step.pack(result))
-        return result
+            return None
 
-    def _keep(self, place: Path, key: Key, payload: bytes) -> None:
-        """Write an entry; a cache that cannot be written (a full disk, a folder of somebody else) costs time only."""
+    def keep(self, step: Step[T], key: Key, result: T) -> None:
+        """Keep a result; a cache that cannot be written (a full disk, a folder of somebody else) costs time only."""
+        if self.folder is None:
+            return
+        full, payload = _full(step, key), step.pack(result)
         if len(payload) > min(MOST_ENTRY_BYTES, self.most_bytes // 2):
             return
-        head = _HEAD.pack(MAGIC, VERSION, bytes.fromhex(key), _digest(payload))
+        place = self.folder / f"{full}{SUFFIX}"
+        head = _HEAD.pack(MAGIC, VERSION, bytes.fromhex(full), _digest(payload))
         with contextlib.suppress(OSError, SplitcError):
-            place.parent.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(parents=True, exist_ok=True)
             files.write_file(place, head + payload)
             self._trim(keep=place)
 
@@ -110,13 +129,17 @@ class StepCache:
                 total -= oldest.size
 
 
+def _full(step: Step[T], key: Key) -> Key:
+    return key_of(step=step.name, version=step.version, key=key, environment=environment())
+
+
 NO_CACHE = StepCache(None)
 """Every step runs."""
 
 
 def default_cache() -> StepCache:
-    """The user's own: ``steps`` in :func:`splitc.files.cache_folder`."""
-    return StepCache(files.cache_folder("steps"))
+    """The user's own: ``steps`` in :func:`splitc.files.cache_folder`; none where ``$SPLITC_NO_CACHE`` says anything."""
+    return NO_CACHE if os.environ.get("SPLITC_NO_CACHE") else StepCache(files.cache_folder("steps"))
 
 
 @dataclass(frozen=True)

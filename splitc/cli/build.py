@@ -28,22 +28,27 @@ def build(
     locked: Annotated[
         bool, typer.Option("--locked", help="Refuse inputs that the recipe does not pin by hash.")
     ] = False,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Compute every step, and keep none for the next build.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Choose the cut, print the plan, write nothing.")] = False,
     json: Json = False,
 ) -> None:
     """Cut, code, compile, verify: a recipe becomes a bundle."""
     from splitc import driver
+    from splitc.cache import NO_CACHE, default_cache
     from splitc.cli.progress import make_watch
 
     read = driver.load_recipe(recipe, overrides or [], base)
+    cache = NO_CACHE if no_cache else default_cache()
     if dry_run:
-        plan = driver.choose(driver.find_inputs(read, locked=locked))
+        plan = driver.choose(driver.find_inputs(read, locked=locked, cache=cache))
         print_json(plan.to_json()) if json else show_plan(plan)
         return
     place = out or Path("artifacts") / read.name
     say(f"splitc: building {read.name}")
     try:
-        built = driver.build(read, place, make_watch(), locked=locked)
+        built = driver.build(read, place, make_watch(), locked=locked, cache=cache)
     except CheckFailed as error:  # the numbers that did not hold are a document too
         if json and error.document is not None:
             print_json(error.document)

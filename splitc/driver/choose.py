@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
-import onnx_ir as ir
+from collections.abc import Callable
 
 from splitc import plan, trials
 from splitc.device import Precision
 from splitc.driver.inputs import Inputs, subject_of
 from splitc.driver.recipes import codec_spec
 from splitc.lowering import is_mixed
-from splitc.types import Feeds
 
 
 def choose(inputs: Inputs, step: Callable[[], None] = lambda: None) -> plan.Plan:
@@ -23,7 +20,7 @@ def choose(inputs: Inputs, step: Callable[[], None] = lambda: None) -> plan.Plan
         CutError: What was asked for is no cut, or nothing satisfies the constraints.
     """
     recipe, subject = inputs.recipe, subject_of(inputs)
-    tried = trials.CutTrials(subject, step, _in_float)
+    tried = trials.CutTrials(subject, step, lowers=False)
     ask = plan.Ask(recipe.split, (_own_option(inputs),), recipe.gate.min_fidelity, subject.sends_pixels)
     keeps_limit = is_mixed(recipe.weights, recipe.gate.min_fidelity)
 
@@ -39,8 +36,3 @@ def _own_option(inputs: Inputs) -> plan.Option:
     """The recipe's codec and precisions."""
     weights = inputs.recipe.weights
     return plan.Option(codec_spec(inputs.recipe), weights.edge.precision, weights.cloud.precision)
-
-
-def _in_float(model: ir.Model, precision: Precision, feeds: Sequence[Feeds]) -> ir.Model:
-    """What the cut and the codec cost is all that is measured."""
-    return model

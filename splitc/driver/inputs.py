@@ -8,7 +8,9 @@ from pathlib import Path
 
 from splitc import graph, passes, plan, trials, zoo
 from splitc.backends import BACKENDS
+from splitc.cache import Key, StepCache, default_cache, key_of
 from splitc.driver.data import Files, data_files
+from splitc.driver.keys import data_key, model_key
 from splitc.driver.places import find_places, with_layers
 from splitc.driver.recipes import codec_spec, predicts, with_defaults
 from splitc.errors import GraphError, RecipeError
@@ -20,7 +22,22 @@ from splitc.types import Preprocess
 
 @dataclass(frozen=True)
 class Inputs:
-    """Everything a recipe names, found and opened before the first long step."""
+    """Everything a recipe names, found and opened before the first long step.
+
+    Attributes:
+        recipe: With every default spelled.
+        source, model: The model as it was read, and prepared for the cut.
+        notes: What preparing did.
+        reader: Turns files into samples.
+        calibration: Samples to fit on.
+        verification: Files to verify on.
+        data_sha256: Of all files.
+        labels: Path of a file, or the end of it -> class index.
+        classes: Names of the classes, where known.
+        places: Devices and link.
+        cache: Where results of steps are kept.
+        model_key, data_key: Of the prepared model, and of all samples.
+    """
 
     recipe: Recipe
     source: graph.Model
@@ -33,6 +50,9 @@ class Inputs:
     labels: Mapping[str, int]
     classes: list[str] | None
     places: plan.Places
+    cache: StepCache
+    model_key: Key
+    data_key: Key
 
 
 @dataclass(frozen=True)
@@ -62,13 +82,20 @@ def find_model(recipe: Recipe) -> tuple[OpenModel, plan.Places]:
     return opened, with_layers(places, recipe, opened.source, opened.model)
 
 
-def find_inputs(recipe: Recipe, *, locked: bool = False, files_of: Callable[[Recipe], Files] = data_files) -> Inputs:
+def find_inputs(
+    recipe: Recipe,
+    *,
+    locked: bool = False,
+    files_of: Callable[[Recipe], Files] = data_files,
+    cache: StepCache | None = None,
+) -> Inputs:
     """Load device profiles, find the files, open the model: cheap faults first.
 
     Args:
         recipe: Names everything.
         locked: Refuse inputs that the recipe does not pin by hash.
         files_of: Finds the samples.
+        cache: Where results of steps are kept between builds; None: the user's own.
 
     Raises:
         RecipeError: No data to calibrate on, or a pin that does not hold.
@@ -103,20 +130,33 @@ def find_inputs(recipe: Recipe, *, locked: bool = False, files_of: Callable[[Rec
         labels=labels,
         classes=classes,
         places=with_layers(places, recipe, source, opened.model),
+        cache=default_cache() if cache is None else cache,
+        model_key=model_key(recipe, source, in_graph=codec_spec(recipe).fits_graph),
+        data_key=data_key(digest, calibration, verification, reader),
     )
 
 
 def subject_of(inputs: Inputs) -> trials.Subject:
     """What trials need of the inputs."""
+    is_stream = predicts(inputs.recipe)
     return trials.Subject(
         model=inputs.model,
         samples=inputs.calibration,
         labels=inputs.labels,
         task=inputs.recipe.data.task,
         preprocess=inputs.reader.preprocess,
-        is_stream=predicts(inputs.recipe),
+        is_stream=is_stream,
         sends_pixels=_sends_pixels(inputs.recipe, inputs.calibration.files),
         split=inputs.recipe.split,
+        cache=inputs.cache,
+        key=key_of(
+            model=inputs.model_key,
+            data=inputs.data_key,
+            labels=dict(inputs.labels),
+            task=inputs.recipe.data.task,
+            is_stream=is_stream,
+            axes=[inputs.recipe.split.batch_axis, inputs.recipe.split.channel_axis],
+        ),
     )
 
 

@@ -10,13 +10,17 @@ from typing import Any
 
 from splitc import bundle, evaluate, graph, plan, report, trials
 from splitc.backends import EngineRecord
+from splitc.cache import Key, StepCache
+from splitc.driver.calibrate import fit
 from splitc.driver.choose import choose
 from splitc.driver.inputs import Inputs, find_inputs
+from splitc.driver.keys import halves_key
 from splitc.driver.recipes import codec_spec
+from splitc.driver.verification import verified
 from splitc.driver.watch import Stages, Watch
 from splitc.driver.write import build_engines, describe, model_bytes, seal, write_pair, write_reports
 from splitc.errors import BundleError, CheckFailed
-from splitc.lowering import ComputeTarget, Lowered, LoweringRequest, count_lowering, lower
+from splitc.lowering import ComputeTarget, Lowered, LoweringRequest, count_lowering, lower, lowered_step
 from splitc.recipe import Recipe
 
 
@@ -28,7 +32,9 @@ class Built:
     document: dict[str, Any]
 
 
-def build(recipe: Recipe, out: Path, watch: Watch | None = None, *, locked: bool = False) -> Built:
+def build(
+    recipe: Recipe, out: Path, watch: Watch | None = None, *, locked: bool = False, cache: StepCache | None = None
+) -> Built:
     """Everything: plan, split, fit, insert, compile, verify, report, seal.
 
     Args:
@@ -36,6 +42,7 @@ def build(recipe: Recipe, out: Path, watch: Watch | None = None, *, locked: bool
         out: Folder of the bundle; an earlier bundle there is replaced when all gates hold.
         watch: Shows progress.
         locked: Refuse inputs that the recipe does not pin by hash.
+        cache: Where results of steps are kept between builds; None: the user's own. ``NO_CACHE`` computes everything.
 
     Raises:
         CheckFailed: A gate is missed or an engine failed. What was built stands at ``out`` + ".rejected", and ``out``
@@ -45,45 +52,39 @@ def build(recipe: Recipe, out: Path, watch: Watch | None = None, *, locked: bool
     stages = Stages(watch)
     with bundle.staging(out) as folder:
         with stages("load"):
-            inputs = find_inputs(recipe, locked=locked)
+            inputs = find_inputs(recipe, locked=locked, cache=cache)
         with stages("plan") as step:
             chosen = choose(inputs, step)
             halves = graph.split(inputs.model, chosen.best_cut.cut)
-        lowered = _lowered(inputs, halves, stages)
+        lowered, key = _lowered(inputs, lowering_request(inputs, halves), stages)
         to_fit = trials.within_budget(codec_spec(recipe), lowered.halves, inputs.calibration)
         with stages("calibrate", len(to_fit.samples)) as step:
-            layouts = plan.layouts(inputs.model, chosen.best_cut.cut, recipe.split)
-            codec = trials.fit_codec(codec_spec(recipe), lowered.halves, layouts, to_fit, step)
+            codec = fit(inputs, lowered.halves, to_fit, key, step)
         with stages("write"):
             pair = write_pair(folder, inputs, lowered, codec, to_fit.notes)
         with stages("engines", 2) as step:
             engines = build_engines(folder, inputs, step)
         with stages("verify", len(inputs.verification) * inputs.reader.regions) as step:
-            whole = inputs.source.ir_model
-            exact, computed = (evaluate.Joint(one.head, one.tail) for one in (halves, lowered.halves))
-            paths = evaluate.make_paths(
-                "the unsplit model", whole, exact, pair.bundle, engines, lowered=computed if lowered.notes else None
-            )
-            verification = evaluate.verify(paths, inputs.reader.samples(inputs.verification), inputs.labels, step)
+            outcome = verified(inputs, halves, lowered, pair.bundle, engines, key, step)
         with stages("report"):
-            gates = check_gates(recipe, folder, chosen, verification)
-            examples = evaluate.examples(paths, inputs.reader, inputs.verification)
-            document = describe(inputs, chosen, pair, folder) | report.outcome(verification, gates, engines, examples)
-            write_reports(folder, document, verification)
+            gates = check_gates(recipe, folder, chosen, outcome.verification)
+            document = describe(inputs, chosen, pair, folder)
+            document |= report.outcome(outcome.verification, gates, engines, outcome.examples)
+            write_reports(folder, document, outcome.verification)
             seal(folder, inputs)
         summary = report.summary(document) | {"bundle": str(out), "seconds": stages.seconds}
-        _require(verification, gates, engines, folder, out, summary)
+        _require(outcome.verification, gates, engines, folder, out, summary)
     return Built(out, summary)
 
 
-def _lowered(inputs: Inputs, halves: graph.Halves, stages: Stages) -> Lowered:
-    """A stage of its own where weights are to change: it can take minutes."""
-    request = lowering_request(inputs, halves)
+def _lowered(inputs: Inputs, request: LoweringRequest, stages: Stages) -> tuple[Lowered, Key]:
+    """The halves as they compute, and their key; a stage of its own where weights change: it can take minutes."""
+    key = halves_key(request, inputs.model_key, inputs.data_key)
     count = count_lowering(request)
     if not count:
-        return lower(request)
+        return lower(request), key
     with stages("weights", count) as step:
-        return lower(request, step)
+        return inputs.cache.run(lowered_step(request.halves), key, lambda: lower(request, step)), key
 
 
 def lowering_request(inputs: Inputs, halves: graph.Halves) -> LoweringRequest:

@@ -8,7 +8,8 @@ from splitc.evaluate.gates import Gate, at_least, at_most, measured_gates
 from splitc.evaluate.metrics import Agreement, RunningAgreement, compare, expected_agreement
 from splitc.evaluate.paths import Joint, Paths, make_paths, open_graph, open_optimized, paths_of_bundle
 from splitc.evaluate.random_runs import both_ways, distance, random_feeds, run_each, run_file
-from splitc.evaluate.verify import Stage, Verification, verify
+from splitc.evaluate.tape import Recorder, Recording, played
+from splitc.evaluate.verify import Stage, Verification, answer_names, verify
 
 __all__ = [
     "Agreement",
@@ -16,9 +17,12 @@ __all__ = [
     "Gate",
     "Joint",
     "Paths",
+    "Recorder",
+    "Recording",
     "RunningAgreement",
     "Stage",
     "Verification",
+    "answer_names",
     "at_least",
     "at_most",
     "both_ways",
@@ -32,6 +36,7 @@ __all__ = [
     "open_graph",
     "open_optimized",
     "paths_of_bundle",
+    "played",
     "random_feeds",
     "run_each",
     "run_file",

@@ -214,7 +214,7 @@ def _start_clip(paths: Paths, baseline: Encoder) -> None:
 
 def _run_sample(paths: Paths, sample: Sample, tally: _Tally, baseline: Encoder) -> dict[str, F32]:
     """The sample's answers by stage; its packets are counted."""
-    names, answers = _answer_names(paths.edge), dict[str, F32]()
+    names, answers = answer_names(paths.edge), dict[str, F32]()
 
     def keep(stage: str, outputs: Mapping[str, Array]) -> None:
         answers[stage] = tally.flat(stage, outputs, names)
@@ -228,8 +228,12 @@ def _run_sample(paths: Paths, sample: Sample, tally: _Tally, baseline: Encoder) 
     symbols = paths.edge.sent
     keep("quantized", paths.cloud.answer(symbols))
     decoded = paths.cloud.decode(packet)
-    (_require_equal if paths.edge.codec.is_lossless else _require_alike)(sample, symbols, decoded)
-    keep("coded", paths.cloud.answer(decoded))
+    if paths.edge.codec.is_lossless:
+        _require_equal(sample, symbols, decoded)
+        answers["coded"] = answers["quantized"]  # the same symbols into the same runner
+    else:
+        _require_alike(sample, symbols, decoded)
+        keep("coded", paths.cloud.answer(decoded))
     if paths.engine_edge and paths.engine_cloud:
         sent = paths.engine_edge.encode(paths.engine_edge.symbols(sample.feeds))
         keep("engine", paths.engine_cloud.answer(paths.engine_cloud.decode(sent)))
@@ -239,7 +243,7 @@ def _run_sample(paths: Paths, sample: Sample, tally: _Tally, baseline: Encoder) 
     return answers
 
 
-def _answer_names(edge: EdgeHalf) -> list[str]:
+def answer_names(edge: EdgeHalf) -> list[str]:
     """A classifier answers in its first output; anything else in all of them."""
     names = [spec.name for spec in edge.contract.outputs]
     return names[:1] if edge.contract.task == "classification" else names

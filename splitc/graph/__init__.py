@@ -21,7 +21,7 @@ from splitc.graph.cuts.every_order import cuts_of_every_order
 from splitc.graph.cuts.outline import Edge, Outline, OutlineBlock, outline
 from splitc.graph.cuts.pricing import cut_sides, head_nodes, price_cut
 from splitc.graph.cuts.stages import ModelStage, stages_of
-from splitc.graph.files.onnx_files import DATA, save, save_alike, to_bytes, weight_bytes
+from splitc.graph.files.onnx_files import DATA, from_bytes, save, save_alike, to_bytes, weight_bytes
 from splitc.graph.files.places import HALVES, HEAD, TAIL, halves_folder, model_file
 from splitc.graph.files.strip import has_comments, strip
 from splitc.graph.halves.equality import is_same_computation
@@ -60,6 +60,7 @@ __all__ = [
     "enumerate_cuts",
     "find_place",
     "fix_names",
+    "from_bytes",
     "halves_folder",
     "has_comments",
     "head_nodes",

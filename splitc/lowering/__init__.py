@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from splitc.lowering.kept import lowered_step
 from splitc.lowering.lower import Lowered, LoweringRequest, count_lowering, is_mixed, lower, precisions
 from splitc.lowering.mixed_precision import LayerPrecision, QuantizedPair, hold_out_judges, mix
 from splitc.lowering.time_claims import ComputeTarget
@@ -18,6 +19,7 @@ __all__ = [
     "hold_out_judges",
     "is_mixed",
     "lower",
+    "lowered_step",
     "mix",
     "packed",
     "precisions",

@@ -6,7 +6,6 @@ import json
 from dataclasses import asdict, replace
 
 import numpy as np
-import onnx_ir as ir
 
 from splitc import graph
 from splitc.cache import Step, arrays_from_bytes, bytes_from_arrays
@@ -36,14 +35,8 @@ def _unpacked(data: bytes, halves: graph.Halves) -> Lowered:
     said, head, tail = (part.tobytes() for part in arrays_from_bytes(data))
     table = json.loads(said)
     return Lowered(
-        replace(halves, head=_model(head), tail=_model(tail)),
+        replace(halves, head=graph.from_bytes(head), tail=graph.from_bytes(tail)),
         tuple(table["notes"]),
         tuple(Saving(**one) for one in table["savings"]),
         tuple(LayerPrecision(**one) for one in table["layers"]),
     )
-
-
-def _model(data: bytes) -> ir.Model:
-    import onnx
-
-    return ir.from_proto(onnx.load_from_string(data))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from splitc.trials.budget import FittingSamples, within_budget
 from splitc.trials.cuts import CutTrials, some_samples
-from splitc.trials.features import features, fit_codec
+from splitc.trials.features import features, settle
 from splitc.trials.inputs import InputTrials
 from splitc.trials.subject import Subject
 
@@ -14,7 +14,7 @@ __all__ = [
     "InputTrials",
     "Subject",
     "features",
-    "fit_codec",
+    "settle",
     "some_samples",
     "within_budget",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import cached_property
 
 import numpy as np
@@ -11,18 +11,24 @@ import onnx_ir as ir
 
 from splitc import evaluate, graph, passes, plan
 from splitc.backends import Runner
+from splitc.cache import CachedStep, arrays_from_bytes, bytes_from_arrays, bytes_from_json, json_from_bytes, key_of
 from splitc.codec import Codec
 from splitc.device import Precision
 from splitc.runtime import Labels, Sample, clip_lengths
 from splitc.trials.features import run_head, settle
 from splitc.trials.subject import Subject
-from splitc.types import F32, Feeds
+from splitc.types import F32, Array, Feeds
 
 PLAN_SAMPLES = 32
 """Calibration samples that measure a candidate cut: half fit the codec, half are coded."""
 
-Lower = Callable[[ir.Model, Precision, Sequence[Feeds]], ir.Model]
-"""A graph in an element type, with ranges from samples."""
+MEASUREMENT: CachedStep[plan.Measurement] = CachedStep(
+    "measurement",
+    1,
+    lambda found: bytes_from_json(asdict(found)),
+    lambda data: plan.Measurement(**json_from_bytes(data)),
+)
+ARRAYS: CachedStep[list[Array]] = CachedStep("trial-arrays", 1, bytes_from_arrays, arrays_from_bytes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,42 +43,72 @@ class _Features:
 
 
 class CutTrials:
-    """Measures cuts of one model with real samples; what was measured once is remembered."""
+    """Measures cuts of one model with real samples; what was measured once is remembered.
 
-    def __init__(self, subject: Subject, step: Callable[[], None] = lambda: None, lower: Lower | None = None) -> None:
-        self._subject, self.step, self._lower = subject, step, lower or in_precision
-        self.fit_on, self.measure_on = some_samples(subject)
+    Args:
+        subject: The model and the samples.
+        step: Called at every measurement.
+        lowers: Whether candidates compute in their option's precision, as a build lowers them; else in float.
+    """
+
+    def __init__(self, subject: Subject, step: Callable[[], None] = lambda: None, *, lowers: bool = True) -> None:
+        self._subject, self.step, self._lowers = subject, step, lowers
         self._known: dict[tuple[tuple[str, ...], plan.Option], plan.Measurement] = {}
         self._last: _Features | None = None
         self._wholes: dict[Precision, Runner] = {}
-        self._wholes_known: dict[Precision, plan.Measurement] = {}
+
+    @cached_property
+    def _samples(self) -> tuple[list[Sample], list[Sample]]:
+        return some_samples(self._subject)
+
+    @property
+    def fit_on(self) -> list[Sample]:
+        """Samples that codecs and ranges are fitted on."""
+        return self._samples[0]
+
+    @property
+    def measure_on(self) -> list[Sample]:
+        """Other samples, which are coded and answered."""
+        return self._samples[1]
+
+    def kept(self, what: str, compute: Callable[[], plan.Measurement], **parts: object) -> plan.Measurement:
+        """A measurement of this subject, from an earlier build where there is one.
+
+        Args:
+            what: Kind of measurement.
+            compute: Measures.
+            parts: All that decides the result, beside the subject.
+        """
+        key = key_of(subject=self._subject.key, lowers=self._lowers, what=what, **parts)
+        return self._subject.cache.run(MEASUREMENT, key, compute)
 
     def measure(self, cut: graph.CandidateCut, option: plan.Option) -> plan.Measurement:
         """Real packets of a cut, and the answers after them."""
         key = cut.names, option
         if key not in self._known:
-            self._known[key] = self._measured(self._features(cut.names, option.edge_precision), option)
+            said = {"cut": cut.names, **_said(option)}
+            self._known[key] = self.kept("cut", lambda: self._measured(cut.names, option), **said)
             self.step()
         return self._known[key]
 
     def measure_whole(self, precision: Precision) -> plan.Measurement:
-        """What the unsplit model is worth in an element type; it is what all others are compared with."""
-        if precision not in self._wholes_known:
+        """The unsplit model's answers in an element type; all others are compared with those in fp32."""
+
+        def measured() -> plan.Measurement:
             model = self.whole(precision)
-            self._wholes_known[precision] = self.judge(lambda sample: self.flat(model.run(sample.feeds)), 0.0)
-        return self._wholes_known[precision]
+            return self.judge(lambda sample: self.flat(model.run(sample.feeds)), 0.0)
+
+        return self.kept("whole", measured, precision=precision)
 
     def whole(self, precision: Precision) -> Runner:
         """The unsplit model in an element type; opened once."""
         if precision not in self._wholes:
-            feeds = [sample.feeds for sample in self.fit_on]
-            self._wholes[precision] = evaluate.open_optimized(
-                self._lower(self._subject.model.ir_model, precision, feeds)
-            )
+            model = self._lower(self._subject.model.ir_model, precision, lambda: _inputs_of(self.fit_on))
+            self._wholes[precision] = evaluate.open_optimized(model)
         return self._wholes[precision]
 
     def judge(self, answer: Callable[[Sample], F32], mean_bytes: float) -> plan.Measurement:
-        """What other answers to the measured samples are worth beside the unsplit model's.
+        """How far other answers to the measured samples agree with the unsplit model's.
 
         Args:
             answer: Gives the flat answer to one sample.
@@ -86,8 +122,12 @@ class CutTrials:
     @cached_property
     def answers(self) -> list[F32]:
         """The unsplit model's answers to the measured samples, ``[1, n]`` each."""
-        whole = self.whole("fp32")
-        return [self.flat(whole.run(sample.feeds))[None] for sample in self.measure_on]
+
+        def computed() -> list[Array]:
+            whole = self.whole("fp32")
+            return [self.flat(whole.run(sample.feeds))[None] for sample in self.measure_on]
+
+        return self._subject.cache.run(ARRAYS, key_of(subject=self._subject.key, what="answers"), computed)
 
     @cached_property
     def labels(self) -> list[int | None]:
@@ -105,20 +145,29 @@ class CutTrials:
         """Of the last cut and precision, or computed now: options of one cut come one after the other."""
         if self._last is None or (self._last.cut, self._last.precision) != (names, precision):
             halves = graph.split(self._subject.model, names)
-            lowered = self._lower(halves.head, precision, [sample.feeds for sample in self.fit_on])
-            halves, head = replace(halves, head=lowered), evaluate.open_optimized(lowered)
-            to_fit, to_code = run_head(head, halves, self.fit_on), run_head(head, halves, self.measure_on)
+            key = key_of(subject=self._subject.key, lowers=self._lowers, cut=names, precision=precision)
+            arrays = iter(self._subject.cache.run(ARRAYS, key, lambda: self._run_head(halves, precision)))
+            to_fit, to_code = (
+                [[next(arrays) for _ in samples] for _ in names] for samples in (self.fit_on, self.measure_on)
+            )
             self._last = _Features(names, precision, halves, to_fit, to_code)
         return self._last
 
-    def _measured(self, at: _Features, option: plan.Option) -> plan.Measurement:
+    def _run_head(self, halves: graph.Halves, precision: Precision) -> list[Array]:
+        """Features to fit on, sample after sample of each cut tensor, then those to code."""
+        head = evaluate.open_optimized(self._lower(halves.head, precision, lambda: _inputs_of(self.fit_on)))
+        rows = [row for samples in (self.fit_on, self.measure_on) for row in run_head(head, halves, samples)]
+        return [array for row in rows for array in row]
+
+    def _measured(self, names: tuple[str, ...], option: plan.Option) -> plan.Measurement:
+        at = self._features(names, option.edge_precision)
         layouts = plan.layouts(self._subject.model, at.cut, self._subject.split)
         axes = settle(at.halves, layouts, at.to_fit)
         fitted = Codec.fit(option.spec, at.halves.cut, at.to_fit, clip_lengths(self.fit_on), axes)
         packets = _packets(fitted, at.to_code)
         decoder = fitted.decoder()
         restored = iter([decoder.decode(packet) for packet in packets])
-        tail = evaluate.open_optimized(self._lower(at.halves.tail, option.cloud_precision, _feeds(at)))
+        tail = evaluate.open_optimized(self._lower(at.halves.tail, option.cloud_precision, lambda: _feeds(at)))
 
         def answer(sample: Sample) -> F32:
             arrays = zip(at.halves.cut, next(restored), strict=True)
@@ -126,10 +175,21 @@ class CutTrials:
 
         return self.judge(answer, float(np.mean([len(packet) for packet in packets])))
 
+    def _lower(self, model: ir.Model, precision: Precision, feeds: Callable[[], Sequence[Feeds]]) -> ir.Model:
+        """The graph as a build lowers it, with ranges from ``feeds``."""
+        if precision == "fp32" or not self._lowers:
+            return model
+        return passes.LOWER[precision](feeds())(model).model
 
-def in_precision(model: ir.Model, precision: Precision, feeds: Sequence[Feeds]) -> ir.Model:
-    """The graph as a build lowers it, with ranges from ``feeds``."""
-    return model if precision == "fp32" else passes.LOWER[precision](feeds)(model).model
+
+def _said(option: plan.Option) -> dict[str, object]:
+    """An option as a key says it."""
+    spec = option.spec.model_dump(mode="json")
+    return {"spec": spec, "precisions": [option.edge_precision, option.cloud_precision]}
+
+
+def _inputs_of(samples: Sequence[Sample]) -> list[Feeds]:
+    return [sample.feeds for sample in samples]
 
 
 def _feeds(at: _Features) -> list[Feeds]:

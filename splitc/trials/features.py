@@ -8,9 +8,8 @@ import numpy as np
 
 from splitc import evaluate, graph
 from splitc.backends import Runner
-from splitc.codec import Codec, CodecSpec, choose_channel_axis
+from splitc.codec import choose_channel_axis
 from splitc.runtime import Sample
-from splitc.trials.budget import FittingSamples
 from splitc.types import F32, Layout
 
 
@@ -32,18 +31,6 @@ def run_head(
             row.append(outputs[spec.name].astype(np.float32))
         step()
     return rows
-
-
-def fit_codec(
-    spec: CodecSpec,
-    halves: graph.Halves,
-    layouts: Sequence[graph.CutLayout],
-    chosen: FittingSamples,
-    step: Callable[[], None] = lambda: None,
-) -> Codec:
-    """The codec of a cut, fitted on the features of the samples chosen; ``step`` is called once a sample."""
-    values = features(halves, chosen.samples, step)
-    return Codec.fit(spec, halves.cut, values, chosen.lengths, settle(halves, layouts, values))
 
 
 def settle(halves: graph.Halves, layouts: Sequence[graph.CutLayout], values: Sequence[Sequence[F32]]) -> list[Layout]:

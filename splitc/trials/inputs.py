@@ -72,8 +72,10 @@ class InputTrials:
     def _coded(self, kind: str, setting: int, precision: Precision) -> plan.CodedInput:
         key = kind, setting, precision
         if key not in self._known:
-            whole = self._trials.whole(precision)
-            measured = self._jpeg(setting, whole) if kind == "JPEG" else self._h264(setting, whole)
+            code = self._jpeg if kind == "JPEG" else self._h264
+            measured = self._trials.kept(
+                kind, lambda: code(setting, self._trials.whole(precision)), setting=setting, precision=precision
+            )
             title = f"JPEG quality {setting}" if kind == "JPEG" else f"H.264 at CRF {setting}"
             self._known[key] = plan.CodedInput(title, measured)
         return self._known[key]

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from splitc import graph
+from splitc.cache import NO_CACHE, Key, StepCache
 from splitc.recipe import SplitSection
 from splitc.runtime import Sample
 from splitc.types import Preprocess
@@ -24,6 +25,8 @@ class Subject:
         is_stream: Samples are consecutive frames to the codec.
         split: What the recipe says of cuts, and of the axes of what crosses.
         sends_pixels: The samples are known as 8-bit pixels: pictures, videos, or arrays that the recipe explains.
+        cache: Where results are kept.
+        key: Of everything above.
     """
 
     model: graph.Model
@@ -34,3 +37,5 @@ class Subject:
     split: SplitSection
     is_stream: bool = False
     sends_pixels: bool = False
+    cache: StepCache = NO_CACHE
+    key: Key = ""

@@ -6,7 +6,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import onnx
 import onnx_ir as ir
+from google.protobuf.message import DecodeError
 
 from splitc import files
 from splitc.errors import GraphError
@@ -116,6 +118,19 @@ def to_bytes(model: ir.Model) -> bytes:
         raise GraphError(f"the model holds {weight_bytes(model)} bytes of weights; save it with external data.")
     inline = ir.external_data.load_to_model(model.clone())
     return bytes(ir.to_proto(inline).SerializeToString(deterministic=True))
+
+
+def from_bytes(data: bytes) -> ir.Model:
+    """Invert :func:`to_bytes`; the bytes are our own.
+
+    Raises:
+        ValueError: They are no model.
+    """
+    try:
+        model: ir.Model = ir.from_proto(onnx.load_from_string(data))
+        return model
+    except DecodeError as error:
+        raise ValueError(f"not an ONNX model ({error})") from error
 
 
 def weight_bytes(model: ir.Model) -> int:

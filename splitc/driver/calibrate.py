@@ -1,0 +1,46 @@
+"""The codec of the chosen cut, fitted on calibration samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from splitc import graph, plan, trials
+from splitc.cache import CachedStep, Key, arrays_from_bytes, bytes_from_arrays, bytes_from_json, json_from_bytes, key_of
+from splitc.codec import Codec
+from splitc.driver.inputs import Inputs
+from splitc.driver.recipes import codec_spec
+from splitc.types import Array
+
+FEATURES: CachedStep[list[Array]] = CachedStep("features", 1, bytes_from_arrays, arrays_from_bytes)
+CODEC: CachedStep[Codec] = CachedStep(
+    "codec", 1, lambda codec: bytes_from_json(codec.to_json()), lambda data: Codec.from_json(json_from_bytes(data))
+)
+
+
+def fit(
+    inputs: Inputs, halves: graph.Halves, chosen: trials.FittingSamples, key: Key, step: Callable[[], None]
+) -> Codec:
+    """The codec that the recipe asks for.
+
+    Args:
+        inputs: The recipe and the model.
+        halves: As they compute.
+        chosen: Samples to fit on.
+        key: Of the halves.
+        step: Called once a sample.
+    """
+    spec, names = codec_spec(inputs.recipe), tuple(tensor.name for tensor in halves.cut)
+    layouts = plan.layouts(inputs.model, names, inputs.recipe.split)
+    samples = key_of(halves=key, of=chosen.of, lengths=chosen.lengths, most_bytes=chosen.most_bytes)
+
+    def features() -> list[Array]:
+        return [array for row in trials.features(halves, chosen.samples, step) for array in row]
+
+    def fitted() -> Codec:
+        arrays = iter(inputs.cache.run(FEATURES, samples, features))
+        rows = [[next(arrays) for _ in range(sum(chosen.lengths))] for _ in names]
+        return Codec.fit(spec, halves.cut, rows, chosen.lengths, trials.settle(halves, layouts, rows))
+
+    said = [[layout.batch_axis, layout.channel_axis, is_known] for layout, is_known in layouts]
+    codec = key_of(samples=samples, layouts=said, spec=spec.model_dump(mode="json"))
+    return inputs.cache.run(CODEC, codec, fitted)

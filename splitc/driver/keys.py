@@ -1,0 +1,52 @@
+"""What a build's steps depend on, as keys of the step cache: each names all that decides it and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from splitc import graph
+from splitc.backends import EngineRecord
+from splitc.cache import Key, key_of
+from splitc.lowering import LoweringRequest
+from splitc.recipe import Recipe
+from splitc.runtime import Reader
+
+
+def model_key(recipe: Recipe, source: graph.Model, *, in_graph: bool) -> Key:
+    """The prepared model: what was read, the shapes that the recipe gives it, and what preparing it is for."""
+    return key_of(model=source.sha256, shapes=recipe.model.shapes, in_graph=in_graph)
+
+
+def data_key(data_sha256: str, calibration: Sequence[Path], verification: Sequence[Path], reader: Reader) -> Key:
+    """The samples: bytes of all files, which are for what, their names (they order clips), and how they are read."""
+    return key_of(
+        data=data_sha256,
+        calibration=[str(path) for path in calibration],
+        verification=[str(path) for path in verification],
+        inputs=[spec.model_dump(mode="json") for spec in reader.inputs],
+        preprocess=reader.preprocess.model_dump(mode="json"),
+        regions=reader.regions,
+    )
+
+
+def halves_key(request: LoweringRequest, model: Key, data: Key) -> Key:
+    """The halves as they compute: the cut, and what is done to weights and precision, with the samples for it."""
+    return key_of(
+        model=model,
+        data=data,
+        cut=[spec.name for spec in request.halves.cut],
+        weights=request.weights.model_dump(mode="json"),
+        min_fidelity=request.min_fidelity,
+        task=request.task,
+        targets={
+            side: [target.device.model_dump(mode="json"), target.backend, target.is_sparse]
+            for side, target in request.targets.items()
+        },
+    )
+
+
+def verification_key(halves: Key, pair_id: str, engines: Sequence[EngineRecord], labels: dict[str, int]) -> Key:
+    """What verification finds: both graphs and the contract (their pair id), the engines, the samples, the labels."""
+    records = [record.model_dump(mode="json") for record in engines]
+    return key_of(halves=halves, pair=pair_id, engines=records, labels=labels)

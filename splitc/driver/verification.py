@@ -1,0 +1,93 @@
+"""Verify what was built, on samples that nothing was fitted on; what no codec changes is computed once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from splitc import bundle, evaluate, graph
+from splitc.backends import EngineRecord
+from splitc.cache import Key, Step, arrays_from_bytes, bytes_from_arrays, bytes_from_json, json_from_bytes
+from splitc.driver.inputs import Inputs
+from splitc.driver.keys import verification_key
+from splitc.lowering import Lowered
+from splitc.types import Array
+
+WHOLE = "the unsplit model"
+
+
+@dataclass(frozen=True)
+class VerifiedBuild:
+    """What verification found, and pictures with both answers for the report."""
+
+    verification: evaluate.Verification
+    examples: list[dict[str, Any]]
+
+
+def verified(
+    inputs: Inputs,
+    halves: graph.Halves,
+    lowered: Lowered,
+    pair: bundle.Bundle,
+    engines: Sequence[EngineRecord],
+    key: Key,
+    step: Callable[[], None],
+) -> VerifiedBuild:
+    """Run the verification samples through every stage.
+
+    Args:
+        inputs: The samples and the unsplit model.
+        halves: In float, without codec.
+        lowered: As they compute, without codec.
+        pair: As they stand in the bundle.
+        engines: What they were compiled to.
+        key: Of ``lowered``.
+        step: Called once a sample.
+    """
+    found = inputs.cache.find(OUTCOME, verification_key(key, pair.pair_id, engines, dict(inputs.labels)))
+    if found is not None:
+        return found.result
+    exact, computed = (evaluate.Joint(one.head, one.tail) for one in (halves, lowered.halves))
+    computes_otherwise = computed if lowered.notes else None
+    paths = evaluate.make_paths(WHOLE, inputs.source.ir_model, exact, pair, engines, lowered=computes_otherwise)
+    names = evaluate.answer_names(paths.edge)
+    taped = inputs.cache.find(RECORDING, key)
+    recorder = evaluate.Recorder(names)
+    heard = recorder.paths(paths) if taped is None else evaluate.played(paths, taped.result, names)
+    verification = evaluate.verify(heard, inputs.reader.samples(inputs.verification), inputs.labels, step)
+    if taped is None and recorder.recording is not None:
+        inputs.cache.keep(RECORDING, key, recorder.recording)
+    outcome = VerifiedBuild(verification, evaluate.examples(paths, inputs.reader, inputs.verification))
+    inputs.cache.keep(OUTCOME, verification_key(key, pair.pair_id, engines, dict(inputs.labels)), outcome)
+    return outcome
+
+
+def _packed(outcome: VerifiedBuild) -> bytes:
+    verification = outcome.verification.model_dump(mode="json", exclude={"compression_rate"})
+    return bytes_from_json({"verification": verification, "examples": outcome.examples})
+
+
+def _unpacked(data: bytes) -> VerifiedBuild:
+    table = json_from_bytes(data)
+    return VerifiedBuild(evaluate.Verification.model_validate(table["verification"]), table["examples"])
+
+
+OUTCOME: Step[VerifiedBuild] = Step("verification", 1, _packed, _unpacked)
+
+
+def _tape_bytes(recording: evaluate.Recording) -> bytes:
+    """Names and counts of answers in a first array, then all answers."""
+    table = bytes_from_json({name: len(rows) for name, rows in recording.items()})
+    rows: list[Array] = [row for one in recording.values() for row in one]
+    return len(table).to_bytes(4, "little") + table + bytes_from_arrays(rows)
+
+
+def _tape_from_bytes(data: bytes) -> evaluate.Recording:
+    size = int.from_bytes(data[:4], "little")
+    counts: dict[str, int] = json_from_bytes(data[4 : 4 + size])
+    rows = iter(arrays_from_bytes(data[4 + size :]))
+    return {name: [next(rows) for _ in range(count)] for name, count in counts.items()}
+
+
+RECORDING: Step[evaluate.Recording] = Step("codecless-answers", 1, _tape_bytes, _tape_from_bytes)
