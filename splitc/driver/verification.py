@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from splitc import bundle, evaluate, graph
 from splitc.backends import EngineRecord
-from splitc.cache import Key, Step, arrays_from_bytes, bytes_from_arrays, bytes_from_json, json_from_bytes
+from splitc.cache import Key, Step, arrays_from_bytes, bytes_from_arrays, bytes_from_json, json_from_bytes, key_of
 from splitc.driver.inputs import Inputs
 from splitc.driver.keys import verification_key
 from splitc.lowering import Lowered
@@ -51,16 +52,28 @@ def verified(
     exact, computed = (evaluate.Joint(one.head, one.tail) for one in (halves, lowered.halves))
     computes_otherwise = computed if lowered.notes else None
     paths = evaluate.make_paths(WHOLE, inputs.source.ir_model, exact, pair, engines, lowered=computes_otherwise)
-    names = evaluate.answer_names(paths.edge)
-    taped = inputs.cache.find(RECORDING, key)
-    recorder = evaluate.Recorder(names)
-    heard = recorder.paths(paths) if taped is None else evaluate.played(paths, taped.result, names)
-    verification = evaluate.verify(heard, inputs.reader.samples(inputs.verification), inputs.labels, step)
-    if taped is None and recorder.recording is not None:
-        inputs.cache.keep(RECORDING, key, recorder.recording)
+    whole = key_of(model=inputs.model_key, data=inputs.data_key)
+    with ExitStack() as tapes:
+        heard = tapes.enter_context(_taped(inputs, paths, evaluate.OF_WHOLE, whole))
+        heard = tapes.enter_context(_taped(inputs, heard, evaluate.OF_HALVES, key))
+        verification = evaluate.verify(heard, inputs.reader.samples(inputs.verification), inputs.labels, step)
     outcome = VerifiedBuild(verification, evaluate.examples(paths, inputs.reader, inputs.verification))
     inputs.cache.keep(OUTCOME, verification_key(key, pair.pair_id, engines, dict(inputs.labels)), outcome)
     return outcome
+
+
+@contextmanager
+def _taped(inputs: Inputs, paths: evaluate.Paths, stages: Sequence[str], key: Key) -> Iterator[evaluate.Paths]:
+    """The paths with the answers of ``stages`` as an earlier build recorded them; else they are recorded now."""
+    names = evaluate.answer_names(paths.edge)
+    found = inputs.cache.find(RECORDING, key_of(of=key, stages=stages, names=names))
+    if found is not None:
+        yield evaluate.played(paths, found.result, names)
+        return
+    recorder = evaluate.Recorder(names, stages)
+    yield recorder.paths(paths)
+    if recorder.recording is not None:
+        inputs.cache.keep(RECORDING, key_of(of=key, stages=stages, names=names), recorder.recording)
 
 
 def _packed(outcome: VerifiedBuild) -> bytes:

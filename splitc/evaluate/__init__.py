@@ -8,10 +8,12 @@ from splitc.evaluate.gates import Gate, at_least, at_most, measured_gates
 from splitc.evaluate.metrics import Agreement, RunningAgreement, compare, expected_agreement
 from splitc.evaluate.paths import Joint, Paths, make_paths, open_graph, open_optimized, paths_of_bundle
 from splitc.evaluate.random_runs import both_ways, distance, random_feeds, run_each, run_file
-from splitc.evaluate.tape import Recorder, Recording, played
+from splitc.evaluate.tape import OF_HALVES, OF_WHOLE, Recorder, Recording, played
 from splitc.evaluate.verify import Stage, Verification, answer_names, verify
 
 __all__ = [
+    "OF_HALVES",
+    "OF_WHOLE",
     "Agreement",
     "FeatureStats",
     "Gate",

@@ -19,6 +19,8 @@ MOST_BYTES = 128 << 20
 """Of all answers; longer recordings are not kept."""
 Recording: TypeAlias = Mapping[str, Sequence[Array]]
 """Path -> its answers in the order of the samples; the outputs of one sample lie one after the other."""
+OF_WHOLE, OF_HALVES = ("full", "prepared"), ("split", "lowered")
+"""Paths that know no codec: those that know no cut either, and those of the halves."""
 
 
 @dataclass
@@ -27,15 +29,17 @@ class Recorder:
 
     Attributes:
         names: Outputs that are answers.
+        stages: Paths that are listened to: some of those that know no codec.
     """
 
     names: Sequence[str]
+    stages: Sequence[str]
     _rows: dict[str, list[Array]] = field(default_factory=dict)
     _bytes: int = 0
 
     def paths(self, paths: Paths) -> Paths:
         """The same paths, listened to."""
-        return _changed(paths, self._listening)
+        return _changed(paths, self.stages, self._listening)
 
     @property
     def recording(self) -> Recording | None:
@@ -60,17 +64,21 @@ class Recorder:
 
 def played(paths: Paths, recording: Recording, names: Sequence[str]) -> Paths:
     """The paths, with their answers as recorded: each is asked once a sample, in the order of the recording."""
-    return _changed(paths, lambda path, model: _playing(iter(recording[path]), names))
+    return _changed(paths, list(recording), lambda path, model: _playing(iter(recording[path]), names))
 
 
-def _changed(paths: Paths, change: Callable[[str, Model], Model]) -> Paths:
-    """Other models on the paths that know no codec."""
+def _changed(paths: Paths, stages: Sequence[str], change: Callable[[str, Model], Model]) -> Paths:
+    """Other models on the paths ``stages``."""
+
+    def changed(stage: str, model: Model) -> Model:
+        return change(stage, model) if stage in stages else model
+
     return replace(
         paths,
-        full=change("full", paths.full),
-        prepared=paths.prepared and change("prepared", paths.prepared),
-        split=paths.split and change("split", paths.split),
-        lowered=paths.lowered and change("lowered", paths.lowered),
+        full=changed("full", paths.full),
+        prepared=paths.prepared and changed("prepared", paths.prepared),
+        split=paths.split and changed("split", paths.split),
+        lowered=paths.lowered and changed("lowered", paths.lowered),
     )
 
 
