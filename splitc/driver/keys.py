@@ -8,7 +8,7 @@ from pathlib import Path
 from splitc import graph
 from splitc.backends import EngineRecord
 from splitc.cache import Key, key_of
-from splitc.lowering import LoweringRequest
+from splitc.lowering import LoweringRequest, is_mixed
 from splitc.recipe import Recipe
 from splitc.runtime import Reader
 
@@ -32,12 +32,13 @@ def data_key(data_sha256: str, calibration: Sequence[Path], verification: Sequen
 
 def halves_key(request: LoweringRequest, model: Key, data: Key) -> Key:
     """The halves as they compute: the cut, and what is done to weights and precision, with the samples for it."""
+    is_limited = is_mixed(request.weights, request.min_fidelity)
     return key_of(
         model=model,
         data=data,
         cut=[spec.name for spec in request.halves.cut],
         weights=request.weights.model_dump(mode="json"),
-        min_fidelity=request.min_fidelity,
+        min_fidelity=request.min_fidelity if is_limited else None,
         task=request.task,
         targets={
             side: [target.device.model_dump(mode="json"), target.backend, target.is_sparse]
