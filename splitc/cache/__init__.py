@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from splitc.cache.formats import arrays_from_bytes, bytes_from_arrays, bytes_from_json, json_from_bytes
 from splitc.cache.keys import Key, key_of
-from splitc.cache.store import NO_CACHE, Step, StepCache, default_cache
+from splitc.cache.store import NO_CACHE, CachedStep, StepCache, default_cache
 
 __all__ = [
     "NO_CACHE",
+    "CachedStep",
     "Key",
-    "Step",
     "StepCache",
     "arrays_from_bytes",
     "bytes_from_arrays",

@@ -37,7 +37,7 @@ _UNREADABLE = (ValueError, KeyError, TypeError, IndexError, SplitcError)
 
 
 @dataclass(frozen=True)
-class Step(Generic[T]):
+class CachedStep(Generic[T]):
     """One kind of result.
 
     Attributes:
@@ -72,7 +72,7 @@ class StepCache:
     folder: Path | None
     most_bytes: int = MOST_BYTES
 
-    def run(self, step: Step[T], key: Key, compute: Callable[[], T]) -> T:
+    def run(self, step: CachedStep[T], key: Key, compute: Callable[[], T]) -> T:
         """The result of ``step`` for ``key``: kept from before, else computed now and kept.
 
         Args:
@@ -87,7 +87,7 @@ class StepCache:
             self.keep(step, key, found.result)
         return found.result
 
-    def find(self, step: Step[T], key: Key) -> Found[T] | None:
+    def find(self, step: CachedStep[T], key: Key) -> Found[T] | None:
         """The result that was kept, or None."""
         if self.folder is None:
             return None
@@ -102,7 +102,7 @@ class StepCache:
             _remove(place)
             return None
 
-    def keep(self, step: Step[T], key: Key, result: T) -> None:
+    def keep(self, step: CachedStep[T], key: Key, result: T) -> None:
         """Keep a result; a cache that cannot be written (a full disk, a folder of somebody else) costs time only."""
         if self.folder is None:
             return
@@ -129,7 +129,7 @@ class StepCache:
                 total -= oldest.size
 
 
-def _full(step: Step[T], key: Key) -> Key:
+def _full(step: CachedStep[T], key: Key) -> Key:
     return key_of(step=step.name, version=step.version, key=key, environment=environment())
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from splitc import bundle, evaluate, graph
 from splitc.backends import EngineRecord
-from splitc.cache import Key, Step, arrays_from_bytes, bytes_from_arrays, bytes_from_json, json_from_bytes, key_of
+from splitc.cache import CachedStep, Key, arrays_from_bytes, bytes_from_arrays, bytes_from_json, json_from_bytes, key_of
 from splitc.driver.inputs import Inputs
 from splitc.driver.keys import verification_key
 from splitc.lowering import Lowered
@@ -86,7 +86,7 @@ def _unpacked(data: bytes) -> VerifiedBuild:
     return VerifiedBuild(evaluate.Verification.model_validate(table["verification"]), table["examples"])
 
 
-OUTCOME: Step[VerifiedBuild] = Step("verification", 1, _packed, _unpacked)
+OUTCOME: CachedStep[VerifiedBuild] = CachedStep("verification", 1, _packed, _unpacked)
 
 
 def _tape_bytes(recording: evaluate.Recording) -> bytes:
@@ -103,4 +103,4 @@ def _tape_from_bytes(data: bytes) -> evaluate.Recording:
     return {name: [next(rows) for _ in range(count)] for name, count in counts.items()}
 
 
-RECORDING: Step[evaluate.Recording] = Step("codecless-answers", 1, _tape_bytes, _tape_from_bytes)
+RECORDING: CachedStep[evaluate.Recording] = CachedStep("codecless-answers", 1, _tape_bytes, _tape_from_bytes)

@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 import numpy as np
 
 from splitc import graph
-from splitc.cache import Step, arrays_from_bytes, bytes_from_arrays
+from splitc.cache import CachedStep, arrays_from_bytes, bytes_from_arrays
 from splitc.lowering.lower import Lowered
 from splitc.lowering.mixed_precision import LayerPrecision
 from splitc.lowering.weight_steps import Saving
@@ -16,9 +16,9 @@ from splitc.lowering.weight_steps import Saving
 VERSION = 1
 
 
-def lowered_step(halves: graph.Halves) -> Step[Lowered]:
+def lowered_step(halves: graph.Halves) -> CachedStep[Lowered]:
     """The step that lowers ``halves``: both graphs with their weights, and what was said of them."""
-    return Step("lowered", VERSION, _packed, lambda data: _unpacked(data, halves))
+    return CachedStep("lowered", VERSION, _packed, lambda data: _unpacked(data, halves))
 
 
 def _packed(lowered: Lowered) -> bytes:

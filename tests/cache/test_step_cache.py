@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as hnp
 
 from splitc.cache import (
     NO_CACHE,
-    Step,
+    CachedStep,
     StepCache,
     arrays_from_bytes,
     bytes_from_arrays,
@@ -24,7 +24,7 @@ from splitc.cache import (
     key_of,
 )
 
-NUMBER: Step[int] = Step("number", 1, bytes_from_json, json_from_bytes)
+NUMBER: CachedStep[int] = CachedStep("number", 1, bytes_from_json, json_from_bytes)
 KEY = key_of(what="a number")
 
 
@@ -49,12 +49,12 @@ def test_a_result_is_computed_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("step", "key"),
     [
-        pytest.param(Step("other", 1, bytes_from_json, json_from_bytes), KEY, id="step"),
-        pytest.param(Step("number", 2, bytes_from_json, json_from_bytes), KEY, id="version"),
+        pytest.param(CachedStep("other", 1, bytes_from_json, json_from_bytes), KEY, id="step"),
+        pytest.param(CachedStep("number", 2, bytes_from_json, json_from_bytes), KEY, id="version"),
         pytest.param(NUMBER, key_of(what="another"), id="key"),
     ],
 )
-def test_anything_else_is_another_result(tmp_path: Path, step: Step[int], key: str) -> None:
+def test_anything_else_is_another_result(tmp_path: Path, step: CachedStep[int], key: str) -> None:
     cache = StepCache(tmp_path)
     cache.run(NUMBER, KEY, Counted(1))
     assert cache.run(step, key, Counted(2)) == 2
@@ -108,13 +108,13 @@ def test_an_entry_under_another_name_is_not_believed(tmp_path: Path) -> None:
 def test_data_of_another_form_are_rebuilt(tmp_path: Path) -> None:
     cache = StepCache(tmp_path)
     cache.run(NUMBER, KEY, Counted(1))
-    picky = Step("number", 1, bytes_from_json, lambda data: json_from_bytes(data)["value"])
+    picky = CachedStep("number", 1, bytes_from_json, lambda data: json_from_bytes(data)["value"])
     assert cache.run(picky, KEY, Counted(2)) == 2
 
 
 def test_the_least_recently_used_go_first(tmp_path: Path) -> None:
     cache = StepCache(tmp_path, most_bytes=5_000)
-    text: Step[str] = Step("text", 1, str.encode, bytes.decode)
+    text: CachedStep[str] = CachedStep("text", 1, str.encode, bytes.decode)
     keys = [key_of(index=index) for index in range(6)]
     for age, key in enumerate(keys[:4]):
         cache.run(text, key, lambda: "x" * 1_000)
@@ -128,7 +128,7 @@ def test_the_least_recently_used_go_first(tmp_path: Path) -> None:
 
 
 def test_what_is_too_large_is_not_kept(tmp_path: Path) -> None:
-    text: Step[str] = Step("text", 1, str.encode, bytes.decode)
+    text: CachedStep[str] = CachedStep("text", 1, str.encode, bytes.decode)
     assert StepCache(tmp_path, most_bytes=1_000).run(text, KEY, lambda: "x" * 900) == "x" * 900
     assert list(tmp_path.iterdir()) == []
 
@@ -143,7 +143,7 @@ def test_a_cache_that_cannot_be_written_costs_time_only(tmp_path: Path) -> None:
 
 def _many(folder: Path, seed: int) -> None:
     cache = StepCache(folder, most_bytes=20_000)
-    text: Step[str] = Step("text", 1, str.encode, bytes.decode)
+    text: CachedStep[str] = CachedStep("text", 1, str.encode, bytes.decode)
     for turn in range(60):
         number = (turn * 7 + seed) % 12
         assert cache.run(text, key_of(number=number), lambda number=number: f"{number} " * 500) == f"{number} " * 500
