@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the recipe.")]
 
+NoCache = Annotated[bool, typer.Option("--no-cache", help="Compute every step, and keep none for the next time.")]
+
 
 @app.command()
 def build(
@@ -28,9 +30,7 @@ def build(
     locked: Annotated[
         bool, typer.Option("--locked", help="Refuse inputs that the recipe does not pin by hash.")
     ] = False,
-    no_cache: Annotated[
-        bool, typer.Option("--no-cache", help="Compute every step, and keep none for the next build.")
-    ] = False,
+    no_cache: NoCache = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Choose the cut, print the plan, write nothing.")] = False,
     json: Json = False,
 ) -> None:

@@ -37,7 +37,8 @@ def fit(
         return [array for row in trials.features(halves, chosen.samples, step) for array in row]
 
     def fitted() -> Codec:
-        arrays = iter(inputs.cache.run(FEATURES, samples, features))
+        kept = inputs.cache.run(FEATURES, samples, features)
+        arrays = iter(kept)
         rows = [[next(arrays) for _ in range(sum(chosen.lengths))] for _ in names]
         return Codec.fit(spec, halves.cut, rows, chosen.lengths, trials.settle(halves, layouts, rows))
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from splitc import graph, plan, records, trials
+from splitc.cache import StepCache
 from splitc.codec import CodecSpec, spec_from_text
 from splitc.device import Device, Link, Precision, read_trace
 from splitc.driver.data import plan_files
@@ -101,8 +102,14 @@ def recipe_of_model(source: str, overrides: Sequence[str], base: Path | None = N
         return load_recipe(path, [f"model.source={source}", *overrides], base or Path())
 
 
-def make_plan(recipe: Recipe, question: Question, watch: Watch | None = None) -> Answer:
+def make_plan(recipe: Recipe, question: Question, watch: Watch | None = None, cache: StepCache | None = None) -> Answer:
     """Answer a question.
+
+    Args:
+        recipe: The model, its samples and its places.
+        question: What to try beside what the recipe says.
+        watch: Shows progress.
+        cache: Where measurements are kept between plans; None: the user's own.
 
     Raises:
         CutError: No cut satisfies the constraints.
@@ -111,7 +118,7 @@ def make_plan(recipe: Recipe, question: Question, watch: Watch | None = None) ->
     """
     stages = Stages(watch)
     with stages("load"):
-        setting = _fitted(_setting(recipe, question), question)
+        setting = _fitted(_setting(recipe, question, cache), question)
     links = _links(setting.places.link, question)
     path = question.trace or _own_trace(recipe)
     trace = None if path is None else read_trace(path, setting.places.link)
@@ -140,11 +147,11 @@ class _Setting:
     notes: list[str]
 
 
-def _setting(recipe: Recipe, question: Question) -> _Setting:
+def _setting(recipe: Recipe, question: Question, cache: StepCache | None) -> _Setting:
     options = options_of(recipe, question)
     ask = plan.Ask(recipe.split, options, recipe.gate.min_fidelity)
     if recipe.data.calibration:
-        inputs = find_inputs(recipe, files_of=plan_files)
+        inputs = find_inputs(recipe, files_of=plan_files, cache=cache)
         subject = subject_of(inputs)
         candidates = trials.CutTrials(subject)
         coded = trials.InputTrials(subject, candidates)

@@ -146,7 +146,8 @@ class CutTrials:
         if self._last is None or (self._last.cut, self._last.precision) != (names, precision):
             halves = graph.split(self._subject.model, names)
             key = key_of(subject=self._subject.key, lowers=self._lowers, cut=names, precision=precision)
-            arrays = iter(self._subject.cache.run(ARRAYS, key, lambda: self._run_head(halves, precision)))
+            rows = self._subject.cache.run(ARRAYS, key, lambda: self._run_head(halves, precision))
+            arrays = iter(rows)
             to_fit, to_code = (
                 [[next(arrays) for _ in samples] for _ in names] for samples in (self.fit_on, self.measure_on)
             )
