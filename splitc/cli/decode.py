@@ -29,7 +29,7 @@ def decode(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Decode a stream file into float32 features, frame by frame along axis 0."""
+    """Decode a stream file into float32 features, frame by frame along the axis that counts them, usually 0."""
     from splitc.cli.feature_files import write_features
     from splitc.codec import StreamFile
     from splitc.files import read_bounded
@@ -69,8 +69,7 @@ def _codec(place: Path, file: StreamFile, bundle: Path | None) -> Codec:
 
 
 def _decoded(place: Path, codec: Codec, file: StreamFile) -> dict[str, F32]:
-    """All frames of every tensor, ``[frames, C, ...]``."""
-    import numpy as np
+    """All frames of every tensor, along its batch axis."""
 
     stream, elements = codec.decoder(), 0
     frames: list[list[F32]] = [[] for _ in codec.tensors]
@@ -86,6 +85,17 @@ def _decoded(place: Path, codec: Codec, file: StreamFile) -> dict[str, F32]:
             row.append(x)
     if not file.packets:
         raise BitstreamError(f"{place}: holds no packets.")
-    if any(len({x.shape[1:] for x in row}) != 1 for row in frames):
+    return {
+        tensor.spec.name: _joined(place, row, tensor.layout.batch_axis)
+        for tensor, row in zip(codec.tensors, frames, strict=True)
+    }
+
+
+def _joined(place: Path, frames: list[F32], axis: int | None) -> F32:
+    """Frames side by side; those without an axis for them, along a new one in front."""
+    import numpy as np
+
+    sizes = {tuple(size for one, size in enumerate(x.shape) if one != axis) for x in frames}
+    if len(sizes) != 1:
         raise BitstreamError(f"{place}: its frames have different sizes and do not fit one array.")
-    return {tensor.spec.name: np.concatenate(row) for tensor, row in zip(codec.tensors, frames, strict=True)}
+    return np.stack(frames) if axis is None else np.concatenate(frames, axis)

@@ -12,6 +12,7 @@ from splitc.cli.app import Json, app, print_json
 from splitc.errors import UsageError
 
 if TYPE_CHECKING:
+    from splitc.cli.feature_files import FrameAxes
     from splitc.codec import Codec
     from splitc.types import F32
 
@@ -21,7 +22,7 @@ Clips = list[tuple[Path, dict[str, "F32"]]]
 @app.command()
 def encode(
     features: Annotated[
-        list[Path], typer.Argument(help=".npy, .npz, or folders of them; axis 0 counts the frames of a clip.")
+        list[Path], typer.Argument(help=".npy, .npz, or folders of them; --batch-axis counts the frames of a clip.")
     ],
     out: Annotated[Path, typer.Option("--out", help="The stream file.")],
     codec: Annotated[
@@ -31,6 +32,12 @@ def encode(
     calibration: Annotated[
         list[Path] | None, typer.Option("--calibration", help="Fit on these files; else on the features themselves.")
     ] = None,
+    batch_axis: Annotated[
+        int | None, typer.Option("--batch-axis", help="Axis that counts frames, from the end if negative. [default: 0]")
+    ] = None,
+    channel_axis: Annotated[
+        int | None, typer.Option("--channel-axis", help="Axis of the channels, -1 of tokens [N, T, D]. [default: 1]")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Code features into a stream file, which carries its codec unless a bundle does."""
@@ -39,13 +46,15 @@ def encode(
 
     if bundle is not None and (codec is not None or calibration):
         raise UsageError("--bundle brings its own codec; leave out --codec and --calibration.")
+    if bundle is not None and (batch_axis, channel_axis) != (None, None):
+        raise UsageError("--bundle knows the axes of its tensors; leave out --batch-axis and --channel-axis.")
     fitted, pair_id = _of_bundle(bundle) if bundle else (None, b"")
-    names = None if fitted is None else [tensor.spec.name for tensor in fitted.tensors]
-    clips = _read(features, names)
+    axes = _axes(fitted, batch_axis, channel_axis)
+    clips = _read(features, fitted, axes)
     if out.resolve() in {file.resolve() for file, _ in clips}:
         raise UsageError(f"{out}: is one of the features; name another file.")
     if fitted is None:
-        fitted = _fit(codec or "fast", _read(calibration, None) if calibration else clips)
+        fitted = _fit(codec or "fast", _read(calibration, None, axes) if calibration else clips, axes)
     started = time.perf_counter()
     packets = _packets(fitted, clips)
     seconds = time.perf_counter() - started
@@ -80,37 +89,48 @@ def _of_bundle(place: Path) -> tuple[Codec, bytes]:
     return read_contract(opened).fitted_codec(opened.pair_id), bytes.fromhex(opened.pair_id)
 
 
-def _read(files: list[Path], names: list[str] | None) -> Clips:
+def _axes(fitted: Codec | None, batch_axis: int | None, channel_axis: int | None) -> FrameAxes:
+    """Those of the options; of a codec that is there already, its tensors' own."""
+    from splitc.cli.feature_files import FrameAxes
+
+    known = {} if fitted is None else {tensor.spec.name: tensor.layout for tensor in fitted.tensors}
+    return FrameAxes(0 if batch_axis is None else batch_axis, 1 if channel_axis is None else channel_axis, known)
+
+
+def _read(files: list[Path], fitted: Codec | None, axes: FrameAxes) -> Clips:
     from splitc.cli.feature_files import clip_files, read_clip
 
-    return [(file, read_clip(file, names)) for file in clip_files(files)]
+    names = None if fitted is None else [tensor.spec.name for tensor in fitted.tensors]
+    return [(file, read_clip(file, names, axes)) for file in clip_files(files)]
 
 
-def _fit(text: str, clips: Clips) -> Codec:
+def _fit(text: str, clips: Clips, axes: FrameAxes) -> Codec:
     import numpy as np
 
-    from splitc.cli.feature_files import specs_of
+    from splitc.cli.feature_files import frames_of, specs_of
     from splitc.codec import Codec, spec_from_text
 
-    spec, tensors = spec_from_text(text), specs_of(clips)
-    values = [np.concatenate([clip[tensor.name] for _, clip in clips]) for tensor in tensors]
-    lengths = [len(next(iter(clip.values()))) for _, clip in clips]
+    spec, (tensors, layouts) = spec_from_text(text), specs_of(clips, axes)
+    frames = [frames_of({tensor.name: clip[tensor.name] for tensor in tensors}, layouts) for _, clip in clips]
+    values = [list(one) for one in zip(*(frame for clip in frames for frame in clip), strict=True)]
+    lengths = [len(clip) for clip in frames]
     for file, clip in clips:
         if not all(np.isfinite(x).all() for x in clip.values()):
             raise UsageError(f"{file}: holds NaN or infinities, which no codec can be fitted on.")
-    return Codec.fit(spec, tensors, values, lengths)
+    return Codec.fit(spec, tensors, values, lengths, layouts)
 
 
 def _packets(codec: Codec, clips: Clips) -> list[bytes]:
     """One packet a frame; a file begins with a keyframe."""
+    from splitc.cli.feature_files import frames_of
     from splitc.errors import CodecError
 
     stream, packets = codec.encoder(), []
+    layouts = [tensor.layout for tensor in codec.tensors]
     for file, clip in clips:
         stream.force_keyframe()
-        frames = len(next(iter(clip.values())))
         try:
-            packets += [stream.encode([x[index : index + 1] for x in clip.values()]) for index in range(frames)]
+            packets += [stream.encode(frame) for frame in frames_of(clip, layouts)]
         except CodecError as error:
             raise CodecError(f"{file}: {error}") from error
     return packets

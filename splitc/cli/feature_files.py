@@ -5,6 +5,7 @@ from __future__ import annotations
 import zipfile
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -13,10 +14,57 @@ import numpy as np
 from splitc.errors import UsageError
 from splitc.files import write_file
 from splitc.runtime import natural_key
-from splitc.types import F32, Array, TensorSpec
+from splitc.types import F32, Array, Layout, Shape, TensorSpec
 
 FEATURE = "feature"
 """Name of the tensor in an ``.npy``."""
+
+
+@dataclass(frozen=True)
+class FrameAxes:
+    """Which axes of the arrays count frames and channels.
+
+    Attributes:
+        batch, channel: Of every array; negative ones count from the end.
+        layouts: Of tensors that a codec knows already, by name; they go first.
+    """
+
+    batch: int = 0
+    channel: int = 1
+    layouts: Mapping[str, Layout] = field(default_factory=dict)
+
+    def layout(self, file: Path, name: str, array: Array) -> Layout:
+        """Of one array.
+
+        Raises:
+            UsageError: The array has no such axes.
+        """
+        rank = array.ndim
+        axes = [axis + rank if axis < 0 else axis for axis in (self.batch, self.channel)]
+        known = self.layouts.get(name)
+        if known is not None:
+            return known
+        if min(axes) < 0:
+            fault = f"axis {min(axes) - rank} is not one of the {rank} axes of {list(array.shape)}"
+        else:
+            found = Layout(batch_axis=axes[0], channel_axis=axes[1])
+            fault = found.fault(array.shape) or ""
+        if fault:
+            raise UsageError(f"{file}: {name!r}: {fault}; see --batch-axis and --channel-axis.")
+        return found
+
+
+USUAL_AXES = FrameAxes()
+"""``[frames, channels, ...]``."""
+
+
+def frames_of(clip: Mapping[str, F32], layouts: Sequence[Layout]) -> list[list[F32]]:
+    """The arrays of one frame after the other."""
+    apart = []
+    for array, layout in zip(clip.values(), layouts, strict=True):
+        axis = layout.batch_axis
+        apart.append([array] if axis is None else np.split(array, array.shape[axis], axis))
+    return [list(frame) for frame in zip(*apart, strict=True)]
 
 
 def clip_files(paths: Sequence[Path]) -> list[Path]:
@@ -35,12 +83,13 @@ def _in_folder(folder: Path) -> list[Path]:
     return sorted(files, key=natural_key)
 
 
-def read_clip(file: Path, names: Sequence[str] | None = None) -> dict[str, F32]:
-    """The frames of one file: float32 ``[frames, C, ...]`` by tensor name.
+def read_clip(file: Path, names: Sequence[str] | None = None, axes: FrameAxes = USUAL_AXES) -> dict[str, F32]:
+    """The frames of one file: float32 by tensor name, ``[frames, C, ...]`` unless ``axes`` say otherwise.
 
     Args:
         file: An ``.npy``, or an ``.npz`` with one array a tensor.
         names: The tensors wanted, in order; None takes the file's, sorted. A single one may come as an ``.npy``.
+        axes: Which axes count frames and channels.
 
     Raises:
         UsageError: Not readable, other tensors, not float, no frames, or a different number of frames each.
@@ -49,28 +98,41 @@ def read_clip(file: Path, names: Sequence[str] | None = None) -> dict[str, F32]:
     wanted = sorted(arrays) if names is None else list(names)
     if set(wanted) != set(arrays):
         raise UsageError(f"{file}: holds {sorted(arrays)}, the codec is of {wanted}.")
+    counts = set()
     for name, array in arrays.items():
         if array.dtype.kind != "f" or array.ndim < 2 or array.size == 0:
             raise UsageError(
                 f"{file}: {name!r} is {array.dtype} {list(array.shape)}, must be float [frames, channels, ...]."
             )
-    if len({len(array) for array in arrays.values()}) != 1:
-        raise UsageError(f"{file}: the arrays disagree on the number of frames (axis 0).")
+        axis = axes.layout(file, name, array).batch_axis
+        counts.add(1 if axis is None else array.shape[axis])
+    if len(counts) != 1:
+        where = f" (axis {axes.batch})" if not axes.layouts else ""
+        raise UsageError(f"{file}: the arrays disagree on the number of frames{where}.")
     return {name: arrays[name].astype(np.float32) for name in wanted}
 
 
-def specs_of(clips: Sequence[tuple[Path, Mapping[str, F32]]]) -> list[TensorSpec]:
-    """What the tensors are, from files that agree.
+def specs_of(
+    clips: Sequence[tuple[Path, Mapping[str, F32]]], axes: FrameAxes = USUAL_AXES
+) -> tuple[list[TensorSpec], list[Layout]]:
+    """What the tensors are and how their axes lie, from files that agree.
 
     Raises:
         UsageError: A file whose tensors are not the first one's, in name or in size.
     """
     first_file, first = clips[0]
+    layouts = [axes.layout(first_file, name, array) for name, array in first.items()]
+    shapes = {name: _sizes(array, layout) for (name, array), layout in zip(first.items(), layouts, strict=True)}
     for file, clip in clips[1:]:
-        for name in first:
-            if name not in clip or clip[name].shape[1:] != first[name].shape[1:]:
+        for (name, shape), layout in zip(shapes.items(), layouts, strict=True):
+            if name not in clip or _sizes(clip[name], layout) != shape:
                 raise UsageError(f"{file}: {name!r} is not there or not of the sizes it has in {first_file}.")
-    return [TensorSpec(name=name, dtype="float32", shape=("N", *x.shape[1:])) for name, x in first.items()]
+    return [TensorSpec(name=name, dtype="float32", shape=shape) for name, shape in shapes.items()], layouts
+
+
+def _sizes(array: Array, layout: Layout) -> Shape:
+    """Of one frame, with a name for how many there are."""
+    return tuple("N" if axis == layout.batch_axis else size for axis, size in enumerate(array.shape))
 
 
 def write_features(out: Path, tensors: Mapping[str, F32]) -> None:

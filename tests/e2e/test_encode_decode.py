@@ -315,3 +315,52 @@ def test_a_codec_of_endless_lists_is_refused_before_it_is_parsed(tmp_path: Path,
     head = b"SCST\1\0" + varint(len(packed)) + packed + varint(0)
     (tmp_path / "x.scs").write_bytes(head + crc32c(head).to_bytes(4, "little"))
     refused(decode(tmp_path / "x.scs", "--out", tmp_path / "x.npy"), "lists and objects")
+
+
+# -- axes ----------------------------------------------------------------------------------------------------------
+
+AXES: dict[str, tuple[tuple[int, ...], list[str]]] = {
+    # name: order of the axes of a clip [frames, channels, rows, columns] in the file, options
+    "channel-last": ((0, 2, 3, 1), ["--channel-axis", "-1"]),
+    "frames-second": ((2, 0, 3, 1), ["--batch-axis", "1", "--channel-axis", "3"]),
+    "frames-last": ((1, 2, 3, 0), ["--batch-axis", "-1", "--channel-axis", "0"]),
+}
+
+
+def packets_of(path: Path) -> tuple[bytes, ...]:
+    return StreamFile.from_bytes(path.read_bytes()).packets
+
+
+@pytest.mark.parametrize("spec", ["quantizer=uniform,bits=4", "temporal=dpcm,gop=5"])
+@pytest.mark.parametrize("name", AXES)
+def test_other_axes_give_the_packets_of_the_usual_ones(name: str, spec: str, tmp_path: Path) -> None:
+    order, options = AXES[name]
+    frames = clip() * np.geomspace(0.1, 10, 8, dtype=np.float32)[:, None, None]
+    np.save(tmp_path / "usual.npy", frames)
+    np.save(tmp_path / "moved.npy", frames.transpose(order))
+    done(encode(tmp_path / "usual.npy", "--codec", spec, "--out", tmp_path / "usual.scs"))
+    done(encode(tmp_path / "moved.npy", "--codec", spec, "--out", tmp_path / "moved.scs", *options))
+    assert packets_of(tmp_path / "usual.scs") == packets_of(tmp_path / "moved.scs")
+    done(decode(tmp_path / "usual.scs", "--out", tmp_path / "usual-back.npy"))
+    assert done(decode(tmp_path / "moved.scs", "--out", tmp_path / "moved-back.npy"))["shape"] == [
+        frames.shape[axis] for axis in order
+    ]
+    back = np.load(tmp_path / "moved-back.npy").transpose(np.argsort(order))
+    assert np.array_equal(np.load(tmp_path / "usual-back.npy"), back)
+
+
+def test_axes_that_are_not_there(features: Path, bundle: Path, tmp_path: Path) -> None:
+    np.savez(tmp_path / "uneven.npz", left=clip(shape=(3, 4)), right=clip(shape=(3, 5)))
+    out = ("--out", tmp_path / "x")
+    for arguments, message in (
+        ([features, "--channel-axis", "4", *out], "axis 4 is not one of the 4 axes of [12, 8, 6, 5]; see --batch-axis"),
+        ([features, "--channel-axis", "-5", *out], "axis -5 is not one of the 4 axes"),
+        ([features, "--batch-axis", "1", *out], "axis 1 cannot be both the samples' and the channels'"),
+        ([features, "--bundle", bundle, "--channel-axis", "2", *out], "--bundle knows the axes of its tensors"),
+        (
+            [tmp_path / "uneven.npz", "--batch-axis", "2", *out],
+            "uneven.npz: the arrays disagree on the number of frames (axis 2).",
+        ),
+    ):
+        refused(encode(*arguments), message)
+    assert not (tmp_path / "x").exists()
