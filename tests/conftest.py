@@ -11,6 +11,7 @@ os.environ["SPLITC_NO_CACHE"] = "1"  # a test computes what it asserts; tests of
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="rewrite golden files instead of comparing with them")
+    parser.addoption("--update-docs", action="store_true", help="rewrite generated pages of docs/")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -22,3 +23,9 @@ def pytest_configure(config: pytest.Config) -> None:
 def update_golden(request: pytest.FixtureRequest) -> bool:
     """True when golden files are to be rewritten."""
     return bool(request.config.getoption("--update-golden"))
+
+
+@pytest.fixture
+def update_docs(request: pytest.FixtureRequest) -> bool:
+    """True when generated pages are to be rewritten."""
+    return bool(request.config.getoption("--update-docs"))

@@ -47,7 +47,9 @@ class PictureCoder(EntropyCoder):
     is_whole: ClassVar[bool] = True
     codec: ClassVar[PictureCodec]
 
-    tiling: Annotated[str, AfterValidator(_known_tiling)] = Field("mosaic", description="how channels become pictures")
+    tiling: Annotated[str, AfterValidator(_known_tiling)] = Field(
+        "mosaic", description="how channels become pictures", json_schema_extra={"enum": [*TILINGS]}
+    )
     hevc_qp: int = Field(22, ge=0, le=51, description="quantization parameter of the picture codec")
     gop: int = Field(1, ge=1, le=65_535, description="pictures of a packet from one intra picture to the next")
     preset: Preset = Field("medium", description="speed of the encoder")

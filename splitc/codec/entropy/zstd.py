@@ -30,7 +30,7 @@ class Zstd(EntropyCoder):
     wire_id: ClassVar[int] = 3
     max_bits: ClassVar[int] = 16
 
-    level: int = Field(19, ge=1, le=22)
+    level: int = Field(19, ge=1, le=22, description="of compression: higher is smaller and slower")
 
     def open(self, bits: int, channels: int, tables: bytes) -> ChunkCoder:
         check_bits(self, bits)
