@@ -5,13 +5,16 @@ from __future__ import annotations
 import base64
 import copy
 import json
+import pickle
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from splitc.codec import PROFILES, Codec, CodecSpec, Quantized, mean_packet_bytes
 from splitc.errors import BitstreamError, BundleError, CodecError, UsageError
@@ -397,3 +400,83 @@ def _refused_or(call: Callable[[], object]) -> None:
         call()
     except CodecError:
         return
+
+
+# -- values --------------------------------------------------------------------------------------------------------
+
+
+def test_codecs_compare_and_hash_by_content() -> None:
+    shape = (None, 3, 8, 8)
+    one, same = fit(CodecSpec(), shape), fit(CodecSpec(bits=8), shape)
+    assert one is not same
+    assert (one, hash(one)) == (same, hash(same))
+    _ = one.layout.description, one.temporal  # what is kept for later is no part of the value
+    again = Codec.from_json(one.to_json())
+    assert {one: "one"}[again] == "one"
+    others = [
+        fit(CodecSpec(step=0.25), shape),
+        fit(CodecSpec(scope="channel"), shape),
+        fit(CodecSpec(), (None, 3, 8, 4)),
+        fit(CodecSpec(entropy="range"), shape),
+        Codec(one.spec, one.tensors, b"pair"),
+    ]
+    assert len({one, same, *others}) == 1 + len(others)
+    assert one != "codec"
+
+
+def test_parameters_are_equal_bit_for_bit() -> None:
+    params = fit(CodecSpec(), (None, 3, 8, 8)).tensors[0].params
+    assert params == replace(params, lo=params.lo.copy())
+    assert params != replace(params, lo=np.nextafter(params.lo, np.float32(9)))
+    assert params != replace(params, levels=params.levels.reshape(-1))
+    zero = replace(params, lo=np.zeros_like(params.lo))
+    assert zero != replace(zero, lo=-zero.lo), "the sign of zero is on the wire's hash too"
+
+
+# -- specs ---------------------------------------------------------------------------------------------------------
+
+
+def test_specs_are_values() -> None:
+    spec = CodecSpec(quantizer="log", bits="3", maximum=2)
+    assert (spec.bits, spec.maximum, spec.scope, spec.hevc_qp) == (3, 2.0, None, None)
+    assert dict(spec.options) == {"bits": 3, "maximum": 2.0}
+    assert spec == CodecSpec(maximum=2.0, bits=3, quantizer="log", scope=None)
+    assert hash(spec) == hash(CodecSpec(maximum=2.0, bits=3, quantizer="log"))
+    assert spec != CodecSpec(quantizer="log", bits=3)
+    assert spec.replace(maximum=None) == CodecSpec(quantizer="log", bits=3)
+    assert CodecSpec.model_validate_json(spec.model_dump_json()) == spec
+    assert pickle.loads(pickle.dumps(spec)) == copy.deepcopy(spec) == spec
+    assert repr(spec) == "CodecSpec(quantizer='log', temporal='none', entropy='rans', bits=3, maximum=2.0)"
+    with pytest.raises(ValidationError, match="frozen"):
+        spec.bits = 4
+
+
+def test_no_copy_goes_unchecked() -> None:
+    spec = CodecSpec(quantizer="log", bits=3)
+    for change in (spec.replace, lambda **changes: spec.model_copy(update=changes)):
+        with pytest.raises(UsageError, match="quantizer 'log': bits"):
+            change(bits=17)
+        with pytest.raises(UsageError, match=r"codec\.step: neither quantizer 'log'"):
+            change(step=0.5)
+        with pytest.raises(UsageError, match=r"codec: unknown key 'bit'\. Did you mean 'bits'\?"):
+            change(bit=3)
+
+
+def test_another_part_takes_its_options_along() -> None:
+    spec = CodecSpec(quantizer="uniform", clip="kl", bits=5, temporal="dpcm", gop=7, contexts="wide")
+    assert spec.with_part("quantizer", "step") == spec.replace(quantizer="step", clip=None)
+    assert spec.with_part("temporal", "difference") == spec.replace(temporal="difference")
+    assert spec.with_part("entropy", "range") == spec.replace(entropy="range", contexts=None)
+    with pytest.raises(UsageError, match="unknown entropy coder 'rnas'"):
+        spec.with_part("entropy", "rnas")
+
+
+def test_contracts_of_earlier_versions_are_read() -> None:
+    """Options that came later, such as zstd's level, are absent there and mean what they meant."""
+    codec = fit(CodecSpec(entropy="zstd"), (None, 3, 8, 8))
+    document = codec.to_json()
+    assert document["spec"].pop("level") == 19
+    earlier = Codec.from_json(document)
+    assert earlier.to_json() == document
+    x = features((None, 3, 8, 8), 2, 5)
+    assert earlier.encode([x]) == codec.encode([x])

@@ -9,7 +9,7 @@ import pytest
 from splitc.codec import PICTURE_CODERS, PROFILES, CodecSpec, spec_from_text, with_profile
 from splitc.codec.parts import PARTS
 from splitc.driver import codec_spec, load_recipe, with_defaults
-from splitc.errors import UsageError
+from splitc.errors import RecipeError, UsageError
 from splitc.recipe import CodecSection, Known, lock_toml
 from splitc.recipe import load_recipe as read_recipe
 
@@ -82,3 +82,57 @@ def test_a_lock_spells_the_profile_s_parts(tmp_path: Path) -> None:
     (tmp_path / "lock.toml").write_text(lock, "utf-8")
     again = read_recipe(tmp_path / "lock.toml", known=Known(profiles={"fast": lambda spelled: {"bits": 7, **spelled}}))
     assert again.codec.bits == 6
+
+
+EARLIER_LOCK = """\
+profile = "balanced"
+transform = "none"
+quantizer = "step"
+bits = 8
+scope = "tensor"
+reconstruction = "midpoint"
+step = 0.6
+temporal = "dpcm"
+temporal_rounding = 0.4
+gop = 15
+entropy = "rans"
+contexts = "wide"
+"""
+
+
+def test_locks_of_earlier_versions_load(tmp_path: Path) -> None:
+    spec = codec_spec(load_recipe(recipe_file(tmp_path, EARLIER_LOCK)))
+    assert spec == CodecSpec(step=0.6, temporal="dpcm", contexts="wide").resolved()
+
+
+def test_a_recipe_names_every_fault_of_its_codec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each about the part that was chosen: bits of binary are 1, of uniform up to 16."""
+    monkeypatch.chdir(tmp_path)
+    cases = {
+        'quantizer = "binary"\nbits = 2': ["r.toml:5  codec.bits: must be at most 1, got 2."],
+        'quantizer = "uniform"\nbits = 17\nscope = "sample"': [
+            "r.toml:5  codec.bits: must be at most 16, got 17.",
+            "r.toml:6  codec.scope: 'sample' is not a choice. Known: channel, tensor.",
+        ],
+        'entropy = "hevc"\ntiling = "mosiac"': [
+            "r.toml:5  codec.tiling: 'mosiac' is not a choice. Did you mean 'mosaic'? Known: channel_frames, clip, "
+            "mosaic, quilt."
+        ],
+        'quantizer = "uniform"\npercentile = 99': [
+            "r.toml:3  codec: quantizer 'uniform': percentile goes with clip = \"percentile\"."
+        ],
+        'quantizer = "log"\ntemporal = "dpcm"': [
+            "r.toml:3  codec: temporal 'dpcm' needs even levels fixed by calibration, which quantizer 'log' has not; "
+            'use quantizer = "uniform", or temporal = "difference".'
+        ],
+        "temporal_rounding = nan\ntemporal = 'dpcm'": [
+            "r.toml:4  codec.temporal_rounding: must be a finite number, got nan."
+        ],
+        "step = true": ["r.toml:4  codec.step: must be a number, got true."],
+        "step = [1]": ["r.toml:4  codec.step: must be a number, got [1]."],
+    }
+    for text, lines in cases.items():
+        recipe_file(tmp_path, text)
+        with pytest.raises(RecipeError) as caught:
+            load_recipe("r.toml")
+        assert str(caught.value).splitlines() == lines

@@ -19,6 +19,7 @@ class Cohen(EntropyCoder):
     name: ClassVar[str] = "cohen"
     wire_id: ClassVar[int] = 18
     max_bits: ClassVar[int] = 8
+    speed_mels: ClassVar[tuple[float, float]] = (45.0, 43.0)
 
     def open(self, bits: int, channels: int, tables: bytes) -> ChunkCoder:
         check_bits(self, bits)

@@ -28,6 +28,7 @@ class Huffman(EntropyCoder):
     name: ClassVar[str] = "huffman"
     wire_id: ClassVar[int] = 17
     max_bits: ClassVar[int] = 8
+    speed_mels: ClassVar[tuple[float, float]] = (281.0, 220.0)
 
     huffman_table: Literal["packet", "calibration"] = Field(
         "packet", description="each packet's own code, sent with it, or one fixed by calibration"

@@ -20,6 +20,7 @@ class Nrle(EntropyCoder):
     name: ClassVar[str] = "nrle"
     wire_id: ClassVar[int] = 16
     max_bits: ClassVar[int] = 16
+    speed_mels: ClassVar[tuple[float, float]] = (28.0, 26.0)  # not measured: those of range
     is_whole: ClassVar[bool] = True
 
     def open(self, bits: int, channels: int, tables: bytes) -> ChunkCoder:

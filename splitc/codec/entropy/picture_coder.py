@@ -46,6 +46,7 @@ class PictureCoder(EntropyCoder):
     is_lossless: ClassVar[bool] = False
     is_whole: ClassVar[bool] = True
     codec: ClassVar[PictureCodec]
+    speed_mels: ClassVar[tuple[float, float]] = (2.5, 29.0)  # of hevc; the others were not measured
 
     tiling: Annotated[str, AfterValidator(_known_tiling)] = Field(
         "mosaic", description="how channels become pictures", json_schema_extra={"enum": [*TILINGS]}

@@ -19,6 +19,7 @@ class Range(EntropyCoder):
     name: ClassVar[str] = "range"
     wire_id: ClassVar[int] = 2
     max_bits: ClassVar[int] = 16
+    speed_mels: ClassVar[tuple[float, float]] = (28.0, 26.0)
 
     def open(self, bits: int, channels: int, tables: bytes) -> ChunkCoder:
         check_bits(self, bits)

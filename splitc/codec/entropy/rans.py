@@ -28,6 +28,7 @@ class Rans(EntropyCoder):
     name: ClassVar[str] = "rans"
     wire_id: ClassVar[int] = 1
     max_bits: ClassVar[int] = MAX_BITS
+    speed_mels: ClassVar[tuple[float, float]] = (415.0, 170.0)
     is_trained: ClassVar[bool] = True
 
     contexts: Literal["few", "wide"] = Field(

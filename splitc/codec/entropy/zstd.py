@@ -29,6 +29,7 @@ class Zstd(EntropyCoder):
     name: ClassVar[str] = "zstd"
     wire_id: ClassVar[int] = 3
     max_bits: ClassVar[int] = 16
+    speed_mels: ClassVar[tuple[float, float]] = (3.3, 388.0)
 
     level: int = Field(19, ge=1, le=22, description="of compression: higher is smaller and slower")
 
