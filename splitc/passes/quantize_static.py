@@ -4,6 +4,18 @@
 
 Symmetric, zero point 0, activations with one scale a tensor, weights with one an output channel, biases in float:
 what TensorRT 10, 11 and TensorRT-RTX parse. No labels, no training.
+
+Which layers share a range. A value has one range and one Q/DQ pair, and all layers that read it share them: an engine
+then quantizes the tensor once and keeps one INT8 copy. Layers that read different values share nothing.
+
+Ranges across folds. With the range R a value is rounded to steps of R / 127, and what exceeds R is clipped to it. The
+R of least error on the calibration samples hardly exceeds their largest magnitude, but other samples do, most of all in
+deep, small maps, where a sample has few values. So every fourth sample in turn plays the unseen ones: for a multiple c
+of the largest magnitude in the *other* three folds, the fold's error is the sum of ``|x - quantized(x)| ** NORM`` over
+a histogram. c may exceed 1, which leaves headroom. Each fold's errors are divided by their least one, so that a fold
+with outliers does not outvote the rest, and the c of the least sum, times the largest magnitude of all samples, is the
+range. One fold gives the plain range of least error. Consecutive samples fall into different folds: frames of one
+video resemble each other more than another video will, and their ranges are that much too narrow.
 """
 
 from __future__ import annotations
@@ -31,7 +43,7 @@ BINS = 2048
 REACHES = np.linspace(0.3, 2.0, 69)
 """Multiples of the largest value that are tried as the range."""
 EXTENTS = (1.0, 2.0, 4.0)
-"""Most that channels are stretched by, the least first: what is tried."""
+"""Largest factors by which channels may be stretched, in ascending order; each is tried."""
 MAX_JUDGES = 32
 FOLDS = 4
 NORM = 2.5
@@ -101,9 +113,9 @@ def _count(feeds: Sequence[Feeds]) -> int:
 def best_equalized(model: ir.Model, feeds: Sequence[Feeds]) -> PassResult:
     """The model equalized as far as it pays on samples that it was not equalized on.
 
-    Few samples do not know how far a channel reaches: stretched to what they know, it is clipped later. So each extent
-    is tried on three of four samples, with activations quantized, and judged by the squared error of the outputs on the
-    others. With fewer than four feeds there is nothing to judge by, and nothing is equalized.
+    A few samples do not show how far a channel reaches; stretched to what they show, it is clipped later. So each
+    extent is tried on three of four samples, with activations quantized, and judged by the squared error of the outputs
+    on the others. With fewer than four feeds there is nothing to judge by, and nothing is equalized.
     """
     fitted = [one for index, one in enumerate(feeds) if index % FOLDS != FOLDS - 1]
     held = feeds[FOLDS - 1 :: FOLDS][:MAX_JUDGES]
@@ -164,10 +176,17 @@ def _insert_pair(model: ir.Model, value: ir.Value, scale: np.float32, readers: S
 def activation_ranges(
     model: ir.Model, names: Sequence[str], feeds: Sequence[Feeds], norm: float = NORM, folds: int = FOLDS
 ) -> dict[str, float]:
-    """Largest value to represent: what would have served each fold of the samples best, given the other folds.
+    """Largest magnitude to represent, by name: what serves each fold of the samples best given the other folds.
 
-    Ranges that are best on the samples themselves clip what only others reach, and few samples reach far in deep,
-    small maps. Errors count by the power ``norm``: clipped outliers move the answers more than their squares say.
+    Why across folds: see the top of this module. Errors count by the power ``norm``: clipped outliers move the answers
+    more than their squares say.
+
+    Args:
+        model: In float.
+        names: Of the values.
+        feeds: Calibration samples; sample i is of fold ``i % folds``.
+        norm: Power of the errors.
+        folds: 1 for ranges of least error on the samples themselves.
     """
     tops = {name: np.full(folds, 1e-9) for name in names}
     for name, fold, found in _folds(model, names, feeds, folds):
@@ -221,11 +240,11 @@ def round_layers(
     feeds: Sequence[Feeds],
     step: Callable[[], None] = lambda: None,
 ) -> ir.Model:
-    """``prepared`` with int8 weights, each layer making up for what rounding costs it.
+    """``prepared`` with int8 weights, each layer compensating its own rounding errors.
 
     Args:
         prepared: :func:`with_activations` of ``original``.
-        original: What tells what layers see.
+        original: Float model in which the layers' inputs are observed.
         chosen: Names of the weights.
         feeds: Calibration samples.
         step: Called once a layer.

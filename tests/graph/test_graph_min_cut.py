@@ -57,7 +57,7 @@ def test_the_cut_is_the_cheapest_closed_set_and_the_smallest_of_those(seed: int)
 
 
 def test_without_the_arcs_back_a_cheaper_cut_runs_back() -> None:
-    """Cutting the chain 0, 1, 2, 3 behind 0 and 2 costs 2, but puts 2 in the head and 1, which it reads, in the tail."""
+    """Cutting 0, 1, 2, 3 behind 0 and 2 costs 2, but puts 2 in the head and 1, which it reads, in the tail."""
     prices, readers = [1, 9, 1, 0], [[1], [2, 3], [3], []]
     free, _ = source_side(network_of(4, prices, readers, runs_back=True), {0, 2}, {3})
     assert free is not None
