@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from splitc.cli.app import Json, app, print_json
+from splitc.cli.options import grouped
 from splitc.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,46 +21,59 @@ if TYPE_CHECKING:
 Clips = list[tuple[Path, dict[str, "F32"]]]
 
 
+@dataclass(frozen=True)
+class CodecOptions:
+    """Which codec, and how the features lie in their arrays."""
+
+    codec: Annotated[
+        str | None, typer.Option("--codec", metavar="SPEC", help="PROFILE,key=value,... with a recipe's codec keys.")
+    ] = None
+    bundle: Annotated[Path | None, typer.Option("--bundle", help="Use this bundle's codec.")] = None
+    calibration: Annotated[
+        list[Path] | None, typer.Option("--calibration", help="Fit on these files; else on the features themselves.")
+    ] = None
+    batch_axis: Annotated[
+        int | None, typer.Option("--batch-axis", help="Axis that counts frames, from the end if negative. [default: 0]")
+    ] = None
+    channel_axis: Annotated[
+        int | None, typer.Option("--channel-axis", help="Axis of the channels, -1 of tokens [N, T, D]. [default: 1]")
+    ] = None
+
+    def refuse_contradictions(self) -> None:
+        """Raises: UsageError: A bundle brings what another option gives."""
+        if self.bundle is not None and (self.codec is not None or self.calibration):
+            raise UsageError("--bundle brings its own codec; leave out --codec and --calibration.")
+        if self.bundle is not None and (self.batch_axis, self.channel_axis) != (None, None):
+            raise UsageError("--bundle knows the axes of its tensors; leave out --batch-axis and --channel-axis.")
+
+
 @app.command()
+@grouped
 def encode(
     features: Annotated[
         list[Path], typer.Argument(help=".npy, .npz, or folders of them; --batch-axis counts the frames of a clip.")
     ],
     out: Annotated[Path, typer.Option("--out", help="The stream file.")],
-    codec: Annotated[
-        str | None, typer.Option("--codec", metavar="SPEC", help="PROFILE,key=value,... with a recipe's codec keys.")
-    ] = None,
-    bundle: Annotated[Path | None, typer.Option("--bundle", help="Use this bundle's codec.")] = None,
-    calibration: Annotated[
-        list[Path] | None, typer.Option("--calibration", help="Fit on these files; else on the features themselves.")
-    ] = None,
-    batch_axis: Annotated[
-        int | None, typer.Option("--batch-axis", help="Axis that counts frames, from the end if negative. [default: 0]")
-    ] = None,
-    channel_axis: Annotated[
-        int | None, typer.Option("--channel-axis", help="Axis of the channels, -1 of tokens [N, T, D]. [default: 1]")
-    ] = None,
+    chosen: CodecOptions,
     json: Json = False,
 ) -> None:
     """Code features into a stream file, which carries its codec unless a bundle does."""
     from splitc.codec import StreamFile
     from splitc.files import write_file
 
-    if bundle is not None and (codec is not None or calibration):
-        raise UsageError("--bundle brings its own codec; leave out --codec and --calibration.")
-    if bundle is not None and (batch_axis, channel_axis) != (None, None):
-        raise UsageError("--bundle knows the axes of its tensors; leave out --batch-axis and --channel-axis.")
-    fitted, pair_id = _of_bundle(bundle) if bundle else (None, b"")
-    axes = _axes(fitted, batch_axis, channel_axis)
+    chosen.refuse_contradictions()
+    fitted, pair_id = _of_bundle(chosen.bundle) if chosen.bundle else (None, b"")
+    axes = _axes(fitted, chosen.batch_axis, chosen.channel_axis)
     clips = _read(features, fitted, axes)
     if out.resolve() in {file.resolve() for file, _ in clips}:
         raise UsageError(f"{out}: is one of the features; name another file.")
     if fitted is None:
-        fitted = _fit(codec or "fast", _read(calibration, None, axes) if calibration else clips, axes)
+        samples = _read(chosen.calibration, None, axes) if chosen.calibration else clips
+        fitted = _fit(chosen.codec or "fast", samples, axes)
     started = time.perf_counter()
     packets = _packets(fitted, clips)
     seconds = time.perf_counter() - started
-    file = StreamFile(tuple(packets), pair_id=pair_id) if bundle else StreamFile(tuple(packets), codec=fitted)
+    file = StreamFile(tuple(packets), pair_id=pair_id) if chosen.bundle else StreamFile(tuple(packets), codec=fitted)
     write_file(out, file.to_bytes())
     document = _document(out, clips, packets) | {"seconds": seconds}
     if json:
