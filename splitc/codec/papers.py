@@ -17,7 +17,7 @@ PAPERS = {
     "ifmdc": CodecSpec(
         quantizer="clipped", bits=3, scope="tensor", reconstruction="midpoint", temporal="ifmdc", gop=15, entropy="nrle"
     ),
-    # The baselines of IFMDC; its P-frames are between packets, which splitc.codec codes by encode_frames alone.
+    # The baselines of IFMDC. Their P-frames are between packets; encode_frames of splitc.codec.pictures codes those.
     "hevc_tiling": _PICTURES.model_copy(update={"tiling": "mosaic"}),
     "hevc_quilting": _PICTURES.model_copy(update={"tiling": "quilt"}),
 }

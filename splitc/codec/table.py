@@ -20,8 +20,8 @@ Names = Mapping[str, str]
 def table_faults(table: Mapping[str, Any], other_keys: Collection[str]) -> list[ErrorDetails]:
     """What is wrong with the options in a parsed [codec]; types are taken as written, ``"3"`` is no number.
 
-    A name that is unknown is for the caller to report; the options of such a part are held against all that it could
-    be.
+    Unknown names of parts are the caller's to report; the options of such a part are checked against every component
+    of its kind.
 
     Args:
         table: Keys and values as they were written.
@@ -46,7 +46,7 @@ def table_faults(table: Mapping[str, Any], other_keys: Collection[str]) -> list[
 
 
 def _foreign(options: Mapping[str, Any], chosen: Names, other_keys: Collection[str]) -> Iterator[ErrorDetails]:
-    """Keys that are no option of any part that is chosen or may be meant."""
+    """Keys that are an option neither of a chosen part nor of any component that an unknown name may mean."""
     possible = {part: [chosen[part]] if part in chosen else list(registry) for part, registry in PARTS.items()}
     known = {key for part, names in possible.items() for name in names for key in PARTS[part].load(name).model_fields}
     for key in options.keys() - known:

@@ -54,7 +54,8 @@ class Option:
     def label(self) -> str:
         """For people: ``uniform 4 bit, rans`` or ``step 0.5, rans``."""
         bits = "" if self.bits is None else f" {self.bits} bit"
-        rate = bits if self.spec.step is None else f" {self.spec.step:g}"
+        step = self.spec.options.get("step")
+        rate = bits if step is None else f" {step:g}"
         return f"{self.spec.quantizer}{rate}, {self.spec.entropy}"
 
 

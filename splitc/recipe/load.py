@@ -25,7 +25,7 @@ from splitc.registry import nearest
 
 Profiles = Mapping[str, Callable[[Mapping[str, Any]], Mapping[str, Any]]]
 CodecFaults = Callable[[Mapping[str, Any], Collection[str]], Sequence[ErrorDetails]]
-"""What is wrong with the options in [codec], from the table and those of its keys that are no options."""
+"""Faults of the options in [codec], given the table and those of its keys that are not options."""
 MAX_BYTES = 1 << 20
 """A recipe is written by hand; anything larger is another file."""
 _SYNTAX = re.compile(r"(?P<what>.*?) \(at (?:line (?P<line>\d+), column \d+|(?P<end>end of document))\)", re.DOTALL)
@@ -41,8 +41,8 @@ class Known:
         entropy_coders: Built entropy coders.
         backends: Built backends.
         devices: Known device profiles.
-        codec_faults: Holds the options in [codec] against the parts that declare them.
-        profiles: By name of a ``codec.profile``, what makes of the keys spelled in [codec] all that are asked for.
+        codec_faults: Checks the options in [codec] against the parts that declare them.
+        profiles: By name of a ``codec.profile``, a function from the keys spelled in [codec] to all that apply.
     """
 
     quantizers: Collection[str] | None = None

@@ -85,7 +85,7 @@ def test_options_are_read_without_pyav_and_use_names_the_extra() -> None:
     assert done.stdout.splitlines() == [
         needs,
         needs,
-        "pictures are coded by PyAV, which is not here: pip install 'splitc[video]'.",
+        "picture codecs need PyAV, which is not installed: pip install 'splitc[video]'.",
     ]
 
 

@@ -27,7 +27,7 @@ def measured() -> tuple[tuple[TensorSpec, ...], F32, F32]:
     halves = graph.split(model, [CUT])
     shown = Preprocess(resize=256, crop=224, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
     pictures = sorted((DATA / "images" / "imagenet_sample").glob("*.[jJ]*"))[:12]
-    x = features(halves, list(Reader(model.inputs, shown, 1).samples(pictures)))[0]
+    x = np.concatenate(features(halves, list(Reader(model.inputs, shown, 1).samples(pictures)))[0])
     return tuple(halves.cut), x[:8], x[8:]
 
 

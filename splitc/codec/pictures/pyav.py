@@ -16,13 +16,13 @@ try:
     from av.video.codeccontext import VideoCodecContext
     from av.video.frame import VideoFrame
 except ImportError as error:
-    raise CapabilityError("pictures are coded by PyAV, which is not here: pip install 'splitc[video]'.") from error
+    raise CapabilityError("picture codecs need PyAV, which is not installed: pip install 'splitc[video]'.") from error
 
 __all__ = ["VideoCodecContext", "VideoFrame", "av", "open_decoder", "open_encoder"]
 
 os.environ.setdefault("SVT_LOG", "0")  # SVT-AV1 prints thirty lines an encoder, and has no other switch
 FRAMES_PER_S = 25
-"""Said to encoders, which want to know; it decides nothing at a constant QP or rate factor."""
+"""Encoders want to know. A rate factor weighs frames by their duration, so ``time_base`` alone says it there."""
 
 
 def open_encoder(
