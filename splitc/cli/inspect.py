@@ -32,12 +32,14 @@ def inspect(
     json: Json = False,
 ) -> None:
     """What a model is made of, and where it can be cut."""
-    from splitc import driver, graph
+    from splitc import driver, graph, plan
+    from splitc.codec import CodecSpec
+    from splitc.recipe import SplitSection
 
     loaded = load_model(model, shape)
     digest = loaded.sha256 if json else ""
     loaded = driver.simplified(loaded) if simplify else loaded
-    listed = graph.enumerate_cuts(loaded, max_tensors)
+    listed = graph.enumerate_cuts(loaded, max_tensors, plan.refusing([CodecSpec()], SplitSection()))
     stages = graph.stages_of(loaded, listed.candidates)
     names = list(dict.fromkeys(name for cut in listed.candidates for name in cut.names))
     described = driver.cut_stats(model, loaded, names, stats) if stats else []
@@ -47,7 +49,7 @@ def inspect(
         return
     _show(model, loaded, listed, stages)
     if cuts:
-        _show_cuts(listed)
+        _show_cuts(loaded, listed)
     if stats:
         _show_stats(described)
     if not cuts and not stats:
@@ -62,7 +64,7 @@ def _document(model: Model, listed: CutCandidates, stages: Sequence[ModelStage])
         "parameters": model.parameters,
         "flops": model.flops,
         "blocks": [asdict(stage) for stage in stages],
-        "cuts": [asdict(cut) for cut in listed.candidates],
+        "cuts": [asdict(cut) | {"layouts": _layouts(model, cut)} for cut in listed.candidates],
         "rejected": [asdict(cut) for cut in listed.rejected],
     }
 
@@ -81,15 +83,36 @@ def _show(name: str, model: Model, listed: CutCandidates, stages: Sequence[Model
     print(f"\n  {len(listed.candidates)} cuts, {len(listed.rejected)} values and sets of values that are no cut")
 
 
-def _show_cuts(listed: CutCandidates) -> None:
+def _layouts(model: Model, cut: CandidateCut) -> list[dict[str, Any]]:
+    """Axes of the samples and the channels of each tensor; where the graph does not tell them, they are a guess."""
+    from splitc.graph import cut_layouts
+
+    return [
+        layout.model_dump() | {"wire_shape": layout.wire_shape(shape), "is_known": is_known}
+        for (layout, is_known), shape in zip(cut_layouts(model, cut.names), cut.shapes, strict=True)
+    ]
+
+
+def _show_cuts(model: Model, listed: CutCandidates) -> None:
     print(
         f"\n  {'kB float32':>10} {'type':<9} {'head GFLOP':>10} {'tail':>8} {'%':>5} {'head M':>7} {'tail M':>7}  cut"
     )
     for cut in listed.candidates:
-        print(f"  {_cut_line(cut)}")
+        print(f"  {_cut_line(cut)}{_wires(model, cut)}")
     print("\n  not cuts:")
     for refused in listed.rejected:
         print(f"  {', '.join(refused.names)}: {refused.reason}")
+
+
+def _wires(model: Model, cut: CandidateCut) -> str:
+    """How the tensors cross whose samples and channels are not in front."""
+    pairs = zip(cut.shapes, _layouts(model, cut), strict=True)
+    moved = [f"{_sizes(shape)} as {_sizes(one['wire_shape'])}" for shape, one in pairs if one["wire_shape"] != shape]
+    return f"  {', '.join(moved)}" if moved else ""
+
+
+def _sizes(shape: Sequence[int | str]) -> str:
+    return f"[{', '.join(map(str, shape))}]"
 
 
 def _cut_line(cut: CandidateCut) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 
 from splitc.codec.bitstream import DEFAULT_MAX_ELEMENTS
 from splitc.codec.description import MAX_RANK
+from splitc.codec.entropy.base import EntropyCoder
 from splitc.codec.spec import CodecSpec
 from splitc.types import F32, F64, Layout, Shape, TensorSpec
 
@@ -35,7 +37,7 @@ def refusal(spec: CodecSpec, tensor: TensorSpec, layout: Layout) -> str | None:
         return f"is {tensor.dtype}; a codec takes float tensors"
     if fault := layout.fault(tensor.shape):
         return f"cannot be coded: {fault}"
-    return _shape_refusal(layout.wire_shape(tensor.shape)) or _coder_refusal(spec, layout.wire_shape(tensor.shape))
+    return _shape_refusal(layout.wire_shape(tensor.shape)) or _coder(spec).refusal(layout.wire_shape(tensor.shape))
 
 
 def _shape_refusal(wire: Shape) -> str | None:
@@ -51,8 +53,10 @@ def _shape_refusal(wire: Shape) -> str | None:
     return None
 
 
-def _coder_refusal(spec: CodecSpec, wire: Shape) -> str | None:
-    return spec.make_entropy().refusal(wire)
+@lru_cache
+def _coder(spec: CodecSpec) -> EntropyCoder:
+    """One a spec: models have thousands of cuts."""
+    return spec.make_entropy()
 
 
 def choose_channel_axis(samples: Sequence[F32], layout: Layout, axes: Sequence[int]) -> Layout:

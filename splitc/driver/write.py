@@ -15,7 +15,7 @@ from splitc.device import Device
 from splitc.driver.inputs import Inputs
 from splitc.lowering import LayerPrecision, Lowered, Saving, packed, precisions
 from splitc.recipe import Recipe, TargetSection, lock_toml
-from splitc.types import TensorSpec
+from splitc.types import USUAL_LAYOUT, TensorSpec
 from splitc.version import __version__
 
 DEFAULT_DIM = (1, 1, 8)
@@ -60,6 +60,7 @@ def write_pair(
         head, tail, notes = ending.model, beginning.model, (*notes, *ending.notes, *beginning.notes)
         wire = passes.wire_specs(codec.tensors)
         where = "graph"
+    notes = (*notes, *_layout_notes(codec))
     for side, model in (("edge", head), ("cloud", tail)):
         graph.verify(model, f"the {side} half")
         (folder / side).mkdir()
@@ -88,6 +89,18 @@ def write_pair(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
     return WrittenPair(halves, codec, seal(folder, inputs), notes, lowered.savings, lowered.layers)
+
+
+def _layout_notes(codec: Codec) -> list[str]:
+    """Which tensors cross with their axes in another order, and why."""
+    notes = []
+    for tensor in codec.tensors:
+        if tensor.layout != USUAL_LAYOUT:
+            axes = (("samples", tensor.layout.batch_axis), ("channels", tensor.layout.channel_axis))
+            where = ", ".join(f"no {what}" if axis is None else f"{what} on axis {axis}" for what, axis in axes)
+            here, there = (f"[{', '.join(map(str, shape))}]" for shape in (tensor.spec.shape, tensor.wire_shape))
+            notes.append(f"{tensor.spec.name!r} {here} is coded as {there}: {where}")
+    return notes
 
 
 def seal(folder: Path, inputs: Inputs) -> bundle.Bundle:
