@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from splitc.cache.formats import arrays_from_bytes, bytes_from_arrays, bytes_from_json, json_from_bytes
+from splitc.cache.formats import Parts, arrays_from_file, json_from_file, parts_of_arrays, parts_of_json
 from splitc.cache.keys import Key, key_of
 from splitc.cache.store import NO_CACHE, CachedStep, StepCache, default_cache
 
@@ -10,11 +10,12 @@ __all__ = [
     "NO_CACHE",
     "CachedStep",
     "Key",
+    "Parts",
     "StepCache",
-    "arrays_from_bytes",
-    "bytes_from_arrays",
-    "bytes_from_json",
+    "arrays_from_file",
     "default_cache",
-    "json_from_bytes",
+    "json_from_file",
     "key_of",
+    "parts_of_arrays",
+    "parts_of_json",
 ]

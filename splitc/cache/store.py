@@ -17,9 +17,10 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import BinaryIO, Generic, TypeVar
 
 from splitc import files
+from splitc.cache.formats import Parts
 from splitc.cache.keys import Key, environment, key_of
 from splitc.errors import SplitcError
 
@@ -32,8 +33,8 @@ MOST_BYTES = 4 << 30
 MOST_ENTRY_BYTES = 512 << 20
 """A larger result is not kept."""
 SUFFIX = ".entry"
-_UNREADABLE = (ValueError, KeyError, TypeError, IndexError, SplitcError)
-"""What unpacking raises on data that an older form of a step wrote."""
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError, IndexError, SplitcError)
+"""What damage raises, and data that an older form of a step wrote."""
 
 
 @dataclass(frozen=True)
@@ -43,14 +44,14 @@ class CachedStep(Generic[T]):
     Attributes:
         name: For people who look at keys.
         version: Raised when the same inputs give another result, or another form of it.
-        pack: A result as bytes.
-        unpack: The same result again.
+        pack: A result as buffers, which are written one behind the other.
+        unpack: The same result again, from a file that stands where they begin and ends where they end.
     """
 
     name: str
     version: int
-    pack: Callable[[T], bytes]
-    unpack: Callable[[bytes], T]
+    pack: Callable[[T], Parts]
+    unpack: Callable[[BinaryIO], T]
 
 
 @dataclass(frozen=True)
@@ -93,27 +94,32 @@ class StepCache:
             return None
         full = _full(step, key)
         place = self.folder / f"{full}{SUFFIX}"
-        payload = _read(place, full)
-        if payload is None:
-            return None
         try:
-            return Found(step.unpack(payload))
+            with files.open_plain(place) as file:
+                if not _is_sound(file, full):
+                    raise ValueError("damaged")
+                found = Found(step.unpack(file))
+        except FileNotFoundError:
+            return None
         except _UNREADABLE:
             _remove(place)
             return None
+        with contextlib.suppress(OSError):
+            os.utime(place)  # used now
+        return found
 
     def keep(self, step: CachedStep[T], key: Key, result: T) -> None:
         """Keep a result; a cache that cannot be written (a full disk, a folder of somebody else) costs time only."""
         if self.folder is None:
             return
-        full, payload = _full(step, key), step.pack(result)
-        if len(payload) > min(MOST_ENTRY_BYTES, self.most_bytes // 2):
+        full, parts = _full(step, key), step.pack(result)
+        if sum(memoryview(part).nbytes for part in parts) > min(MOST_ENTRY_BYTES, self.most_bytes // 2):
             return
         place = self.folder / f"{full}{SUFFIX}"
-        head = _HEAD.pack(MAGIC, VERSION, bytes.fromhex(full), _digest(payload))
+        head = _HEAD.pack(MAGIC, VERSION, bytes.fromhex(full), bytes.fromhex(files.sha256_bytes(*parts)))
         with contextlib.suppress(OSError, SplitcError):
             self.folder.mkdir(parents=True, exist_ok=True)
-            files.write_file(place, head + payload)
+            files.write_file(place, lambda file: file.writelines((head, *parts)))
             self._trim(keep=place)
 
     def _trim(self, keep: Path) -> None:
@@ -158,32 +164,16 @@ def _entries(folder: Path) -> list[_Entry]:
     return found
 
 
-def _read(place: Path, key: Key) -> bytes | None:
-    """The payload of a sound entry, which is marked as used; None where there is none."""
-    try:
-        data = files.read_bounded(place, _HEAD.size + MOST_ENTRY_BYTES, "cache entry")
-    except (OSError, SplitcError):
-        return None
-    payload = _payload(data, key)
-    if payload is None:
-        _remove(place)
-        return None
-    with contextlib.suppress(OSError):
-        os.utime(place)
-    return payload
-
-
-def _payload(data: bytes, key: Key) -> bytes | None:
-    if len(data) < _HEAD.size:
-        return None
-    magic, version, own_key, digest = _HEAD.unpack_from(data)
-    payload = data[_HEAD.size :]
-    is_sound = (magic, version, own_key) == (MAGIC, VERSION, bytes.fromhex(key))
-    return payload if is_sound and _digest(payload) == digest else None
-
-
-def _digest(payload: bytes) -> bytes:
-    return bytes.fromhex(files.sha256_bytes(payload))
+def _is_sound(file: BinaryIO, key: Key) -> bool:
+    """Whether an entry is of ``key`` and undamaged; the file stands at its payload afterwards."""
+    head = file.read(_HEAD.size)
+    if len(head) < _HEAD.size:
+        return False
+    magic, version, own_key, digest = _HEAD.unpack(head)
+    is_ours = (magic, version, own_key) == (MAGIC, VERSION, bytes.fromhex(key))
+    is_sound = is_ours and bytes.fromhex(files.sha256_stream(file)) == digest
+    file.seek(_HEAD.size)
+    return is_sound
 
 
 def _remove(place: Path) -> None:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from splitc import graph, plan, trials
-from splitc.cache import CachedStep, Key, arrays_from_bytes, bytes_from_arrays, bytes_from_json, json_from_bytes, key_of
+from splitc.cache import CachedStep, Key, arrays_from_file, json_from_file, key_of, parts_of_arrays, parts_of_json
 from splitc.codec import Codec
 from splitc.driver.inputs import Inputs
 from splitc.driver.recipes import codec_spec
 from splitc.types import Array
 
-FEATURES: CachedStep[list[Array]] = CachedStep("features", 1, bytes_from_arrays, arrays_from_bytes)
+FEATURES: CachedStep[list[Array]] = CachedStep("features", 1, parts_of_arrays, arrays_from_file)
 CODEC: CachedStep[Codec] = CachedStep(
-    "codec", 1, lambda codec: bytes_from_json(codec.to_json()), lambda data: Codec.from_json(json_from_bytes(data))
+    "codec", 1, lambda codec: parts_of_json(codec.to_json()), lambda file: Codec.from_json(json_from_file(file))
 )
 
 

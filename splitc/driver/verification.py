@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
+
+import numpy as np
 
 from splitc import bundle, evaluate, graph
 from splitc.backends import EngineRecord
-from splitc.cache import CachedStep, Key, arrays_from_bytes, bytes_from_arrays, bytes_from_json, json_from_bytes, key_of
+from splitc.cache import (
+    CachedStep,
+    Key,
+    Parts,
+    arrays_from_file,
+    json_from_file,
+    key_of,
+    parts_of_arrays,
+    parts_of_json,
+)
 from splitc.driver.inputs import Inputs
 from splitc.driver.keys import verification_key
 from splitc.lowering import Lowered
@@ -76,31 +88,30 @@ def _taped(inputs: Inputs, paths: evaluate.Paths, stages: Sequence[str], key: Ke
         inputs.cache.keep(RECORDING, key_of(of=key, stages=stages, names=names), recorder.recording)
 
 
-def _packed(outcome: VerifiedBuild) -> bytes:
+def _packed(outcome: VerifiedBuild) -> Parts:
     verification = outcome.verification.model_dump(mode="json", exclude={"compression_rate"})
-    return bytes_from_json({"verification": verification, "examples": outcome.examples})
+    return parts_of_json({"verification": verification, "examples": outcome.examples})
 
 
-def _unpacked(data: bytes) -> VerifiedBuild:
-    table = json_from_bytes(data)
+def _unpacked(file: BinaryIO) -> VerifiedBuild:
+    table = json_from_file(file)
     return VerifiedBuild(evaluate.Verification.model_validate(table["verification"]), table["examples"])
 
 
 OUTCOME: CachedStep[VerifiedBuild] = CachedStep("verification", 1, _packed, _unpacked)
 
 
-def _tape_bytes(recording: evaluate.Recording) -> bytes:
-    """Names and counts of answers in a first array, then all answers."""
-    table = bytes_from_json({name: len(rows) for name, rows in recording.items()})
+def _tape_parts(recording: evaluate.Recording) -> Parts:
+    """Names and counts of answers as a first array, then all answers."""
+    counts = json.dumps({name: len(rows) for name, rows in recording.items()}).encode()
     rows: list[Array] = [row for one in recording.values() for row in one]
-    return len(table).to_bytes(4, "little") + table + bytes_from_arrays(rows)
+    return parts_of_arrays([np.frombuffer(counts, np.uint8), *rows])
 
 
-def _tape_from_bytes(data: bytes) -> evaluate.Recording:
-    size = int.from_bytes(data[:4], "little")
-    counts: dict[str, int] = json_from_bytes(data[4 : 4 + size])
-    rows = iter(arrays_from_bytes(data[4 + size :]))
-    return {name: [next(rows) for _ in range(count)] for name, count in counts.items()}
+def _tape_from_file(file: BinaryIO) -> evaluate.Recording:
+    counts, *rows = arrays_from_file(file)
+    each = iter(rows)
+    return {name: [next(each) for _ in range(count)] for name, count in json.loads(counts.tobytes()).items()}
 
 
-RECORDING: CachedStep[evaluate.Recording] = CachedStep("codecless-answers", 1, _tape_bytes, _tape_from_bytes)
+RECORDING: CachedStep[evaluate.Recording] = CachedStep("codecless-answers", 1, _tape_parts, _tape_from_file)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from functools import cache
+from typing import NamedTuple, TypedDict
 
 import onnx_ir as ir
 
@@ -57,6 +58,12 @@ class Paths:
     why_no_engine: str = ""
 
 
+class _EnginePaths(TypedDict):
+    engine_edge: EdgeHalf | None
+    engine_cloud: CloudHalf | None
+    why_no_engine: str
+
+
 def make_paths(
     reference: str,
     full: ir.Model,
@@ -67,7 +74,7 @@ def make_paths(
     lowered: Joint | None = None,
     is_exact: bool = True,
 ) -> Paths:
-    """Open every path.
+    """Open every path; a graph without codec when it is first asked, since its answers may be on record.
 
     Args:
         reference: What ``full`` is, in words.
@@ -78,23 +85,19 @@ def make_paths(
         engines: What the bundle was compiled to; ONNX Runtime is the only engine that runs here.
         is_exact: Whether ``full``, prepared here as a build prepares it, is what ``halves`` were cut from.
     """
-    away = [one for one in engines if one.backend != RUNNER]
-    why = "; ".join(
-        f"the {one.side} engine ({one.backend}, {one.status}) runs on {one.target}, not here" for one in away
-    )
     edge = EdgeHalf(bundle, optimize=False)
     in_graph = edge.contract.quantized_in == "graph"
     return Paths(
         reference=reference,
-        full=open_graph(full).run,
-        split=_run_joint(halves),
+        full=_when_asked(lambda: open_graph(full).run),
+        split=_when_asked(lambda: _run_joint(halves)),
         edge=edge,
         cloud=CloudHalf(bundle, optimize=False),
-        prepared=open_graph(passes.prepare(full, in_graph=in_graph).model).run if is_exact else None,
-        lowered=_run_joint(lowered) if lowered else None,
-        engine_edge=None if away else EdgeHalf(bundle),
-        engine_cloud=None if away else CloudHalf(bundle),
-        why_no_engine=why,
+        prepared=_when_asked(lambda: open_graph(passes.prepare(full, in_graph=in_graph).model).run)
+        if is_exact
+        else None,
+        lowered=_when_asked(lambda: _run_joint(lowered)) if lowered else None,
+        **_engines(bundle, engines),
     )
 
 
@@ -130,6 +133,22 @@ def paths_of_bundle(bundle: Bundle, model: graph.Model | None, why: str = "", *,
     cut = graph.split(graph.model_from_ir(prepared), [spec.name for spec in contract.cut])
     halves = Joint(cut.head, cut.tail)
     return make_paths("the unsplit model", model.ir_model, halves, bundle, engines, lowered=stored, is_exact=same_tools)
+
+
+def _engines(bundle: Bundle, engines: Sequence[EngineRecord]) -> _EnginePaths:
+    """The halves as their backends run them, or why they do not here."""
+    away = [one for one in engines if one.backend != RUNNER]
+    why = "; ".join(
+        f"the {one.side} engine ({one.backend}, {one.status}) runs on {one.target}, not here" for one in away
+    )
+    if away:
+        return {"engine_edge": None, "engine_cloud": None, "why_no_engine": why}
+    return {"engine_edge": EdgeHalf(bundle), "engine_cloud": CloudHalf(bundle), "why_no_engine": ""}
+
+
+def _when_asked(open_model: Callable[[], Model]) -> Model:
+    opened = cache(open_model)
+    return lambda feeds: opened()(feeds)
 
 
 def _run_joint(halves: Joint) -> Model:

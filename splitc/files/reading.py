@@ -33,7 +33,7 @@ def sha256_stream(file: BinaryIO) -> str:
     return digest.hexdigest()
 
 
-def sha256_bytes(*parts: bytes) -> str:
+def sha256_bytes(*parts: bytes | memoryview) -> str:
     """Hex SHA-256 of bytes in memory, one after the other."""
     digest = hashlib.sha256()
     for part in parts:

@@ -11,7 +11,7 @@ import onnx_ir as ir
 
 from splitc import evaluate, graph, passes, plan
 from splitc.backends import Runner
-from splitc.cache import CachedStep, arrays_from_bytes, bytes_from_arrays, bytes_from_json, json_from_bytes, key_of
+from splitc.cache import CachedStep, arrays_from_file, json_from_file, key_of, parts_of_arrays, parts_of_json
 from splitc.codec import Codec
 from splitc.device import Precision
 from splitc.runtime import Labels, Sample, clip_lengths
@@ -25,10 +25,10 @@ PLAN_SAMPLES = 32
 MEASUREMENT: CachedStep[plan.Measurement] = CachedStep(
     "measurement",
     1,
-    lambda found: bytes_from_json(asdict(found)),
-    lambda data: plan.Measurement(**json_from_bytes(data)),
+    lambda found: parts_of_json(asdict(found)),
+    lambda file: plan.Measurement(**json_from_file(file)),
 )
-ARRAYS: CachedStep[list[Array]] = CachedStep("trial-arrays", 1, bytes_from_arrays, arrays_from_bytes)
+ARRAYS: CachedStep[list[Array]] = CachedStep("trial-arrays", 1, parts_of_arrays, arrays_from_file)
 
 
 @dataclass(frozen=True, eq=False)

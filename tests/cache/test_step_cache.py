@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import multiprocessing
 import os
 from collections.abc import Callable
@@ -17,14 +18,14 @@ from splitc.cache import (
     NO_CACHE,
     CachedStep,
     StepCache,
-    arrays_from_bytes,
-    bytes_from_arrays,
-    bytes_from_json,
-    json_from_bytes,
+    arrays_from_file,
+    json_from_file,
     key_of,
+    parts_of_arrays,
+    parts_of_json,
 )
 
-NUMBER: CachedStep[int] = CachedStep("number", 1, bytes_from_json, json_from_bytes)
+NUMBER: CachedStep[int] = CachedStep("number", 1, parts_of_json, json_from_file)
 KEY = key_of(what="a number")
 
 
@@ -49,8 +50,8 @@ def test_a_result_is_computed_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("step", "key"),
     [
-        pytest.param(CachedStep("other", 1, bytes_from_json, json_from_bytes), KEY, id="step"),
-        pytest.param(CachedStep("number", 2, bytes_from_json, json_from_bytes), KEY, id="version"),
+        pytest.param(CachedStep("other", 1, parts_of_json, json_from_file), KEY, id="step"),
+        pytest.param(CachedStep("number", 2, parts_of_json, json_from_file), KEY, id="version"),
         pytest.param(NUMBER, key_of(what="another"), id="key"),
     ],
 )
@@ -108,13 +109,13 @@ def test_an_entry_under_another_name_is_not_believed(tmp_path: Path) -> None:
 def test_data_of_another_form_are_rebuilt(tmp_path: Path) -> None:
     cache = StepCache(tmp_path)
     cache.run(NUMBER, KEY, Counted(1))
-    picky = CachedStep("number", 1, bytes_from_json, lambda data: json_from_bytes(data)["value"])
+    picky = CachedStep("number", 1, parts_of_json, lambda file: json_from_file(file)["value"])
     assert cache.run(picky, KEY, Counted(2)) == 2
 
 
 def test_the_least_recently_used_go_first(tmp_path: Path) -> None:
     cache = StepCache(tmp_path, most_bytes=5_000)
-    text: CachedStep[str] = CachedStep("text", 1, str.encode, bytes.decode)
+    text: CachedStep[str] = CachedStep("text", 1, lambda text: [text.encode()], lambda file: file.read().decode())
     keys = [key_of(index=index) for index in range(6)]
     for age, key in enumerate(keys[:4]):
         cache.run(text, key, lambda: "x" * 1_000)
@@ -128,7 +129,7 @@ def test_the_least_recently_used_go_first(tmp_path: Path) -> None:
 
 
 def test_what_is_too_large_is_not_kept(tmp_path: Path) -> None:
-    text: CachedStep[str] = CachedStep("text", 1, str.encode, bytes.decode)
+    text: CachedStep[str] = CachedStep("text", 1, lambda text: [text.encode()], lambda file: file.read().decode())
     assert StepCache(tmp_path, most_bytes=1_000).run(text, KEY, lambda: "x" * 900) == "x" * 900
     assert list(tmp_path.iterdir()) == []
 
@@ -143,7 +144,7 @@ def test_a_cache_that_cannot_be_written_costs_time_only(tmp_path: Path) -> None:
 
 def _many(folder: Path, seed: int) -> None:
     cache = StepCache(folder, most_bytes=20_000)
-    text: CachedStep[str] = CachedStep("text", 1, str.encode, bytes.decode)
+    text: CachedStep[str] = CachedStep("text", 1, lambda text: [text.encode()], lambda file: file.read().decode())
     for turn in range(60):
         number = (turn * 7 + seed) % 12
         assert cache.run(text, key_of(number=number), lambda number=number: f"{number} " * 500) == f"{number} " * 500
@@ -166,7 +167,7 @@ NUMERIC = st.sampled_from([np.float32, np.float64, np.uint8, np.uint16, np.int64
 @given(st.lists(NUMERIC.flatmap(lambda dtype: hnp.arrays(dtype, hnp.array_shapes(min_dims=0, min_side=0)))))
 @settings(max_examples=50, deadline=None)
 def test_arrays_keep_every_bit(arrays: list[np.ndarray]) -> None:
-    again = arrays_from_bytes(bytes_from_arrays(arrays))
+    again = arrays_from_file(io.BytesIO(b"".join(parts_of_arrays(arrays))))
     assert [(one.dtype, one.shape, one.tobytes()) for one in again] == [
         (one.dtype, one.shape, one.tobytes()) for one in arrays
     ]
