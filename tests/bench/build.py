@@ -1,9 +1,12 @@
 """What builds cost.
 
-    python tests/bench/build.py [--json FILE] [--quick] [--only memory]
+    python tests/bench/build.py [--json FILE] [--quick] [--only memory|steps]
 
 ``memory``: peak memory of building and verifying on thousands of pictures and on a long clip, beyond that of a process
 that only opens the network and runs one sample. Each measurement runs in a process of its own.
+
+``steps``: seconds of a first build, of the same again, and after a change of ``codec.step`` alone, with the steps of the
+earlier ones kept; and of the stages of INT8 beside float.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from build_bench import memory
+from build_bench import memory, steps
 from build_bench.data import DATA
 from plan_bench.rows import Cell, Row, markdown, of_section
 
@@ -35,7 +38,7 @@ class Section:
     summary: Callable[[Sequence[Row]], Mapping[str, Cell]]
 
 
-SECTIONS = {"memory": Section(memory.rows, memory.summary)}
+SECTIONS = {"steps": Section(steps.rows, steps.summary), "memory": Section(memory.rows, memory.summary)}
 
 
 def document(rows: Sequence[Row]) -> dict[str, object]:
