@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from splitc.runtime import InferenceResult, Sample
 
 LATEST = 100_000
-"""Answers of a live source that the percentiles are of: it may go on for months."""
+"""Answers that the percentiles are of, the last ones: a live source may go on for months."""
 _REMOTE = ("token_file", "tls_ca", "tls_cert", "tls_key", "insecure", "also", "fall_back", "window", "patience_s")
 RULES = tuple(Needs(option, "server", "it is for a pair over a network") for option in _REMOTE)
 
@@ -82,17 +82,22 @@ def run(
     pair = _local_pair(opened, edge) if server is None else _remote_pair(opened, server, remote, edge, live)
     reader = Reader(pair.contract.inputs, pair.contract.preprocess)
     samples = islice(reader.frames(live) if live else reader.samples(find_files(inputs, Path())), frames)
-    lines: deque[dict[str, Any]] = deque(maxlen=LATEST if live else None)
+    lines: list[dict[str, Any]] = []  # one document holds all of them
+    times: deque[dict[str, float]] = deque(maxlen=LATEST)
     try:
         with closing(pair.run(samples)) as results:
-            lines.extend(_show(result, pair.contract, json) for result in results)
+            for result in results:
+                line = _show(result, pair.contract, json)
+                times.append(line["ms"])
+                if json:
+                    lines.append(line)
     finally:
         counters = pair.counters()
-        stages = percentiles([line["ms"] for line in lines])
-        if lines and not json:
+        stages = percentiles(times)
+        if times and not json:
             _summarize(stages, counters)
     if json:
-        print_json({"results": list(lines), "stages_ms": stages} | ({"counters": counters} if counters else {}))
+        print_json({"results": lines, "stages_ms": stages} | ({"counters": counters} if counters else {}))
 
 
 @dataclass(frozen=True)
