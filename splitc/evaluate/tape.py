@@ -15,8 +15,8 @@ import numpy as np
 from splitc.evaluate.paths import Model, Paths
 from splitc.types import Array, Feeds
 
-MOST_BYTES = 128 << 20
-"""Of all answers; longer recordings are not kept."""
+MOST_BYTES = 32 << 20
+"""Of all answers; longer recordings are not kept. A build records twice, and packing a recording takes three more."""
 Recording: TypeAlias = Mapping[str, Sequence[Array]]
 """Path -> its answers in the order of the samples; the outputs of one sample lie one after the other."""
 OF_WHOLE, OF_HALVES = ("full", "prepared"), ("split", "lowered")
@@ -56,7 +56,8 @@ class Recorder:
             if self._bytes <= MOST_BYTES:
                 rows.extend(answers)
             else:
-                self._rows.clear()
+                for kept in self._rows.values():
+                    kept.clear()
             return outputs
 
         return run

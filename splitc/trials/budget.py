@@ -10,7 +10,7 @@ from splitc.codec import CodecSpec
 from splitc.runtime import Sample, clip_lengths, pick
 from splitc.types import TensorSpec
 
-FEATURE_BYTES = 128_000_000
+FEATURE_BYTES = 64_000_000
 """Of the float32 features that a codec is fitted on, all samples and cut tensors together. It is eight times what a
 quantizer looks at (``splitc.codec.quantizers.FIT_VALUES``), and tables hardly change with more; fitting takes as much
 again."""

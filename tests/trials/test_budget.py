@@ -16,9 +16,8 @@ from onnx import helper
 from splitc import graph
 from splitc.codec import CodecSpec
 from splitc.runtime import Sample
-from splitc.trials import fit_codec, within_budget
+from splitc.trials import features, within_budget
 from splitc.trials.budget import spread, spread_runs
-from splitc.types import USUAL_LAYOUT
 
 
 @pytest.mark.parametrize(
@@ -135,8 +134,7 @@ def test_never_fewer_than_a_codec_needs() -> None:
 
 def test_progress_is_called_once_a_sample_that_is_fitted() -> None:
     chosen, calls = within_budget(CodecSpec(), halves(6), samples(50), 10 * EACH), []
-    layouts = [graph.CutLayout(USUAL_LAYOUT, True)]
-    fit_codec(CodecSpec(), halves(6), layouts, chosen, lambda: calls.append(1))
+    features(halves(6), chosen.samples, lambda: calls.append(1))
     assert len(calls) == 10
 
 

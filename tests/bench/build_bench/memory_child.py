@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from splitc import driver, evaluate, graph
+from splitc.cache import StepCache
 from splitc.runtime import Reader, find_files
 from splitc.types import Preprocess
 
@@ -23,7 +24,8 @@ def run_one_sample(recipe: str) -> int:
 
 def build(recipe: str, out: str) -> dict[str, Any]:
     """Build and verify; how many samples fitted the codec, and how many verified it."""
-    built = driver.build(driver.load_recipe(recipe), Path(out))
+    kept = StepCache(Path(out).with_name("steps"))  # as a first build keeps its steps: in the user's cache, but empty
+    built = driver.build(driver.load_recipe(recipe), Path(out), cache=kept)
     report = json.loads((built.path / "report.json").read_text("utf-8"))
     fitted = next(
         (re.findall(r"fitted on (\d+) of (\d+)", note)[0] for note in report["notes"] if "fitted on" in note), None
