@@ -197,12 +197,12 @@ def _require_room(root: Path, order: Order, folder: Path, surroundings: Surround
     memory, disk = _MEMORY_FACTOR * size + _MEMORY_FLOOR, _DISK_FACTOR * size + _DISK_FLOOR
     if surroundings.free_bytes is not None and surroundings.free_bytes < memory:
         raise CapabilityError(
-            f"the GPU has {surroundings.free_bytes >> 20} MiB free and this build wants {memory >> 20} MiB "
+            f"the GPU has {surroundings.free_bytes >> 20} MiB free and this build needs {memory >> 20} MiB "
             f"({_MEMORY_FACTOR} times the model and {_MEMORY_FLOOR >> 20} MiB); close other programs first."
         )
     free = shutil.disk_usage(folder).free
     if free < disk:
-        raise CapabilityError(f"{folder}: {free >> 20} MiB are free and {disk >> 20} MiB are wanted; make room first.")
+        raise CapabilityError(f"{folder}: {free >> 20} MiB are free and {disk >> 20} MiB are needed; make room first.")
 
 
 def _write(folder: Path, made: Made, record: EngineJson) -> None:

@@ -25,7 +25,7 @@ def decode(
     bitstream: Annotated[Path, typer.Argument(help="A stream file that 'splitc encode' wrote.")],
     out: Annotated[Path, typer.Option("--out", help="The features: .npy, or .npz for several tensors.")],
     bundle: Annotated[
-        Path | None, typer.Option("--bundle", help="The bundle that encoded the file, if one did.")
+        Path | None, typer.Option("--bundle", help="The bundle whose codec encoded the file, if any.")
     ] = None,
     json: Json = False,
 ) -> None:

@@ -23,7 +23,7 @@ def make(
     max_bytes: MaxBytes = None,
     json: Json = False,
 ) -> None:
-    """Write what leads from one container to another."""
+    """Write the update from one container to another."""
     from splitc import driver, files, weights
 
     driver.refuse_own_files([out], [base, target])

@@ -26,7 +26,7 @@ class EngineChoice:
     """Which engine, where it is kept, and how it is built."""
 
     side: Annotated[str, typer.Option("--side", help="edge or cloud.")]
-    target: Annotated[str | None, typer.Option("--target", help="Which engine, where several wait.")] = None
+    target: Annotated[str | None, typer.Option("--target", help="Which engine, if several are left to build.")] = None
     out: Annotated[Path | None, typer.Option("--out", help="Folder for the engine; else the user's cache.")] = None
     option: Annotated[
         list[str] | None, typer.Option("--set", help="An option of the backend, such as workspace_mb=512.")
@@ -43,7 +43,7 @@ def engine(
     force: Annotated[bool, typer.Option("--force", help="Build again even if nothing has changed.")] = False,
     json: Json = False,
 ) -> None:
-    """Build the engine of one side on the machine where it runs; nothing is done when it stands there already."""
+    """Build the engine of one side on the machine where it runs; does nothing if it is already built."""
     from splitc.bundle import open_bundle
     from splitc.cli.progress import phases
     from splitc.runtime import check_engine, finish_engine

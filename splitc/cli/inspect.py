@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 @app.command()
 def inspect(
     model: Annotated[str, typer.Argument(help="An ONNX file, or zoo:NAME.")],
-    cuts: Annotated[bool, typer.Option("--cuts", help="List every cut, and every value that is none.")] = False,
+    cuts: Annotated[
+        bool, typer.Option("--cuts", help="List every cut, and every rejected value with its reason.")
+    ] = False,
     stats: Annotated[
         list[str] | None,
         typer.Option(
@@ -28,7 +30,7 @@ def inspect(
     ] = None,
     simplify: Simplify = False,
     shape: Shapes = None,
-    max_tensors: Annotated[int, typer.Option(min=1, max=16, help="Most tensors of one cut.")] = 4,
+    max_tensors: Annotated[int, typer.Option(min=1, max=16, help="Largest number of tensors in a cut.")] = 4,
     json: Json = False,
 ) -> None:
     """What a model is made of, and where it can be cut."""

@@ -17,7 +17,7 @@ Shapes = Annotated[
     list[str] | None, typer.Option("--shape", metavar="NAME:1x3x224x224", help="Fix or name an input's dimensions.")
 ]
 Simplify = Annotated[
-    bool, typer.Option("--simplify", help="Compute ahead what depends on no input; the answers keep their bits.")
+    bool, typer.Option("--simplify", help="Precompute what depends on no input; answers stay bit-identical.")
 ]
 
 

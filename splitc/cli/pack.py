@@ -25,7 +25,7 @@ def pack(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Pack the weights of a model, each tensor the way that makes it smallest. Nothing is rounded."""
+    """Pack the weights of a model losslessly, each tensor with its smallest coding."""
     from splitc import driver, graph, passes, weights
     from splitc.files import locked_together, write_together
 
@@ -86,7 +86,9 @@ def unpack(
     container: Annotated[Path, typer.Argument(help="A weight container.")],
     out: Annotated[
         Path,
-        typer.Option("--out", help="An .onnx with --model, else an .npz; bfloat16 goes there as bits, uint16."),
+        typer.Option(
+            "--out", help="An .onnx with --model, else an .npz; bfloat16 is stored there as its bits, uint16."
+        ),
     ],
     model: Annotated[
         Path | None, typer.Option("--model", help="The graph to fill: the model itself, or its skeleton.")

@@ -35,9 +35,9 @@ class PlanOptions:
     cloud: Annotated[str, typer.Option(metavar="DEVICE", help="Cloud device; else the recipe's.")] = ""
     objective: Annotated[str, typer.Option(help="latency, energy, uplink or throughput; else the recipe's.")] = ""
     codec: Annotated[
-        list[str] | None, typer.Option("--codec", metavar="PROFILE,KEY=VALUE", help="A codec to try; again for more.")
+        list[str] | None, typer.Option("--codec", metavar="PROFILE,KEY=VALUE", help="A codec to try; may be repeated.")
     ] = None
-    bits: Annotated[str, typer.Option(metavar="N,...", help="Bits of a symbol to try.")] = ""
+    bits: Annotated[str, typer.Option(metavar="N,...", help="Bits per symbol to try.")] = ""
     precision: Annotated[str, typer.Option(metavar="TYPE,...", help="fp32, fp16, int8 to try for both halves.")] = ""
     data: Annotated[str, typer.Option(metavar="GLOB", help="Real samples to measure on; else the recipe's.")] = ""
     trace: Annotated[
@@ -45,7 +45,7 @@ class PlanOptions:
     ] = None
     fit: Annotated[
         list[str] | None,
-        typer.Option("--fit", metavar="MODEL=PROFILE", help="Fit the edge's times to a profile; again for more."),
+        typer.Option("--fit", metavar="MODEL=PROFILE", help="Fit the edge's times to a profile; may be repeated."),
     ] = None
 
 
@@ -174,7 +174,7 @@ def _numbers(text: str, flag: str) -> list[float]:
 def _whole_numbers(text: str, flag: str) -> list[int]:
     numbers = _numbers(text, flag)
     if wrong := [number for number in numbers if not number.is_integer()]:  # inf and nan are none either
-        raise UsageError(f"{flag}: {wrong[0]:g} is no whole number; give numbers such as 2,4,8.")
+        raise UsageError(f"{flag}: {wrong[0]:g} is not a whole number; give numbers such as 2,4,8.")
     return [int(number) for number in numbers]
 
 
@@ -197,7 +197,7 @@ def _save_edge(recipe: Recipe, question: Question, path: Path) -> Path:
 def _precisions(text: str) -> list[Precision]:
     words = [word.strip() for word in text.split(",") if word.strip()]
     if wrong := [word for word in words if word not in PRECISIONS]:
-        raise UsageError(f"--precision: {wrong[0]!r} is none of {', '.join(PRECISIONS)}.")
+        raise UsageError(f"--precision: {wrong[0]!r} is not one of {', '.join(PRECISIONS)}.")
     return cast("list[Precision]", words)
 
 

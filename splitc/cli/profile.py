@@ -45,7 +45,7 @@ class ProfileSubject:
     """What is measured."""
 
     what: Annotated[Path, typer.Argument(help="A bundle, with --side; or an ONNX model.")]
-    side: Annotated[str | None, typer.Option("--side", help="Of a bundle: edge or cloud; else edge.")] = None
+    side: Annotated[str | None, typer.Option("--side", help="Side of a bundle: edge or cloud; else edge.")] = None
 
 
 @dataclass(frozen=True)
@@ -53,12 +53,12 @@ class RunOptions:
     """Where and how often it runs."""
 
     device: Annotated[
-        str | None, typer.Option("--device", help="ssh://user@host[:port] to measure there; else here.")
+        str | None, typer.Option("--device", help="ssh://user@host[:port] to measure on; else this machine.")
     ] = None
-    name: Annotated[str, typer.Option("--name", help="Device profile that the record is of.")] = "cpu"
-    data: Annotated[list[str] | None, typer.Option("--data", help="Inputs; else noise of a fixed seed.")] = None
-    samples: Annotated[int, typer.Option("--samples", min=1, help="Inferences that count.")] = 100
-    warmup: Annotated[int, typer.Option("--warmup", min=0, help="Inferences before them.")] = 10
+    name: Annotated[str, typer.Option("--name", help="Name of the device in the record.")] = "cpu"
+    data: Annotated[list[str] | None, typer.Option("--data", help="Input files; else noise with a fixed seed.")] = None
+    samples: Annotated[int, typer.Option("--samples", min=1, help="Timed inferences.")] = 100
+    warmup: Annotated[int, typer.Option("--warmup", min=0, help="Untimed inferences before them.")] = 10
     threads: Annotated[int, typer.Option("--threads", min=1, help="Threads an inference may use.")] = 1
 
 
@@ -66,18 +66,20 @@ class RunOptions:
 class BuiltEngine:
     """The engine to measure in place of ONNX Runtime: the options that ``splitc engine`` was given."""
 
-    engine: Annotated[bool, typer.Option("--engine", help="The engine that splitc engine built here.")] = False
-    engine_folder: Annotated[Path | None, typer.Option("--engine-folder", help="Its --out, where it had one.")] = None
-    target: Annotated[str | None, typer.Option("--target", help="Its --target, where several wait.")] = None
-    option: Annotated[list[str] | None, typer.Option("--set", help="Its --set, where it had any.")] = None
+    engine: Annotated[bool, typer.Option("--engine", help="Measure the engine that splitc engine built here.")] = False
+    engine_folder: Annotated[Path | None, typer.Option("--engine-folder", help="The --out it was built with.")] = None
+    target: Annotated[str | None, typer.Option("--target", help="The --target it was built with.")] = None
+    option: Annotated[list[str] | None, typer.Option("--set", help="The --set it was built with.")] = None
 
 
 @dataclass(frozen=True)
 class SshOptions:
     """How to reach the device."""
 
-    ssh_config: Annotated[Path | None, typer.Option("--ssh-config", help="In place of ssh's own.")] = None
-    remote_python: Annotated[str, typer.Option("--remote-python", help="Interpreter there.")] = "python3"
+    ssh_config: Annotated[Path | None, typer.Option("--ssh-config", help="An ssh_config in place of the default.")] = (
+        None
+    )
+    remote_python: Annotated[str, typer.Option("--remote-python", help="Python on the device.")] = "python3"
 
 
 @dataclass(frozen=True)
@@ -95,8 +97,12 @@ class ImportOptions:
 class RecordOptions:
     """What is added to the record, and what is read and written in files."""
 
-    tegrastats: Annotated[Path | None, typer.Option("--tegrastats", help="A log of the measured time.")] = None
-    chip: Annotated[str | None, typer.Option("--chip", help="tegra234, ...: whose rails add up, in the log.")] = None
+    tegrastats: Annotated[
+        Path | None, typer.Option("--tegrastats", help="A tegrastats log of the measured interval.")
+    ] = None
+    chip: Annotated[
+        str | None, typer.Option("--chip", help="Chip in the log (tegra234, ...), whose rails are summed.")
+    ] = None
     replay: Annotated[Path | None, typer.Option("--replay", help="A record to show and check; runs nothing.")] = None
     out: Annotated[Path | None, typer.Option("--out", help="Write the record here.")] = None
     export: Annotated[Path | None, typer.Option("--export", help="Folder for JSON as trtexec writes it.")] = None
@@ -195,7 +201,7 @@ def _precision(bundle: Bundle, side: str) -> Precision:
     for known in PRECISIONS:
         if said == known:
             return known
-    raise UsageError(f"report.json: precision.{side}: is none of {', '.join(PRECISIONS)}; build the bundle again.")
+    raise UsageError(f"report.json: precision.{side}: is not one of {', '.join(PRECISIONS)}; build the bundle again.")
 
 
 def _feeds(what: Path, half: ProfiledModel, data: list[str]) -> list[Feeds]:
@@ -263,7 +269,7 @@ def _replayed(path: Path, half: ProfiledModel) -> Record:
 
     record = read_record(path)
     if record.model_sha256 != half.model_sha256:
-        raise UsageError(f"{path}: is of another model (sha256 {record.model_sha256[:12]}...).")
+        raise UsageError(f"{path}: belongs to another model (sha256 {record.model_sha256[:12]}...).")
     return record
 
 

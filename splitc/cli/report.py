@@ -15,7 +15,7 @@ from splitc.errors import UsageError
 def report(
     bundle: Annotated[Path, typer.Argument(help="A bundle.")],
     out: Annotated[
-        Path | None, typer.Option("--out", help="Where to write the page; else BUNDLE's own is named.")
+        Path | None, typer.Option("--out", help="File to write; else the bundle's own page is named.")
     ] = None,
     json: Json = False,
 ) -> None:

@@ -32,17 +32,19 @@ class ServerChoice:
     """The server that runs the cloud half, and how this client behaves towards it."""
 
     server: Annotated[str | None, typer.Option(help="HOST:PORT of splitc serve; else both halves run here.")] = None
-    token_file: Annotated[Path | None, typer.Option(help="The first token in it is shown to the server.")] = None
-    tls_ca: Annotated[Path | None, typer.Option(help="The server's certificate must come from these, PEM.")] = None
+    token_file: Annotated[Path | None, typer.Option(help="File whose first token is sent to the server.")] = None
+    tls_ca: Annotated[Path | None, typer.Option(help="Authorities that may sign the server's certificate, PEM.")] = None
     tls_cert: Annotated[Path | None, typer.Option(help="This client's certificate chain, PEM.")] = None
     tls_key: Annotated[Path | None, typer.Option(help="Its private key, PEM.")] = None
-    insecure: Annotated[bool, typer.Option("--insecure", help="Plain text also to another machine.")] = False
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Allow an unencrypted connection to another machine.")
+    ] = False
     also: Annotated[
-        list[Path] | None, typer.Option(help="Bundles of smaller packets, for when the link gets slower.")
+        list[Path] | None, typer.Option(help="Bundles with smaller packets, to switch to on a slower link.")
     ] = None
     fall_back: Annotated[bool, typer.Option("--fall-back", help="Run the tail here while the server is away.")] = False
-    window: Annotated[int, typer.Option(min=1, help="Frames under way at once.")] = 8
-    patience_s: Annotated[float, typer.Option(min=0, help="Seconds to wait for a server that is away.")] = 60.0
+    window: Annotated[int, typer.Option(min=1, help="Frames in flight at once.")] = 8
+    patience_s: Annotated[float, typer.Option(min=0, help="Seconds to wait for an unreachable server.")] = 60.0
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class EdgeOptions:
 
     threads: Annotated[int, typer.Option(min=1, help="Threads that ONNX Runtime may use.")] = 1
     engine: Annotated[
-        bool, typer.Option("--engine", help="The edge half's engine that splitc engine built here, not ONNX Runtime.")
+        bool, typer.Option("--engine", help="Run the engine that splitc engine built here for the edge half.")
     ] = False
 
 
@@ -68,7 +70,7 @@ def run(
     ],
     remote: ServerChoice,
     edge: EdgeOptions,
-    frames: Annotated[int | None, typer.Option(min=1, help="Stop after so many.")] = None,
+    frames: Annotated[int | None, typer.Option(min=1, help="Stop after this many frames.")] = None,
     json: Json = False,
 ) -> None:
     """Run pictures through the edge half, the bitstream and the cloud half; print the answers."""
@@ -150,9 +152,9 @@ def _live_source(inputs: Sequence[str], *, needs_end: bool) -> str | None:
 
     live = next((source for source in inputs if is_live(source)), None)
     if live and len(inputs) > 1:
-        raise UsageError(f"{live}: goes on for ever; run it alone.")
+        raise UsageError(f"{live}: never ends; give no other input beside it.")
     if live and needs_end:
-        raise UsageError(f"{live}: goes on for ever, and --json is one document; say how many with --frames.")
+        raise UsageError(f"{live}: never ends, and --json prints one document; limit it with --frames.")
     return live
 
 

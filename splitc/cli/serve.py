@@ -27,25 +27,31 @@ class ListenOptions:
 
     listen: Annotated[str, typer.Option(help="HOST:PORT, port 0 for any, or unix:PATH.")] = LISTEN
     metrics: Annotated[str | None, typer.Option(help="HOST:PORT for Prometheus' /metrics.")] = None
-    token_file: Annotated[Path | None, typer.Option(help="Bearer tokens that clients must have, one a line.")] = None
+    token_file: Annotated[Path | None, typer.Option(help="Accepted bearer tokens, one per line.")] = None
     tls_cert: Annotated[Path | None, typer.Option(help="This server's certificate chain, PEM.")] = None
     tls_key: Annotated[Path | None, typer.Option(help="Its private key, PEM.")] = None
-    tls_ca: Annotated[Path | None, typer.Option(help="Clients' certificates must come from these, PEM.")] = None
-    insecure: Annotated[bool, typer.Option("--insecure", help="Plain text also off this machine.")] = False
+    tls_ca: Annotated[
+        Path | None, typer.Option(help="Authorities that must have signed clients' certificates, PEM.")
+    ] = None
+    insecure: Annotated[bool, typer.Option("--insecure", help="Allow unencrypted connections from other machines.")] = (
+        False
+    )
 
 
 @dataclass(frozen=True)
 class LimitOptions:
     """Fields of :class:`splitc.runtime.ServerOptions`."""
 
-    max_batch: Annotated[int, typer.Option(min=1, help="Samples that may run as one.")] = 8
-    max_delay_ms: Annotated[float, typer.Option(min=0, help="How long one waits for others to come.")] = 0.0
+    max_batch: Annotated[int, typer.Option(min=1, help="Largest batch.")] = 8
+    max_delay_ms: Annotated[
+        float, typer.Option(min=0, help="How long a sample waits for others to join its batch.")
+    ] = 0.0
     max_streams: Annotated[int, typer.Option(min=1, help="Streams open at once.")] = 256
     stall_s: Annotated[float, typer.Option(min=0.1, help="Seconds an answer may stay unread.")] = 30.0
     idle_s: Annotated[float, typer.Option(min=1, help="Seconds a stream may stay open without packets.")] = 600.0
     rate: Annotated[float, typer.Option(min=0, help="Requests a second for each client; 0: no limit.")] = 0.0
     threads: Annotated[int, typer.Option(min=1, help="Threads an engine may use.")] = 1
-    drain_s: Annotated[float, typer.Option(min=0, help="Seconds for what is under way when the server ends.")] = 10.0
+    drain_s: Annotated[float, typer.Option(min=0, help="Seconds to finish open requests at shutdown.")] = 10.0
 
 
 @app.command()

@@ -59,7 +59,7 @@ class LintOptions:
     target: Annotated[
         list[str] | None, typer.Option("--target", help="With --lint: a device or tensorrt-10.3, ...; may be repeated.")
     ] = None
-    dla: Annotated[bool, typer.Option("--dla", help="With --lint: what the deep learning accelerator leaves.")] = False
+    dla: Annotated[bool, typer.Option("--dla", help="With --lint: also what the DLA would leave to the GPU.")] = False
 
 
 @app.command()

@@ -138,7 +138,7 @@ class FittedTensor:
 
 def _whole(number: object) -> int:
     if type(number) is not int:
-        raise ValueError(f"count: {number!r} is no whole number")
+        raise ValueError(f"count: {number!r} is not a whole number")
     return number
 
 

@@ -36,7 +36,7 @@ def with_layers(places: plan.Places, recipe: Recipe, source: graph.Model, model:
         model: The same model prepared for the cut.
 
     Raises:
-        UsageError: A profile that cannot be read, or that is of another model or device.
+        UsageError: A profile that cannot be read, or that belongs to another model or device.
     """
     edge = _record(recipe, recipe.target.edge, places.edge, source)
     cloud = _record(recipe, recipe.target.cloud, places.cloud, source)

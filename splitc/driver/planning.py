@@ -188,7 +188,7 @@ def fit_edge(device: Device, fits: Sequence[tuple[Path, Path]]) -> Device:
         fits: Pairs of a model and its profile.
 
     Raises:
-        UsageError: A profile that cannot be read, is of another model or has no layers.
+        UsageError: A profile that cannot be read, belongs to another model or has no layers.
     """
     measured = [records.Measured(graph.load(model), records.read_record(record)) for model, record in fits]
     for (_, record), one in zip(fits, measured, strict=True):

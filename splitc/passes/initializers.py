@@ -112,7 +112,7 @@ def _names(text: str) -> list[str]:
     except ValueError:
         names = None
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise GraphError(f"the graph's metadata {SKELETON_KEY!r} is no list of names; pack the model anew.")
+        raise GraphError(f"the graph's metadata {SKELETON_KEY!r} is no list of names; pack the model again.")
     return names
 
 
@@ -120,14 +120,14 @@ def _put(model: ir.Model, tensor: WeightTensor) -> None:
     inputs = {value.name: value for value in model.graph.inputs}
     value = model.graph.initializers.get(tensor.name) or inputs.get(tensor.name)
     if value is None:
-        raise GraphError(f"the graph has no initializer {tensor.name!r}; these weights are of another model.")
+        raise GraphError(f"the graph has no initializer {tensor.name!r}; these weights belong to another model.")
     new = ir.Tensor(tensor.values, dtype=ir.DataType(TYPES[tensor.dtype].wire_id), name=tensor.name)
     old_type = value.const_value.dtype if value.const_value is not None else value.dtype
     old_shape = value.const_value.shape if value.const_value is not None else value.shape
     if old_type != new.dtype or old_shape is None or tuple(old_shape) != tensor.shape:
         raise GraphError(
             f"initializer {tensor.name!r} is {old_type} {old_shape} in the graph, {tensor.dtype} {list(tensor.shape)} "
-            "in the container; these weights are of another model."
+            "in the container; these weights belong to another model."
         )
     value.const_value = new
     if tensor.name not in model.graph.initializers:

@@ -68,7 +68,9 @@ def _take(file: TextIO, folder: Path) -> None:
         holder = _HOLDER.fullmatch(file.read(300))
         if waited > PATIENCE_S:
             who = f"process {holder[1]}" if holder else "another process"
-            raise UsageError(f"{who} measures there and has not ended in {PATIENCE_S:g} s; wait for it, or end it.")
+            raise UsageError(
+                f"{who} is measuring on the device and has not finished in {PATIENCE_S:g} s; wait for it, or end it."
+            )
         if holder and holder[2] == folder.name and _has_open(int(holder[1]), file):
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(int(holder[1]), signal.SIGTERM if waited < PATIENCE_S / 2 else signal.SIGKILL)
@@ -100,4 +102,4 @@ def _watch() -> None:
 
 def _end(number: int, frame: object) -> NoReturn:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not interrupt the cleanup
-    raise UsageError("the measurement was ended: its connection is gone, or a later one of the same half began.")
+    raise UsageError("the measurement was stopped: its connection closed, or a later one of the same half began.")

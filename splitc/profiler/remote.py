@@ -76,7 +76,7 @@ class SshDestination:
             raise UsageError(f"--device {url}: {error}; write ssh://user@host[:port].") from error
         is_plain = parts.scheme == "ssh" and parts.path in ("", "/") and not (parts.query or parts.password)
         if not (is_plain and host and (user is None or _USER.fullmatch(user))):
-            raise UsageError(f"--device {url}: is not ssh://user@host[:port]; an IPv6 address stands in brackets.")
+            raise UsageError(f"--device {url}: is not ssh://user@host[:port]; write an IPv6 address in brackets.")
         return cls(host, user, port, config, python)
 
     def command(self, arguments: Sequence[str]) -> list[str]:
@@ -185,7 +185,7 @@ def _copy(address: SshDestination, folder: str, files: dict[str, bytes], say: Sa
     state = _call(address, ["state", folder], _State)
     wanted = sum(len(data) for data in files.values()) - sum(one.bytes for one in state.files.values())
     if wanted > state.free_bytes:
-        have = f"{state.free_bytes:,} bytes are free and {wanted:,} are wanted"
+        have = f"{state.free_bytes:,} bytes are free and {wanted:,} are needed"
         raise UsageError(f"{address.host}: {have}; make room there.")
     for name, data in files.items():
         known = state.files.get(name)
@@ -254,5 +254,5 @@ def _answer(address: SshDestination, done: subprocess.CompletedProcess[bytes], k
 def _measurement(answer: _Measured, half: ProfiledModel) -> TimedRecord:
     record = answer.record
     if record.model_sha256 != half.model_sha256:
-        raise UsageError("the device's record is of another model; install the same splitc there.")
+        raise UsageError("the device's record belongs to another model; install the same splitc there.")
     return TimedRecord(record, answer.times_ms)

@@ -93,7 +93,7 @@ def summarize_log(record: Record, samples: Sequence[Tegrastats]) -> Record:
         UsageError: The log is empty.
     """
     if not samples:
-        raise UsageError("the log of tegrastats has no line in it.")
+        raise UsageError("the log of tegrastats is empty.")
     powers = [one.power for one in samples]
     mean_w, notes = mean_total_w(powers), power_notes(powers)
     for name in ("gpu_mhz", "cpu_mhz", "emc_mhz"):

@@ -64,7 +64,7 @@ def timed_groups(one: Measured) -> list[Timed]:
     """Groups of nodes that took measurable time.
 
     Raises:
-        UsageError: The record has no layers, or is of another model.
+        UsageError: The record has no layers, or belongs to another model.
     """
     times, work = layer_ms(one.record), work_of(one.model)
     if not times:

@@ -38,12 +38,16 @@ def find_order(bundle: Bundle, side: Side, target: str | None = None) -> Order:
         if order is not None:
             orders[name] = order
     if not orders:
-        raise UsageError(f"{bundle.path}: no {side} engine waits to be built; its engine is in the bundle already.")
+        raise UsageError(f"{bundle.path}: no {side} engine is left to be built; its engine is already in the bundle.")
     if target is None and len(orders) > 1:
-        raise UsageError(f"{bundle.path}: several {side} engines wait: {', '.join(orders)}; name one with --target.")
+        raise UsageError(
+            f"{bundle.path}: several {side} engines are left to be built: {', '.join(orders)}; name one with --target."
+        )
     chosen = target or next(iter(orders))
     if chosen not in orders:
-        raise UsageError(f"{bundle.path}: no {side} engine waits for {chosen!r}.{nearest(chosen, list(orders))}")
+        raise UsageError(
+            f"{bundle.path}: no {side} engine is left to be built for {chosen!r}.{nearest(chosen, list(orders))}"
+        )
     return _checked(bundle, side, chosen, orders[chosen])
 
 

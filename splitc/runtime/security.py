@@ -80,8 +80,8 @@ def refuse_plain_text(address: str, is_encrypted: bool, allow: bool) -> None:
     check_address(address)
     if not (is_encrypted or allow or is_loopback(address)):
         raise UsageError(
-            f"{address}: features and answers would travel in the clear; give TLS files (--tls-cert, --tls-key, "
-            "--tls-ca), or say --insecure."
+            f"{address}: features and answers would travel unencrypted; give TLS files (--tls-cert, --tls-key, "
+            "--tls-ca), or give --insecure."
         )
 
 
@@ -94,7 +94,7 @@ def read_tokens(path: Path) -> tuple[str, ...]:
     lines = [line.strip() for line in _read(path).decode("utf-8", "replace").splitlines()]
     tokens = tuple(line for line in lines if line and not line.startswith("#"))
     if not tokens:
-        raise UsageError(f"{path}: holds no token; write one a line.")
+        raise UsageError(f"{path}: holds no token; write one per line.")
     for token in tokens:
         if len(token) < MIN_TOKEN or not all("!" <= letter <= "~" for letter in token):
             raise UsageError(f"{path}: a token has at least {MIN_TOKEN} visible ASCII letters and no spaces.")

@@ -60,7 +60,7 @@ def assemble(
     """A container, or a delta where ``hashes`` names its base and its target."""
     names = [item.tensor.name for item in items]
     if len(set(names)) != len(names):
-        raise CodecError("weights: two tensors have one name.")
+        raise CodecError("weights: two tensors have the same name.")
     plans = {one.tensor.name: one.encoding.plan(one.tensor) for one in items if isinstance(one.encoding, Levels)}
     table_bytes, tables = _tables(list(plans.values()))
     coded = [_code(item, plans, Context(tables, bases.get(item.tensor.name))) for item in items]
@@ -152,7 +152,7 @@ class Container:
         except (BitstreamError, CodecError) as error:
             raise BitstreamError(f"weights: tensor {wanted.name!r} ({entry.encoding}): {error}") from error
         if parameters.left or digest_of(values) != entry.digest:
-            raise BitstreamError(f"weights: tensor {wanted.name!r} does not match its hash; copy the file anew.")
+            raise BitstreamError(f"weights: tensor {wanted.name!r} does not match its hash; copy the file again.")
         return WeightTensor(wanted.name, wanted.dtype, values.reshape(wanted.shape))
 
 

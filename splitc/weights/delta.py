@@ -65,7 +65,7 @@ def refuse_deltas(*containers: Container) -> None:
     for one in containers:
         if one.header.is_delta:
             raise BitstreamError(
-                f"{one.label}weights: a delta stands where a whole container belongs; apply it to its base first."
+                f"{one.label}weights: this is a delta, and a whole container is needed; apply it to its base first."
             )
 
 
@@ -103,7 +103,7 @@ def merged(base: Container, delta: Container) -> bytes:
     tensors = list(delta.tensors(bases))
     found = content_hash([(Wanted(one.name, one.dtype, one.shape), one.digest) for one in tensors])
     if found != delta.header.target:
-        raise BitstreamError("weights: what the delta makes is not its target; make the delta anew.")
+        raise BitstreamError("weights: the delta's result is not its target; make the delta again.")
     return container_bytes(_recoded(tensors, base.header.entries))
 
 

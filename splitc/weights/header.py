@@ -145,12 +145,12 @@ def read_header(file: BinaryIO, size: int) -> tuple[ContainerHeader, int]:
     body, found = file.read(length), file.read(HASH_BYTES)
     if hashlib.sha256(prefix.read_so_far() + body).digest() != found:
         raise BitstreamError(
-            f"{WHAT}: Header_Hash at offset {PREFIX_BYTES + length} does not match; copy the file anew."
+            f"{WHAT}: Header_Hash at offset {PREFIX_BYTES + length} does not match; copy the file again."
         )
     header = _read_body(FieldReader(body, WHAT), kind)
     if whole + header.section_bytes != size:
         raise BitstreamError(
-            f"{WHAT}: the sections end at offset {whole + header.section_bytes}, the file at {size}; copy it anew."
+            f"{WHAT}: the sections end at offset {whole + header.section_bytes}, the file at {size}; copy it again."
         )
     return header, whole
 
@@ -164,7 +164,7 @@ def _read_body(reader: FieldReader, kind: int) -> ContainerHeader:
     if reader.left:
         reader.refuse("Tensor_Count", f"is followed by {reader.left} bytes that belong to no tensor")
     if len({entry.wanted.name for entry in entries}) != count:
-        raise BitstreamError(f"{WHAT}: two tensors have one name.")
+        raise BitstreamError(f"{WHAT}: two tensors have the same name.")
     return ContainerHeader(tables, entries, *hashes)
 
 

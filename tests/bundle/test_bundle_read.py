@@ -198,7 +198,7 @@ def test_manifests_that_are_refused(bundle, change, message):
     [
         (b"", "m: is not JSON: Expecting value at line 1, column 1."),
         (b"\xff", "m: is not UTF-8 text (byte 0)."),
-        (b'{"a": 1, "a": 2}', "m: is refused: the key 'a' stands twice in one object."),
+        (b'{"a": 1, "a": 2}', "m: is refused: the key 'a' occurs twice in one object."),
         (b"[NaN]", "m: is refused: NaN is not a JSON number."),
         (b"[" * 100_000, "m: is nested too deeply."),
         (b"[" + b"1" * 5000 + b"]", "m: is refused: Exceeds the limit"),

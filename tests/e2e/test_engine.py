@@ -157,7 +157,7 @@ def test_a_stale_engine_is_refused_with_the_reason(
             3,
             "RTX is SM89 and the bundle's edge target jetson-orin-nx is SM87",
         ),
-        (Gpu("Orin", 87, (12, 6), 1 << 20), "10.3.0", 3, "the GPU has 1 MiB free and this build wants"),
+        (Gpu("Orin", 87, (12, 6), 1 << 20), "10.3.0", 3, "the GPU has 1 MiB free and this build needs"),
         (None, "10.3.0", 3, "no NVIDIA GPU or no driver here"),
         (ORIN, "11.1.0", 3, "TensorRT 11.1.0 is installed and the bundle was made for 10.3"),
     ],

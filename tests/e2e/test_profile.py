@@ -38,7 +38,7 @@ def test_a_half(side: str, source: Path, tmp_path: Path) -> None:
         "profile", source / "out", "--side", "edge" if side == "cloud" else "cloud", "--replay", tmp_path / "r.json"
     )
     assert other.code == 2
-    assert "is of another model" in other.err
+    assert "belongs to another model" in other.err
 
 
 def test_a_model_s_record_is_what_a_plan_counts_with(source: Path, tmp_path: Path) -> None:

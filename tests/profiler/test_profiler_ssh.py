@@ -390,7 +390,9 @@ def test_another_measurement_is_waited_for_and_named(tmp_path: Path, monkeypatch
     monkeypatch.setattr(exclusive, "PATIENCE_S", 0.5)
     with held(tmp_path / "other", "polite") as other:
         with (
-            pytest.raises(UsageError, match=rf"process {other.pid} measures there and has not ended in 0\.5 s"),
+            pytest.raises(
+                UsageError, match=rf"process {other.pid} is measuring on the device and has not finished in 0\.5 s"
+            ),
             exclusive.exclusive(tmp_path / "ab"),
         ):
             pass
@@ -406,7 +408,7 @@ def test_a_process_that_does_not_hold_the_lock_is_left_alone(tmp_path: Path, mon
             fcntl.flock(file, fcntl.LOCK_EX)
             file.write(f"{stranger.pid} ab")
             file.flush()
-            with pytest.raises(UsageError, match="has not ended"), exclusive.exclusive(tmp_path / "ab"):
+            with pytest.raises(UsageError, match="has not finished"), exclusive.exclusive(tmp_path / "ab"):
                 pass
         assert stranger.poll() is None
     finally:

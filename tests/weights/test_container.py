@@ -117,7 +117,7 @@ def test_what_an_encoding_cannot_hold_is_refused(item: Item, message: str) -> No
 
 
 def test_two_tensors_of_one_name() -> None:
-    with pytest.raises(CodecError, match="two tensors have one name"):
+    with pytest.raises(CodecError, match="two tensors have the same name"):
         container_bytes([Item(float32("w", dense((2, 2))), Raw())] * 2)
 
 

@@ -193,5 +193,5 @@ def _full_at_second() -> Callable[[int], None]:
 def test_delta_and_container_are_told_apart(deployed: Path) -> None:
     with pytest.raises(BitstreamError, match="this is a whole container, not a delta"):
         apply_delta(deployed, deployed)
-    with pytest.raises(BitstreamError, match="a delta stands where a whole container belongs"):
+    with pytest.raises(BitstreamError, match="this is a delta, and a whole container is needed"):
         apply_delta(deployed.with_name("update.scd"), deployed)

@@ -44,7 +44,7 @@ def read(path: Path) -> tuple[ir.Model, tuple[Path, ...]]:
     try:
         _read_small(model)
     except (OSError, ValueError) as error:
-        raise GraphError(f"{path}: external data cannot be read ({error}); copy the file anew.") from error
+        raise GraphError(f"{path}: external data cannot be read ({error}); copy the file again.") from error
     return model, tuple(sorted(found))
 
 

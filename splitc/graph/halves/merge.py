@@ -81,7 +81,9 @@ def _refuse_strangers(head: ir.Model, tail: ir.Model) -> None:
         value.name or "" for value in tail.graph.inputs if value.name not in given and not value.is_initializer()
     ]
     if lacking:
-        raise GraphError(f"merge: the tail needs {lacking}, which the head does not give; these are not of one split.")
+        raise GraphError(
+            f"merge: the tail needs {lacking}, which the head does not provide; these halves are not of one split."
+        )
     for domain in head.opset_imports.keys() & tail.opset_imports.keys():
         ours, theirs = head.opset_imports[domain], tail.opset_imports[domain]
         if ours != theirs:

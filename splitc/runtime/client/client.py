@@ -106,7 +106,7 @@ class EdgeClient:
         self.contract = self._senders[0].contract
         for other in self._senders[1:]:
             if (other.contract.inputs, other.contract.outputs) != (self.contract.inputs, self.contract.outputs):
-                raise UsageError(f"{other.name}: is of another network than {self._senders[0].name}.")
+                raise UsageError(f"{other.name}: is for a different network than {self._senders[0].name}.")
 
     def run(self, samples: Iterable[Sample]) -> Generator[InferenceResult, None, None]:
         """Answers in the order of the samples, each as soon as it and those before it are there.

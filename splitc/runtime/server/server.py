@@ -130,7 +130,9 @@ class CloudServer:
                 else self._server.add_insecure_port(address)
             )
         except RuntimeError as error:
-            raise UsageError(f"{address}: cannot listen there; is the port taken, or the address not ours?") from error
+            raise UsageError(
+                f"{address}: cannot listen there; is the port taken, or the address not of this machine?"
+            ) from error
         await self._server.start()
         return address if address.startswith(UNIX) else str(Address(read_address(address).host, port))
 
