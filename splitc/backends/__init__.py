@@ -11,7 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from splitc.backends.base import Availability, Backend, EngineRecord, Runner, Status, TimedRunner
-from splitc.backends.in_place import Finished, Made, Surroundings, finish, parts_of, why_stale
+from splitc.backends.finishing import BuildEnvironment, BuiltPlan, Finished, finish, parts_of, why_stale
 from splitc.backends.interface import Interface, model_digests, node_outputs, read_interface
 from splitc.backends.order import Order, read_order
 from splitc.backends.target import EngineTarget, Side
@@ -32,16 +32,16 @@ __all__ = [
     "BACKENDS",
     "Availability",
     "Backend",
+    "BuildEnvironment",
+    "BuiltPlan",
     "EngineRecord",
     "EngineTarget",
     "Finished",
     "Interface",
-    "Made",
     "Order",
     "Runner",
     "Side",
     "Status",
-    "Surroundings",
     "TimedRunner",
     "finish",
     "fold_constants",

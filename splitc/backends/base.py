@@ -22,7 +22,7 @@ from typing import ClassVar, Literal, Protocol, TypeAlias
 
 from pydantic import Field
 
-from splitc.backends.in_place import Made, Progress, Surroundings
+from splitc.backends.finishing import BuildEnvironment, BuiltPlan, Progress
 from splitc.backends.order import Order
 from splitc.backends.target import EngineTarget, Side
 from splitc.errors import CapabilityError
@@ -77,7 +77,7 @@ class Runner(Protocol):
         ...
 
     def close(self) -> None:
-        """Free what the runner holds; ``run`` afterwards is an error. Twice is fine."""
+        """Free what the runner holds; ``run`` afterwards is an error. May be called more than once."""
         ...
 
 
@@ -116,16 +116,16 @@ class Backend(Component, ABC):
             BackendError: The model cannot be read, or ``target`` lacks something that the model needs.
         """
 
-    def surroundings(self, order: Order) -> Surroundings:
-        """What of this machine decides the engine of ``order``.
+    def surroundings(self, order: Order) -> BuildEnvironment:
+        """The properties of this machine that decide the engine of ``order``.
 
         Raises:
             CapabilityError: The engine cannot be built here.
         """
         raise CapabilityError(f"backend {self.name!r} leaves nothing to finish on the device.")
 
-    def maker(self, root: Path, order: Order) -> Callable[[Progress], Made]:
-        """What builds the plan of ``order`` for the bundle at ``root``, once it is called."""
+    def maker(self, root: Path, order: Order) -> Callable[[Progress], BuiltPlan]:
+        """A function that builds the plan of ``order`` for the bundle at ``root``."""
         raise CapabilityError(f"backend {self.name!r} leaves nothing to finish on the device.")
 
     def open_engine(self, engine: Path, order: Order) -> TimedRunner:

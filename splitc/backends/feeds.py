@@ -1,4 +1,4 @@
-"""Do these arrays fit those inputs? Asked before a toolkit sees them, so that the answer is one sentence."""
+"""Check arrays against a model's inputs before a toolkit sees them, so that a refusal is one sentence."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _check_one(spec: TensorSpec, array: Array, sizes: dict[str, int]) -> None:
 
 @lru_cache(64)
 def _name(dtype: np.dtype[Any]) -> str:
-    """Kept, since NumPy makes it anew each time in as long as a small network runs."""
+    """Cached: NumPy computes it again each time, which takes as long as a small network."""
     return str(dtype)
 
 

@@ -1,4 +1,4 @@
-"""ONNX Runtime as a simplifier: it computes ahead what depends on no input, and leaves every other operator as it is.
+"""ONNX Runtime as a simplifier: it precomputes what depends on no input and leaves every other operator unchanged.
 
 Its basic level removes what does nothing and folds constants and shape arithmetic, within the standard operators. The
 fusions of the same level that would round differently (a batch normalization into a convolution) are switched off, so

@@ -1,4 +1,4 @@
-"""The GPU of this machine, asked of the driver itself; no CUDA package is needed.
+"""The GPU of this machine, queried from its driver; no CUDA package is needed.
 
 Never run on hardware here: the tests call it against a small library with the same functions.
 """
@@ -22,10 +22,10 @@ class Gpu:
     """The first GPU.
 
     Attributes:
-        name: As the driver says it.
+        name: As the driver reports it.
         capability: SM number, 87 for 8.7.
-        driver_cuda: The latest CUDA that the driver supports, ``(12, 6)``; the driver's own version is another.
-        free_bytes: Memory that a build may take; of a Jetson, what the system has left.
+        driver_cuda: The latest CUDA that the driver supports, ``(12, 6)``; not the driver's own version.
+        free_bytes: Memory that a build may take; on a Jetson, the system's available memory.
     """
 
     name: str
@@ -95,7 +95,7 @@ def _attribute(cuda: ctypes.CDLL, number: int, device: ctypes.c_int) -> int:
 
 
 def _free_bytes(cuda: ctypes.CDLL, device: ctypes.c_int) -> int:
-    """Needs a context, which is given back at once."""
+    """Needs a context, which is released at once."""
     context, free, total = ctypes.c_void_p(), ctypes.c_size_t(), ctypes.c_size_t()
     if cuda.cuDevicePrimaryCtxRetain(ctypes.byref(context), device):
         return 0

@@ -54,7 +54,7 @@ class _MalformedError(Exception):
 
 @dataclass(frozen=True)
 class Interface:
-    """What a model takes and gives, and the files it is made of.
+    """Inputs and outputs of a model, and the files that it consists of.
 
     Attributes:
         inputs: Graph inputs that are not weights; an unnamed dynamic dimension is called ``?``.
@@ -88,7 +88,7 @@ def read_interface(model_path: Path) -> Interface:
 
 
 def node_outputs(model_path: Path) -> dict[str, str]:
-    """Every name that a toolkit may call a node of the top graph: its own and its first output's -> that output.
+    """Name of a node of the top graph, or of its first output, as toolkits use either -> that output.
 
     Raises:
         BackendError: No such file, or not an ONNX model.

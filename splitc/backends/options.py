@@ -1,4 +1,4 @@
-"""What a TensorRT build may be asked for, once; for the Python API and for trtexec."""
+"""Options of a TensorRT build, declared once for the Python API and for trtexec."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ class EngineOptions(Frozen):
         return EngineOptions.model_validate(self.model_dump(include=set(EngineOptions.model_fields)))
 
     def asked(self) -> dict[str, object]:
-        """What differs from the default, without the path of the timing cache: its hash stands for it."""
+        """Options that differ from the default, without the path of the timing cache, whose hash is among them."""
         return self.model_dump(include=set(EngineOptions.model_fields), exclude_defaults=True, exclude={"timing_cache"})
 
     def portable(self) -> EngineOptions:
-        """Without the timing cache, which is a file of one machine: no bundle names one."""
+        """The options without the timing cache, which is a file of one machine and never named in a bundle."""
         return self.options().model_copy(update={"timing_cache": None, "timing_cache_sha256": None})
 
     def trtexec_flags(self) -> list[str]:

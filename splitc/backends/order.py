@@ -1,4 +1,4 @@
-"""What a bundle asks of the device: everything that decides an engine but the machine. Stands as ``build.json``."""
+"""What a bundle asks of the device, ``build.json``: everything that decides an engine except the machine."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Bounds = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
 
 
 class Order(Frozen):
-    """One deferred engine. Paths are relative to the bundle."""
+    """A deferred engine: what is to be built. Paths are relative to the bundle."""
 
     status: Literal["deferred"] = "deferred"
     backend: str
@@ -45,7 +45,7 @@ class Order(Frozen):
         return options
 
     def document(self) -> dict[str, object]:
-        """As it stands in build.json."""
+        """As build.json holds it."""
         return self.model_dump(mode="json") | {"options": self.options.asked()}
 
 

@@ -1,4 +1,4 @@
-"""What every runner does alike: knows its ports, checks feeds before its toolkit sees them, works until closed."""
+"""What all runners share: they know their ports, check feeds before the toolkit sees them, and work until closed."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from splitc.types import Array, Feeds, TensorSpec
 
 
 class CheckedRunner(ABC):
-    """A :class:`~splitc.backends.base.Runner` of one toolkit; what is the toolkit's own stands in ``_compute``."""
+    """A :class:`~splitc.backends.base.Runner` of one toolkit; ``_compute`` is the toolkit's part."""
 
     def __init__(self, name: str, interface: Interface) -> None:
-        """``name`` is the file's, for messages."""
+        """``name`` is that of the file, for messages."""
         self.name = name
         self._interface = interface
         self._is_open = True
@@ -39,7 +39,7 @@ class CheckedRunner(ABC):
         return self._compute(feeds, bind_dims(self.inputs, feeds))
 
     def close(self) -> None:
-        """Free what the toolkit holds. Twice is fine."""
+        """Free what the toolkit holds. May be called more than once."""
         if self._is_open:
             self._is_open = False
             self._free()

@@ -1,4 +1,4 @@
-"""Bounds of dynamic dimensions -> the optimization profile that TensorRT wants."""
+"""Bounds of dynamic dimensions -> TensorRT's optimization profile."""
 
 from __future__ import annotations
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from splitc.backends.base import Availability, Backend, EngineRecord, Runner, TimedRunner, record_for, write_build_json
+from splitc.backends.finishing import BuildEnvironment, BuiltPlan, Progress
 from splitc.backends.gpu import find_gpu
-from splitc.backends.in_place import Made, Progress, Surroundings
 from splitc.backends.interface import Interface, model_digests, read_interface
 from splitc.backends.options import EngineOptions
 from splitc.backends.order import Order
@@ -55,7 +55,7 @@ class TensorRT(EngineOptions, Backend):
             f"backend 'tensorrt' runs engines, not {model_path.name}; use backend = \"onnxruntime\" for the model."
         )
 
-    def surroundings(self, order: Order) -> Surroundings:
+    def surroundings(self, order: Order) -> BuildEnvironment:
         trt, gpu = load_tensorrt(), find_gpu()
         if gpu is None:
             raise CapabilityError("no NVIDIA GPU or no driver here; run splitc engine on the device.")
@@ -76,7 +76,7 @@ class TensorRT(EngineOptions, Backend):
             "tensorrt": trt.__version__,
             "driver_cuda_major": gpu.driver_cuda[0],
         }
-        return Surroundings(parts, gpu.free_bytes)
+        return BuildEnvironment(parts, gpu.free_bytes)
 
     def open_engine(self, engine: Path, order: Order) -> TimedRunner:
         if order.options.strip_weights:
@@ -86,8 +86,8 @@ class TensorRT(EngineOptions, Backend):
             )
         return EngineRunner(engine, Interface(order.inputs, order.outputs, ()))
 
-    def maker(self, root: Path, order: Order) -> Callable[[Progress], Made]:
-        def make(progress: Progress) -> Made:
+    def maker(self, root: Path, order: Order) -> Callable[[Progress], BuiltPlan]:
+        def make(progress: Progress) -> BuiltPlan:
             request = Request(
                 model=root / order.model,
                 profile=dict(order.shapes),
@@ -97,7 +97,7 @@ class TensorRT(EngineOptions, Backend):
                 options=order.options,
             )
             plan = build_plan(load_tensorrt(), request, progress)
-            return Made(plan.data, plan.timing_cache)
+            return BuiltPlan(plan.data, plan.timing_cache)
 
         return make
 

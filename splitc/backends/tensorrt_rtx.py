@@ -17,7 +17,7 @@ from splitc import files
 from splitc.backends import _rtx_build
 from splitc.backends._rtx_build import versions
 from splitc.backends.base import Availability, Backend, EngineRecord, Runner, Status, record_for, write_build_json
-from splitc.backends.in_place import Made, Progress, Surroundings
+from splitc.backends.finishing import BuildEnvironment, BuiltPlan, Progress
 from splitc.backends.interface import Interface, model_digests, read_interface
 from splitc.backends.order import Order, built_folder
 from splitc.backends.script import BuildScript, engine_path, rtx_script, script_path, write_script
@@ -78,7 +78,7 @@ class TensorRTRTX(Backend):
             'use backend = "onnxruntime".'
         )
 
-    def surroundings(self, order: Order) -> Surroundings:
+    def surroundings(self, order: Order) -> BuildEnvironment:
         found = self.probe()
         if not found.ok:
             raise CapabilityError(f"backend 'tensorrt_rtx' {found.detail}: {_INSTALL}.")
@@ -89,19 +89,19 @@ class TensorRTRTX(Backend):
             raise CapabilityError(
                 f"the bundle's {order.side} target {order.target} asks for SM {asked}; TensorRT-RTX builds for {known}."
             )
-        return Surroundings({"tensorrt_rtx": versions(), "compute_capabilities": numbers})
+        return BuildEnvironment({"tensorrt_rtx": versions(), "compute_capabilities": numbers})
 
-    def maker(self, root: Path, order: Order) -> Callable[[Progress], Made]:
+    def maker(self, root: Path, order: Order) -> Callable[[Progress], BuiltPlan]:
         request = order.model_dump(mode="json", include={"compute_capabilities", "shapes", "inputs", "outputs"})
 
-        def make(progress: Progress) -> Made:
+        def make(progress: Progress) -> BuiltPlan:
             progress("build", None)
             with files.temporary_folder("engine") as folder:
                 plan = folder / "model.engine"
                 answer = _ask({**request, "model": str(root / order.model), "plan": str(plan)}, self.timeout_s)
                 if not answer.ok:
                     raise BackendError(f"tensorrt_rtx refuses {order.model}: {_sentence(answer.errors)}")
-                return Made(plan.read_bytes())
+                return BuiltPlan(plan.read_bytes())
 
         return make
 

@@ -83,7 +83,7 @@ def build_plan(trt: Any, request: Request, progress: Progress = lambda phase, sh
     Args:
         trt: The module: :func:`load_tensorrt`.
         request: What to build.
-        progress: Hears of every phase.
+        progress: Called with every phase and its share done.
 
     Raises:
         BackendError: TensorRT refuses the model; the message names the node.

@@ -10,15 +10,15 @@ import typer
 
 from splitc.cli.app import Json, app, print_json, say
 from splitc.cli.names import pairs
+from splitc.cli.option_rules import Excludes, check_options
 from splitc.cli.options import grouped
-from splitc.cli.together import Apart, check_together
 from splitc.errors import UsageError
 
 if TYPE_CHECKING:
     from splitc.backends import Order
     from splitc.bundle import Bundle
 
-RULES = (Apart("check", ("force",), "it builds nothing"),)
+RULES = (Excludes("check", ("force",), "it builds nothing"),)
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def engine(
     from splitc.cli.progress import phases
     from splitc.runtime import check_engine, finish_engine
 
-    check_together(context, RULES)
+    check_options(context, RULES)
     if choice.side not in ("edge", "cloud"):
         raise UsageError(f"--side: must be edge or cloud, got {choice.side!r}.")
     opened = open_bundle(bundle)

@@ -11,9 +11,9 @@ import typer
 
 from splitc.cli.app import Json, app, print_json, say
 from splitc.cli.names import pairs
+from splitc.cli.option_rules import Excludes, Needs, check_options
 from splitc.cli.options import grouped
 from splitc.cli.progress import counted
-from splitc.cli.together import Apart, Needs, check_together
 from splitc.errors import UsageError
 
 if TYPE_CHECKING:
@@ -27,11 +27,11 @@ _HERE = ("samples", "warmup", "threads", "data")
 _THERE = ("device", "ssh_config", "remote_python")
 _ENGINE = ("engine", "engine_folder", "target", "option")
 _EXPORTS = ("imported", "import_profile", "import_layers", "tensorrt", "trtexec_flags")
-RULES: tuple[Needs | Apart, ...] = (
-    Apart("replay", ("name", "export", *_HERE, *_THERE, *_ENGINE, *_EXPORTS), "it runs nothing"),
-    Apart("imported", ("export", *_HERE, *_THERE, *_ENGINE), "trtexec has measured already"),
-    Apart("engine", _THERE, "it measures here; run splitc profile --engine on the device itself"),
-    Apart("engine", ("threads",), "the GPU computes"),
+RULES: tuple[Needs | Excludes, ...] = (
+    Excludes("replay", ("name", "export", *_HERE, *_THERE, *_ENGINE, *_EXPORTS), "it runs nothing"),
+    Excludes("imported", ("export", *_HERE, *_THERE, *_ENGINE), "trtexec has measured already"),
+    Excludes("engine", _THERE, "it measures here; run splitc profile --engine on the device itself"),
+    Excludes("engine", ("threads",), "the GPU computes"),
     Needs("imported", "tensorrt", "numbers of different versions cannot be compared"),
     *(Needs(option, "imported") for option in _EXPORTS[1:]),
     *(Needs(option, "device") for option in _THERE[1:]),
@@ -124,7 +124,7 @@ def profile(
     from splitc.profiler import export_files
     from splitc.records import write_record
 
-    check_together(context, RULES)
+    check_options(context, RULES)
     half, measured = _half(subject), None
     if files.replay is not None:
         record = _replayed(files.replay, half)

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from splitc.cli.app import Json, app, print_json, say
+from splitc.cli.option_rules import Needs, check_options
 from splitc.cli.options import grouped
-from splitc.cli.together import Needs, check_together
 
 if TYPE_CHECKING:
     from splitc.backends import Runner
@@ -77,7 +77,7 @@ def run(
     from splitc.bundle import open_bundle
     from splitc.runtime import Reader, find_files
 
-    check_together(context, RULES)
+    check_options(context, RULES)
     opened = open_bundle(bundle)
     live = _live_source(inputs, needs_end=json and not frames)
     server = remote.server
@@ -167,7 +167,7 @@ def _summarize(stages: Mapping[str, Mapping[str, float]], counters: Mapping[str,
 
 
 def _open_engine(bundle: Bundle) -> Runner:
-    """The engine of the edge half that stands in this user's cache, checked."""
+    """The engine of the edge half from this user's cache, checked."""
     from splitc.runtime import find_order, open_engine
 
     return open_engine(bundle, find_order(bundle, "edge"))[0]

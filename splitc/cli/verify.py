@@ -11,8 +11,8 @@ import typer
 
 from splitc.cli.app import Json, app, print_json, say
 from splitc.cli.lint import print_lint
+from splitc.cli.option_rules import Excludes, Needs, check_options
 from splitc.cli.options import grouped
-from splitc.cli.together import Apart, Needs, check_together
 from splitc.errors import CheckFailed, SplitcError
 from splitc.version import __version__
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 RULES = (
-    Apart("lint", ("data", "model", "labels", "crops"), "it runs nothing"),
+    Excludes("lint", ("data", "model", "labels", "crops"), "it runs nothing"),
     Needs("target", "lint", "it chooses what is looked for"),
     Needs("dla", "lint", "it chooses what is looked for"),
 )
@@ -72,7 +72,7 @@ def verify(
     json: Json = False,
 ) -> None:
     """Full model vs split vs quantized vs coded vs engine, on real inputs."""
-    check_together(context, RULES)
+    check_options(context, RULES)
     if linting.lint:
         print_lint(bundle, samples.base, linting.target or [], linting.dla, json)
         return

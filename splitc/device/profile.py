@@ -1,4 +1,4 @@
-"""One device, one TOML: what it is and where each figure comes from.
+"""A device as one TOML file: its figures, and the source of each.
 
 A figure without a source is refused, so a number that nobody can check never reaches a prediction. What is not known is
 left out of the file, not guessed.
@@ -97,7 +97,7 @@ class Device(Frozen):
 
     @property
     def compute_capabilities(self) -> tuple[int, ...]:
-        """As a backend's target wants it; empty without an NVIDIA GPU."""
+        """As :class:`splitc.backends.EngineTarget` takes them; empty without an NVIDIA GPU."""
         return () if self.compute_capability is None else (self.compute_capability,)
 
 
@@ -108,7 +108,7 @@ def device_names() -> list[str]:
 
 
 def load_device(name: str) -> Device:
-    """The device called ``name``, or the one described by a file when ``name`` ends in ``.toml``.
+    """The device called ``name``, or the one that a file describes if ``name`` ends in ``.toml``.
 
     Raises:
         UsageError: Unknown name (the message names the nearest one), unreadable file, or a figure without a source.

@@ -30,7 +30,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Trace:
-    """Rows in the order of time; the last one lasts for ever and has a rate above 0."""
+    """Rows in the order of time; the last one never ends and has a rate above 0."""
 
     rows: tuple[Row, ...]
 

@@ -18,12 +18,12 @@ class Gate(Frozen):
 
 
 def at_least(name: str, value: float, limit: float | None, source: str) -> list[Gate]:
-    """A lower limit; nothing when there is none."""
+    """The gate of a lower limit; empty without a limit."""
     return [] if limit is None else [Gate(name=name, value=value, limit=limit, ok=value >= limit, source=source)]
 
 
 def at_most(name: str, value: float, limit: float | None, source: str) -> list[Gate]:
-    """An upper limit; nothing when there is none."""
+    """The gate of an upper limit; empty without a limit."""
     return [] if limit is None else [Gate(name=name, value=value, limit=limit, ok=value <= limit, source=source)]
 
 

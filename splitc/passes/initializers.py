@@ -46,7 +46,7 @@ def unpacked_of(model: ir.Model) -> list[str]:
 
 
 def is_skeleton(model: ir.Model) -> bool:
-    """Whether weights were taken out by :class:`Skeleton` and not put back."""
+    """Whether weights were removed by :class:`Skeleton` and not restored."""
     return SKELETON_KEY in model.metadata_props
 
 

@@ -15,7 +15,7 @@ from splitc.passes.layers import add_weight, read_weight
 
 @dataclass(frozen=True, eq=False)
 class LiftLayers:
-    """Undo what :class:`splitc.passes.QuantizeStatic` did to some layers, and to these alone.
+    """Undo what :class:`splitc.passes.QuantizeStatic` did to some layers, and to no others.
 
     1. The layer reads its activation and its weight as they were in ``original``, with the bias it had there.
     2. Q/DQ that no other layer reads goes away.

@@ -42,7 +42,7 @@ class ToFloat16:
 
 
 def _nothing() -> None:
-    """Hears of no step."""
+    """Ignores a step."""
 
 
 def _int8(feeds: Sequence[Feeds], step: Callable[[], None] = _nothing) -> QuantizeStatic:

@@ -35,8 +35,8 @@ class PruneWeights:
 
     Attributes:
         conv, fc: Share in convolutions and in fully connected layers, 0 up to 1.
-        method: Which weights go.
-        feeds: Calibration samples; looked at by ``compensated`` alone.
+        method: How the weights to remove are chosen.
+        feeds: Calibration samples; used by ``compensated`` only.
         step: Called once a layer by ``compensated``.
     """
 

@@ -32,9 +32,9 @@ def fidelity_reason(fidelity: float | None, samples: int | None, least: float | 
     if samples is None:
         return f"its fidelity is {fidelity:.4f}, {asked}"
     most = upper_bound(fidelity, samples)
-    return f"its fidelity is {spelled(fidelity, samples)}, at most {most:.4f} (95 % confidence), {asked}"
+    return f"its fidelity is {fidelity_text(fidelity, samples)}, at most {most:.4f} (95 % confidence), {asked}"
 
 
-def spelled(fidelity: float, samples: int | None) -> str:
+def fidelity_text(fidelity: float, samples: int | None) -> str:
     """``0.8125`` or ``13 of 16 samples``."""
     return f"{fidelity:.4f}" if samples is None else f"{round(fidelity * samples)} of {samples} samples"

@@ -43,7 +43,7 @@ def rank(point: Point, objective: str) -> tuple[float, ...]:
     Those that were refused go by fidelity and then by price: where nothing is good enough, the best answers are the
     least wrong. Unknown fidelity counts as the worst.
     """
-    worth = _unworth(point)
+    worth = _negated_fidelity(point)
     return (1.0, worth, *cost(point, objective)) if point.refused else (0.0, *cost(point, objective), worth)
 
 
@@ -76,11 +76,11 @@ def _merits(point: Point) -> tuple[float, ...]:
 
 
 def _merits_without_energy(point: Point) -> tuple[float, ...]:
-    return point.latency.total_ms, point.latency.period_ms, point.payload_bytes, _unworth(point)
+    return point.latency.total_ms, point.latency.period_ms, point.payload_bytes, _negated_fidelity(point)
 
 
-def _unworth(point: Point) -> float:
-    """Smaller is better; what is not known beats only what is not known either."""
+def _negated_fidelity(point: Point) -> float:
+    """Negated fidelity, so that smaller is better; unknown fidelity counts as the worst."""
     return 1.0 if point.fidelity is None else -point.fidelity
 
 

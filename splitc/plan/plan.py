@@ -1,4 +1,4 @@
-"""What the compiler decided about the cut, and what it decided against."""
+"""The plan: the chosen cut and all alternatives, with reasons."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from splitc.graph import RejectedCut
 
 @dataclass(frozen=True)
 class Latency:
-    """Milliseconds of one sample's way; predictions of a cost model, not measurements.
+    """Predicted milliseconds of each stage for one sample.
 
     ``push_ms`` is the part of ``wire_ms`` in which the payload occupies the link; the rest is delay.
     """
@@ -35,7 +35,7 @@ class Latency:
 
 @dataclass(frozen=True)
 class Load:
-    """What a way asks of the two places: operations, trained numbers, and the edge's memory in bytes."""
+    """What an option requires of edge and cloud: operations, parameters, and bytes of the edge's memory."""
 
     head_flops: int
     tail_flops: int
@@ -113,10 +113,10 @@ class Plan:
         best_cut: The best way with a cut: what a build makes.
         points: Every cut and codec that was priced in full, by depth.
         baselines: The ways without a cut, to beat.
-        rejected: Every other value and set, with its reason.
-        objective: What was made small.
-        is_proven: No cut outside ``points`` could beat ``best_cut``, even if it sent nothing.
-        note: What the numbers are worth.
+        rejected: Every other value or set of values, with its reason.
+        objective: What was minimized.
+        is_proven: No cut outside ``points`` could beat ``best_cut``, even with an empty packet.
+        note: How reliable the numbers are.
     """
 
     chosen: Point

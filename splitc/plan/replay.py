@@ -1,4 +1,4 @@
-"""Replay a trace of the link: which of the prebuilt cuts to use when, and what switching wins.
+"""Replay a trace of the link: which prebuilt cut to use when, and what switching gains.
 
 One sample starts at each row of the trace. The runtime knows the rate of the moment and not what comes; it switches
 when the best cut at that rate saves at least ``LEAST_GAIN`` of the time of the cut in use.
@@ -38,7 +38,7 @@ class Switch:
 
 @dataclass(frozen=True)
 class RateRange:
-    """Between these rates this cut is the fastest; None: without an upper end."""
+    """Rates between which a cut is the fastest; ``to_mbps`` is None where there is no upper limit."""
 
     from_mbps: float
     to_mbps: float | None
@@ -48,7 +48,7 @@ class RateRange:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one way of working gave over the trace, in milliseconds a sample."""
+    """Times of one way of working over the trace, in milliseconds per sample."""
 
     name: str
     mean_ms: float
@@ -101,7 +101,7 @@ def replay(cuts: Sequence[Point], baselines: Sequence[Point], trace: Trace) -> R
 def fastest_ranges(cuts: Sequence[Point]) -> list[RateRange]:
     """Which cut is the fastest at which rate. A cut's time is a line over ``1 / rate``; the lower envelope is sought.
 
-    The round trip is the same for all and moves no border.
+    The round trip is the same for all cuts and does not move the limits.
     """
     ranges: list[RateRange] = []
     now = min(cuts, key=lambda cut: (cut.payload_bytes, _work_ms(cut)))
@@ -165,7 +165,7 @@ def _outcome(name: str, used: Sequence[Point], trace: Trace) -> Outcome:
 
 
 def _real_ms(way: Point, row: Row, trace: Trace) -> float:
-    """With the rates that the payload really met; a way that sends nothing needs no link."""
+    """Time with the rates that the payload met; a way that sends nothing needs no link."""
     if way.payload_bytes == 0:
         return way.latency.total_ms
     sent_s = row.at_s + (way.latency.edge_ms + way.latency.encode_ms) / 1e3

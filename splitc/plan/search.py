@@ -33,7 +33,7 @@ from splitc.plan.ask import (
 )
 from splitc.plan.baselines import BaselineInputs, cloud_only, edge_only
 from splitc.plan.coding import coding_ms, coding_words
-from splitc.plan.confidence import fidelity_reason, spelled
+from splitc.plan.confidence import fidelity_reason
 from splitc.plan.constraints import constrain, constraint_reason, memory_reason, refuse_idle_pins
 from splitc.plan.layouts import check_asked, refusing, unfit_reason
 from splitc.plan.objective import cost, price, rank, with_pareto
@@ -283,8 +283,8 @@ def _beaten(point: Point, best: Point, objective: str) -> str:
     if point.refused and not best.refused:
         return point.refused
     if best.refused and point.fidelity is not None and best.fidelity is not None and point.fidelity != best.fidelity:
-        words = f"its fidelity is {spelled(point.fidelity, point.samples)}, {best.name} has"
-        return f"{words} {spelled(best.fidelity, best.samples)}, and neither is enough"
+        words = f"its fidelity is {fidelity_text(point.fidelity, point.samples)}, {best.name} has"
+        return f"{words} {fidelity_text(best.fidelity, best.samples)}, and neither is enough"
     found = "measured bytes give" if point.is_measured else "predicted"
     return f"{found} {price(point, objective)}, {best.name} gives {price(best, objective)}"
 
@@ -320,7 +320,7 @@ def _doubt(best: Point, ask: Ask) -> list[str]:
         return [f"No measured cut keeps min_fidelity on the calibration samples; of the best, {best.refused}."]
     if best.fidelity is None or ask.min_fidelity is None or best.fidelity >= ask.min_fidelity:
         return []
-    found = f"The best cut agrees on {spelled(best.fidelity, best.samples)} of calibration"
+    found = f"The best cut agrees on {fidelity_text(best.fidelity, best.samples)} of calibration"
     return [f"{found}, less than min_fidelity {ask.min_fidelity:.4f}; with so few samples that may be chance."]
 
 

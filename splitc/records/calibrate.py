@@ -1,4 +1,4 @@
-"""From records to a device: one line a kind of layer, and the share of its peaks that the rest reaches."""
+"""Fit a device to records: one linear model per kind of layer, and a share of the peaks for all other kinds."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ def layers_from_trace(trace: Path, made: Mapping[str, str], warmup: int, samples
     Args:
         trace: Its profile.
         made: Every name that a node may have in it -> the value that the node makes.
-        warmup, samples: Inferences that do not count, and that do.
+        warmup, samples: Untimed and timed inferences.
     """
     events: list[dict[str, Any]] = json.loads(trace.read_text("utf-8"))
     durations: dict[tuple[str, str], list[float]] = defaultdict(list)

@@ -31,8 +31,8 @@ class Effort:
 
     Attributes:
         threads: Of one inference.
-        warmup, samples: Inferences that do not count, and that do.
-        clock: "wall", or "cpu": what this thread computed, for a machine that others load too; one thread only.
+        warmup, samples: Untimed and timed inferences.
+        clock: "wall", or "cpu" for this thread's CPU time, on a machine under other load; one thread only.
     """
 
     threads: int = 1
@@ -48,7 +48,7 @@ def profile_onnxruntime(
 
     Args:
         path: The ONNX model.
-        feeds: Inputs to take turns with, at least one.
+        feeds: Inputs, used in turn; at least one.
         effort: Threads and numbers of runs.
         step: Called after each run.
 
@@ -83,7 +83,7 @@ def profile_onnxruntime(
 
 
 def session(path: Path, threads: int, **options: Any) -> ort.InferenceSession:
-    """A session as engines run: one node after the other, every optimization on.
+    """A session as engines run: nodes in sequence, all optimizations on.
 
     Raises:
         BackendError: ONNX Runtime refuses the model.

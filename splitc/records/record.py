@@ -1,4 +1,4 @@
-"""One measurement as a JSON file: who ran what, how long each layer took and how long the whole.
+"""One measurement as a JSON file: device, model, times of the whole and of each layer.
 
     {"schema_version": 1, "device": "jetson-orin-nano", "backend": "tensorrt", "backend_version": "10.3.0", ...
      "layers": [{"name": "Conv_0 + Relu_1", "operator": "Conv", "median_ms": 0.12, "values": ["relu_1"]}, ...]}
@@ -98,8 +98,8 @@ class Record(Strict):
 def layer_ms(record: Record) -> Mapping[str, float]:
     """Milliseconds by value of the model, scaled so that all layers together take the run's median latency.
 
-    Timing each layer costs time, and what lies between the layers is nobody's: both are spread over the layers in
-    proportion. A layer that computes several values counts at the first; one that computes none, over all.
+    Timing layers costs time, and time between layers belongs to none: both are spread over the layers in
+    proportion. A layer that computes several values counts for the first; one that computes none, for all.
     """
     placed = {layer.values[0]: 0.0 for layer in record.layers if layer.values}
     for layer in record.layers:

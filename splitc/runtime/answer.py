@@ -26,7 +26,7 @@ def describe(outputs: Mapping[str, Array], contract: Contract) -> dict[str, Any]
 
 
 def top1(logits: Array, classes: list[str] | None) -> dict[str, Any]:
-    """Winner of one sample's logits, whatever their shape."""
+    """Index of the largest of one sample's logits, of any shape."""
     flat = np.asarray(logits, dtype=np.float64).ravel()
     shares = np.exp(flat - flat.max())
     index = int(flat.argmax())

@@ -85,14 +85,14 @@ def finish_engine(
     *,
     force: bool = False,
 ) -> Finished:
-    """Build the engine here, unless an equal one stands there already.
+    """Build the engine on this machine, unless the current one exists already.
 
     Args:
         bundle: The bundle.
         order: From :func:`find_order`.
         folder: Where to put it; by default :func:`engine_folder`.
-        progress: Hears of every phase.
-        force: Build again all the same.
+        progress: Called with every phase and its share done.
+        force: Build again even if the engine is current.
 
     Raises:
         BackendError: The toolkit refuses the model, or another build runs.

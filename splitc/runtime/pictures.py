@@ -1,4 +1,4 @@
-"""Pictures: read as RGB, resized, cropped, and turned into numbers as a network wants them."""
+"""Pictures: read as RGB, resized, cropped and normalized for a network."""
 
 from __future__ import annotations
 

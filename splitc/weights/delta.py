@@ -177,10 +177,10 @@ def _applied(base: Path, delta: Path, max_bytes: int | None) -> Applied:
 
 
 def roll_back(base: Path) -> Path:
-    """Put back what the last update of ``base`` replaced.
+    """Restore what the last update of ``base`` replaced.
 
     Raises:
-        UsageError: Nothing was kept, it cannot be put back, or ``base`` is in use.
+        UsageError: Nothing was kept, it cannot be restored, or ``base`` is in use.
         BitstreamError: What was kept is damaged; ``base`` is untouched.
     """
     if base.is_dir() or not base.absolute().parent.is_dir():

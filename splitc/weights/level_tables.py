@@ -114,7 +114,7 @@ def frequencies_of(counts: Array) -> U16:
 
 
 def _normalized(counts: F64) -> U16:
-    """Frequencies summing to 4096, at least 1 for every token seen; what rounding leaves goes where it costs least."""
+    """Frequencies summing to 4096, at least 1 for every token seen; the rest goes where it costs least."""
     got = np.where(counts > 0, np.maximum(np.floor(counts * (ONE / counts.sum())), 1), 0).astype(np.int64)
     while (missing := ONE - int(got.sum())) != 0:
         sign = 1 if missing > 0 else -1

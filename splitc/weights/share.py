@@ -70,10 +70,10 @@ def _start(values: F64, distinct: Array, clusters: int, init: Init) -> F64:
         return np.linspace(values[0], values[-1], clusters)
     if init == "density":
         return np.asarray(values[((np.arange(clusters) + 0.5) * len(values) / clusters).astype(int)])
-    return np.sort(_plus_plus(distinct.astype(np.float64), clusters))
+    return np.sort(_seeded(distinct.astype(np.float64), clusters))
 
 
-def _plus_plus(distinct: F64, clusters: int) -> F64:
+def _seeded(distinct: F64, clusters: int) -> F64:
     """k-means++ over distinct values: each next one far from those before (Arthur & Vassilvitskii 2007)."""
     source = np.random.default_rng(SEED)
     chosen = [float(distinct[source.integers(len(distinct))])]

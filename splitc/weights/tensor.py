@@ -104,7 +104,7 @@ def same(one: WeightTensor, other: WeightTensor) -> bool:
     return (one.dtype, one.shape, one.digest) == (other.dtype, other.shape, other.digest)
 
 
-def as_three(shape: tuple[int, ...]) -> tuple[int, int, int]:
+def outer_middle_inner(shape: tuple[int, ...]) -> tuple[int, int, int]:
     """A tensor seen as [outer, middle, inner]: axis 0, axis 1, and the product of the others (FORMAT.md)."""
     outer = shape[0] if shape else 1
     middle = shape[1] if len(shape) > 1 else 1

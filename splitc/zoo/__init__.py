@@ -27,7 +27,7 @@ class Network:
         exporter: ``module:function`` that writes the ONNX file; imported only when it has to run.
         packages: Distributions that decide the file's bytes; their versions are part of the cache key.
         classes: File beside this one with a class name a line.
-        preprocess: How its authors feed it.
+        preprocess: Its authors' preprocessing.
     """
 
     exporter: str
@@ -80,7 +80,7 @@ def class_names(source: str) -> list[str]:
 
 
 def preprocess(source: str) -> Preprocess:
-    """How ``zoo:NAME`` wants its pictures."""
+    """Preprocessing of ``zoo:NAME``."""
     return _network(source).preprocess
 
 

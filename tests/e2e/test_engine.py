@@ -267,7 +267,7 @@ def test_an_order_that_nobody_vouches_for(change: dict[str, object], message: st
     ("arguments", "message"),
     [
         (["--side", "egde"], "--side: must be edge or cloud"),
-        (["--side", "cloud"], "no cloud engine waits to be built"),
+        (["--side", "cloud"], "no cloud engine is left to be built"),
         (["--side", "edge", "--target", "jetson-orin-nxx"], "Did you mean 'jetson-orin-nx'"),
         (["--side", "edge", "--set", "workspace_mb"], "is not NAME=VALUE"),
         (["--side", "edge", "--set", "workspace_mb=-1"], "workspace_mb"),

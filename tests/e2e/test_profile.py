@@ -106,7 +106,7 @@ def test_refusals(arguments: list[str], code: int, message: str, source: Path) -
 
 def test_an_engine_that_is_not_there(source: Path, tmp_path: Path) -> None:
     assert "an ONNX model has no engine" in cli("profile", source / "tiny.onnx", "--engine").err
-    assert "no edge engine waits" in cli("profile", source / "out", "--engine").err
+    assert "no edge engine is left to be built" in cli("profile", source / "out", "--engine").err
     assert "on the device itself" in cli("profile", source / "out", "--engine", "--device", "ssh://x").err
 
 

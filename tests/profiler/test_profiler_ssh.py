@@ -216,7 +216,7 @@ def test_a_full_disk_there_is_said_before_anything_is_sent(
     ssh.write_text(f"#!/bin/sh\ncat > /dev/null\necho '{answer}'\n")
     ssh.chmod(0o755)
     monkeypatch.setenv("PATH", f"{ssh.parent}:/usr/bin:/bin")
-    with pytest.raises(UsageError, match=r"box: 1,000 bytes are free and 2,1\d\d,\d{3} are wanted; make room there"):
+    with pytest.raises(UsageError, match=r"box: 1,000 bytes are free and 2,1\d\d,\d{3} are needed; make room there"):
         measure_remote(half, model_feeds(half.path, half, []), RUNS, "cpu", SshDestination("box"))
 
 

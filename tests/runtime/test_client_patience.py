@@ -58,7 +58,7 @@ def test_a_server_that_owes_nothing_is_not_silent() -> None:
     for _ in range(20):
         given_s = patience.next_pause("x:1", "idle", is_endless=False)
         clock.now += 600.0
-        patience.nothing_was_asked()
+        patience.owed_nothing()
     assert given_s == 1.0  # what is left of the patience, not more
 
 

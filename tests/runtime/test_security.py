@@ -117,8 +117,8 @@ class Call:
 def test_who_pays_for_a_request() -> None:
     """A made-up token is no way around a rate."""
     calls = [Call("Bearer a", "ipv4:10.0.0.1:5000"), Call("Bearer b", "ipv4:10.0.0.1:5001")]
-    assert {Rates(1.0).payer(call) for call in calls} == {"ipv4:10.0.0.1"}
-    assert {Rates(1.0, by_token=True).payer(call) for call in calls} == {"Bearer a", "Bearer b"}
+    assert {Rates(1.0).client_of(call) for call in calls} == {"ipv4:10.0.0.1"}
+    assert {Rates(1.0, by_token=True).client_of(call) for call in calls} == {"Bearer a", "Bearer b"}
 
 
 def test_a_rate_is_a_second_s_worth_at_once() -> None:

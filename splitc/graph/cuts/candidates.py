@@ -1,4 +1,4 @@
-"""List the cuts of a model, and why other values are none."""
+"""List the cuts of a model, and the reasons why other values are not."""
 
 from __future__ import annotations
 

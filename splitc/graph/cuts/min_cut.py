@@ -64,12 +64,12 @@ def source_side(network: FlowNetwork, sources: Collection[int], sinks: Collectio
     """The smallest source side of a minimum cut.
 
     Args:
-        network: Left as it is.
+        network: Not changed.
         sources, sinks: Nodes that lie on either side.
 
     Returns:
         The nodes on the side of the sources, or None when no finite cut separates the two; and how many edges were
-        looked at.
+        visited.
     """
     capacity, visits = list(network.capacity), 0
     while True:
@@ -90,7 +90,7 @@ def source_side(network: FlowNetwork, sources: Collection[int], sinks: Collectio
 def _search(
     network: FlowNetwork, capacity: Sequence[int], sources: Collection[int], sinks: Collection[int]
 ) -> tuple[dict[int, int], int | None, int]:
-    """Node -> edge by which it was reached (-1 for a source), the sink reached first, edges looked at."""
+    """Node -> edge by which it was reached (-1 for a source), the sink reached first, edges visited."""
     reached = dict.fromkeys(sources, -1)
     if not reached.keys().isdisjoint(sinks):
         return reached, next(iter(reached.keys() & set(sinks))), 0

@@ -22,7 +22,7 @@ from splitc.graph.values.flow import Flow
 from splitc.graph.values.tensors import parameters_of, symbols_of, wire_bytes_of
 
 BUDGET = 3_000_000
-"""Edges that the search may look at over all blocks: seconds. Larger graphs are searched at fewer of their values."""
+"""Edges that the search may visit over all blocks: seconds. Larger graphs are searched at fewer of their values."""
 LEAST = 3
 """Values that are tried in every block, however large it is, while any budget is left."""
 TYPICAL_PATHS = 8
@@ -64,7 +64,7 @@ def wide_cuts(flow: Flow, uses: Uses, totals: Totals, blocks: Sequence[Block], m
 
 
 def _of_block(block: Block, budget: int) -> tuple[list[tuple[ir.Value, ...]], int]:
-    """Minimal cuts, and the edges looked at."""
+    """Minimal cuts, and the number of edges visited."""
     anchors = list(_anchors(block))
     count = min(len(anchors), max(LEAST, budget // (TYPICAL_PATHS * 4 * len(block.values))))
     found: dict[frozenset[ir.Value], tuple[ir.Value, ...]] = {}

@@ -87,7 +87,7 @@ def save(model: ir.Model, path: Path | str, external: bool | None = None) -> tup
 
 
 def save_alike(model: ir.Model, path: Path) -> tuple[Path, ...]:
-    """``save``, with weights that lie outside their model's file in a file of their own again, copied and not read.
+    """``save``, with weights that were external written as external again, copied without being read.
 
     Raises:
         GraphError: The folder is absent or cannot be written.

@@ -63,7 +63,7 @@ def _publish(model: Path, out: Path) -> None:
 
 
 def _free_name(written: Path, place: Path) -> Path:
-    """``place`` where nothing stands, or the very same bytes; else a name with the hash of the new ones."""
+    """``place`` if it is free or holds the same bytes; else a name with the hash of the new bytes."""
     if not os.path.lexists(place):
         return place
     digest = files.sha256_of(written)

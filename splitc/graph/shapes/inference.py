@@ -50,7 +50,7 @@ def bind_inputs(graph: ir.Graph, shapes: Mapping[str, Shape], label: str) -> Non
 
 
 def infer(model: ir.Model) -> None:
-    """Write inferred types and shapes into the values of ``model``; what stays unknown keeps None.
+    """Write inferred types and shapes into the values of ``model``; unknown ones stay None.
 
     Inference runs on a copy whose shape arithmetic is folded as far as it is constant: exporters spell paddings
     and reshapes as a dozen integer nodes, which plain inference does not see through. A graph without any is not

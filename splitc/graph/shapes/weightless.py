@@ -43,7 +43,7 @@ def _inferred(model: bytes, *, is_strict: bool) -> onnx.ModelProto:
 
 @contextmanager
 def _weightless(model: ir.Model) -> Iterator[None]:
-    """Inside, weights are references to data that nobody reads."""
+    """Inside the block, weights are references to data that are never read."""
     held = [value for graph in model.graphs() for value in graph.initializers.values()]
     tensors = [value.const_value for value in held]
     try:

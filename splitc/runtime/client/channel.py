@@ -80,7 +80,7 @@ class Channel:
         self._address, self._channel, self._metadata = address, channel, metadata
         self._stub = oip_grpc.GRPCInferenceServiceStub(channel)
 
-    def shake_hands(self, model: str, pair_id: str, timeout_s: float = HANDSHAKE_S) -> None:
+    def check_pair(self, model: str, pair_id: str, timeout_s: float = HANDSHAKE_S) -> None:
         """Compare pair ids before the first packet.
 
         Args:
@@ -96,7 +96,7 @@ class Channel:
         try:
             reply = self._stub.ModelConfig(request, metadata=self._metadata, timeout=timeout_s)
         except grpc.RpcError as error:
-            raise self._as_ours(error) from error
+            raise self._translated(error) from error
         theirs = reply.config.parameters[protocol.PAIR_ID].string_value
         if theirs != pair_id:
             raise RemoteError(
@@ -115,7 +115,7 @@ class Channel:
         try:
             yield from call
         except grpc.RpcError as error:
-            raise self._as_ours(error) from error
+            raise self._translated(error) from error
         finally:
             call.cancel()
 
@@ -123,7 +123,7 @@ class Channel:
         """Hang up."""
         self._channel.close()
 
-    def _as_ours(self, error: Any) -> Exception:
+    def _translated(self, error: Any) -> Exception:
         code, details = error.code(), error.details() or "no reason given"
         if code in TRANSIENT or code in BUSY:
             return LostConnectionError(details)

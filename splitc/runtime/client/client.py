@@ -1,4 +1,4 @@
-"""The edge half as a client: head, encode and send beside each other, answers in order.
+"""The edge half as a client: head, encoding and sending run concurrently; answers come in order.
 
     samples ─► head ─► Outbox ─► encode ─► send ═══► server ═══► answers
     (thread 1)         bounded   (thread 2, grpc's)             (the caller)
@@ -141,7 +141,7 @@ class EdgeClient:
             talk, channel = Talk(), self._remote.open()
             try:
                 for sender in self._senders:
-                    channel.shake_hands(sender.name, sender.pair_id, handshake_s)
+                    channel.check_pair(sender.name, sender.pair_id, handshake_s)
                 talk.is_greeted = True
                 Watchdog(box, talk, self._options.patience_s, channel.close).start()
                 for found in self._talk(box, talk, channel):
@@ -151,7 +151,7 @@ class EdgeClient:
                     raise LostConnectionError("the server ended the stream")
             except LostConnectionError as lost:
                 if talk.is_greeted and not box.silent_s(talk):
-                    patience.nothing_was_asked()
+                    patience.owed_nothing()
                 box.hang_up(talk)
                 self.counters.reconnected += 1
                 reason = "it takes frames and answers none" if talk.is_unanswered else str(lost)
@@ -196,7 +196,7 @@ class EdgeClient:
             yield request
 
     def _mend(self, box: Outbox, frame: PendingFrame, reply: Any) -> None:
-        """After a refusal of one packet: send it anew, or give up."""
+        """After a refusal of one packet: send it again, or give up."""
         fault = protocol.fault_of(reply)
         if fault == protocol.REFUSED or frame.tries >= MAX_TRIES:
             raise RemoteError(f"{self._remote.address}: {frame.name}: {reply.error_message}")

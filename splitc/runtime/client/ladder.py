@@ -37,7 +37,7 @@ class Ladder:
         """One answer came.
 
         Args:
-            rung: The pair that it is of; answers of an earlier one are not looked at.
+            rung: The pair that it is of; answers of an earlier one are ignored.
             wire_ms: Time on the wire.
             compute_ms: Everything else but waiting.
         """
@@ -48,7 +48,7 @@ class Ladder:
         if len(self._recent) < FRAMES:
             return
         if not self._is_queueing():
-            self._stay_calm()
+            self._try_step_up()
         elif not self._is_draining():
             self._step_down()
 
@@ -68,7 +68,7 @@ class Ladder:
         if self.rung + 1 < self._count:
             self._go_to(self.rung + 1, is_trial=False)
 
-    def _stay_calm(self) -> None:
+    def _try_step_up(self) -> None:
         self._calm += 1
         if self._calm < self._hold:
             return

@@ -74,14 +74,14 @@ class Outbox:
                 return False
             frame.index, self._count = self._count, self._count + 1
             self._waiting.append(frame)
-            self._tell_taker()
+            self._notify_taker()
             return True
 
     def end(self) -> None:
         """No more frames will be put."""
         with self._ready:
             self._is_ended = True
-            self._tell_taker()
+            self._notify_taker()
 
     def close(self) -> None:
         """Nobody will take frames any more: lets go of who puts."""
@@ -121,13 +121,13 @@ class Outbox:
         """Forget a frame: its answer is here."""
         with self._ready:
             del self._under_way[frame.index]
-            self._tell_taker()
+            self._notify_taker()
 
     def send_again(self, frame: PendingFrame) -> None:
         """A frame that the other end could not use."""
         with self._ready:
             bisect.insort(self._waiting, self._under_way.pop(frame.index), key=_index)
-            self._tell_taker()
+            self._notify_taker()
 
     def silent_s(self, talk: Talk) -> float:
         """For how long a reply has been waited for while frames are under way; 0 where none is."""
@@ -152,7 +152,7 @@ class Outbox:
     def _can_send(self) -> bool:
         return bool(self._waiting) and len(self._under_way) < self._window
 
-    def _tell_taker(self) -> None:
+    def _notify_taker(self) -> None:
         if self._can_send() or self._is_done():
             self._ready.notify_all()
 
@@ -177,7 +177,7 @@ class Talk:
         over: Set when it was hung up.
         waits_since: ``now()`` when waiting for the next reply began; infinite while none is waited for.
         waited_s: For the last reply. Short where it lay here already: then nobody knows when it came.
-        is_greeted: Hands were shaken.
+        is_greeted: The pair ids were compared.
         is_unanswered: Hung up because no answer came.
         error: Why encoding ended early.
         number: Tells its packets from those of other talks and clients.

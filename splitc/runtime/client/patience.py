@@ -1,4 +1,4 @@
-"""How long a client waits: for a server that is away, and for answers of one that is there."""
+"""How long a client waits for an unreachable server, and for answers of a reachable one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LEAST_ANSWER_S = 10.0
 
 
 class Patience:
-    """Waits longer after each loss, and not for ever: the first loss since the last answer starts the clock."""
+    """Waits longer after each loss, up to a limit that counts from the first loss since the last answer."""
 
     def __init__(self, patience_s: float, clock: Callable[[], float] = now) -> None:
         self._patience_s, self._clock = patience_s, clock
@@ -24,15 +24,15 @@ class Patience:
         """The server answers."""
         self._pause_s, self._since = FIRST_PAUSE_S, float("inf")
 
-    def nothing_was_asked(self) -> None:
-        """The server was there and owes no answer: its silence does not count."""
+    def owed_nothing(self) -> None:
+        """The server was reachable and owed no answer, so its silence does not count."""
         self._since = float("inf")
 
     def next_pause(self, address: str, reason: str, *, is_endless: bool) -> float:
         """Seconds to wait before the next try.
 
         Raises:
-            RemoteError: The server has been away for too long, unless patience is endless.
+            RemoteError: The server has been unreachable for too long, unless patience is endless.
         """
         moment, pause_s = self._clock(), self._pause_s
         self._since, self._pause_s = min(self._since, moment), min(2 * pause_s, LONGEST_PAUSE_S)

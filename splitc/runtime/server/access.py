@@ -31,8 +31,8 @@ class Rates:
         self._rate, self._by_token, self._clock = rate, by_token, clock
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
-    def payer(self, context: Any) -> str:
-        """Who pays for a request: the token where it was checked, for anyone can make one up; else the address."""
+    def client_of(self, context: Any) -> str:
+        """Whom a request counts for: the token if tokens are checked (others can be made up), else the address."""
         said = dict(context.invocation_metadata() or ()).get("authorization") if self._by_token else None
         return str(said or context.peer().rpartition(":")[0])
 
@@ -48,7 +48,7 @@ class Rates:
 
 
 class RequireToken(grpc.aio.ServerInterceptor):  # type: ignore[misc]
-    """Turns away calls without a known bearer token."""
+    """Refuses calls without a known bearer token."""
 
     def __init__(self, tokens: tuple[str, ...], metrics: Metrics) -> None:
         self._tokens, self._metrics = tokens, metrics
@@ -60,7 +60,7 @@ class RequireToken(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         said = dict(handler_call_details.invocation_metadata or ()).get("authorization", "")
         if said.startswith(BEARER) and is_known(said[len(BEARER) :], self._tokens):
             return handler
-        self._metrics.turned_away("token")
+        self._metrics.refused("token")
         return _refusing(handler)
 
 

@@ -50,7 +50,7 @@ def handlers(service: Streams, metrics: Metrics) -> grpc.GenericRpcHandler:
 def _refuse_unreadable(method: Callable[..., Any], name: str, metrics: Metrics) -> Callable[..., Any]:
     async def answer(request: Any, context: Any) -> Any:
         if request is None:
-            metrics.turned_away("unreadable")
+            metrics.refused("unreadable")
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"the message is not a {name}Request.")
         return await method(request, context)
 

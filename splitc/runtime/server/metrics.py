@@ -33,7 +33,7 @@ class Metrics:
         )
         self._streams = Gauge("splitc_streams", "Open streams.", registry=self.registry)
         self._stopped = self._counter("stopped_streams", "Streams that stood still for too long.", ["reason"])
-        self._refused = self._counter("refused_calls", "Calls turned away before any work.", ["reason"])
+        self._refused = self._counter("refused_calls", "Calls refused before any work.", ["reason"])
 
     def _counter(self, name: str, text: str, labels: list[str]) -> Counter:
         return Counter(f"splitc_{name}", text, labels, registry=self.registry)
@@ -50,8 +50,8 @@ class Metrics:
         """One request was refused."""
         self._answers.labels(model, fault).inc()
 
-    def turned_away(self, reason: str) -> None:
-        """One call ended before any work."""
+    def refused(self, reason: str) -> None:
+        """One call was refused before any work."""
         self._refused.labels(reason).inc()
 
     def stopped(self, reason: str) -> None:

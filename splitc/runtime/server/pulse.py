@@ -1,4 +1,4 @@
-"""Whether a stream still moves: one that does not must not keep its place for ever."""
+"""Whether a stream is still active: an inactive one must not keep its place."""
 
 from __future__ import annotations
 

@@ -115,7 +115,7 @@ class InferenceService:
 
     async def ModelStreamInfer(self, requests: AsyncIterator[Any], context: Any) -> None:
         if not self.is_ready or len(self._readers) >= self._limits.streams:
-            self._metrics.turned_away("streams")
+            self._metrics.refused("streams")
             why = f"{len(self._readers)} streams are open, as many as it takes" if self.is_ready else "it is ending"
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, f"this server has no room: {why}; try later.")
         replies: Replies = asyncio.Queue(self._limits.pending)
@@ -182,7 +182,7 @@ class InferenceService:
                 f"{model.name}: the edge half is of pair {pair[:12]}, this server's half of pair {model.pair_id[:12]}; "
                 "use the two halves of one bundle.",
             )
-        if self._rates is not None and not self._rates.take(self._rates.payer(context)):
+        if self._rates is not None and not self._rates.take(self._rates.client_of(context)):
             raise Refusal(protocol.BUSY, "too many requests a second from this client; send fewer.")
         return model
 

@@ -19,7 +19,7 @@ from splitc.types import F32, U8, Array
 from splitc.weights.encodings.base import Coded, Context, Encoding, Wanted
 from splitc.weights.ledger import CodedSection
 from splitc.weights.level_tables import CLASS_BITS, CONTEXTS, TOKENS, Classes, fit_classes
-from splitc.weights.tensor import WeightTensor, as_three
+from splitc.weights.tensor import WeightTensor, outer_middle_inner
 
 CHUNK = 1 << 18
 """Levels that decode by themselves."""
@@ -52,7 +52,7 @@ class LevelPlan(NamedTuple):
         return list(range(0, len(self.levels), CHUNK))
 
     def counts(self) -> Array:
-        """How often each token stands in each context, ``[CONTEXTS, 256]``."""
+        """How often each token occurs in each context, ``[CONTEXTS, 256]``."""
         return _core.scw_count(self.levels, *self.classes, 0, CONTEXTS).reshape(CONTEXTS, TOKENS).astype(np.int64)
 
 
@@ -86,12 +86,12 @@ class Levels(Encoding):
         shift = _shift_of(levels)
         low = levels & ((1 << shift) - 1) if shift else np.empty(0, np.int32)
         high = levels >> shift
-        return LevelPlan(high, fit_classes(high.reshape(as_three(tensor.shape))), low, shift)
+        return LevelPlan(high, fit_classes(high.reshape(outer_middle_inner(tensor.shape))), low, shift)
 
     def _levels(self, tensor: WeightTensor) -> Array:
         if tensor.dtype == "int8":
             return tensor.flat.astype(np.int32)
-        rows = as_three(tensor.shape)[0]
+        rows = outer_middle_inner(tensor.shape)[0]
         steps = row_steps(self.step, self._exponents(rows))
         values = tensor.flat.reshape(rows, -1)
         with np.errstate(invalid="ignore", over="ignore"):
@@ -169,7 +169,7 @@ def _read_head(wanted: Wanted, parameters: FieldReader, sections: Sequence[bytes
     if len(sections) != 1 + has_exponents + (shift > 0) + chunks or context.tables is None:
         raise BitstreamError("has a wrong number of sections, or there are no level tables.")
     rest = list(sections)
-    axes = as_three(wanted.shape)
+    axes = outer_middle_inner(wanted.shape)
     packed = _core.range_decode_u8(rest.pop(0), CLASS_BITS, 1, 1, sum(axes)).reshape(-1)
     outer, middle, inner = np.split(packed, np.cumsum(axes)[:2])
     exponents = np.zeros(axes[0], np.uint8)

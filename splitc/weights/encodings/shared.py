@@ -90,7 +90,7 @@ class Shared(Encoding):
         lengths = _line_lengths(head, sections[3], lines)
         out = np.zeros(wanted.count, values.dtype)
         out[positions_of(gaps, lengths, length)] = values
-        return _unlines(out, wanted.shape, head.basis).view(wanted.stored)
+        return _from_lines(out, wanted.shape, head.basis).view(wanted.stored)
 
 
 class _Head(NamedTuple):
@@ -154,7 +154,7 @@ def _lines(values: Array, basis: Basis) -> Array:
     return values.reshape(length, lines).T if basis == "csc" else values.reshape(lines, length)
 
 
-def _unlines(flat: Array, shape: tuple[int, ...], basis: Basis) -> Array:
+def _from_lines(flat: Array, shape: tuple[int, ...], basis: Basis) -> Array:
     if basis != "csc":
         return flat
     return np.ascontiguousarray(flat.reshape(_sizes(shape, basis)).T).reshape(-1)

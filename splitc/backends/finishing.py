@@ -1,8 +1,8 @@
-"""Finish a deferred engine on the machine where it will run: check, build aside, rename, and know it again.
+"""Build a deferred engine on the machine where it will run, replace the old one at once, and recognize it later.
 
 model.engine
 engine.json    what decided it, its hash, and the hash of the tactics that were timed
-timing.cache   the tactics, for a build that shall give the same engine again; absent when none were kept
+timing.cache   the tactics, for a build that is to give the same engine again; absent when none were kept
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ _DISK_FACTOR, _DISK_FLOOR = 2, 64 << 20
 
 
 @dataclass(frozen=True)
-class Made:
-    """A plan, and the tactics that were timed for it."""
+class BuiltPlan:
+    """A serialized engine (plan), and the tactics that were timed for it."""
 
     plan: bytes
     timing_cache: bytes = b""
 
 
 @dataclass(frozen=True)
-class Surroundings:
-    """This machine, as far as it decides an engine.
+class BuildEnvironment:
+    """The properties of this machine that decide an engine.
 
     Attributes:
         parts: What goes into the key beside graph and flags: GPU, toolkit version, driver.
-        free_bytes: Memory that a build may take; None when it needs none of a GPU.
+        free_bytes: GPU memory that a build may take; None when it takes none.
     """
 
     parts: Mapping[str, object]
@@ -64,7 +64,7 @@ class EngineJson(Frozen):
 
 
 class Finished(EngineJson):
-    """What ``finish`` did."""
+    """What :func:`finish` did, and the engine."""
 
     status: str
     path: str
@@ -74,13 +74,13 @@ def finish(
     root: Path,
     order: Order,
     folder: Path,
-    surroundings: Surroundings,
-    make: Callable[[Progress], Made],
+    surroundings: BuildEnvironment,
+    make: Callable[[Progress], BuiltPlan],
     progress: Progress = lambda phase, share: None,
     *,
     force: bool = False,
 ) -> Finished:
-    """Build the engine, unless an equal one stands there.
+    """Build the engine, unless the current one is in ``folder``.
 
     Args:
         root: The bundle.
@@ -88,8 +88,8 @@ def finish(
         folder: Where to put it.
         surroundings: This machine.
         make: Builds the plan.
-        progress: Hears of every phase.
-        force: Build again all the same.
+        progress: Called with every phase and its share done.
+        force: Build again even if the engine is current.
 
     Raises:
         BackendError: The model is not the bundle's, another build runs, or the toolkit refuses the model.
@@ -107,7 +107,7 @@ def finish(
         return _finished(folder, "built")
 
 
-def parts_of(root: Path, order: Order, surroundings: Surroundings) -> dict[str, object]:
+def parts_of(root: Path, order: Order, surroundings: BuildEnvironment) -> dict[str, object]:
     """Everything that decides the engine, by name.
 
     Raises:
@@ -153,7 +153,7 @@ def why_stale(folder: Path, parts: Mapping[str, object]) -> str | None:
     return None
 
 
-def _record_of(made: Made, parts: Mapping[str, object], seconds: float) -> EngineJson:
+def _record_of(made: BuiltPlan, parts: Mapping[str, object], seconds: float) -> EngineJson:
     return EngineJson(
         key=key_of(parts),
         parts=dict(parts),
@@ -191,7 +191,7 @@ def _make_writable(folder: Path) -> None:
         raise CapabilityError(f"{folder}: cannot be written; name another place with --out.")
 
 
-def _require_room(root: Path, order: Order, folder: Path, surroundings: Surroundings) -> None:
+def _require_room(root: Path, order: Order, folder: Path, surroundings: BuildEnvironment) -> None:
     """A rule of thumb, so that a build fails in the first second rather than in the last minute."""
     size = model_bytes(root, order)
     memory, disk = _MEMORY_FACTOR * size + _MEMORY_FLOOR, _DISK_FACTOR * size + _DISK_FLOOR
@@ -205,7 +205,7 @@ def _require_room(root: Path, order: Order, folder: Path, surroundings: Surround
         raise CapabilityError(f"{folder}: {free >> 20} MiB are free and {disk >> 20} MiB are needed; make room first.")
 
 
-def _write(folder: Path, made: Made, record: EngineJson) -> None:
+def _write(folder: Path, made: BuiltPlan, record: EngineJson) -> None:
     """All on the disk, then renamed, engine.json last: it names the others by hash, so none is known by another's."""
     document = json.dumps(record.model_dump(mode="json"), indent=2, sort_keys=True).encode() + b"\n"
     written: dict[Path, files.Content] = {folder / ENGINE: made.plan}

@@ -31,7 +31,7 @@ class Needs:
 
 
 @dataclass(frozen=True)
-class Apart:
+class Excludes:
     """An option beside which others would be ignored."""
 
     option: str
@@ -47,8 +47,8 @@ class Apart:
             yield f"{others} {verb} not go with {names[self.option]}{_because(self.why)}; leave one of them out."
 
 
-def check_together(context: typer.Context, rules: Sequence[Needs | Apart]) -> None:
-    """Hold what stands on the command line against ``rules``; defaults are never at fault.
+def check_options(context: typer.Context, rules: Sequence[Needs | Excludes]) -> None:
+    """Check the given options against ``rules``; defaults are never at fault.
 
     Raises:
         UsageError: Every rule that is broken, a sentence each.
