@@ -33,7 +33,7 @@ from splitc.plan.ask import (
 )
 from splitc.plan.baselines import BaselineInputs, cloud_only, edge_only
 from splitc.plan.coding import coding_ms, coding_words
-from splitc.plan.confidence import fidelity_reason
+from splitc.plan.confidence import fidelity_reason, fidelity_text
 from splitc.plan.constraints import constrain, constraint_reason, memory_reason, refuse_idle_pins
 from splitc.plan.layouts import check_asked, refusing, unfit_reason
 from splitc.plan.objective import cost, price, rank, with_pareto

@@ -5,7 +5,7 @@
 ``memory``: peak memory of building and verifying on thousands of pictures and on a long clip, beyond that of a process
 that only opens the network and runs one sample. Each measurement runs in a process of its own.
 
-``steps``: seconds of a first build, of the same again, and after a change of ``codec.step`` alone, with the steps of the
+``steps``: seconds of a first build, of the same again, and after a change of ``codec.step``, with the steps of the
 earlier ones kept; and of the stages of INT8 beside float.
 """
 
