@@ -80,8 +80,7 @@ def run(
     check_options(context, RULES)
     opened = open_bundle(bundle)
     live = _live_source(inputs, needs_end=json and not frames)
-    server = remote.server
-    pair = _local_pair(opened, edge) if server is None else _remote_pair(opened, server, remote, edge, live)
+    pair = _local_pair(opened, edge) if remote.server is None else _remote_pair(opened, remote, edge, live)
     reader = Reader(pair.contract.inputs, pair.contract.preprocess)
     samples = islice(reader.frames(live) if live else reader.samples(find_files(inputs, Path())), frames)
     lines: list[dict[str, Any]] = []  # one document holds all of them
@@ -126,13 +125,13 @@ def _local_pair(bundle: Bundle, asked: EdgeOptions) -> _Pair:
     return _Pair(edge.contract, lambda samples: run_pair(edge, cloud, samples), dict)
 
 
-def _remote_pair(bundle: Bundle, address: str, asked: ServerChoice, edge: EdgeOptions, live: str | None) -> _Pair:
+def _remote_pair(bundle: Bundle, asked: ServerChoice, edge: EdgeOptions, live: str | None) -> _Pair:
     """The edge half here, the cloud half on the server; frames of a live source that come late are dropped."""
     from splitc.bundle import open_bundle
     from splitc.runtime import ClientOptions, EdgeClient, Remote, TlsFiles, read_tokens
 
     token = read_tokens(asked.token_file)[0] if asked.token_file else None
-    remote = Remote(address, TlsFiles(asked.tls_cert, asked.tls_key, asked.tls_ca), token, asked.insecure)
+    remote = Remote(asked.server or "", TlsFiles(asked.tls_cert, asked.tls_key, asked.tls_ca), token, asked.insecure)
     options = ClientOptions(
         window=asked.window, patience_s=asked.patience_s, drops_late=bool(live), falls_back=asked.fall_back
     )

@@ -106,22 +106,11 @@ class CloudServer:
             The address with the port that was taken.
 
         Raises:
-            UsageError: The address is taken or none, or plain text would leave this machine.
+            UsageError: The address is taken or malformed, or plain text would leave this machine.
         """
         credentials = (tls or TlsFiles()).server_credentials()
         refuse_plain_text(address, credentials is not None, allow_plain_text)
-        limit = self._options.max_message_bytes
-        self._server = grpc.aio.server(
-            interceptors=self._interceptors,
-            maximum_concurrent_rpcs=self._options.max_streams + self._options.max_single,
-            options=[
-                ("grpc.max_receive_message_length", limit),
-                ("grpc.max_send_message_length", limit),
-                ("grpc.so_reuseport", 0),
-                ("grpc.keepalive_time_ms", HTTP2_PINGS_MS),
-                ("grpc.http2.min_ping_interval_without_data_ms", HTTP2_PINGS_MS // 2),
-            ],
-        )
+        self._server = self._new_server()
         self._server.add_generic_rpc_handlers([handlers(self._service, self.metrics)])
         try:
             port = (
@@ -136,11 +125,25 @@ class CloudServer:
         await self._server.start()
         return address if address.startswith(UNIX) else str(Address(read_address(address).host, port))
 
+    def _new_server(self) -> Any:
+        limit = self._options.max_message_bytes
+        return grpc.aio.server(
+            interceptors=self._interceptors,
+            maximum_concurrent_rpcs=self._options.max_streams + self._options.max_single,
+            options=[
+                ("grpc.max_receive_message_length", limit),
+                ("grpc.max_send_message_length", limit),
+                ("grpc.so_reuseport", 0),
+                ("grpc.keepalive_time_ms", HTTP2_PINGS_MS),
+                ("grpc.http2.min_ping_interval_without_data_ms", HTTP2_PINGS_MS // 2),
+            ],
+        )
+
     def listen_for_metrics(self, address: str) -> str:
         """Serve ``/metrics`` over HTTP, for Prometheus; returns the address with the port that was taken.
 
         Raises:
-            UsageError: The address is taken or none.
+            UsageError: The address is taken or malformed.
         """
         wanted = read_address(address)
         try:
