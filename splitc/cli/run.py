@@ -131,7 +131,8 @@ def _remote_pair(bundle: Bundle, asked: ServerChoice, edge: EdgeOptions, live: s
     from splitc.runtime import ClientOptions, EdgeClient, Remote, TlsFiles, read_tokens
 
     token = read_tokens(asked.token_file)[0] if asked.token_file else None
-    remote = Remote(asked.server or "", TlsFiles(asked.tls_cert, asked.tls_key, asked.tls_ca), token, asked.insecure)
+    assert asked.server is not None
+    remote = Remote(asked.server, TlsFiles(asked.tls_cert, asked.tls_key, asked.tls_ca), token, asked.insecure)
     options = ClientOptions(
         window=asked.window, patience_s=asked.patience_s, drops_late=bool(live), falls_back=asked.fall_back
     )

@@ -125,7 +125,7 @@ class CloudServer:
         await self._server.start()
         return address if address.startswith(UNIX) else str(Address(read_address(address).host, port))
 
-    def _new_server(self) -> Any:
+    def _new_server(self) -> grpc.aio.Server:
         limit = self._options.max_message_bytes
         return grpc.aio.server(
             interceptors=self._interceptors,
