@@ -90,8 +90,7 @@ def run(
             for result in results:
                 line = _show(result, pair.contract, json)
                 times.append(line["ms"])
-                if json:
-                    lines.append(line)
+                lines += [line] if json else []
     finally:
         counters = pair.counters()
         stages = percentiles(times)

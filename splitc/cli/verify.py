@@ -136,13 +136,15 @@ def _verified(opened: Bundle, recipe: Recipe, inputs: _Inputs, model: Path | Non
     """The stages on every input, and what the reader of the numbers must know."""
     from splitc import driver, evaluate
     from splitc.cli.progress import make_watch
+    from splitc.runtime import Samples
 
     notes = list(inputs.notes)
-    with driver.Stages(make_watch())("verify", len(inputs.files) * inputs.reader.regions) as step:
+    samples = Samples.of(inputs.reader, inputs.files)
+    with driver.Stages(make_watch())("verify", len(samples)) as step:
         whole, why = _find_model(opened, recipe, model)
         same_tools = opened.manifest.splitc == __version__ and opened.manifest.tools == driver.tool_versions()
         paths = evaluate.paths_of_bundle(opened, whole, why, same_tools=same_tools)
-        result = evaluate.verify(paths, inputs.reader.samples(inputs.files), inputs.known, step)
+        result = evaluate.verify(paths, samples, inputs.known, step)
     if whole is None:
         notes.append(f"compared with {result.reference}, which cannot notice a changed half: {why}.")
     elif not same_tools:

@@ -22,6 +22,7 @@ from splitc.driver.write import build_engines, describe, model_bytes, seal, writ
 from splitc.errors import BundleError, CheckFailed
 from splitc.lowering import ComputeTarget, Lowered, LoweringRequest, count_lowering, lower, lowered_step
 from splitc.recipe import Recipe
+from splitc.runtime import Samples
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def build(
             pair = write_pair(folder, inputs, lowered, codec, to_fit.notes)
         with stages("engines", 2) as step:
             engines = build_engines(folder, inputs, step)
-        with stages("verify", len(inputs.verification) * inputs.reader.regions) as step:
+        with stages("verify", len(Samples.of(inputs.reader, inputs.verification))) as step:
             outcome = verified(inputs, halves, lowered, pair.bundle, engines, key, step)
         with stages("report"):
             gates = check_gates(recipe, folder, chosen, outcome.verification)
