@@ -234,7 +234,7 @@ def test_a_precision_that_is_none(said: str, bundle: Path) -> None:
     replace(bundle, bundle / "report.json", said.encode())
     outcome = cli("profile", bundle, "--side", "edge", "--samples", 1)
     assert outcome.code == 2
-    assert "report.json: precision.edge: is none of fp32, fp16, int8" in outcome.err
+    assert "report.json: precision.edge: is not one of fp32, fp16, int8" in outcome.err
 
 
 @pytest.mark.parametrize(
