@@ -92,7 +92,7 @@ def _encoder(name: str) -> dict[str, str | bool | None]:
         formats = ENTROPY_CODERS.load_usable(name).probe()
     except CapabilityError as error:
         return _check(f"encoder {name}", False, str(error), how_to_get)
-    return _check(f"encoder {name}", bool(formats), ", ".join(formats) or "codes no frame here", how_to_get)
+    return _check(f"encoder {name}", bool(formats), ", ".join(formats) or "cannot encode on this machine", how_to_get)
 
 
 def _extra(name: str, packages: tuple[str, ...]) -> dict[str, str | bool | None]:

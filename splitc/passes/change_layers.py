@@ -85,7 +85,7 @@ class ChangeLayers:
             if layer in taken:
                 self._change(changed, layer)
             self.step()
-        return PassResult(changed, bool(taken), (f"{len(taken)} layers changed, each making up for what it loses",))
+        return PassResult(changed, bool(taken), (f"{len(taken)} layers changed, each compensating its errors",))
 
     def _change(self, model: ir.Model, layer: Layer) -> None:
         whole, seen = read_weight(model, layer.weight), self.seen[layer.weight]

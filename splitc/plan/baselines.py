@@ -1,4 +1,4 @@
-"""The ways without a cut, which every cut has to beat: all on the edge, or all in the cloud."""
+"""Baselines without a cut: everything on the edge, or everything in the cloud."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def cloud_only(asked: BaselineInputs, code_input: CodeInput, rival: Point) -> li
 
 
 def _needs(ask: Ask, rival: Point) -> list[Callable[[Measurement], bool]]:
-    """What a coding of the input must do to stand beside ``rival``."""
+    """What a coding of the input must achieve to be compared with ``rival``."""
 
     def is_as_faithful(found: Measurement) -> bool:
         is_enough = not fidelity_reason(found.fidelity, found.samples, ask.min_fidelity)

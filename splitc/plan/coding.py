@@ -1,4 +1,4 @@
-"""How long coding takes, before it is measured on the devices: what each coder says of itself, on every device."""
+"""Coding times before they are measured on the devices: each coder's own figures, for every device."""
 
 from __future__ import annotations
 
@@ -16,6 +16,6 @@ def coding_words(spec: CodecSpec) -> str:
     """What a plan says about these times."""
     encode, decode = ENTROPY_CODERS.load(spec.entropy).speed_mels
     return (
-        f"Coding is counted at {encode:g} and decoding at {decode:g} million elements a second ({spec.entropy} on one "
-        "core of a server CPU), whatever the device."
+        f"Encoding is assumed to run at {encode:g} and decoding at {decode:g} million elements a second "
+        f"({spec.entropy} on one core of a server CPU) on every device."
     )

@@ -1,4 +1,4 @@
-"""What a few samples say about fidelity: whether a limit is out of reach, or only not reached by chance."""
+"""What few samples say about fidelity: whether a limit is out of reach or was missed by chance."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def upper_bound(share: float, samples: int | None) -> float:
 
 
 def fidelity_reason(fidelity: float | None, samples: int | None, least: float | None) -> str:
-    """Why a fidelity is surely not enough, or an empty text; that of too few samples is given the doubt's benefit."""
+    """Why a fidelity is surely not enough, or an empty text; few samples get the benefit of the doubt."""
     if least is None or (fidelity is not None and upper_bound(fidelity, samples) >= least):
         return ""
     if fidelity is None:

@@ -123,7 +123,7 @@ def _stages(check: Numbers) -> str:
         for stage in check["stages"]
     ]
     skipped = "".join(f'<p class="note">{escape(s["stage"])}: {escape(s["reason"])}</p>' for s in check["skipped"])
-    head = ["stage", "#fidelity", "#KL (nats)", "#cosine", "#top-1", "#KL it adds"]
+    head = ["stage", "#fidelity", "#KL (nats)", "#cosine", "#top-1", "#KL added"]
     note = f'<p class="note">Against {escape(check["reference"])}, on {check["samples"]} samples.</p>'
     return "<h2>Where the answer changes</h2>" + _table(head, rows) + note + skipped
 
@@ -134,7 +134,7 @@ def _rate(check: Numbers, bits: int) -> str:
         ("zstd-19", check["baseline_rate_bpe"]),
         ("splitc", check["rate_bpe"]),
     ]
-    note = '<p class="note">Bits a feature element, from real packets with their headers.</p>'
+    note = '<p class="note">Bits per feature element, from real packets including their headers.</p>'
     return "<h2>Rate</h2>" + svg.bars(rows, "{:.3f}", marked="splitc") + note
 
 
@@ -197,9 +197,9 @@ def _layers(layers: Sequence[Numbers]) -> str:
         ]
         for one in layers
     ]
-    table = _table(["side", "layer", "computes in", "#KL of it alone in INT8, nats"], rows)
+    table = _table(["side", "layer", "computes in", "#KL with this layer alone in INT8, nats"], rows)
     floats = sum(one["precision"] == "fp32" for one in layers)
-    lead = f"{floats} of {len(layers)} quantized layers compute in float again, and why"
+    lead = f"{floats} of {len(layers)} quantized layers were returned to float; sensitivity of every layer"
     return f"<details><summary>{lead}</summary>{table}</details>"
 
 
@@ -214,12 +214,14 @@ def _engines(engines: Sequence[Numbers]) -> str:
         ]
         for engine in engines
     ]
-    return "<h2>Engines</h2>" + _table(["side", "target", "backend", "status", "engine, or what finishes it"], rows)
+    return "<h2>Engines</h2>" + _table(
+        ["side", "target", "backend", "status", "engine, or the command that builds it"], rows
+    )
 
 
 def _notes(notes: Sequence[str]) -> str:
     items = "".join(f"<li>{escape(note)}</li>" for note in notes)
-    return f"<details><summary>What was done to the graphs</summary><ul>{items}</ul></details>" if notes else ""
+    return f"<details><summary>Changes made to the graphs</summary><ul>{items}</ul></details>" if notes else ""
 
 
 def _rejected(rejected: Sequence[Numbers]) -> str:
@@ -227,7 +229,7 @@ def _rejected(rejected: Sequence[Numbers]) -> str:
         return ""
     rows = [[f"<code>{escape(', '.join(cut['names']))}</code>", escape(cut["reason"])] for cut in rejected]
     table = _table(["cut", "reason"], rows)
-    return f"<details><summary>{len(rejected)} cuts not taken, and why</summary>{table}</details>"
+    return f"<details><summary>{len(rejected)} rejected cuts, with reasons</summary>{table}</details>"
 
 
 def _provenance(report: Numbers) -> str:

@@ -255,7 +255,9 @@ def test_every_coder_has_its_speed() -> None:
         coder = ENTROPY_CODERS.load(name)
         assert any("speed_mels" in vars(cls) for cls in coder.mro()[: coder.mro().index(EntropyCoder)]), name
         assert min(coder.speed_mels) > 0
-    assert "Coding is counted at 415 and decoding at 170 million elements a second (rans" in search(places()).note
+    assert (
+        "Encoding is assumed to run at 415 and decoding at 170 million elements a second (rans" in search(places()).note
+    )
 
 
 def test_codings_of_the_input_keep_the_fidelity_of_the_cut_and_the_least() -> None:

@@ -161,10 +161,10 @@ SECTIONS = [
     "Latency of the cuts",
     "Pictures, before and after",
     "Weights",
-    "1 of 2 quantized layers compute in float again",
+    "1 of 2 quantized layers were returned to float",
     "Engines",
-    "What was done to the graphs",
-    "cuts not taken, and why",
+    "Changes made to the graphs",
+    "rejected cuts, with reasons",
     "model sha256",
 ]
 
@@ -180,10 +180,10 @@ def test_every_section_is_there() -> None:
     [
         (("gates",), "Gates"),
         (("examples",), "Pictures, before and after"),
-        (("notes",), "What was done to the graphs"),
+        (("notes",), "Changes made to the graphs"),
         (("weights",), "time of an inference"),
-        (("layer_precision",), "quantized layers compute in float again"),
-        (("plan", "rejected"), "cuts not taken"),
+        (("layer_precision",), "quantized layers were returned to float"),
+        (("plan", "rejected"), "rejected cuts, with reasons"),
     ],
     ids=["gates", "examples", "notes", "weights", "layers", "rejected"],
 )

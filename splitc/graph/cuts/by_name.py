@@ -48,7 +48,7 @@ def find_place(model: Model, asked: Sequence[str]) -> ResolvedCut:
     for value in [value for value in values if value not in flow.data]:
         others = [other for other in values if other is not value]
         if others and separates(flow, others):
-            notes.append(f"{value.name!r} is not sent: the tail works it out from the shapes of the others")
+            notes.append(f"{value.name!r} is not sent: the tail computes it from the shapes of the others")
             values = others
     return ResolvedCut(tuple(value.name or "" for value in values), tuple(notes))
 
