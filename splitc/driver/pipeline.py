@@ -58,7 +58,8 @@ def build(
             chosen = choose(inputs, step)
             halves = graph.split(inputs.model, chosen.best_cut.cut)
         lowered, key = _lowered(inputs, lowering_request(inputs, halves), stages)
-        to_fit = trials.within_budget(codec_spec(recipe), lowered.halves, inputs.calibration)
+        layouts = plan.layouts(inputs.model, chosen.best_cut.cut, recipe.split)
+        to_fit = trials.within_budget(codec_spec(recipe), lowered.halves, layouts, inputs.calibration)
         with stages("calibrate", len(to_fit.samples)) as step:
             codec = fit(inputs, lowered.halves, to_fit, key, step)
         with stages("write"):

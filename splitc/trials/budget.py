@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 
 from splitc import evaluate, graph
 from splitc.codec import CodecSpec
 from splitc.runtime import Sample, clip_lengths, pick
-from splitc.types import TensorSpec
+from splitc.types import Layout, TensorSpec
 
 FEATURE_BYTES = 64_000_000
 """Of the float32 features that a codec is fitted on, all samples and cut tensors together. It is eight times what a
@@ -16,6 +17,8 @@ quantizer looks at (``splitc.codec.quantizers.FIT_VALUES``), and tables hardly c
 again."""
 PROBES = 4
 """Samples that are run through the head to learn a size that the graph leaves open."""
+BYTES_EACH = 4
+"""Of a float32."""
 LEAST_RUNS = 4
 """Runs of consecutive frames that are kept where a group of pictures takes more than its share."""
 
@@ -48,7 +51,11 @@ class FittingSamples:
 
 
 def within_budget(
-    spec: CodecSpec, halves: graph.Halves, samples: Sequence[Sample], most_bytes: int = FEATURE_BYTES
+    spec: CodecSpec,
+    halves: graph.Halves,
+    layouts: Sequence[graph.CutLayout],
+    samples: Sequence[Sample],
+    most_bytes: int = FEATURE_BYTES,
 ) -> FittingSamples:
     """The samples whose features take at most ``most_bytes``, but never fewer than a codec needs.
 
@@ -56,12 +63,13 @@ def within_budget(
         spec: What is fitted. Where it predicts, runs of consecutive frames are kept, each a group of pictures, or less
             where that would leave fewer than :data:`LEAST_RUNS`.
         halves: Whose head makes the features.
+        layouts: Of the cut tensors.
         samples: All calibration samples.
         most_bytes: Bound on the features, float32.
     """
     period = spec.make_temporal().period
     least = 1 if period == 1 else 2  # a predicted frame needs one before it
-    most = max(least, most_bytes // max(1, _bytes_each(halves, samples)))
+    most = max(least, most_bytes // max(1, _bytes_each(halves, layouts, samples)))
     if len(samples) <= most:
         return FittingSamples(samples, clip_lengths(samples), len(samples), most_bytes)
     lengths = [1] * len(samples) if period == 1 else clip_lengths(samples)
@@ -96,23 +104,19 @@ def spread_runs(lengths: Sequence[int], most: int, length: int) -> list[range]:
     return [whole[index] for index in spread(len(whole), max(1, most // longest))]
 
 
-def _bytes_each(halves: graph.Halves, samples: Sequence[Sample]) -> int:
+def _bytes_each(halves: graph.Halves, layouts: Sequence[graph.CutLayout], samples: Sequence[Sample]) -> int:
     """float32 bytes of one sample's features; of the largest of a few samples, where the graph leaves sizes open."""
-    if all(_is_fixed(tensor) for tensor in halves.cut):
-        return sum(_elements(tensor.shape) for tensor in halves.cut) * 4
+    sizes = [_elements(tensor, layout.layout) for tensor, layout in zip(halves.cut, layouts, strict=True)]
+    known = [size for size in sizes if size is not None]
+    if len(known) == len(sizes):
+        return sum(known) * BYTES_EACH
     head = evaluate.open_graph(halves.head)
-    probes = pick(samples, spread(len(samples), PROBES))
-    outputs = (head.run(sample.feeds) for sample in probes)
-    return max(sum(each[tensor.name].size for tensor in halves.cut) * 4 for each in outputs)
+    outputs = (head.run(sample.feeds) for sample in pick(samples, spread(len(samples), PROBES)))
+    return max(sum(each[tensor.name].size for tensor in halves.cut) for each in outputs) * BYTES_EACH
 
 
-def _is_fixed(tensor: TensorSpec) -> bool:
-    """Every size is known but for that of the first axis, the batch, which is 1 here."""
-    return all(isinstance(size, int) for size in tensor.shape[1:])
-
-
-def _elements(shape: Sequence[int | str]) -> int:
-    total = 1
-    for size in shape:
-        total *= size if isinstance(size, int) else 1
-    return total
+def _elements(tensor: TensorSpec, layout: Layout) -> int | None:
+    """Of one sample; None where a size is open."""
+    sizes = [1 if axis == layout.batch_axis else size for axis, size in enumerate(tensor.shape)]
+    fixed = [size for size in sizes if isinstance(size, int)]
+    return prod(fixed) if len(fixed) == len(sizes) else None

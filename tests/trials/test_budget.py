@@ -18,6 +18,7 @@ from splitc.codec import CodecSpec
 from splitc.runtime import Sample
 from splitc.trials import features, within_budget
 from splitc.trials.budget import spread, spread_runs
+from splitc.types import USUAL_LAYOUT, Layout
 
 
 @pytest.mark.parametrize(
@@ -86,13 +87,14 @@ def samples(count: int, clips: int = 1, width: int = 6) -> list[Sample]:
     ]
 
 
+USUAL = [graph.CutLayout(USUAL_LAYOUT, True)]
 EACH = 4 * 6 * 4
 """Bytes of one sample's feature."""
 
 
 @pytest.mark.parametrize("width", [6, "W"], ids=["fixed", "open"])
 def test_the_bound_is_on_bytes_of_features(width: int | str) -> None:
-    chosen = within_budget(CodecSpec(), halves(width), samples(50), 10 * EACH + 1)
+    chosen = within_budget(CodecSpec(), halves(width), USUAL, samples(50), 10 * EACH + 1)
     assert [sample.name for sample in chosen.samples] == [str(index) for index in range(0, 50, 5)]
     assert chosen.lengths == [1] * 10
     assert chosen.notes == (
@@ -104,36 +106,48 @@ def test_the_bound_is_on_bytes_of_features(width: int | str) -> None:
 def test_sizes_that_the_graph_leaves_open_are_those_of_the_largest_probe() -> None:
     some = samples(20)[:-1] + samples(1, width=12)
     probed = [0, 5, 10, 15]  # of 20
-    assert len(within_budget(CodecSpec(), halves("W"), some, 10 * EACH).samples) == 10
+    assert len(within_budget(CodecSpec(), halves("W"), USUAL, some, 10 * EACH).samples) == 10
     some[probed[2]] = samples(1, width=12)[0]
-    assert len(within_budget(CodecSpec(), halves("W"), some, 10 * EACH).samples) == 5
+    assert len(within_budget(CodecSpec(), halves("W"), USUAL, some, 10 * EACH).samples) == 5
+
+
+def test_an_open_size_in_front_of_the_batch_is_no_batch() -> None:
+    """``[T, N, C]``: what stands on axis 0 is the length of a sample."""
+    ends = [helper.make_tensor_value_info(name, 1, ["T", 1, 4]) for name in "xfy"]
+    nodes = [helper.make_node("Relu", ["x"], ["f"]), helper.make_node("Neg", ["f"], ["y"])]
+    body = helper.make_graph(nodes, "g", ends[:1], ends[2:], value_info=ends[1:2])
+    model = helper.make_model(body, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    long = [Sample(str(index), {"x": np.ones((30, 1, 4), np.float32)}) for index in range(8)]
+    layouts = [graph.CutLayout(Layout(batch_axis=1, channel_axis=2), True)]
+    chosen = within_budget(CodecSpec(), graph.split(opened(model), ["f"]), layouts, long, 2 * 30 * 4 * 4)
+    assert [sample.name for sample in chosen.samples] == ["0", "4"]
 
 
 def test_all_of_them_where_they_fit() -> None:
     every = samples(50, clips=5)
-    chosen = within_budget(CodecSpec(temporal="dpcm"), halves(6), every, 50 * EACH)
+    chosen = within_budget(CodecSpec(temporal="dpcm"), halves(6), USUAL, every, 50 * EACH)
     assert (chosen.samples, chosen.lengths, chosen.notes) == (every, [10] * 5, ())
 
 
 def test_prediction_keeps_runs_of_consecutive_frames() -> None:
-    chosen = within_budget(CodecSpec(temporal="dpcm", gop=5), halves(6), samples(60, clips=2), 24 * EACH)
+    chosen = within_budget(CodecSpec(temporal="dpcm", gop=5), halves(6), USUAL, samples(60, clips=2), 24 * EACH)
     names = [int(sample.name) for sample in chosen.samples]
     assert chosen.lengths == [5] * 4
     assert names == [*range(5), *range(15, 20), *range(30, 35), *range(45, 50)]
 
 
 def test_a_long_group_of_pictures_leaves_several_runs() -> None:
-    chosen = within_budget(CodecSpec(temporal="dpcm", gop=1000), halves(6), samples(60), 24 * EACH)
+    chosen = within_budget(CodecSpec(temporal="dpcm", gop=1000), halves(6), USUAL, samples(60), 24 * EACH)
     assert chosen.lengths == [6] * 4
 
 
 def test_never_fewer_than_a_codec_needs() -> None:
-    assert len(within_budget(CodecSpec(), halves(6), samples(9), 1).samples) == 1
-    assert within_budget(CodecSpec(temporal="dpcm"), halves(6), samples(9), 1).lengths == [2]
+    assert len(within_budget(CodecSpec(), halves(6), USUAL, samples(9), 1).samples) == 1
+    assert within_budget(CodecSpec(temporal="dpcm"), halves(6), USUAL, samples(9), 1).lengths == [2]
 
 
 def test_progress_is_called_once_a_sample_that_is_fitted() -> None:
-    chosen, calls = within_budget(CodecSpec(), halves(6), samples(50), 10 * EACH), []
+    chosen, calls = within_budget(CodecSpec(), halves(6), USUAL, samples(50), 10 * EACH), []
     features(halves(6), chosen.samples, lambda: calls.append(1))
     assert len(calls) == 10
 
