@@ -192,7 +192,7 @@ def test_the_setting_is_the_first_from_which_two_pass() -> None:
         pytest.param(["--bits", "3.6"], "--bits: 3.6 is not a whole number", id="bits-fraction"),
         pytest.param(["--uplink", "1e-9"], "a link of 1e-09 Mbit/s carries nothing", id="hardly-a-link"),
         pytest.param(["--edge", "jetson-thor", "--precision", "int8"], "'jetson-thor' has no int8 peak", id="peak"),
-        pytest.param(["--precision", "fp8"], "--precision: 'fp8' is none of fp32, fp16, int8", id="precision"),
+        pytest.param(["--precision", "fp8"], "--precision: 'fp8' is not one of fp32, fp16, int8", id="precision"),
         pytest.param(["--codec", "nope"], "unknown codec profile 'nope'", id="codec"),
         pytest.param(["--edge", "jetson-orin-nan"], "Did you mean 'jetson-orin-nano'?", id="device"),
         pytest.param(["--trace", "none.csv"], "none.csv: cannot be read", id="trace"),
