@@ -397,10 +397,10 @@ def test_so_many_frames_and_no_more(bundle: Path, source: Path) -> None:
     assert len(outcome.document["results"]) == 3
 
 
-def test_one_document_of_what_goes_on_for_ever_is_refused(bundle: Path) -> None:
+def test_one_document_of_what_never_ends_is_refused(bundle: Path) -> None:
     outcome = cli("run", bundle, "rtsp://127.0.0.1:1/x", "--json")
     assert_refused(outcome, 2)
-    assert "say how many with --frames" in outcome.err
+    assert "limit it with --frames" in outcome.err
 
 
 def test_the_edge_imports_no_compiler() -> None:
