@@ -213,6 +213,8 @@ def _write(folder: Path, made: BuiltPlan, record: EngineJson) -> None:
         written[folder / TIMINGS] = made.timing_cache
     if folders := [path.name for path in (*written, folder / RECORD) if path.is_dir()]:
         raise CapabilityError(f"{folder}: cannot be written ({folders[0]} is a folder); remove it.")
+    for name in (ENGINE, RECORD, TIMINGS):
+        files.sweep(folder / name)
     files.write_together({**written, folder / RECORD: document}, CapabilityError)
     if not made.timing_cache:
         (folder / TIMINGS).unlink(missing_ok=True)

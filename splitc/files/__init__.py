@@ -1,6 +1,16 @@
 """Files and folders on disk: whole or not at all, one writer at a time where it matters, read within bounds.
 
-The only room that renames and that hashes files. It knows nothing of what it writes.
+The only room that renames, locks and hashes files. It knows nothing of what it writes.
+
+    one file, several          write_file, write_together, whole_file for libraries that write by path
+    a folder                   whole_folder
+    read, change, write        locked, locked_together; replace_and_keep where the old one is kept
+    what was killed            sweep: by the next writer of the place; sweep_temporary: by the next splitc
+    reading                    sha256_of, read_bounded, open_plain: plain files, in blocks, up to a limit
+    other places               cache_folder, temporary_folder
+
+A hidden name says its owner, so a live one's file is never swept, however old it is. Writers that only replace need no
+lock; the last rename stands.
 """
 
 from __future__ import annotations

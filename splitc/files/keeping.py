@@ -57,6 +57,7 @@ def finish_keeping(place: Path, kept: Path, refusal: type[SplitcError] = UsageEr
         SplitcError: The folder cannot be written.
     """
     place = Path(os.path.realpath(place))
+    sweep(place)
     with as_refusals(place, refusal):
         for copy in hidden_beside(place, KEPT):
             if place.exists() and _same(copy.path, place):
@@ -67,7 +68,6 @@ def finish_keeping(place: Path, kept: Path, refusal: type[SplitcError] = UsageEr
 
 def _copied(place: Path) -> Path:
     """The hidden copy; under its name it is whole."""
-    sweep(place)
     partial = hidden_path(place, PARTIAL)
     try:
         shutil.copyfile(place, partial)

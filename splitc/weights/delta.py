@@ -150,6 +150,7 @@ def apply_delta(base: Path, delta: Path, max_bytes: int | None = None) -> Applie
     """
     refuse_absent(base)
     with files.locked(base):
+        files.finish_keeping(base, _previous(base))
         return _applied(base, delta, max_bytes)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from e2e_setting import Outcome, build, write_setting
+from file_server import ask, inputs, places  # noqa: F401  # fixtures
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ import pytest
 from deadline import first_line
 
 from splitc.errors import BackendError, UsageError
-from splitc.files import locked, sweep, write_file
+from splitc.files import locked, locked_together, sweep, write_file
 
 HOLD = """
 import sys
@@ -106,6 +106,26 @@ def test_another_thread_holds_it(tmp_path: Path) -> None:
         thread.start()
         thread.join()
     assert f"process {os.getpid()}" in found[0]
+
+
+def test_several_are_locked_in_one_order(tmp_path: Path) -> None:
+    """Whoever names them in another order does not wait for ever."""
+    places, left = [tmp_path / "a", tmp_path / "b"], []
+
+    def lock(order: list[Path]) -> None:
+        for _ in range(50):
+            with locked_together(order):
+                assert len(names(tmp_path)) == 2
+        left.append(order)
+
+    threads = [threading.Thread(target=lock, args=(order,)) for order in (places, places[::-1])]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(left) == 2
+    with locked_together([places[0], places[0]]):
+        assert names(tmp_path) == [".a.lock"]
 
 
 def test_a_link_and_its_target_are_one_place(tmp_path: Path) -> None:
