@@ -1,7 +1,8 @@
-"""What layers see and make of calibration samples: run once, kept as second moments, means and ranges.
+"""Inputs and outputs of layers on calibration samples, kept as second moments, means and ranges.
 
 The product ``X X^T`` of a layer's inputs, gathered into columns as the convolution reads them, is the Hessian of its
-squared output error. Large maps are read at a fixed number of places, spread evenly: neighbours say the same.
+squared output error. Large maps are read at a fixed number of places, spread evenly, because neighbouring
+places carry nearly the same information.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ def _open(model: ir.Model, options: onnxruntime.SessionOptions) -> onnxruntime.I
 
 
 def columns_of(layer: Layer, x: Array, kernel: Sequence[int], places: int) -> F32:
-    """Inputs of ``layer`` as its weight's columns meet them, ``[groups, kernel * in / groups, places]``.
+    """Inputs of ``layer`` in the order of its weight's columns, ``[groups, kernel * in / groups, places]``.
 
     Args:
         layer: A convolution, or a product.

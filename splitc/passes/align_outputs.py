@@ -122,7 +122,7 @@ def _moments(parts: Sequence[F64]) -> Moments:
 
 
 def _shrunk(wanted: Moments, found: Moments) -> Moments:
-    """``wanted`` with its means as near to those found as chance can explain."""
+    """``wanted`` with the means shrunk towards those found (see the top of this module)."""
     moved = wanted.means - found.means
     if len(moved) < 2:
         return wanted

@@ -1,4 +1,4 @@
-"""What every pass is: a frozen dataclass whose fields are its options, called with a model."""
+"""The form of every pass: a frozen dataclass whose fields are its options, called with a model."""
 
 from __future__ import annotations
 

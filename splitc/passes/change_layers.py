@@ -1,4 +1,4 @@
-"""Change the weights of layers in closed form, each layer making up for what it loses by itself.
+"""Change the weights of layers in closed form, each layer compensating its own errors.
 
 1. One run over calibration samples tells what every layer sees: the mean and the second moment of its inputs.
 2. The change (rounding, pruning) is made column by column, with the covariance of the inputs saying what the columns
@@ -36,7 +36,7 @@ Change = Callable[[Layer, F32, F32], F32]
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """What a layer sees: mean ``[groups, k]`` and second moment ``[groups, k, k]`` of its inputs.
+    """A layer's input statistics: mean ``[groups, k]`` and second moment ``[groups, k, k]``.
 
     ``k`` is ``taps`` places of the kernel times the channels of a group, in this order.
     """
@@ -98,7 +98,7 @@ class ChangeLayers:
 
 
 def moments_of(model: ir.Model, feeds: Sequence[Feeds]) -> dict[str, Seen]:
-    """What every layer sees, by weight name, from one run over ``feeds``."""
+    """Input statistics of every layer by weight name, from one run over ``feeds``."""
     layers = layers_of(model)
     places = -(-COLUMNS // max(1, sum(len(next(iter(one.values()))) for one in feeds)))
     sums = {layer.weight: _Sums() for layer in layers}

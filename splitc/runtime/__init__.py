@@ -76,7 +76,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """Import what talks over a network when it is first used: a pair in one process needs none of it."""
+    """Import the networking modules when they are first used: a pair in one process needs none of them."""
     if name not in _NETWORKED:
         raise AttributeError(f"module 'splitc.runtime' has no attribute {name!r}")
     try:

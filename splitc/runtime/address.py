@@ -31,7 +31,7 @@ def read_address(text: str) -> Address:
     """``HOST:PORT`` or ``[IPv6]:PORT``.
 
     Raises:
-        UsageError: Anything else; gRPC itself would take some of it for another port.
+        UsageError: Anything else; gRPC itself would read some of it as a different port.
     """
     host, colon, port = text.rpartition(":")
     is_bracketed = host.startswith("[") and host.endswith("]")
@@ -46,7 +46,7 @@ def check_address(text: str) -> None:
     """Any address that a server may have.
 
     Raises:
-        UsageError: None of the forms.
+        UsageError: Neither form.
     """
     if not text.startswith(UNIX):
         read_address(text)

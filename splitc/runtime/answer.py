@@ -1,4 +1,4 @@
-"""What the network said, in words."""
+"""The network's answer as text and JSON."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class _Stored:
     """One array as its header describes it.
 
     Attributes:
-        shape: With the samples' axis in front, which a file of one sample may leave out.
+        shape: With the axis of samples first, which a file of one sample may leave out.
         row_shape, row_bytes: Of one sample.
         member: Its name in an archive; None: the file is the array.
         is_ordered: Rows lie one after the other.

@@ -16,9 +16,9 @@ ROUNDING = 1e-2
 
 
 def rows_stay_apart(half: CloudHalf) -> bool:
-    """Whether two samples that run together get the answers of each alone.
+    """Whether samples in one batch get the same answers as by themselves.
 
-    A dynamic axis 0 does not tell: it may count detections, or the network may mix its batch. So it is tried.
+    A dynamic axis 0 does not show it: the axis may count detections, or the network may mix its batch. So it is tried.
     """
     contract, run = half.contract, half.runner.run
     if contract.quantized_in == "host" and any(one.layout.batch_axis != 0 for one in half.codec.tensors):
@@ -35,13 +35,13 @@ def rows_stay_apart(half: CloudHalf) -> bool:
 
 
 def one_sample(contract: Contract, value: int) -> dict[str, Array]:
-    """One sample of the tail's inputs, the same number everywhere."""
+    """One sample of the tail's inputs, filled with one number."""
     shapes = {spec.name: tuple(d if isinstance(d, int) else 1 for d in spec.shape) for spec in contract.wire}
     return {spec.name: np.full(shapes[spec.name], value, spec.dtype) for spec in contract.wire}
 
 
 def _is_stacked(together: Array, apart: Sequence[Array]) -> bool:
-    """Whether rows are those of each alone, but for the rounding of sums in another order."""
+    """Whether rows equal those of separate runs, but for rounding of sums in another order."""
     if any(len(one) != 1 for one in apart) or together.shape != (len(apart), *apart[0].shape[1:]):
         return False
     want = np.concatenate(apart)

@@ -1,4 +1,4 @@
-"""Finish the engines that a bundle left to the machine where they run.
+"""Build the engines that a bundle leaves to the machine where they run.
 
 They lie in this user's cache, under the pair's id, never in the bundle: a plan is code to its toolkit, and a bundle
 that came from elsewhere must not bring one that looks like ours.
@@ -20,7 +20,7 @@ Side: TypeAlias = Literal["edge", "cloud"]
 
 
 def find_order(bundle: Bundle, side: Side, target: str | None = None) -> Order:
-    """The engine that waits on a side.
+    """The deferred engine of one side.
 
     Args:
         bundle: The bundle.
@@ -28,7 +28,7 @@ def find_order(bundle: Bundle, side: Side, target: str | None = None) -> Order:
         target: Which of several targets; by default the only one.
 
     Raises:
-        UsageError: No engine waits, several do, or none of that name.
+        UsageError: No engine is deferred, several are, or none of that name.
         BundleError: The order is not of this bundle's half.
     """
     orders = {}
@@ -52,7 +52,7 @@ def find_order(bundle: Bundle, side: Side, target: str | None = None) -> Order:
 
 
 def _checked(bundle: Bundle, side: str, target: str, order: Order) -> Order:
-    """The order speaks of this half, and of files that the manifest lists."""
+    """The order, once it names this half and files that the manifest lists."""
     listed = bundle.manifest.files
     known = all(name in listed and listed[name].sha256 == digest for name, digest in order.sources.items())
     if (order.side, order.target) != (side, target) or order.model not in order.sources or not known:
@@ -106,7 +106,7 @@ def finish_engine(
 
 
 def engine_folder(bundle: Bundle, order: Order) -> Path:
-    """Where this user's engine of the bundle lies: in the cache."""
+    """Folder of this user's engine of the bundle, in the cache."""
     return cache_folder("engines", bundle.pair_id, order.side, order.target)
 
 
@@ -114,7 +114,7 @@ def open_engine(bundle: Bundle, order: Order, folder: Path | None = None) -> tup
     """The engine, checked and loaded, and its toolkit's version.
 
     Raises:
-        CheckFailed: None, a stale or a damaged one.
+        CheckFailed: There is no engine, or it is stale or damaged.
         BackendError: The toolkit refuses it.
         CapabilityError: This machine cannot run it.
     """
@@ -128,7 +128,7 @@ def check_engine(bundle: Bundle, order: Order, folder: Path | None = None) -> Pa
     """The engine, proven to be the one that this machine would build now.
 
     Raises:
-        CheckFailed: None, a stale or a damaged one; the message says what has changed.
+        CheckFailed: There is no engine, or it is stale or damaged; the message says why.
         CapabilityError: This machine cannot run it.
     """
     place = folder or engine_folder(bundle, order)

@@ -1,4 +1,4 @@
-"""What is known about pictures: their class, and the names of classes."""
+"""Labels of pictures, and names of classes."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Labels:
         return self._known[names[0]] if names else None
 
     def require_match(self) -> None:
-        """Raises: UsageError: there are labels, and none was for a sample that was looked for."""
+        """Raises: UsageError: there are labels, but none belonged to a sample that was looked up."""
         if self._known and not self._labelled:
             raise UsageError(
                 f"labels: none of the {len(self._known)} names, such as {next(iter(self._known))!r}, is the end of a "
@@ -87,7 +87,7 @@ def read_classes(file: Path) -> list[str]:
     """Class names, one a line, by index.
 
     Raises:
-        UsageError: Not there or not text.
+        UsageError: The file is absent or not text.
     """
     return [line.strip() for line in _lines(file)]
 

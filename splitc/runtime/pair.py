@@ -1,4 +1,4 @@
-"""The two halves of a bundle at work. The bitstream is all that passes between them.
+"""The two halves of a bundle, running. Only the bitstream passes between them.
 
 feeds ──► EdgeHalf: head engine ► encode ══ bitstream ══► CloudHalf: decode ► tail engine ──► answer
 
@@ -61,7 +61,7 @@ class EdgeHalf:
         self.runner = engine or _open(bundle, "edge", threads, optimize)
 
     def head(self, feeds: Feeds) -> list[Array]:
-        """What the head engine gives: symbols, or features where quantizers are on the host."""
+        """Outputs of the head engine: symbols, or features if quantizers run on the host."""
         outputs = self.runner.run(feeds)
         return [outputs[spec.name] for spec in self.contract.wire]
 
@@ -70,13 +70,13 @@ class EdgeHalf:
         return self.quantize(self.head(feeds))
 
     def quantize(self, wires: Sequence[Array]) -> Quantized:
-        """What the head gave to symbols of the stream's next frame."""
+        """Symbols of the stream's next frame from the head's outputs."""
         if self.contract.quantized_in == "graph":
             return self.codec.quantized_from_wires(wires)
         return self.stream.quantize([wire.astype(np.float32, copy=False) for wire in wires])
 
     def quantize_alone(self, wires: Sequence[Array]) -> Quantized:
-        """The same as a frame that nothing is predicted from; leaves the stream as it is."""
+        """The same for a frame outside the stream, without prediction; the stream is not changed."""
         if self.contract.quantized_in == "graph":
             return self.codec.quantized_from_wires(wires)
         return self.codec.quantize([wire.astype(np.float32, copy=False) for wire in wires])
@@ -87,7 +87,7 @@ class EdgeHalf:
 
     @property
     def sent(self) -> Quantized:
-        """What the last packet holds; a keyframe of a closed loop has other symbols than a predicted frame."""
+        """Symbols in the last packet; a keyframe of a closed loop has other symbols than a predicted frame."""
         return self.stream.sent
 
     def force_keyframe(self) -> None:
@@ -113,16 +113,16 @@ class CloudHalf:
         return self.stream.decode_symbols(bitstream)
 
     def feeds(self, symbols: Quantized) -> Feeds:
-        """What the tail takes: the symbols, or features where dequantizers are on the host."""
+        """Inputs of the tail: the symbols, or features if dequantizers run on the host."""
         return tail_feeds(self.contract, self.codec, symbols)
 
     def answer(self, symbols: Quantized) -> dict[str, Array]:
-        """Dequantizers where they are on the host, and the tail."""
+        """Run dequantizers, if they are on the host, and the tail."""
         return self.runner.run(self.feeds(symbols))
 
 
 def tail_feeds(contract: Contract, codec: Codec, symbols: Quantized) -> dict[str, Array]:
-    """What the tail takes: the symbols, or features where dequantizers are on the host."""
+    """Inputs of the tail: the symbols, or features if dequantizers run on the host."""
     wires = codec.wires_from_quantized(symbols) if contract.quantized_in == "graph" else codec.dequantize(symbols)
     named = zip(contract.wire, wires, strict=True)
     return {spec.name: wire.astype(spec.dtype, copy=False) for spec, wire in named}
@@ -150,7 +150,7 @@ def run_pair(edge: EdgeHalf, cloud: CloudHalf, samples: Iterable[Sample]) -> Gen
 
 
 def read_contract(bundle: Bundle) -> Contract:
-    """The contract, compared with the two graphs that it speaks of.
+    """The contract, checked against the two graphs that it describes.
 
     Raises:
         BundleError: Unreadable, not a contract, or not one of these graphs.

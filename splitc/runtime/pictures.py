@@ -26,7 +26,7 @@ Size = tuple[int, int]
 
 
 def is_picture(file: Path) -> bool:
-    """Whether the file's name ends as a picture's does."""
+    """Whether the file's name has the suffix of a picture."""
     return file.suffix.lower() in PICTURES
 
 
@@ -34,7 +34,7 @@ def read_picture(file: Path) -> Image.Image:
     """Read a picture as RGB.
 
     Raises:
-        UsageError: Not there, not a picture, or larger than Pillow's limit.
+        UsageError: The file is absent, not a picture, or larger than Pillow's limit.
     """
     with _opened(file) as picture:
         rgb: Image.Image = picture.convert("RGB")
@@ -45,7 +45,7 @@ def picture_size(file: Path) -> Size:
     """Width and height from the picture's header; no pixel is read.
 
     Raises:
-        UsageError: Not there, not a picture, or larger than Pillow's limit.
+        UsageError: The file is absent, not a picture, or larger than Pillow's limit.
     """
     with _opened(file) as picture:
         return picture.width, picture.height

@@ -1,4 +1,4 @@
-"""Who may talk: TLS, bearer tokens, and no plain text off this machine unless told so."""
+"""Access control: TLS, bearer tokens, and no unencrypted connection to other machines unless allowed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class TlsFiles:
 
     Attributes:
         cert, key: This end's certificate chain and private key.
-        ca: Certificates that the other end's must come from.
+        ca: Authorities that must have signed the other end's certificate.
 
     Raises:
         UsageError: A file cannot be read, is no PEM of its kind, or the key is not the certificate's.
@@ -67,12 +67,12 @@ class TlsFiles:
 
 
 def refuse_plain_text(address: str, is_encrypted: bool, allow: bool) -> None:
-    """Nothing travels in the clear over a network by accident.
+    """Refuse an unencrypted connection over a network unless it was allowed.
 
     Args:
         address: ``HOST:PORT`` or ``unix:PATH``.
         is_encrypted: Whether TLS is on.
-        allow: What ``--insecure`` said.
+        allow: Whether ``--insecure`` was given.
 
     Raises:
         UsageError: Plain text to or from another machine, or no address.
@@ -86,7 +86,7 @@ def refuse_plain_text(address: str, is_encrypted: bool, allow: bool) -> None:
 
 
 def read_tokens(path: Path) -> tuple[str, ...]:
-    """Bearer tokens, one a line; empty lines and lines that start with # are left out.
+    """Bearer tokens, one per line; empty lines and lines that start with # are left out.
 
     Raises:
         UsageError: The file cannot be read, holds none, or holds one that is short or not of visible ASCII.
@@ -102,7 +102,7 @@ def read_tokens(path: Path) -> tuple[str, ...]:
 
 
 def is_known(token: str, tokens: tuple[str, ...]) -> bool:
-    """Whether the token is one of them, in a time that tells nothing about them."""
+    """Whether the token is one of them, in constant time."""
     return sum(hmac.compare_digest(token.encode(), known.encode()) for known in tokens) > 0
 
 

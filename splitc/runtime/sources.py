@@ -196,7 +196,7 @@ def files_sha256(files: Sequence[Path]) -> str:
 
 
 def is_array(file: Path) -> bool:
-    """Whether the file's name ends as a NumPy file's does."""
+    """Whether the file's name has the suffix of a NumPy file."""
     return file.suffix.lower() in ARRAYS
 
 

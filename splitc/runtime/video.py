@@ -20,7 +20,7 @@ TIMEOUT_S = (10.0, 5.0)
 
 
 def is_video(file: Path) -> bool:
-    """Whether the file's name ends as a video's does."""
+    """Whether the file's name has the suffix of a video."""
     return file.suffix.lower() in VIDEOS
 
 

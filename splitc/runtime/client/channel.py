@@ -1,4 +1,4 @@
-"""A connection to a server: open it, shake hands, stream packets."""
+"""A connection to a server: open it, compare pair ids, stream packets."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ BUSY = {grpc.StatusCode.RESOURCE_EXHAUSTED}
 
 
 class LostConnectionError(Exception):
-    """The server cannot be reached now; another try may succeed."""
+    """The server cannot be reached now; a retry may succeed."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Remote:
         address: ``HOST:PORT`` or ``unix:PATH``.
         tls: Certificates; without any, plain text.
         token: Bearer token.
-        allow_plain_text: Also to another machine.
+        allow_plain_text: Allow an unencrypted connection to another machine.
 
     Raises:
         UsageError: Plain text would leave this machine.
@@ -74,7 +74,7 @@ class Remote:
 
 
 class Channel:
-    """One connection; what fails is either lost or refused."""
+    """One connection; a failure is either a lost connection or a refusal."""
 
     def __init__(self, address: str, channel: grpc.Channel, metadata: list[tuple[str, str]]) -> None:
         self._address, self._channel, self._metadata = address, channel, metadata
@@ -105,11 +105,11 @@ class Channel:
             )
 
     def stream(self, requests: Iterable[Any]) -> Iterator[Any]:
-        """Replies in whatever order they come.
+        """Replies in the order in which they arrive.
 
         Raises:
             RemoteError: The server refuses the whole stream.
-            LostConnectionError: It went away, or has no room now.
+            LostConnectionError: The connection broke, or the server has no room now.
         """
         call = self._stub.ModelStreamInfer(iter(requests), metadata=self._metadata)
         try:

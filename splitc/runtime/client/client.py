@@ -42,10 +42,10 @@ LAY_HERE_S = 5e-3
 class ClientOptions(Frozen):
     """Bounds of a client.
 
-    ``window`` frames are under way at once and ``depth`` wait for their turn. A server that stays away longer than
+    ``window`` frames are in flight at once and ``depth`` wait. A server that stays unreachable longer than
     ``patience_s`` ends the run, unless the client ``falls_back`` to running the tail itself until the server is there.
-    One that takes frames and answers none of them for that time counts as away.
-    With ``drops_late`` a frame that comes while the queue is full takes the place of the oldest one in it.
+    One that takes frames and answers none of them for that time counts as unreachable.
+    With ``drops_late`` a frame that arrives while the queue is full replaces the oldest one in it.
     """
 
     window: int = Field(8, ge=1, le=1024)
@@ -57,7 +57,7 @@ class ClientOptions(Frozen):
 
 @dataclass
 class Counters:
-    """What happened on the way."""
+    """Events of a run, counted."""
 
     answered: int = 0
     answered_here: int = 0
@@ -109,10 +109,10 @@ class EdgeClient:
                 raise UsageError(f"{other.name}: is for a different network than {self._senders[0].name}.")
 
     def run(self, samples: Iterable[Sample]) -> Generator[InferenceResult, None, None]:
-        """Answers in the order of the samples, each as soon as it and those before it are there.
+        """Answers in the order of the samples, each as soon as it and all before it have arrived.
 
         Raises:
-            RemoteError: The server refuses, or stays away for longer than the options allow.
+            RemoteError: The server refuses, or stays unreachable for longer than the options allow.
             SplitcError: Whatever reading a sample or running the head raises.
         """
         box = Outbox(self._options.window, self._options.depth, drops_late=self._options.drops_late)
@@ -128,7 +128,7 @@ class EdgeClient:
             raise head.error
 
     def _leave(self, head: _Head) -> None:
-        """Wait for the threads that run native code: an interpreter that ends beneath them aborts the process."""
+        """Wait for the threads that run native code: an interpreter that exits while they run aborts the process."""
         head.join(LEAVE_S)
         for sender in self._senders:
             sender.settle(LEAVE_S)
@@ -182,7 +182,7 @@ class EdgeClient:
             yield frame.index, answer
 
     def _requests(self, box: Outbox, talk: Talk) -> Iterator[Any]:
-        """Encode frame by frame; grpc takes them in a thread of its own."""
+        """Encode frame by frame; grpc consumes them in its own thread."""
         while (frame := box.next_to_send(talk)) is not None:
             try:
                 request = self._senders[frame.rung].request(frame, talk)
@@ -266,7 +266,7 @@ class _Head(threading.Thread):
 
 
 def _in_order(answers: Iterator[tuple[int, InferenceResult]], box: Outbox) -> Iterator[InferenceResult]:
-    """Answers by number; what is dropped late leaves no gap to wait for."""
+    """Answers by number; a frame that was dropped late leaves no gap to wait for."""
     early: dict[int, InferenceResult] = {}
     for index, answer in answers:
         early[index] = answer

@@ -1,4 +1,4 @@
-"""Which of several prebuilt pairs to use: the one of the largest packets that the link carries without a queue."""
+"""Which of several prebuilt pairs to use: the one with the largest packets that the link carries without a queue."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ class Ladder:
         self.switched = 0
 
     def note(self, rung: int, wire_ms: float, compute_ms: float) -> None:
-        """One answer came.
+        """One answer has arrived.
 
         Args:
             rung: The pair that it is of; answers of an earlier one are ignored.
             wire_ms: Time on the wire.
-            compute_ms: Everything else but waiting.
+            compute_ms: All other time except waiting.
         """
         self._least_ms = min(self._least_ms, wire_ms)
         if rung != self.rung:
@@ -57,7 +57,7 @@ class Ladder:
         return bool(wire > max(3 * self._least_ms, 2 * compute))
 
     def _is_draining(self) -> bool:
-        """A queue that an earlier step left behind gets shorter by itself."""
+        """Whether a queue that an earlier step left behind is getting shorter."""
         wires = [wire for wire, _ in self._recent]
         older, newer = wires[: FRAMES // 2], wires[FRAMES // 2 :]
         return bool(median(newer) < 0.95 * median(older))

@@ -22,7 +22,7 @@ class PendingFrame:
     Attributes:
         name: Of the sample.
         wires: What the head gave.
-        starts_clip: Not to be predicted from the frame before.
+        starts_clip: It must not be predicted from the previous frame.
         marks: ``time.perf_counter()`` at: read, head done, encoding begun, encoding done; the last two of the last try.
         rung: Which of the client's pairs it is of.
         packet_bytes: Of the last try.
@@ -65,7 +65,7 @@ class Outbox:
         self.dropped = 0
 
     def put(self, frame: PendingFrame) -> bool:
-        """Add a frame, waiting for room; False where nobody will take it any more."""
+        """Add a frame, waiting for room; False if frames are no longer taken."""
         with self._room:
             if self._drops_late:
                 self._drop_oldest()
@@ -84,7 +84,7 @@ class Outbox:
             self._notify_taker()
 
     def close(self) -> None:
-        """Nobody will take frames any more: lets go of who puts."""
+        """Frames are no longer taken: releases a waiting :meth:`put`."""
         with self._room:
             self._is_closed = True
             self._room.notify_all()
@@ -118,19 +118,19 @@ class Outbox:
             return self._under_way.get(index)
 
     def answered(self, frame: PendingFrame) -> None:
-        """Forget a frame: its answer is here."""
+        """Forget a frame whose answer has arrived."""
         with self._ready:
             del self._under_way[frame.index]
             self._notify_taker()
 
     def send_again(self, frame: PendingFrame) -> None:
-        """A frame that the other end could not use."""
+        """Queue a frame again that the other end could not use."""
         with self._ready:
             bisect.insort(self._waiting, self._under_way.pop(frame.index), key=_index)
             self._notify_taker()
 
     def silent_s(self, talk: Talk) -> float:
-        """For how long a reply has been waited for while frames are under way; 0 where none is."""
+        """How long a reply has been awaited while frames are in flight; 0 if none is."""
         with self._ready:
             first = min((frame.sent_s for frame in self._under_way.values()), default=float("inf"))
         return max(0.0, now() - max(first, talk.waits_since))
@@ -142,7 +142,7 @@ class Outbox:
 
     @property
     def is_done(self) -> bool:
-        """Whether everything that was put is answered, and nothing more comes."""
+        """Whether all frames are answered and no more will come."""
         with self._ready:
             return self._is_done()
 
@@ -197,7 +197,7 @@ class Talk:
         return self.over.is_set()
 
     def listening(self, replies: Iterable[_Reply]) -> Iterator[_Reply]:
-        """The replies; notes since when the next is waited for."""
+        """The replies; records since when the next one is awaited."""
         self.waits_since = now()
         for reply in replies:
             self.waited_s, self.waits_since = now() - self.waits_since, float("inf")
@@ -206,5 +206,5 @@ class Talk:
 
 
 def now() -> float:
-    """Seconds of a clock that never goes back."""
+    """Seconds of a monotonic clock."""
     return time.perf_counter()

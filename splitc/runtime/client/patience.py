@@ -49,8 +49,8 @@ class Watchdog(threading.Thread):
 
     Args:
         box: Knows how long the oldest frame has been under way.
-        talk: Whose end ends this thread.
-        patience_s: How long is too long.
+        talk: Its end ends this thread.
+        patience_s: The longest time without an answer.
         hang_up: Ends the connection.
     """
 

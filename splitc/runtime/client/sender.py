@@ -1,4 +1,4 @@
-"""One bundle's edge half on the wire: from what its head gave to a request."""
+"""One bundle's edge half on the wire: from the head's outputs to a request."""
 
 from __future__ import annotations
 
@@ -57,16 +57,16 @@ class Sender:
     def request(self, frame: PendingFrame, talk: Talk) -> Any:
         """The frame's packet as a request; a keyframe where a clip or a talk begins, or one was lost.
 
-        None where the talk is over by now: nobody would send it.
+        None if the connection's turn is over, since it would not be sent.
 
         Raises:
-            SplitcError: What the head gave cannot be coded.
+            SplitcError: The head's outputs cannot be coded.
         """
         with self._lock:
             return None if talk.is_over else self._request(frame, talk)
 
     def settle(self, seconds: float) -> None:
-        """Wait for the packet that is being encoded, if there is one; those of ended talks are not begun any more."""
+        """Wait for the packet that is being encoded, if any; those of ended connections are no longer started."""
         if self._lock.acquire(timeout=seconds):
             self._lock.release()
 

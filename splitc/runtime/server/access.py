@@ -1,4 +1,4 @@
-"""Who gets in: bearer tokens, and a rate for each client."""
+"""Admission: bearer tokens, and a rate limit for each client."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MAX_CLIENTS = 4096
 
 
 class Rates:
-    """A bucket of requests for each client: ``rate`` a second, and a second's worth at once.
+    """A token bucket for each client: ``rate`` requests a second, and bursts of one second's worth.
 
     Args:
         rate: Requests a second.

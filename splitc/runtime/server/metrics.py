@@ -1,4 +1,4 @@
-"""What a server counts, for Prometheus.
+"""A server's counters, for Prometheus.
 
 Connections that never become a call (bytes that are no HTTP/2, TLS that fails) are not among it: gRPC ends them itself
 and tells its Python side nothing.
@@ -59,7 +59,7 @@ class Metrics:
         self._stopped.labels(reason).inc()
 
     def totals(self) -> dict[str, int]:
-        """What was counted so far, by name and labels: for the log."""
+        """Totals so far by name and labels, for the log."""
         return {
             " ".join([sample.name.removeprefix("splitc_").removesuffix("_total"), *sample.labels.values()]): int(
                 sample.value

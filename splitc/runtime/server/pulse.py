@@ -13,9 +13,9 @@ class StreamLimits:
 
     Attributes:
         streams: Open at once.
-        pending: Packets of one stream in work.
-        stall_s: An answer may wait so long for its client to read.
-        idle_s: A stream may be without packets and answers for so long.
+        pending: Packets of one stream in progress.
+        stall_s: How long an answer may wait for its client to read it.
+        idle_s: How long a stream may have neither packets nor answers.
     """
 
     streams: int
@@ -25,7 +25,7 @@ class StreamLimits:
 
 
 class Pulse:
-    """When a stream last moved, and which way."""
+    """When a stream last moved, and in which direction."""
 
     def __init__(self, limits: StreamLimits) -> None:
         self._limits = limits

@@ -47,7 +47,7 @@ STOPPED = {
 class InferenceService:
     """All methods a client of splitc or a stock client calls; the others are unimplemented.
 
-    A stream is one sequence of packets: what its decoder remembers ends with it. A single call decodes by itself.
+    A stream is one sequence of packets with a decoder of its own. A single call decodes without history.
     """
 
     def __init__(
@@ -171,7 +171,7 @@ class InferenceService:
         return oip.ModelStreamInferResponse(infer_response=self._reply(model, request, answered))
 
     def _admitted(self, request: Any, context: Any) -> ServedModel:
-        """The model asked for, once pair and rate allow it."""
+        """The requested model, if pair id and rate limit allow it."""
         model = self._models.get(request.model_name)
         if model is None:
             raise Refusal(protocol.REFUSED, _no_model(request.model_name, self._models))
@@ -210,7 +210,7 @@ class InferenceService:
         return protocol.fault_reply(request.model_name, request.id, refusal.fault, str(refusal))
 
     def _label(self, request: Any) -> str:
-        """A name that clients cannot invent: a metric has one series a label."""
+        """A model's name, or a fixed one for unknown models: every label is a series of a metric."""
         return request.model_name if request.model_name in self._models else "unknown"
 
     async def _model_or_abort(self, name: str, context: Any) -> ServedModel:
@@ -241,7 +241,7 @@ def _sizes(spec: TensorSpec) -> list[int]:
 
 
 def _drained(replies: Replies) -> list[asyncio.Future[Any]]:
-    """Replies that nobody waits for any more, cancelled."""
+    """Cancel replies that are no longer awaited."""
     left = []
     while not replies.empty():
         reply = replies.get_nowait()
