@@ -12,6 +12,8 @@ from splitc.types import Array
 
 MAX_ELEMENTS = 1024
 """Shapes, pads, slices and scales are short; weights are not, and must not be read."""
+UNKNOWN_SIZE = np.iinfo(np.int64).min
+"""Stands for a dynamic size among known ones."""
 # fmt: off
 FOLDABLE = frozenset({
     "Add", "Cast", "Ceil", "Concat", "Constant", "ConstantOfShape", "Div", "Equal", "Floor", "Gather",
@@ -55,16 +57,19 @@ def _evaluate(node: ir.Node, known: dict[ir.Value, Array | None], opset: int) ->
         return _static_shape(node)
     if node.domain != "" or node.op_type not in FOLDABLE:
         return None
+    if node.op_type in ("Gather", "Slice"):
+        known = known | _partly_known(node)
     feeds = [known.get(value) for value in node.inputs if value is not None]
     arrays = [array for array in feeds if array is not None]
     if len(arrays) != len(feeds) or (node.op_type == "ConstantOfShape" and np.prod(arrays[0]) > MAX_ELEMENTS):
         return None
     if node.op_type == "Constant":
-        return _small(node.attributes["value"].as_tensor()) if "value" in node.attributes else None
+        return _small(ir.convenience.get_const_tensor(node.outputs[0]))
     try:
-        return _run(node, arrays, opset)
+        result = _run(node, arrays, opset)
     except Exception:  # the reference evaluator raises anything on odd nodes; those stay unfolded
         return None
+    return None if result is None or (result == UNKNOWN_SIZE).any() else result
 
 
 def _run(node: ir.Node, arrays: list[Array], opset: int) -> Array | None:
@@ -88,6 +93,17 @@ def _static_shape(node: ir.Node) -> Array | None:
     end = node.attributes.get_int("end", None)
     dims = np.array(source.shape.numpy()[start:end], dtype=np.int64)
     return np.array(dims.prod()) if node.op_type == "Size" else dims
+
+
+def _partly_known(node: ir.Node) -> dict[ir.Value, Array | None]:
+    """The sizes that a node picks from, where its data input is a whole Shape; open ones are no size."""
+    value = node.inputs[0]
+    shape = value.producer() if value is not None else None
+    source = shape.inputs[0] if shape is not None and shape.op_type == "Shape" and not shape.attributes else None
+    if value is None or source is None or source.shape is None:
+        return {}
+    sizes = [dim if isinstance(dim, int) else UNKNOWN_SIZE for dim in source.shape]
+    return {value: np.array(sizes, np.int64)}
 
 
 def _small(tensor: ir.TensorProtocol | None) -> Array | None:

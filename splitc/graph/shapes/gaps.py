@@ -2,39 +2,55 @@
 
 from __future__ import annotations
 
-import math
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import onnx_ir as ir
 
 from splitc.graph.values.tensors import dims_of
 from splitc.types import Dim, Shape
 
+MULTIPLE = re.compile(r"([1-9][0-9]{0,17})\*([A-Za-z_][A-Za-z0-9_]*)")
+"""How a multiple of a dynamic dimension is spelled, by torch's exporter too."""
 GENERATED = "unk__"
 """How ONNX shape inference calls a dimension that it cannot tell."""
 
 
 def fill_gaps(graph: ir.Graph) -> dict[ir.Value, ir.Shape]:
-    """Complete output shapes of Pad and Reshape nodes in place.
+    """Complete output shapes in place, of Concat, Conv, Pad and Reshape nodes and of what shares their open dimensions.
 
-    Pad: an axis without padding keeps its dynamic size. Reshape: one open dimension follows from the number of
-    elements when all dynamic dimensions of the input reappear.
+    Concat: along the other axes all inputs are of one size. Conv: one that pads as much as it takes keeps a dynamic
+    size. Pad: an axis without padding keeps its dynamic size. Reshape: one open dimension follows from the number of
+    elements; it may be a multiple of a dynamic one, ``4*N``. What an open dimension turns out to be, it is everywhere:
+    inference gives no name to two unknowns.
 
     Returns:
         The values learned, with their new shapes.
     """
-    learned = {}
+    learned: dict[ir.Value, ir.Shape] = {}
+    same: dict[str, Dim] = {}
     for node in graph:
-        if node.domain != "" or node.op_type not in ("Pad", "Reshape") or node.inputs[0] is None:
+        for value in node.outputs:
+            _rename(value, same, learned)
+        if node.domain != "" or node.op_type not in FILLERS or node.inputs[0] is None:
             continue
-        source, output = dims_of(node.inputs[0]), node.outputs[0]
+        output = node.outputs[0]
         old = dims_of(output)
-        new = _padded(node, source) if node.op_type == "Pad" else _reshaped(source, old)
-        if new is not None and old != new and (old is None or any(map(is_open, old))):
-            output.shape = ir.Shape(new)
-            learned[output] = output.shape
+        new = FILLERS[node.op_type](node, dims_of(node.inputs[0]), old)
+        if new is None or old == new or not (old is None or any(map(is_open, old))):
+            continue
+        output.shape = learned[output] = ir.Shape(new)
+        same |= {one: other for one, other in zip(old or (), new, strict=False) if is_open(one) and not is_open(other)}  # type: ignore[misc]
     return learned
+
+
+def _rename(value: ir.Value, same: Mapping[str, Dim], learned: dict[ir.Value, ir.Shape]) -> None:
+    """Give a value the sizes that its open dimensions turned out to be."""
+    dims = dims_of(value) or ()
+    known = tuple(same.get(dim, dim) if isinstance(dim, str) else dim for dim in dims)
+    if known != dims:
+        value.shape = learned[value] = ir.Shape(known)
 
 
 def is_open(dim: Dim) -> bool:
@@ -42,7 +58,38 @@ def is_open(dim: Dim) -> bool:
     return isinstance(dim, str) and dim.startswith(GENERATED)
 
 
-def _padded(node: ir.Node, source: Shape | None) -> Shape | None:
+def _joined(node: ir.Node, source: Shape | None, target: Shape | None) -> Shape | None:
+    """Of a Concat."""
+    if source is None or target is None:
+        return None
+    axis = node.attributes.get_int("axis", 0) % len(target)
+    every = [shape for value in node.inputs if value is not None and (shape := dims_of(value)) is not None]
+    if any(len(shape) != len(target) for shape in every):
+        return None
+    told = [next((shape[at] for shape in every if not is_open(shape[at])), dim) for at, dim in enumerate(target)]
+    return tuple(dim if at == axis or not is_open(dim) else told[at] for at, dim in enumerate(target))
+
+
+def _convolved(node: ir.Node, source: Shape | None, target: Shape | None) -> Shape | None:
+    """Of a Conv with weights of known size and padding that is spelled."""
+    kernel = dims_of(node.inputs[1]) if len(node.inputs) > 1 and node.inputs[1] is not None else None
+    if source is None or target is None or kernel is None or len(source) != len(target):
+        return None
+    spatial = len(source) - 2
+    ones = [1] * spatial
+    strides, dilations = node.attributes.get_ints("strides", ones), node.attributes.get_ints("dilations", ones)
+    pads = node.attributes.get_ints("pads", [0] * 2 * spatial)
+    if node.attributes.get_string("auto_pad", "NOTSET") != "NOTSET" or len(pads) != 2 * spatial:
+        return None
+    sizes = list(target)
+    for at, (stride, dilation) in enumerate(zip(strides, dilations, strict=True)):
+        taps = kernel[2 + at]
+        keeps = isinstance(taps, int) and stride == 1 and pads[at] + pads[at + spatial] == dilation * (taps - 1)
+        sizes[2 + at] = source[2 + at] if keeps and is_open(sizes[2 + at]) else sizes[2 + at]
+    return tuple(sizes)
+
+
+def _padded(node: ir.Node, source: Shape | None, target: Shape | None) -> Shape | None:
     pads = _pads(node)
     if source is None or pads is None or len(pads) != 2 * len(source):
         return None
@@ -60,13 +107,36 @@ def _pads(node: ir.Node) -> Sequence[int] | None:
     return None if tensor is None or has_axes else [int(number) for number in tensor.numpy()]
 
 
-def _reshaped(source: Shape | None, target: Shape | None) -> Shape | None:
-    if source is None or target is None or sum(map(is_open, target)) != 1:
+def _reshaped(node: ir.Node, source: Shape | None, target: Shape | None) -> Shape | None:
+    if source is None or target is None or sum(map(is_open, target)) != 1 or any(map(is_open, source)):
         return None
-    before = Counter(dim for dim in source if isinstance(dim, str))
-    after = Counter(dim for dim in target if isinstance(dim, str) and not is_open(dim))
-    elements = math.prod(dim for dim in source if isinstance(dim, int))
-    known = math.prod(dim for dim in target if isinstance(dim, int))
-    if before != after or known == 0 or elements % known:
+    elements, before = _product(source)
+    known, after = _product([dim for dim in target if not is_open(dim)])
+    if known == 0 or elements % known or after - before:
         return None
-    return tuple(elements // known if is_open(dim) else dim for dim in target)
+    rest = list((before - after).elements())
+    if len(rest) > 1:
+        return None
+    count = elements // known
+    missing: Dim = count if not rest else rest[0] if count == 1 else f"{count}*{rest[0]}"
+    return tuple(missing if is_open(dim) else dim for dim in target)
+
+
+def _product(dims: Sequence[Dim]) -> tuple[int, Counter[str]]:
+    """Number of elements: a number, and how often it is multiplied by each dynamic dimension; ``4*N`` is both."""
+    factor, symbols = 1, Counter[str]()
+    for dim in dims:
+        match = MULTIPLE.fullmatch(dim) if isinstance(dim, str) else None
+        factor *= dim if isinstance(dim, int) else int(match[1]) if match else 1
+        if isinstance(dim, str):
+            symbols[match[2] if match else dim] += 1
+    return factor, symbols
+
+
+FILLERS: Mapping[str, Callable[[ir.Node, Shape | None, Shape | None], Shape | None]] = {
+    "Concat": _joined,
+    "Conv": _convolved,
+    "Pad": _padded,
+    "Reshape": _reshaped,
+}
+"""Operator -> its output's shape from those of its first input and of its output as far as it is known."""
