@@ -51,8 +51,11 @@ def temporary_folder(purpose: str) -> Iterator[Path]:
 
 
 def sweep_temporary() -> None:
-    """Remove the temporary folders of processes that have ended."""
-    root = temporary_root()
+    """Remove the temporary folders of processes that have ended; does nothing if no temporary folder can be used."""
+    try:
+        root = temporary_root()
+    except FileNotFoundError:  # tempfile finds no folder that it can write to
+        return
     if not _is_ours(root):
         return
     with contextlib.suppress(FileNotFoundError):  # another process may remove it while it is empty
