@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, TypeAlias, TypeVar, cast
 
@@ -34,6 +35,17 @@ TENSORRT_LINE = r"^[0-9]{1,4}(\.[0-9]{1,4}){1,3}$"
 Line: TypeAlias = Annotated[str, Field(pattern=TENSORRT_LINE)]
 """A TensorRT version as far as it is known: ``10.3``, ``11.1.0``. It stands in shell scripts."""
 Pixels: TypeAlias = Annotated[int, Field(ge=1, le=16384)]
+
+
+_MULTIPLE = re.compile(r"([1-9][0-9]{0,17})\*([A-Za-z_][A-Za-z0-9_]*)")
+
+
+def factors_of(dim: Dim) -> tuple[int, str | None]:
+    """A dimension as a number times a name: ``7`` is (7, None), ``N`` (1, "N"), and ``4*N``, torch's way, (4, "N")."""
+    if isinstance(dim, int):
+        return dim, None
+    match = _MULTIPLE.fullmatch(dim)
+    return (int(match[1]), match[2]) if match else (1, dim)
 
 
 class TensorSpec(Frozen):

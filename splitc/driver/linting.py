@@ -41,7 +41,8 @@ def lint_bundle(bundle: Bundle, base: Path, targets: Sequence[str], *, dla: bool
         UsageError: An unknown target or device.
     """
     recipe = load_recipe(bundle.recipe_path, base=base)
-    dims = dynamic_dims(recipe, read_contract(bundle).inputs)
+    contract = read_contract(bundle)
+    dims = dynamic_dims(recipe, contract.inputs, contract.wire)
     found: list[Finding] = []
     for side, path, section in (
         ("edge", bundle.edge_model, recipe.target.edge),

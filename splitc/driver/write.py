@@ -15,7 +15,7 @@ from splitc.device import Device
 from splitc.driver.inputs import Inputs
 from splitc.lowering import LayerPrecision, Lowered, Saving, packed, precisions
 from splitc.recipe import Recipe, TargetSection, lock_toml
-from splitc.types import USUAL_LAYOUT, TensorSpec
+from splitc.types import USUAL_LAYOUT, TensorSpec, factors_of
 from splitc.version import __version__
 
 DEFAULT_DIM = (1, 1, 8)
@@ -118,6 +118,7 @@ def seal(folder: Path, inputs: Inputs) -> bundle.Bundle:
 def build_engines(folder: Path, inputs: Inputs, step: Callable[[], None]) -> list[EngineRecord]:
     """Compile both halves for their targets; what cannot be built here is deferred with the command that does it."""
     records = []
+    wire = bundle.Contract.from_bytes((folder / "contract.json").read_bytes()).wire
     sides: tuple[tuple[Side, TargetSection, Device], ...] = (
         ("edge", inputs.recipe.target.edge, inputs.places.edge),
         ("cloud", inputs.recipe.target.cloud, inputs.places.cloud),
@@ -128,7 +129,7 @@ def build_engines(folder: Path, inputs: Inputs, step: Callable[[], None]) -> lis
             device=device.name,
             side=side,
             compute_capabilities=asked.compute_capabilities or device.compute_capabilities,
-            dims=dynamic_dims(inputs.recipe, inputs.model.inputs),
+            dims=dynamic_dims(inputs.recipe, inputs.model.inputs, wire),
             tensorrt=device.tensorrt[0] if device.tensorrt else None,
         )
         records.append(backend.build(folder / side / "model.onnx", target, folder / side))
@@ -174,11 +175,19 @@ def tool_versions() -> dict[str, str]:
     return {name: version(name) for name in TOOLS}
 
 
-def dynamic_dims(recipe: Recipe, inputs: Sequence[TensorSpec]) -> dict[str, tuple[int, int, int]]:
-    """Sizes of every dynamic dimension: the recipe's, else the default for the batch."""
+def dynamic_dims(
+    recipe: Recipe, inputs: Sequence[TensorSpec], wire: Sequence[TensorSpec]
+) -> dict[str, tuple[int, int, int]]:
+    """Sizes of every dynamic dimension: the recipe's, else the default for the batch; and multiples on the wire."""
     asked = {name: (dim.min, dim.opt, dim.max) for name, dim in recipe.model.dims.items()}
     batches = {str(spec.shape[0]) for spec in inputs if spec.shape and isinstance(spec.shape[0], str)}
-    return dict.fromkeys(batches, DEFAULT_DIM) | asked
+    known = dict.fromkeys(batches, DEFAULT_DIM) | asked
+    for dim in (dim for spec in wire for dim in spec.shape if isinstance(dim, str)):
+        times, name = factors_of(dim)
+        if times > 1 and name in known:
+            least, usual, most = known[name]
+            known.setdefault(dim, (times * least, times * usual, times * most))
+    return known
 
 
 def model_bytes(side: Path) -> int:

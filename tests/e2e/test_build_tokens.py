@@ -180,3 +180,28 @@ def test_inspect_says_how_tensors_cross(sources: Path) -> None:
     assert (layout["batch_axis"], layout["channel_axis"], layout["is_known"]) == (1, 2, True)
     assert layout["wire_shape"] == ["N", 16, "T"]
     assert " [T, N, 16] as [N, 16, T]\n" in cli("inspect", folder / "model.onnx", "--cuts").out
+
+
+@pytest.mark.parametrize(
+    ("name", "dynamo", "cut", "wanted"),
+    [
+        ("recurrent", False, "/Relu_1_output_0", {"N": "1:8", "T": "4:500"}),
+        ("vit", False, "/blocks/blocks.0/Add_1_output_0", {"N": "1:8"}),
+        ("swin", True, "add_166", {"N": "1:8", "4*N": "4:32"}),
+    ],
+)
+def test_engines_have_bounds_for_every_dynamic_size(
+    name: str, dynamo: bool, cut: str, wanted: dict[str, str], sources: Path, tmp_path: Path
+) -> None:
+    """The recipe bounds the model's own names; the wire has no others but multiples of them."""
+    folder = source(sources, name, dynamo=dynamo)
+    bounds = ["model.dims.T={min=4, opt=50, max=500}"] if "T" in wanted else []
+    gpu = [f"target.{side}.backend='tensorrt'" for side in ("edge", "cloud")]
+    devices = ["target.edge.device='jetson-orin-nano'", "target.cloud.device='l4'"]
+    document = done(build(folder, tmp_path / "x", *setting(f"split.at={cut!r}", *bounds, *gpu, *devices)))
+    assert {engine["status"] for engine in document["engines"]} == {"deferred"}
+    script = next((tmp_path / "x" / "cloud" / "engines").rglob("build.sh")).read_text()
+    (tensor,) = contract_of(tmp_path / "x").fitted_codec("0" * 64).tensors
+    sizes = [wanted.get(str(size), f"{size}:{size}") for size in tensor.wire_shape]
+    for end in (0, 1):
+        assert "x".join(size.split(":")[end] for size in sizes) in script

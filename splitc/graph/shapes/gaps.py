@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 import onnx_ir as ir
 
 from splitc.graph.values.tensors import dims_of
-from splitc.types import Dim, Shape
+from splitc.types import Dim, Shape, factors_of
 
-MULTIPLE = re.compile(r"([1-9][0-9]{0,17})\*([A-Za-z_][A-Za-z0-9_]*)")
-"""How a multiple of a dynamic dimension is spelled, by torch's exporter too."""
 GENERATED = "unk__"
 """How ONNX shape inference calls a dimension that it cannot tell."""
 
@@ -125,11 +122,9 @@ def _reshaped(node: ir.Node, source: Shape | None, target: Shape | None) -> Shap
 def _product(dims: Sequence[Dim]) -> tuple[int, Counter[str]]:
     """Number of elements: a number, and how often it is multiplied by each dynamic dimension; ``4*N`` is both."""
     factor, symbols = 1, Counter[str]()
-    for dim in dims:
-        match = MULTIPLE.fullmatch(dim) if isinstance(dim, str) else None
-        factor *= dim if isinstance(dim, int) else int(match[1]) if match else 1
-        if isinstance(dim, str):
-            symbols[match[2] if match else dim] += 1
+    for number, name in map(factors_of, dims):
+        factor *= number
+        symbols.update([name] if name is not None else [])
     return factor, symbols
 
 
