@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -205,3 +207,32 @@ def test_engines_have_bounds_for_every_dynamic_size(
     sizes = [wanted.get(str(size), f"{size}:{size}") for size in tensor.wire_shape]
     for end in (0, 1):
         assert "x".join(size.split(":")[end] for size in sizes) in script
+
+
+@pytest.mark.parametrize("cut", ["/lstm/LSTM_output_0", "/Relu_1_output_0"])
+def test_a_server_batches_clients_whose_features_have_time_first(cut: str, sources: Path, tmp_path: Path) -> None:
+    pytest.importorskip("grpc", reason="needs splitc[serve]")
+    from splitc.runtime.server.models import ServedModel
+
+    done(build(source(sources, "recurrent"), tmp_path / "x", *setting(f"split.at={cut!r}")))
+    bundle = open_bundle(tmp_path / "x")
+    edge, cloud = EdgeHalf(bundle), CloudHalf(bundle)
+    lengths = [20, 20, 20, 11, 11, 20]
+    packets = [
+        edge.codec.encode_symbols(edge.symbols({"x": inputs("recurrent", 1, length, seed)}))
+        for seed, length in enumerate(lengths)
+    ]
+
+    async def serve(model: ServedModel) -> list[Any]:
+        model.warm_up()
+        decoded = [await model.decode(model.decoder(), packet) for packet in packets]
+        answers = await asyncio.gather(*(model.answer(*one) for one in decoded))
+        await model.close()
+        return answers
+
+    with ThreadPoolExecutor(1) as codecs, ThreadPoolExecutor(1) as engines:
+        answers = asyncio.run(serve(ServedModel(bundle, codecs, engines, 8, 0.2, 1)))
+    assert max(answer.batch for answer in answers) == 3
+    for packet, answer in zip(packets, answers, strict=True):
+        alone = cloud.answer(cloud.codec.decode_symbols(packet))["scores"]
+        np.testing.assert_allclose(answer.outputs["scores"], alone, rtol=1e-4, atol=1e-4)  # sums in another order
