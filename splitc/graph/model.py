@@ -27,7 +27,7 @@ OLDEST_IR_VERSION = 4
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """An inlined, sorted, shape-inferred model. Nobody changes ``ir_model`` after this is made.
+    """An inlined, sorted, shape-inferred model. ``ir_model`` must not be changed afterwards.
 
     Attributes:
         ir_model: The graph; external weights stay memory-mapped.

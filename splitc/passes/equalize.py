@@ -1,4 +1,4 @@
-"""Give all channels of an activation similar ranges, so that one scale for the tensor serves each of them.
+"""Give all channels of an activation similar ranges, so that one scale suits the whole tensor.
 
 1. Channel c of what some layers make is multiplied by s, and the weights that read it divided by s, wherever it passes
    only what treats channels apart and keeps a positive factor: Relu, pooling, Add. A residual stream is one group: all
@@ -50,7 +50,7 @@ class Equalize:
 
     Attributes:
         feeds: Calibration samples.
-        most: Channels are stretched by at most this. More, and values that calibration did not see are clipped often.
+        most: Channels are stretched by at most this. With more, values that calibration did not see are clipped often.
     """
 
     name: ClassVar[str] = "equalize"
@@ -168,7 +168,7 @@ def _data(node: ir.Node) -> Sequence[ir.Value | None]:
 
 
 def _can_make(layer: Layer) -> bool:
-    """Has its channels in front, and a bias of its own if it has one."""
+    """Whether the layer's output channels are on axis 1 and its bias, if any, is not shared."""
     bias = layer.node.inputs[2] if len(layer.node.inputs) > 2 else None
     is_own = bias is None or (layer.bias is not None and len(bias.uses()) == 1)
     return layer.node.op_type != "MatMul" and is_own

@@ -30,12 +30,12 @@ SKELETON_KEY = "splitc.weights"
 
 
 def weights_of(model: ir.Model) -> list[WeightTensor]:
-    """The initializers of the top graph as they stand, in graph order."""
+    """The initializers of the top graph, unchanged and in graph order."""
     return [one for value in model.graph.initializers.values() if (one := _weight(value)) is not None]
 
 
 def unpacked_of(model: ir.Model) -> list[str]:
-    """Names of initializers that :func:`weights_of` leaves: strings, types below a byte, those of subgraphs."""
+    """Names of initializers that :func:`weights_of` leaves out: strings, types below a byte, those of subgraphs."""
     packed = {one.name for one in weights_of(model)}
     return [
         value.name or ""
@@ -85,7 +85,7 @@ class Skeleton:
 
 @dataclass(frozen=True, eq=False)
 class PutWeights:
-    """Give a graph these weights; each is asked for when the one before is in its place, or refused."""
+    """Put weights into a graph; each tensor is requested after the previous one has been stored or refused."""
 
     name: ClassVar[str] = "put_weights"
     tensors: Iterable[WeightTensor]

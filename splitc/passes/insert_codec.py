@@ -29,12 +29,12 @@ MIN_OPSET = 13
 
 
 def symbols_name(feature: str) -> str:
-    """Name of the wire tensor that stands for a cut value in both graphs."""
+    """Name of the wire tensor of a cut value in both graphs."""
     return f"{feature}.symbols"
 
 
 def side_name(feature: str) -> str:
-    """Name of the wire tensor with what a quantizer sends beside a cut value's symbols."""
+    """Name of the wire tensor with a quantizer's side values of a cut value."""
     return f"{feature}.side"
 
 
@@ -132,7 +132,7 @@ def _quantize(ops: GraphOperators, feature: ir.Value, tensor: FittedTensor) -> t
 def _dequantize(
     ops: GraphOperators, feature: ir.Value, tensor: FittedTensor
 ) -> tuple[ir.Value, list[ir.Value], ir.Value]:
-    """The tail's inputs for one cut value, symbols and side values, and what takes the value's place."""
+    """The tail's inputs for one cut value, symbols and side values, and the value that replaces it."""
     name, dtype = tensor.spec.name, feature.dtype or ir.DataType.FLOAT
     symbols = ir.Value(
         name=symbols_name(name), shape=_wire_shape(feature, tensor), type=ir.TensorType(ir.DataType.UINT8)

@@ -59,7 +59,7 @@ class Layer:
     def matrix(self, weight: Array) -> F32:
         """The weight as ``[groups, out / groups, kernel * in / groups]``, float32.
 
-        Channels of one place of the kernel stand together: so do the runs of 2:4 sparsity.
+        Channels of one place of the kernel are adjacent, as the runs of 2:4 sparsity are.
         """
         whole = np.asarray(weight, np.float32)
         if self.is_transposed:
@@ -77,7 +77,7 @@ class Layer:
 
 
 def layers_of(model: ir.Model) -> list[Layer]:
-    """Layers of the top graph in order; a weight that several nodes read makes none."""
+    """Layers of the top graph in order; a weight that several nodes read is not a layer's."""
     return list(_found(model))
 
 
@@ -101,7 +101,7 @@ def _conv(node: ir.Node, weight: ir.Value) -> Layer:
 
 
 def _product(node: ir.Node, weight: ir.Value) -> Layer | None:
-    """Gemm with the data as it is, or MatMul with a matrix."""
+    """Gemm with untransposed data, alpha and beta 1; or MatMul with a matrix."""
     assert weight.name is not None
     assert weight.const_value is not None
     attributes = node.attributes

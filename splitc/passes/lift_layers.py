@@ -18,7 +18,7 @@ class LiftLayers:
     """Undo what :class:`splitc.passes.QuantizeStatic` did to some layers, and to no others.
 
     1. The layer reads its activation and its weight as they were in ``original``, with the bias it had there.
-    2. Q/DQ that no other layer reads goes away.
+    2. Q/DQ that no other layer reads is removed.
 
     Attributes:
         original: The float model that was quantized, equalized as the quantized one is.

@@ -1,4 +1,4 @@
-"""Let a half compute in INT8 or FP16: types stand in the graph, so that every engine reads the same."""
+"""Let a half compute in INT8 or FP16: types are explicit in the graph, so that all engines agree."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ def prepare(model: ir.Model, *, in_graph: bool) -> PassResult:
 
     Args:
         model: As loaded; left unchanged.
-        in_graph: Whether the codec's quantizers will stand in the graphs.
+        in_graph: Whether the codec's quantizers will be part of the graphs.
 
     Raises:
         GraphError: A pass left an unsound graph, or the opset cannot be raised.

@@ -1,4 +1,4 @@
-"""Set weights to zero, a share of each layer or of all of a kind, by magnitude or by what the answers lose least by.
+"""Set weights to zero, a share of each layer or of all of a kind, by magnitude or by the least loss of the answers.
 
 1. ``magnitude``: in each layer exactly the asked share of its smallest weights, ties by index (RT9, RT11).
 2. ``global``: the asked share of all convolutions together, and of all fully connected layers together, each layer

@@ -1,4 +1,4 @@
-"""Take the quantizers out again: the float head and tail of a bundle's graphs, for measuring what the codec costs.
+"""Remove the quantizers: the float head and tail of a bundle's graphs, to measure what the codec costs.
 
 1. Head: the cut values are the outputs again; the quantizers' nodes have no use left and go.
 2. Tail: the cut values are the inputs again; the dequantizers' nodes go likewise.

@@ -1,4 +1,4 @@
-"""Round weights to even steps, one a layer, chosen so that every byte costs the answers equally little.
+"""Round weights to even steps, one per layer, chosen so that every byte costs the answers equally little.
 
 1. With step D a layer's outputs get noise ``D^2 / 12 * rows * tr(H)``, H the second moment of its inputs. Noise is
    counted against the energy of the outputs and by the layer's measured sensitivity. Steps make every layer's share
@@ -35,7 +35,7 @@ class RoundToSteps:
     Attributes:
         noise: Noise of all layers' outputs together, as a share of their energy, if nothing were compensated.
         seen: What the layers of the model see.
-        sensitivity: What a unit of noise costs, by weight name; absent: all layers alike.
+        sensitivity: Cost of a unit of noise, by weight name; absent: equal for all layers.
         step: Called once a layer.
     """
 

@@ -1,4 +1,4 @@
-"""Run a graph once over samples, layer after layer, while each layer may still be changed.
+"""Run a graph once over samples, layer by layer; each layer may be changed before later ones run.
 
 inputs ──► segment 1 ──► y1 ──► segment 2 ──► y2 ──► ...      values are kept until the last segment that reads them
 """

@@ -1,4 +1,4 @@
-"""How much the answers move when one layer is disturbed: measured, without labels or gradients.
+"""How much the answers change when one layer is disturbed: measured, without labels or gradients.
 
 1. A layer's weights are rounded to a step that gives its outputs a known noise; all other layers stay as they are.
 2. The divergence of the answers for each unit of noise is the layer's sensitivity: its Fisher information, measured.

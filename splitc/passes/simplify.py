@@ -23,8 +23,8 @@ class Simplify:
 
     1. local functions are inlined;
     2. Constant nodes become initializers;
-    3. nodes, outputs, initializers and operator sets that nothing uses go;
-    4. Identity and inference-time Dropout go, equal initializers become one;
+    3. unused nodes, outputs, initializers and operator sets are removed;
+    4. Identity and inference-time Dropout are removed, equal initializers merged;
     5. comments and metadata go (exporters leave source paths there);
     6. nodes without a name get one from their operator and order.
 
@@ -103,7 +103,7 @@ def _operators(model: ir.Model) -> Counter[str]:
 
 
 def _parts(model: ir.Model) -> int:
-    """How much there is to remove: a number that falls whenever something goes."""
+    """Number of parts that may be removed; it falls whenever one is."""
     nodes = [node for graph in model.graphs() for node in graph]
     outputs = sum(bool(value.name) for node in nodes for value in node.outputs)
     initializers = sum(len(graph.initializers) for graph in model.graphs())

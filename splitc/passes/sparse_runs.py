@@ -26,7 +26,7 @@ class SparseRuns:
     """Keep ``n`` of every ``m`` weights along the input channels.
 
     Attributes:
-        feeds: Calibration samples; none: the largest weights stay as they are, nothing makes up for the others.
+        feeds: Calibration samples; none: the largest weights stay unchanged and nothing is compensated.
         n, m: The pattern.
         step: Called once a layer where there are samples.
     """
@@ -38,7 +38,7 @@ class SparseRuns:
     step: Callable[[], None] = lambda: None
 
     def __call__(self, model: ir.Model) -> PassResult:
-        """Raises: CodecError: ``n`` of ``m`` is no sparsity."""
+        """Raises: CodecError: ``n`` is not between 1 and ``m - 1``."""
         chosen = frozenset(layer.weight for layer in layers_of(model) if self._fits(model, layer))
         layers = len(layers_of(model))
         result = self._compensated(model, chosen) if self.feeds else self._plain(model, chosen)

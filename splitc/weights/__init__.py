@@ -1,4 +1,4 @@
-"""Weights <-> bytes, and what makes them fewer: prune, share, round, pack, update. Arrays only, no graphs."""
+"""Weights to bytes and back, and what makes them fewer: prune, share, round, pack, update. Arrays only, no graphs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which encoding suits a tensor, found by looking at it: all of them are lossless, so the smallest is the best."""
+"""Choose each tensor's encoding from its values: all encodings are lossless, so the smallest is the best."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Round or prune a layer and let the weights that are left make up for it, in closed form.
+"""Round or prune a layer and compensate the error in its remaining weights, in closed form.
 
 With ``H`` the second moment of the layer's inputs and ``H = A^T A``, A upper triangular, an error E of the weights
 changes the outputs by ``|A E|^2``. From the last column of the weight matrix to the first, each column takes the value
@@ -61,12 +61,12 @@ def shrunk(covariance: F32, taps: int) -> F32:
 
 
 def rounded(weights: F32, factor: F32, to_grid: Round) -> F32:
-    """``weights [out, k]`` on the grid of ``to_grid``; every column makes up for those behind it."""
+    """``weights [out, k]`` on the grid of ``to_grid``; columns still to be rounded compensate the error of each."""
     return _swept(weights, factor, lambda cost: np.ones(cost.shape, bool), to_grid)
 
 
 def pruned(weights: F32, factor: F32, keep: Keep) -> F32:
-    """``weights [out, k]`` with zeros where ``keep`` says so; the columns before make up for them."""
+    """``weights [out, k]`` with zeros where ``keep`` is false; the other columns compensate them."""
     return _swept(weights, factor, keep, lambda column, index: column)
 
 

@@ -98,8 +98,8 @@ def _entry(item: Item, coded: Coded) -> Entry:
 class Container:
     """An open container: its header is checked, its tensors are read when asked for.
 
-    Holds the bytes of one tensor at a time. Every tensor is compared with its hash before it is handed out.
-    ``label`` begins every message: which file it is.
+    Holds the bytes of one tensor at a time. Every tensor is compared with its hash before it is returned.
+    ``label`` names the file at the beginning of every message.
     """
 
     header: ContainerHeader
@@ -129,7 +129,7 @@ class Container:
             bases: Tensors of a delta's base by name.
 
         Raises:
-            BitstreamError: Damage; names the tensor. Nothing wrong is ever yielded.
+            BitstreamError: The file is damaged; the message names the tensor. No wrong values are yielded.
         """
         self.file.seek(self.header_bytes)
         for entry in self.header.entries:

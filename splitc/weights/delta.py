@@ -1,4 +1,4 @@
-"""Updates: what leads from a deployed container to another, much smaller than either (FORMAT.md, "Deltas").
+"""Updates from one deployed container to another, much smaller than either (FORMAT.md, "Deltas").
 
 A delta names the content hash of its base and of its target. It applies to that base alone, and what comes out is
 compared with the target before anything on disk changes.
@@ -33,11 +33,11 @@ ALWAYS_BYTES = 64 << 20
 
 @dataclass(frozen=True)
 class Applied:
-    """An update that took place.
+    """An applied update.
 
     Attributes:
         path: The container that now holds the target.
-        previous: The one it was, for :func:`roll_back`.
+        previous: The replaced container, for :func:`roll_back`.
         content: Content hash of the target.
         changed: Tensors that are not the base's.
     """
@@ -83,7 +83,7 @@ def _size(item: Item, base: WeightTensor) -> int:
 
 
 def merged(base: Container, delta: Container) -> bytes:
-    """The container that ``delta`` makes of ``base``: its tensors coded as the base's are.
+    """The target of ``delta`` applied to ``base``, its tensors coded as the base's are.
 
     Raises:
         BitstreamError: Either is damaged, or the delta is of another base.
@@ -133,7 +133,7 @@ def _recoded(tensors: Sequence[WeightTensor], entries: Sequence[Entry]) -> list[
 
 
 def apply_delta(base: Path, delta: Path, max_bytes: int | None = None) -> Applied:
-    """Update ``base`` in place: all of it or nothing, the old one kept beside it.
+    """Update ``base`` in place, completely or not at all; the old container is kept beside it.
 
     ``base`` is locked from reading to writing: of two updates for the same base that come at once, one is applied and
     the other is refused, because its base is not there any more.

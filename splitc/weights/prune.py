@@ -1,4 +1,4 @@
-"""Which weights go: masks by magnitude, per layer, over all layers, or N of M (RT9, RT11)."""
+"""Which weights to remove: masks by magnitude, per layer, over all layers, or N of M (RT9, RT11)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from splitc.types import Array
 
 
 def count_removed(size: int, share: float) -> int:
-    """How many of ``size`` weights go: exactly ``floor(size * share)``, exact decimals taken as they are written.
+    """How many of ``size`` weights to remove: exactly ``floor(size * share)``, for decimals as they are written.
 
     Raises:
         CodecError: ``share`` is outside 0..1.
@@ -22,7 +22,7 @@ def count_removed(size: int, share: float) -> int:
 
 
 def keep_largest(weights: Array, share: float) -> Array:
-    """All but the smallest ``share`` of ``weights``, by magnitude; of equals the first ones go. Shape kept."""
+    """All but the smallest ``share`` of ``weights``, by magnitude; of equals the first ones are removed. Same shape."""
     kept = np.ones(weights.size, bool)
     order = np.argsort(np.abs(weights), axis=None, kind="stable")
     kept[order[: count_removed(weights.size, share)]] = False
@@ -30,7 +30,7 @@ def keep_largest(weights: Array, share: float) -> Array:
 
 
 def keep_largest_of_all(layers: Mapping[str, Array], share: float) -> dict[str, Array]:
-    """One threshold over all layers, each measured in its own root mean square; of equals the first ones go."""
+    """One threshold over all layers, each measured in its own root mean square; of equals the first are removed."""
     scaled = [np.abs(one).ravel() / max(float(np.sqrt(np.mean(np.square(one)))), 1e-30) for one in layers.values()]
     kept = keep_largest(np.concatenate(scaled), share)
     ends = np.cumsum([one.size for one in layers.values()])[:-1]
@@ -45,7 +45,7 @@ def check_runs(n: int, m: int) -> None:
 
 
 def keep_largest_of_runs(weights: Array, n: int, m: int) -> Array:
-    """The ``n`` largest of every ``m`` neighbours along the last axis, ``[..., k]``; what is left over stays.
+    """The ``n`` largest of every ``m`` neighbours along the last axis, ``[..., k]``; an incomplete run stays.
 
     Raises:
         CodecError: ``n`` is not between 1 and ``m``.

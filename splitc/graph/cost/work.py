@@ -1,4 +1,4 @@
-"""What each node asks of a processor: the kind of work, operations, weights and elements moved.
+"""The work of each node: its kind, operations, weights and elements moved.
 
 Backends compute an activation, a batch normalization or a residual sum together with the convolution or product before
 it. So does this list: such a node belongs to the group of its leader, which carries the work of all.

@@ -1,7 +1,7 @@
-"""The stretches of a graph between one value that separates alone and the next: where cuts of several values lie.
+"""The parts of a graph between one single-value cut and the next, in which cuts of several values lie.
 
-A minimal cut of several values holds none that separates alone, so it lies in one block. Blocks partition the live
-nodes; whatever is done in time linear in the block is linear over all.
+A minimal cut of several values contains no single-value cut, so it lies in one block. Blocks partition the live
+nodes; so work that is linear in each block is linear overall.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Block:
     def network(self) -> FlowNetwork:
         """What crossing costs; the outputs of the model and the last node of an inner block lie behind ``SINK``.
 
-        The value before the block would do alone, so it is in no other cut.
+        The value before the block is a cut by itself, so it is in no other cut.
         """
         network = FlowNetwork.of_size(2 + len(self.positions) + len(self.values))
         if not self.is_last:

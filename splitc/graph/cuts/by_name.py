@@ -1,4 +1,4 @@
-"""Where a user's words put a cut: names of tensors or nodes become the tensors that cross with the fewest bytes.
+"""Resolve a cut that the user names: tensors or nodes become the tensors that cross with the fewest bytes.
 
 1. A node stands for its outputs that something needs.
 2. Q stays with its producer and DQ goes with its readers, so the quantized tensor crosses.
@@ -26,7 +26,7 @@ class ResolvedCut:
 
 
 def find_place(model: Model, asked: Sequence[str]) -> ResolvedCut:
-    """The cheapest tensors that cut where ``asked`` says; whether they do cut is for ``check_cut`` to say.
+    """The cheapest tensors that cut where ``asked`` says; ``check_cut`` decides whether they are a cut.
 
     Args:
         model: The graph.

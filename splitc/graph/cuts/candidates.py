@@ -84,7 +84,7 @@ def cut_layouts(model: Model, names: Sequence[str]) -> tuple[CutLayout, ...]:
 
 
 def takes_all(spec: TensorSpec, layout: Layout) -> str | None:
-    """A codec that refuses nothing."""
+    """Accepts every tensor: a codec that refuses nothing."""
     return None
 
 
@@ -146,7 +146,7 @@ _INNER = "inside a subgraph (If, Loop or Scan), which is never cut"
 
 
 class _Ends:
-    """For messages: from which input a value comes, and which reader leads to which output."""
+    """For messages: the input that a value comes from, and the output that each reader leads to."""
 
     def __init__(self, flow: Flow, uses: Uses) -> None:
         self.root: dict[ir.Value, ir.Value] = {value: value for value in flow.inputs}

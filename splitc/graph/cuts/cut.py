@@ -38,7 +38,7 @@ class Cut:
 
 @dataclass(frozen=True)
 class Leak:
-    """How far data gets without passing the cut.
+    """What data reaches without passing the cut.
 
     Attributes:
         came_from: Each value that data reaches around the cut -> the value it came from (None: a source).

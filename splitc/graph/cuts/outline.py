@@ -1,4 +1,4 @@
-"""A large graph in a few blocks, for a picture: what each holds and which tensors lie between them.
+"""A large graph summarized in a few blocks for drawing, and the tensors between them.
 
 Nodes are put in an order in which the head comes first and then the tail; a block is a run of that order, so no edge
 goes back. Blocks end at the cut and, between, where the fewest values cross.

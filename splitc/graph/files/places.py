@@ -1,4 +1,4 @@
-"""Models in their place on disk, whole or not at all: a folder with two halves, or one model and its data."""
+"""Write models whole or not at all: a folder with two halves, or one model and its data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Faults inside a parsed model that protobuf accepts and every later step would stumble over."""
+"""Faults inside a parsed model that protobuf accepts but later steps would fail on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Put two halves back together."""
+"""Merge two halves into one graph."""
 
 from __future__ import annotations
 

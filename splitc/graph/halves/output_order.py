@@ -1,4 +1,4 @@
-"""The order of outputs of a whole whose head answers some: noted in the tail, for when the halves are merged."""
+"""The order of outputs of a model whose head answers some: noted in the tail, for merging."""
 
 from __future__ import annotations
 

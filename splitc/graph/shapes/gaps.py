@@ -1,4 +1,4 @@
-"""Dimensions that ONNX shape inference leaves open although the graph determines them."""
+"""Dimensions that ONNX shape inference leaves unknown although the graph determines them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How one tensor becomes bytes: one file an encoding, each lossless."""
+"""Lossless encodings of one tensor, one file each."""
 
 from __future__ import annotations
 

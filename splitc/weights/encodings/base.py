@@ -1,4 +1,4 @@
-"""What every encoding is: a tensor to parameters and sections, and back, bit for bit."""
+"""The interface of every encoding: a tensor to parameters and sections, and back, bit for bit."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Coded(NamedTuple):
 
 @dataclass(frozen=True)
 class Context:
-    """What a decoder has beside the tensor's own bytes.
+    """What a decoder has in addition to the tensor's own bytes.
 
     Attributes:
         tables: Level tables of the container; None where it has none.
@@ -40,7 +40,7 @@ NOTHING = Context()
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the header says of the tensor to decode: type and shape, already within the limits."""
+    """Type and shape of the tensor to decode, from the header and within the limits."""
 
     name: str
     dtype: str
@@ -68,7 +68,7 @@ class Wanted:
 class Encoding(Component):
     """A lossless representation of a tensor; its fields are the encoder's options.
 
-    Decoders are told everything by the parameters, so they are class methods.
+    Decoders need nothing but the parameters, so they are class methods.
     """
 
     name: ClassVar[str]
