@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from pathlib import Path
 from typing import NamedTuple, TypedDict
 
 import onnx_ir as ir
@@ -40,7 +41,8 @@ class Paths:
         lowered: The halves as they compute, pruned or in INT8, without codec; None where both are the model's.
         prepared: The model as it was cut, which ``split`` must equal bit for bit; None where it is not known.
         why_no_model: Where ``split`` is None, why.
-        edge, cloud: The halves as they stand in the bundle, computed node by node.
+        edge, cloud: The halves as they stand in the bundle, computed node by node; float16 as
+            ``passes.float16_arithmetic`` computes it, since ONNX Runtime's CPU would compute in float32.
         engine_edge, engine_cloud: The halves as their backends run them; None where they cannot run here.
         why_no_engine: Then, why.
     """
@@ -85,14 +87,14 @@ def make_paths(
         engines: What the bundle was compiled to; ONNX Runtime is the only engine that runs here.
         is_exact: Whether ``full``, prepared here as a build prepares it, is what ``halves`` were cut from.
     """
-    edge = EdgeHalf(bundle, optimize=False)
+    edge = EdgeHalf(bundle, optimize=False, engine=_float16_runner(bundle.edge_model))
     in_graph = edge.contract.quantized_in == "graph"
     return Paths(
         reference=reference,
         full=_when_asked(lambda: open_graph(full).run),
         split=_when_asked(lambda: _run_joint(halves)),
         edge=edge,
-        cloud=CloudHalf(bundle, optimize=False),
+        cloud=CloudHalf(bundle, optimize=False, engine=_float16_runner(bundle.cloud_model)),
         prepared=_when_asked(lambda: open_graph(passes.prepare(full, in_graph=in_graph).model).run)
         if is_exact
         else None,
@@ -158,17 +160,23 @@ def _run_joint(halves: Joint) -> Model:
 
 
 def open_graph(model: ir.Model) -> Runner:
-    """A runner over a graph in memory, computed node by node."""
+    """A runner over a graph in memory, computed node by node; float16 as ``passes.float16_arithmetic`` computes it."""
     return _opened(model, optimize=False)
 
 
 def open_optimized(model: ir.Model) -> Runner:
-    """The same as an engine computes it: several times faster, and equal within rounding."""
+    """The same as an engine computes it: several times faster, and equal within rounding (float16 included)."""
     return _opened(model, optimize=True)
+
+
+def _float16_runner(path: Path) -> Runner | None:
+    """A runner with real float16 arithmetic; None where the half has none."""
+    model = graph.load(path).ir_model
+    return open_graph(model) if passes.computes_in_float16(model) else None
 
 
 def _opened(model: ir.Model, *, optimize: bool) -> Runner:
     with temporary_folder("evaluate") as folder:
         path = folder / "model.onnx"
-        graph.save(model, path)
+        graph.save(passes.float16_arithmetic(model), path)
         return BACKENDS.make(RUNNER, {}).open(path, optimize=optimize)

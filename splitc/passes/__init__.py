@@ -6,6 +6,7 @@ from splitc.passes.align_outputs import AlignOutputs
 from splitc.passes.base import Pass, PassResult
 from splitc.passes.change_layers import ChangeLayers, Seen, moments_of
 from splitc.passes.equalize import Equalize
+from splitc.passes.float16 import computes_in_float16, first_not_finite, float16_arithmetic
 from splitc.passes.initializers import PutWeights, Skeleton, is_skeleton, unpacked_of, weights_of
 from splitc.passes.insert_codec import (
     InsertDequantizers,
@@ -51,7 +52,10 @@ __all__ = [
     "Skeleton",
     "SparseRuns",
     "ToFloat16",
+    "computes_in_float16",
     "count_zeros",
+    "first_not_finite",
+    "float16_arithmetic",
     "float_head",
     "float_tail",
     "is_skeleton",

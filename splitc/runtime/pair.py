@@ -96,13 +96,15 @@ class EdgeHalf:
 
 
 class CloudHalf:
-    """Decoder and tail engine; one stream."""
+    """Decoder and tail engine; one stream. Arguments are those of :class:`EdgeHalf`, for the tail."""
 
-    def __init__(self, bundle: Bundle, *, threads: int = 1, optimize: bool = True) -> None:
+    def __init__(
+        self, bundle: Bundle, *, threads: int = 1, optimize: bool = True, engine: Runner | None = None
+    ) -> None:
         self.contract = read_contract(bundle)
         self.codec = self.contract.fitted_codec(bundle.pair_id)
         self.stream = self.codec.decoder()
-        self.runner = _open(bundle, "cloud", threads, optimize)
+        self.runner = engine or _open(bundle, "cloud", threads, optimize)
 
     def decode(self, bitstream: bytes) -> Quantized:
         """The stream's next packet to symbols.
