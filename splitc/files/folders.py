@@ -7,7 +7,6 @@ import os
 import re
 import secrets
 import stat
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,8 +25,11 @@ def cache_folder(*names: str) -> Path:
 
 
 def temporary_root() -> Path:
-    """``$TMPDIR/splitc-USER``: the folder of all temporary folders of this user."""
-    return Path(tempfile.gettempdir()) / f"splitc-{os.getuid()}"
+    """``$TMPDIR/splitc-USER``, else ``/tmp/splitc-USER``: the folder of all temporary folders of this user.
+
+    ``tempfile.gettempdir`` writes a file to try the folder, which stays when the process is killed just then.
+    """
+    return Path(os.environ.get("TMPDIR") or "/tmp") / f"splitc-{os.getuid()}"
 
 
 @contextlib.contextmanager

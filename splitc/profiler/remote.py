@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import mmap
 import os
 import re
 import shlex
@@ -17,7 +18,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -42,6 +43,8 @@ _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 _MOST_ANSWER = 64 << 20
 _OPTIONS = ("BatchMode=yes", "ConnectTimeout=10", "ServerAliveInterval=5", "ServerAliveCountMax=3")
 Say = Callable[[str], None]
+Contents: TypeAlias = bytes | memoryview
+"""Of a file that the device needs."""
 
 
 @dataclass(frozen=True)
@@ -160,7 +163,7 @@ def measure_remote(
     raise CapabilityError(f"{address.host}: {ATTEMPTS} connections failed, the last with: {why}.")
 
 
-def _files(half: ProfiledModel, feeds: Sequence[Feeds], runs: Runs, device: str) -> dict[str, bytes]:
+def _files(half: ProfiledModel, feeds: Sequence[Feeds], runs: Runs, device: str) -> dict[str, Contents]:
     """Everything that the device needs: file name on the device -> contents."""
     interface = read_interface(half.path)
     inputs = [spec.name for spec in interface.inputs]
@@ -176,11 +179,17 @@ def _files(half: ProfiledModel, feeds: Sequence[Feeds], runs: Runs, device: str)
     stored = io.BytesIO()
     arrays: dict[str, Any] = {f"{n}/{i}": one[name] for n, one in enumerate(feeds) for i, name in enumerate(inputs)}
     np.savez(stored, **arrays)
-    models = {name: (half.path.parent / name).read_bytes() for name in (half.path.name, *interface.external_files)}
+    models = {name: _mapped(half.path.parent / name) for name in (half.path.name, *interface.external_files)}
     return {**models, FEEDS: stored.getvalue(), REQUEST: json.dumps(request, sort_keys=True).encode()}
 
 
-def _copy(address: SshDestination, folder: str, files: dict[str, bytes], say: Say) -> None:
+def _mapped(path: Path) -> memoryview:
+    """The bytes of a model or weight file, which stay on the disk: it may be larger than the memory."""
+    with path.open("rb") as file:
+        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+
+
+def _copy(address: SshDestination, folder: str, files: dict[str, Contents], say: Say) -> None:
     """Send what the device lacks, resuming where an earlier attempt stopped."""
     state = _call(address, ["state", folder], _State)
     wanted = sum(len(data) for data in files.values()) - sum(one.bytes for one in state.files.values())
@@ -201,7 +210,7 @@ def _copy(address: SshDestination, folder: str, files: dict[str, bytes], say: Sa
             raise _Broken(f"{name} did not arrive whole")
 
 
-def _call(address: SshDestination, arguments: Sequence[str], kind: type[_Answer], data: bytes = b"") -> _Answer:
+def _call(address: SshDestination, arguments: Sequence[str], kind: type[_Answer], data: Contents = b"") -> _Answer:
     """Run one action on the device with ``data`` on its standard input."""
     return _answer(address, subprocess.run(address.command(arguments), input=data, capture_output=True), kind)
 

@@ -92,7 +92,7 @@ def test_killed_at_many_changes_and_times(ask: Ask, inputs: Path, places: Path, 
         scene.kill(number, is_new=number % 3 == 2, after=source.uniform(0, scene.command.seconds))
 
 
-@pytest.mark.parametrize("step", [pytest.param(1, marks=pytest.mark.slow, id="each"), pytest.param(5, id="some")])
+@pytest.mark.parametrize("step", [pytest.param(1, marks=pytest.mark.slow, id="each"), pytest.param(3, id="some")])
 def test_a_killed_update_is_finished_or_forgotten(
     ask: Ask, inputs: Path, places: Path, tmp_path: Path, step: int
 ) -> None:
@@ -117,4 +117,4 @@ def test_a_killed_update_is_finished_or_forgotten(
             else:
                 assert found == {"base.scw": first.read_bytes()}
             at += step
-        assert at > 10
+        assert at > step, "it was never killed"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ from splitc.files import cache_folder, sweep_temporary, temporary_folder, tempor
 
 @pytest.fixture(autouse=True)
 def _temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
 
 
 def test_one_folder_a_caller_and_nothing_afterwards(tmp_path: Path) -> None:
@@ -66,7 +65,7 @@ def test_a_root_that_is_not_ours(tmp_path: Path) -> None:
 
 
 def test_no_place_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "absent"))
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "absent"))
     with pytest.raises(CapabilityError, match="cannot be made; set TMPDIR"):
         temporary_folder("proof").__enter__()
 
