@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from splitc.bundle import Contract
 from splitc.codec import Codec, CodecSpec
 from splitc.errors import BitstreamError, BundleError
-from splitc.types import Preprocess, TensorSpec
+from splitc.types import Layout, Preprocess, TensorSpec
 
 FEATURE = TensorSpec(name="block/out", dtype="float32", shape=("N", 3, 4))
 SAMPLES = np.random.default_rng(0).random((4, 3, 4), np.float32)
@@ -38,6 +38,8 @@ def contract(**changes: Any) -> Contract:
 FINE = Codec.fit(CodecSpec(bits=12, entropy="range"), [FEATURE], [SAMPLES])
 ON_THE_HOST = {"quantized_in": "host", "wire": [FEATURE], "codec": FINE.to_json()}
 LOG = Codec.fit(CodecSpec(quantizer="log"), [FEATURE], [SAMPLES]).to_json()
+LAST = Codec.fit(CodecSpec(quantizer="uniform"), [FEATURE], [SAMPLES], layouts=[Layout(channel_axis=2)]).to_json()
+MOVED = {"codec": LAST, "wire": [TensorSpec(name="block/out.symbols", dtype="uint8", shape=("N", 4, 3))]}
 TABLE = json.loads(contract().to_bytes())
 
 
@@ -46,6 +48,7 @@ TABLE = json.loads(contract().to_bytes())
     [
         pytest.param({}, id="full"),
         pytest.param({"classes": None, "task": "features", **ON_THE_HOST}, id="features-on-the-host"),
+        pytest.param(MOVED, id="channels-last"),
         pytest.param({"name": 'a"b\\c\n</script>'}, id="hostile-name"),
         pytest.param({"preprocess": Preprocess(scale=1e-30, std=(1e30, 0.1 + 0.2, 1.0))}, id="numbers"),
     ],
@@ -61,6 +64,12 @@ def test_equal_values_give_equal_bytes() -> None:
     shuffled = json.dumps(dict(reversed(list(TABLE.items())))).encode()
     assert Contract.from_bytes(shuffled).to_bytes() == contract().to_bytes()
     assert contract(codec=dict(reversed(list(CODEC.to_json().items())))).to_bytes() == contract().to_bytes()
+
+
+def test_the_wire_of_channels_that_lie_last() -> None:
+    codec = Contract.from_bytes(contract(**MOVED).to_bytes()).fitted_codec("ab" * 32)
+    assert codec.quantize([SAMPLES[:1]]).symbols[0].shape == (1, 4, 3)
+    assert codec.decode(codec.encode([SAMPLES[:1]]))[0].shape == (1, 3, 4)
 
 
 def test_the_codec_works_after_the_trip() -> None:
@@ -111,6 +120,11 @@ def with_param(name: str, value: dict[str, Any], codec: dict[str, Any]) -> dict[
     return codec | {"tensors": [tensor | {"quant_params": tensor["quant_params"] | {name: value}}]}
 
 
+def with_tensor(**changes: Any) -> dict[str, Any]:
+    """The codec of channels that lie last, changed."""
+    return LAST | {"tensors": [LAST["tensors"][0] | changes]}
+
+
 SYMBOLS = TABLE["wire"][0]
 THREE = TABLE["codec"]["tensors"][0]["quant_params"]
 FALLING = {"shape": [3, 15], "float32": base64.b64encode(np.tile(np.arange(15, 0, -1, "<f4"), 3).tobytes()).decode()}
@@ -121,6 +135,11 @@ FALLING = {"shape": [3, 15], "float32": base64.b64encode(np.tile(np.arange(15, 0
     [
         pytest.param({"wire": [SYMBOLS | {"dtype": "float32"}]}, "wire: carries", id="float-wire"),
         pytest.param({"wire": [SYMBOLS | {"shape": ["N", 3, 5]}]}, "wire: carries", id="wire-of-another-shape"),
+        pytest.param({"codec": LAST}, "wire: carries", id="wire-of-another-layout"),
+        pytest.param({"codec": with_tensor(wire_shape=["N", 3, 4])}, "wire_shape is ['N', 3, 4]", id="wire-shape"),
+        pytest.param({"codec": with_tensor(layout={"channel_axis": 3})}, "axis 3 is not one of the 3", id="axis-3"),
+        pytest.param({"codec": with_tensor(layout={"batch_axis": 2})}, "not well-formed", id="a-row-a-sample"),
+        pytest.param({"codec": with_tensor(layout=7)}, "not well-formed", id="layout-number"),
         pytest.param({"wire": [SYMBOLS, SYMBOLS]}, "wire: names a tensor twice", id="wire-twice"),
         pytest.param({"inputs": TABLE["inputs"] * 2}, "inputs: names a tensor twice", id="input-twice"),
         pytest.param({"inputs": [TABLE["inputs"][0] | {"dtype": "rgb"}]}, "inputs: has an element type", id="dtype"),

@@ -41,6 +41,7 @@ SPECS = {
     "binary-nrle": CodecSpec(quantizer="binary", entropy="nrle"),
     "step-12-range": CodecSpec(bits=12, step=0.01, entropy="range"),
     "dpcm": CodecSpec(temporal="dpcm", gop=4),
+    "ifmdc": CodecSpec(quantizer="clipped", reconstruction="midpoint", temporal="ifmdc", gop=4),
     "difference-zstd": CodecSpec(quantizer="uniform", temporal="difference", entropy="zstd"),
 }
 

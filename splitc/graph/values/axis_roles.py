@@ -132,7 +132,8 @@ def _of_output(node: ir.Node, place: int, known: Sequence[tuple[ir.Value, Roles]
     if kind in BY_WEIGHTS | CHANNEL_LAST:
         return _channel_last(node, known, rank)
     if kind in MOVES:
-        return MOVES[kind](node, known[0][1])
+        is_told = known[0][0] is node.inputs[0] or kind == "Gather"
+        return MOVES[kind](node, known[0][1]) if is_told else Roles()
     return _aligned(known, rank)
 
 
