@@ -5,9 +5,10 @@ from __future__ import annotations
 import onnx
 import onnx_ir as ir
 import pytest
+from onnx.backend.test.case.node import collect_testcases
 
 from splitc import graph
-from splitc.errors import CutError
+from splitc.errors import CutError, GraphError
 from splitc.types import Layout, TensorSpec
 
 
@@ -145,3 +146,17 @@ def test_a_refused_cut_names_one_nearby() -> None:
         graph.check_codable(model, ["m"], no_tokens)
     with pytest.raises(CutError, match="this model has no cut that the codec takes"):
         graph.check_codable(model, ["m"], lambda spec, found: "is not liked")
+
+
+def test_the_layouts_of_onnx_own_operator_tests_are_possible() -> None:
+    """Whatever an operator is, the axes exist, differ, and channels have a fixed size."""
+    cases = [case.model for case in collect_testcases(None) if case.model is not None]
+    assert len(cases) > 1000
+    for one in cases[::3]:
+        try:
+            model = graph.model_from_ir(ir.from_proto(one))
+        except GraphError:  # no data input, or an opset before 6
+            continue
+        for value in model.flow.varying:
+            shape = tuple(dim if isinstance(dim, int) else str(dim.value) for dim in value.shape or ())
+            assert not shape or model.flow.layout(value).layout.fault(shape) is None, (one.graph.name, shape)

@@ -69,7 +69,8 @@ def _evaluate(node: ir.Node, known: dict[ir.Value, Array | None], opset: int) ->
         result = _run(node, arrays, opset)
     except Exception:  # the reference evaluator raises anything on odd nodes; those stay unfolded
         return None
-    return None if result is None or (result == UNKNOWN_SIZE).any() else result
+    is_open = result is not None and result.dtype == np.int64 and (result == UNKNOWN_SIZE).any()
+    return None if is_open else result
 
 
 def _run(node: ir.Node, arrays: list[Array], opset: int) -> Array | None:

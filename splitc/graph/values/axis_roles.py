@@ -98,6 +98,8 @@ def layout_of(value: ir.Value, roles: Roles) -> CutLayout:
     Channels have a fixed size. Where none is known, the second axis or else the last of fixed size is the guess.
     """
     shape = dims_of(value) or ()
+    if not shape:
+        return CutLayout(USUAL_LAYOUT, True)
     batch = None if roles.is_single else min(roles.batch or 0, len(shape) - 1)
     fixed = [axis for axis, size in enumerate(shape) if isinstance(size, int) and axis != batch]
     if roles.channel in fixed:
