@@ -57,6 +57,9 @@ class Device(Frozen):
         default=None, gt=0, description="10**9 bytes a second between memory and processor"
     )
     peak_tflops: Peak = Peak()
+    computes_as: dict[Precision, Precision] = Field(
+        default={}, description="precisions that the device's software takes but computes in another one"
+    )
     dla_cores: int | None = Field(default=None, ge=0)
     power_modes_w: tuple[float, ...] = Field(default=(), description="configurable power budgets, lowest first")
     power_w: float | None = Field(default=None, gt=0, description="budget of the mode that the peaks belong to")
@@ -91,9 +94,14 @@ class Device(Frozen):
             "power_w",
             "efficiency",
             "rates",
+            "computes_as",
         )
-        given = [name for name in plain if getattr(self, name) not in (None, ())]
+        given = [name for name in plain if getattr(self, name) not in (None, (), {})]
         return (*given, *(f"peak_tflops.{name}" for name in self.peak_tflops.model_dump(exclude_none=True)))
+
+    def arithmetic(self, precision: Precision) -> Precision:
+        """What a network in ``precision`` computes in here."""
+        return self.computes_as.get(precision, precision)
 
     @property
     def compute_capabilities(self) -> tuple[int, ...]:

@@ -126,7 +126,7 @@ def make_plan(recipe: Recipe, question: Question, watch: Watch | None = None, ca
         plans = _plans(setting, links, step)
     outline = graph.outline(setting.model, plans[0].best_cut.cut)
     names = setting.places.edge.name, setting.places.cloud.name
-    answer = Answer(links, plans, *names, outline, notes=tuple(setting.notes))
+    answer = Answer(links, plans, *names, outline, notes=(*setting.notes, *_arithmetic_notes(setting)))
     if trace is None:
         return answer
     with stages("replay") as step:
@@ -164,6 +164,19 @@ def _setting(recipe: Recipe, question: Question, cache: StepCache | None) -> _Se
     ask = replace(ask, sends_pixels=recipe.data.preprocess is not None or _looks_like_pictures(model))
     note = "no samples: packets are estimates, and neither fidelity nor JPEG can be measured; give --data"
     return _Setting(model, places, ask, None, None, [note])
+
+
+def _arithmetic_notes(setting: _Setting) -> list[str]:
+    """Precisions asked for that a place computes in another one."""
+    edge, cloud = setting.places.edge, setting.places.cloud
+    pairs = [(edge, one.edge_precision) for one in setting.ask.options]
+    pairs += [(cloud, one.cloud_precision) for one in setting.ask.options]
+    asked = dict.fromkeys((device.name, one, device.arithmetic(one)) for device, one in pairs)
+    return [
+        f"{name!r} computes {one} in {computed}: its times are those of {computed}, its answers those of real {one}"
+        for name, one, computed in asked
+        if computed != one
+    ]
 
 
 def _looks_like_pictures(model: graph.Model) -> bool:

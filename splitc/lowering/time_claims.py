@@ -61,6 +61,11 @@ def of_sparse_runs(target: ComputeTarget) -> str:
 
 def of_precision(target: ComputeTarget, precision: Precision) -> str:
     """Of computing in ``precision`` instead of fp32."""
+    computed = target.device.arithmetic(precision)
+    if computed != precision:
+        return (
+            f"not known on {target.label}: it computes {precision} in {computed}, and casts; splitc profile measures it"
+        )
     full, lower = target.device.peak_tflops.fp32, getattr(target.device.peak_tflops, precision)
     if lower is None or full is None:
         return f"not known on {target.label}: the device has no {precision} rate; splitc profile measures it"

@@ -85,9 +85,10 @@ class Prices:
 
 
 def work_ms(device: Device, work: Work, precision: Precision) -> float:
-    """Predicted milliseconds of one group of nodes; nothing for nodes that have no work."""
+    """Predicted milliseconds of one group of nodes, in what the device computes ``precision`` in; none without work."""
     if work.kind == "none":
         return 0.0
+    precision = device.arithmetic(precision)
     size = ELEMENT_BYTES[precision]
     return layer_ms(device, work.kind, work.flops, size * work.weights, size * work.moved, precision)
 

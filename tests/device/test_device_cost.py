@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from splitc.device import Device, Link, Rate, codec_ms, layer_ms, roofline_ms
+from splitc.device import Device, Link, Rate, codec_ms, layer_ms, load_device, roofline_ms
 from splitc.errors import UsageError
 
 TOY = Device.model_validate(
@@ -83,3 +83,11 @@ def test_jitter_is_planned_for_once() -> None:
 def test_a_link_is_checked(fields: dict[str, float]) -> None:
     with pytest.raises(ValidationError):
         Link.model_validate(fields)
+
+
+def test_a_precision_without_arithmetic_takes_the_time_of_what_computes_it() -> None:
+    """A processor's software takes fp16 networks, and computes them in fp32."""
+    cpu = load_device("cpu")
+    assert (cpu.arithmetic("fp16"), cpu.arithmetic("int8")) == ("fp32", "int8")
+    with pytest.raises(ValidationError, match="no source for computes_as"):
+        Device.model_validate({**TOY.model_dump(), "computes_as": {"fp16": "fp32"}})

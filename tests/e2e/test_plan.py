@@ -224,6 +224,16 @@ def test_half_precision_is_a_choice(source: Path) -> None:
     assert [one["name"] for one in document["baselines"][:2]] == ["edge only", "edge only, fp16"]
 
 
+def test_a_processor_plans_fp16_and_says_what_it_computes_it_in(source: Path) -> None:
+    """No time is won where there is no float16 arithmetic; packets and answers are those of real float16."""
+    document = cli("plan", source / "recipe.toml", "--json", "--bits", "4", "--precision", "fp32,fp16").document
+    times = {point["edge_precision"]: point["edge_ms"] for point in document["points"]}
+    assert times["fp16"] == times["fp32"]
+    assert any("'cpu' computes fp16 in fp32" in note for note in document["notes"])
+    alone = cli("plan", source / "tiny.onnx", "--json", "--precision", "fp16")
+    assert alone.code == 0, alone.err
+
+
 @needs_data
 def test_the_cut_moves_as_the_link_grows() -> None:
     """MobileNetV2 between Orin Nano and L4, real packets: towards the input, and nothing beats what is chosen."""

@@ -30,7 +30,17 @@ from splitc.passes.float16.casts import (
     values_of,
 )
 
-MOVES = ("Concat", "DepthToSpace", "Expand", "Flatten", "Gather", "GatherElements", "GatherND", "Identity", "Pad")
+MOVES: tuple[str, ...] = (
+    "Concat",
+    "DepthToSpace",
+    "Expand",
+    "Flatten",
+    "Gather",
+    "GatherElements",
+    "GatherND",
+    "Identity",
+    "Pad",
+)
 MOVES += ("Reshape", "ReverseSequence", "Slice", "SpaceToDepth", "Split", "Squeeze", "Tile", "Transpose", "Unsqueeze")
 CHOOSES = ("Max", "MaxPool", "Min", "ReduceMax", "ReduceMin", "Relu", "TopK", "Where")
 EXACT = frozenset({*MOVES, *CHOOSES, "Abs", "Neg", "Sign", "If", "Loop", "Scan"})
