@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,6 +15,7 @@ import pytest
 from splitc import zoo
 from splitc.errors import CapabilityError, RecipeError
 from splitc.files import cache_folder
+from splitc.files.owner import this_process
 
 LITE0 = "zoo:efficientnet-lite0"
 
@@ -163,3 +167,15 @@ def test_the_export_is_deterministic_and_answers_like_torch(monkeypatch: pytest.
     (got,) = ort.InferenceSession(paths[0], providers=["CPUExecutionProvider"]).run(None, {"image": image})
     # float32 convolutions of two libraries: sums of up to a thousand products in another order
     np.testing.assert_allclose(got, expected, rtol=1e-3, atol=1e-3)
+
+
+def test_what_a_killed_export_left_goes_with_the_next(exports: list[Path], tmp_path: Path) -> None:
+    """Of any network: nobody may ever export that one again."""
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    owner = str(replace(this_process(), process=ended.pid))
+    left = tmp_path / "cache" / f".efficientnet-lite0-of-another-version.onnx.{owner}.0123456789ab.partial"
+    left.mkdir(parents=True)
+    (left / "network.raw.onnx").write_bytes(bytes(1000))
+    first = zoo.fetch(LITE0)
+    assert list(first.parent.iterdir()) == [first]
