@@ -36,6 +36,8 @@ from splitc.files.refusals import reason_of
 WAIT_S = 60.0
 """How long a caller waits for another one's lock."""
 IN_USE = "in use by {holder}; try again when it has ended."
+_UNSIGNED_S = 1.0
+"""How much longer a holder is waited for that has not said who it is: it may have begun just now."""
 _TRY_AGAIN_S = (0.001, 0.02)
 _NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
 _TAKEN = (errno.EACCES, errno.EAGAIN)
@@ -91,10 +93,20 @@ def locked_together(places: Iterable[Path], refusal: type[SplitcError] = UsageEr
 
 
 def remove_stale_lock(place: Path) -> None:
-    """Remove the lock file that a killed process left; a live one's stays."""
-    if lock_path(place).exists():
-        with contextlib.suppress(SplitcError), locked(place, wait_s=0):
-            pass
+    """Remove the lock file that a killed process left; a live one's stays. Nobody is waited for."""
+    place = Path(os.path.realpath(place))
+    path, guard = lock_path(place), _guard_of(place)
+    if not path.exists() or not guard.acquire(blocking=False):
+        return
+    try:
+        descriptor, _ = _try(path)
+        if descriptor is not None:
+            _unlink(path)
+            os.close(descriptor)
+    except OSError:
+        return  # not ours to write, so not ours to remove
+    finally:
+        guard.release()
 
 
 def _guard_of(place: Path) -> threading.Lock:
@@ -112,13 +124,14 @@ def _acquire(place: Path, deadline: float, refusal: type[SplitcError], busy: str
             raise refusal(f"{place}: cannot be {what} ({reason_of(error)}).") from error
         if descriptor is not None:
             return descriptor
-        if time.monotonic() >= deadline and holder:
-            raise refusal(f"{place}: {busy.format(holder=holder)}")
+        over = time.monotonic() - deadline
+        if over >= (0 if holder else _UNSIGNED_S):
+            raise refusal(f"{place}: {busy.format(holder=holder or 'another process')}")
         time.sleep(random.uniform(*_TRY_AGAIN_S))
 
 
 def _try(path: Path) -> tuple[int | None, str]:
-    """The lock, or who has it; neither when its file was removed just now."""
+    """The lock, or who has it; neither when its file was removed just now, or its holder has not signed it yet."""
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
         try:
@@ -138,13 +151,13 @@ def _try(path: Path) -> tuple[int | None, str]:
 
 
 def _lock_or_holder(descriptor: int) -> str | None:
-    """None when the lock is taken now, else who has it."""
+    """None when the lock is taken now, else who has it, empty before that one has signed."""
     try:
         fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno not in _TAKEN:
             raise
-        return os.pread(descriptor, 200, 0).decode("utf-8", "replace").strip() or "another process"
+        return os.pread(descriptor, 200, 0).decode("utf-8", "replace").strip()
     return None
 
 

@@ -13,7 +13,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from deadline import first_line
+from deadline import end, first_line
 
 from splitc.errors import BackendError, UsageError
 from splitc.files import locked, locked_together, sweep, write_file
@@ -91,6 +91,20 @@ def test_who_holds_it_is_said(tmp_path: Path) -> None:
     assert str(caught.value) == f"{tmp_path}/x: in use by {who}; try again when it has ended."
     with locked(tmp_path / "x", wait_s=0):
         pass
+
+
+@pytest.mark.parametrize("signed", [True, False])
+def test_a_holder_that_has_just_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, signed: bool) -> None:
+    """Between its lock and its signature the file is empty; on a full disk it stays so."""
+    process = hold(tmp_path / "x")
+    said = (tmp_path / ".x.lock").read_text()
+    os.truncate(tmp_path / ".x.lock", 0)
+    if signed:
+        monkeypatch.setattr("time.sleep", lambda _: (tmp_path / ".x.lock").write_text(said))
+    with pytest.raises(UsageError) as caught, locked(tmp_path / "x", wait_s=0):
+        pass
+    end(process)
+    assert f"in use by {said.strip() if signed else 'another process'}; try again" in str(caught.value)
 
 
 def test_another_thread_holds_it(tmp_path: Path) -> None:
