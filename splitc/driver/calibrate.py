@@ -17,6 +17,11 @@ CODEC: CachedStep[Codec] = CachedStep(
 )
 
 
+def samples_to_fit(inputs: Inputs, halves: graph.Halves) -> trials.FittingSamples:
+    """As many calibration samples as the memory of their features allows."""
+    return trials.within_budget(codec_spec(inputs.recipe), halves, _layouts(inputs, halves), inputs.calibration)
+
+
 def fit(
     inputs: Inputs, halves: graph.Halves, chosen: trials.FittingSamples, key: Key, step: Callable[[], None]
 ) -> Codec:
@@ -30,7 +35,7 @@ def fit(
         step: Called once a sample.
     """
     spec, names = codec_spec(inputs.recipe), tuple(tensor.name for tensor in halves.cut)
-    layouts = plan.layouts(inputs.model, names, inputs.recipe.split)
+    layouts = _layouts(inputs, halves)
     samples = key_of(halves=key, of=chosen.of, lengths=chosen.lengths, most_bytes=chosen.most_bytes)
 
     def features() -> list[Array]:
@@ -45,3 +50,7 @@ def fit(
     said = [[layout.batch_axis, layout.channel_axis, is_known] for layout, is_known in layouts]
     codec = key_of(samples=samples, layouts=said, spec=spec.model_dump(mode="json"))
     return inputs.cache.run(CODEC, codec, fitted)
+
+
+def _layouts(inputs: Inputs, halves: graph.Halves) -> tuple[graph.CutLayout, ...]:
+    return plan.layouts(inputs.model, tuple(tensor.name for tensor in halves.cut), inputs.recipe.split)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from splitc import graph, passes, plan, trials, zoo
@@ -21,41 +22,6 @@ from splitc.types import Preprocess
 
 
 @dataclass(frozen=True)
-class Inputs:
-    """Everything a recipe names, found and opened before the first long step.
-
-    Attributes:
-        recipe: With every default spelled.
-        source, model: The model as it was read, and prepared for the cut.
-        notes: What preparing did.
-        reader: Turns files into samples.
-        calibration: Samples to fit on.
-        verification: Files to verify on.
-        data_sha256: Of all files.
-        labels: Path of a file, or the end of it -> class index.
-        classes: Names of the classes, where known.
-        places: Devices and link.
-        cache: Where results of steps are kept.
-        model_key, data_key: Of the prepared model, and of all samples.
-    """
-
-    recipe: Recipe
-    source: graph.Model
-    model: graph.Model
-    notes: tuple[str, ...]
-    reader: Reader
-    calibration: Samples
-    verification: list[Path]
-    data_sha256: str
-    labels: Mapping[str, int]
-    classes: list[str] | None
-    places: plan.Places
-    cache: StepCache
-    model_key: Key
-    data_key: Key
-
-
-@dataclass(frozen=True)
 class OpenModel:
     """A model file, and what is cut.
 
@@ -68,6 +34,60 @@ class OpenModel:
     source: graph.Model
     model: graph.Model
     notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Everything a recipe names, found and opened before the first long step.
+
+    Attributes:
+        recipe: With every default spelled.
+        opened: The model.
+        reader: Turns files into samples.
+        calibration: Samples to fit on; they are read when they are asked for.
+        verification: Files to verify on.
+        data_sha256: Of all files.
+        labels: Path of a file, or the end of it -> class index.
+        classes: Names of the classes, where known.
+        places: Devices and link.
+        cache: Where results of steps are kept.
+    """
+
+    recipe: Recipe
+    opened: OpenModel
+    reader: Reader
+    calibration: Samples
+    verification: list[Path]
+    data_sha256: str
+    labels: Mapping[str, int]
+    classes: list[str] | None
+    places: plan.Places
+    cache: StepCache
+
+    @property
+    def source(self) -> graph.Model:
+        """The model as it was read."""
+        return self.opened.source
+
+    @property
+    def model(self) -> graph.Model:
+        """The model prepared for the cut."""
+        return self.opened.model
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What preparing did."""
+        return self.opened.notes
+
+    @cached_property
+    def model_key(self) -> Key:
+        """Of the prepared model."""
+        return model_key(self.recipe, self.source, in_graph=codec_spec(self.recipe).fits_graph)
+
+    @cached_property
+    def data_key(self) -> Key:
+        """Of all samples."""
+        return data_key(self.data_sha256, self.calibration.files, self.verification, self.reader)
 
 
 def find_model(recipe: Recipe) -> tuple[OpenModel, plan.Places]:
@@ -91,11 +111,7 @@ def find_inputs(
 ) -> Inputs:
     """Load device profiles, find the files, open the model: cheap faults first.
 
-    Args:
-        recipe: Names everything.
-        locked: Refuse inputs that the recipe does not pin by hash.
-        files_of: Finds the samples.
-        cache: Where results of steps are kept between builds; None: the user's own.
+    ``locked`` refuses inputs that are not pinned by hash. ``cache`` keeps results of steps; None: the user's own.
 
     Raises:
         RecipeError: No data to calibrate on, or a pin that does not hold.
@@ -104,15 +120,11 @@ def find_inputs(
     """
     recipe = with_defaults(recipe)
     places = find_places(recipe)
-    for side in (recipe.target.edge, recipe.target.cloud):
-        BACKENDS.make(side.backend, side.options)
-    _check_clips(recipe)
+    _check_sides_and_clips(recipe)
     calibration, verification = files_of(recipe)
     labels = read_labels(recipe.resolve(recipe.data.labels)) if recipe.data.labels else {}
     source = _load_source(recipe)
-    _check_task(recipe, source)
-    classes = _classes(recipe)
-    _refuse_idle_keys(recipe, source, calibration, classes)
+    classes = _checked_classes(recipe, source, calibration)
     digest = files_sha256([*calibration, *verification])
     _check_pins(recipe, source.sha256, digest, locked=locked)
     opened = _prepared(recipe, source)
@@ -120,9 +132,7 @@ def find_inputs(
     reader = Reader(source.inputs, _preprocess(recipe), recipe.data.crops)
     return Inputs(
         recipe=recipe,
-        source=source,
-        model=opened.model,
-        notes=opened.notes,
+        opened=opened,
         reader=reader,
         calibration=Samples.of(reader, calibration),
         verification=verification,
@@ -131,8 +141,6 @@ def find_inputs(
         classes=classes,
         places=with_layers(places, recipe, source, opened.model),
         cache=default_cache() if cache is None else cache,
-        model_key=model_key(recipe, source, in_graph=codec_spec(recipe).fits_graph),
-        data_key=data_key(digest, calibration, verification, reader),
     )
 
 
@@ -172,7 +180,17 @@ def _prepared(recipe: Recipe, source: graph.Model) -> OpenModel:
     return OpenModel(source, graph.model_from_ir(prepared.model), prepared.notes)
 
 
-def _check_clips(recipe: Recipe) -> None:
+def _checked_classes(recipe: Recipe, source: graph.Model, calibration: Sequence[Path]) -> list[str] | None:
+    """Names of the classes, where known; the model suits its task, and every key of the recipe changes something."""
+    _check_task(recipe, source)
+    classes = _classes(recipe)
+    _refuse_idle_keys(recipe, source, calibration, classes)
+    return classes
+
+
+def _check_sides_and_clips(recipe: Recipe) -> None:
+    for side in (recipe.target.edge, recipe.target.cloud):
+        BACKENDS.make(side.backend, side.options)
     if predicts(recipe) and recipe.data.crops > 1:
         raise RecipeError("data.crops: crops are no consecutive frames, which codec.temporal predicts; leave it out.")
 

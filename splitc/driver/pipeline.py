@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from splitc import bundle, evaluate, graph, plan, report, trials
+from splitc import bundle, evaluate, graph, plan, report
 from splitc.backends import EngineRecord
 from splitc.cache import Key, StepCache
-from splitc.driver.calibrate import fit
+from splitc.driver.calibrate import fit, samples_to_fit
 from splitc.driver.choose import choose
 from splitc.driver.inputs import Inputs, find_inputs
 from splitc.driver.keys import halves_key
-from splitc.driver.recipes import codec_spec
 from splitc.driver.verification import verified
 from splitc.driver.watch import Stages, Watch
 from splitc.driver.write import build_engines, describe, model_bytes, seal, write_pair, write_reports
@@ -38,12 +37,8 @@ def build(
 ) -> Built:
     """Everything: plan, split, fit, insert, compile, verify, report, seal.
 
-    Args:
-        recipe: What to build.
-        out: Folder of the bundle; an earlier bundle there is replaced when all gates hold.
-        watch: Shows progress.
-        locked: Refuse inputs that the recipe does not pin by hash.
-        cache: Where results of steps are kept between builds; None: the user's own. ``NO_CACHE`` computes everything.
+    An earlier bundle at ``out`` is replaced when all gates hold. ``locked`` refuses inputs that the recipe does not pin
+    by hash. ``cache`` keeps results of steps between builds; None: the user's own, ``NO_CACHE``: none.
 
     Raises:
         CheckFailed: A gate is missed or an engine failed. What was built stands at ``out`` + ".rejected", and ``out``
@@ -58,8 +53,7 @@ def build(
             chosen = choose(inputs, step)
             halves = graph.split(inputs.model, chosen.best_cut.cut)
         lowered, key = _lowered(inputs, lowering_request(inputs, halves), stages)
-        layouts = plan.layouts(inputs.model, chosen.best_cut.cut, recipe.split)
-        to_fit = trials.within_budget(codec_spec(recipe), lowered.halves, layouts, inputs.calibration)
+        to_fit = samples_to_fit(inputs, lowered.halves)
         with stages("calibrate", len(to_fit.samples)) as step:
             codec = fit(inputs, lowered.halves, to_fit, key, step)
         with stages("write"):
@@ -70,8 +64,8 @@ def build(
             outcome = verified(inputs, halves, lowered, pair.bundle, engines, key, step)
         with stages("report"):
             gates = check_gates(recipe, folder, chosen, outcome.verification)
-            document = describe(inputs, chosen, pair, folder)
-            document |= report.outcome(outcome.verification, gates, engines, outcome.examples)
+            found = report.outcome(outcome.verification, gates, engines, outcome.examples)
+            document = describe(inputs, chosen, pair, folder) | found
             write_reports(folder, document, outcome.verification)
             seal(folder, inputs)
         summary = report.summary(document) | {"bundle": str(out), "seconds": stages.seconds}

@@ -97,7 +97,7 @@ def split_model(model: graph.Model, at: Sequence[str], out: Path, exits: Sequenc
         graph.save_alike(halves.tail, tail)
         proof = _proof(model, halves, recomputed)
         difference = _ran(model, head, tail, place.names) if proof == "ran" else 0.0
-    found = SplitFiles(
+    return SplitFiles(
         head=out / graph.HEAD,
         tail=out / graph.TAIL,
         cut=halves.cut,
@@ -109,7 +109,6 @@ def split_model(model: graph.Model, at: Sequence[str], out: Path, exits: Sequenc
         proof=proof,
         max_abs_diff=difference,
     )
-    return found
 
 
 def merge_models(head: Path, tail: Path, out: Path) -> graph.Model:

@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
+
+import onnx_ir as ir
 
 from splitc import bundle, evaluate, graph, passes, plan, report, runtime
 from splitc.backends import BACKENDS, EngineRecord, EngineTarget, Side
@@ -51,44 +53,63 @@ def write_pair(
     Raises:
         CapabilityError: The model's opset is too old for the codec's operators.
     """
-    halves = lowered.halves
-    head, tail, wire, where = halves.head, halves.tail, halves.cut, "host"
-    notes = (*inputs.notes, *lowered.notes, *codec_notes)
-    if codec.spec.fits_graph:
-        ending = passes.InsertQuantizers(codec.tensors)(halves.head)
-        beginning = passes.InsertDequantizers(codec.tensors)(halves.tail)
-        head, tail, notes = ending.model, beginning.model, (*notes, *ending.notes, *beginning.notes)
-        wire = passes.wire_specs(codec.tensors)
-        where = "graph"
-    notes = (*notes, *_layout_notes(codec))
-    for side, model in (("edge", head), ("cloud", tail)):
+    coded = _with_codec(lowered.halves, codec)
+    for side, model in (("edge", coded.head), ("cloud", coded.tail)):
         graph.verify(model, f"the {side} half")
         (folder / side).mkdir()
         graph.save(model, folder / side / "model.onnx")
         if any(one.side == side for one in lowered.savings):
             (folder / side / "weights.scw").write_bytes(packed(model))
-    contract = bundle.Contract(
+    contract = _contract(inputs, lowered.halves, codec, coded)
+    (folder / "contract.json").write_bytes(contract.to_bytes())
+    lock = lock_toml(inputs.recipe, inputs.source.sha256, inputs.data_sha256)
+    (folder / "recipe.lock.toml").write_text(lock, "utf-8")
+    _write_triton(folder, contract, seal(folder, inputs))
+    notes = (*inputs.notes, *lowered.notes, *codec_notes, *coded.notes, *_layout_notes(codec))
+    return WrittenPair(lowered.halves, codec, seal(folder, inputs), notes, lowered.savings, lowered.layers)
+
+
+class _Coded(NamedTuple):
+    """The halves with the codec's quantizers where they belong, and what crosses between them."""
+
+    head: ir.Model
+    tail: ir.Model
+    wire: Sequence[TensorSpec]
+    quantized_in: Literal["graph", "host"]
+    notes: tuple[str, ...]
+
+
+def _with_codec(halves: graph.Halves, codec: Codec) -> _Coded:
+    if not codec.spec.fits_graph:
+        return _Coded(halves.head, halves.tail, halves.cut, "host", ())
+    ending = passes.InsertQuantizers(codec.tensors)(halves.head)
+    beginning = passes.InsertDequantizers(codec.tensors)(halves.tail)
+    wire = passes.wire_specs(codec.tensors)
+    return _Coded(ending.model, beginning.model, wire, "graph", (*ending.notes, *beginning.notes))
+
+
+def _contract(inputs: Inputs, halves: graph.Halves, codec: Codec, coded: _Coded) -> bundle.Contract:
+    return bundle.Contract(
         name=inputs.recipe.name,
         task=inputs.recipe.data.task,
         inputs=list(inputs.model.inputs),
         outputs=list(inputs.model.outputs),
         cut=list(halves.cut),
-        wire=list(wire),
-        quantized_in=where,
+        wire=list(coded.wire),
+        quantized_in=coded.quantized_in,
         codec=codec.to_json(),
         preprocess=inputs.reader.preprocess,
         classes=inputs.classes,
     )
-    (folder / "contract.json").write_bytes(contract.to_bytes())
-    lock = lock_toml(inputs.recipe, inputs.source.sha256, inputs.data_sha256)
-    (folder / "recipe.lock.toml").write_text(lock, "utf-8")
-    sealed = seal(folder, inputs)
+
+
+def _write_triton(folder: Path, contract: bundle.Contract, sealed: bundle.Bundle) -> None:
+    """The model repository of the cloud half; it batches where a trial shows that rows stay apart."""
     batches = runtime.rows_stay_apart(runtime.CloudHalf(sealed))
     for name, data in runtime.triton_repository(contract, sealed.pair_id, batches=batches).items():
         path = folder / "cloud" / "triton" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
-    return WrittenPair(halves, codec, seal(folder, inputs), notes, lowered.savings, lowered.layers)
 
 
 def _layout_notes(codec: Codec) -> list[str]:

@@ -256,7 +256,10 @@ def test_every_kind_of_codec(asked: str, cosine: float, source: Path, tmp_path: 
 def test_huffman_is_refused_above_8_bits(source: Path, tmp_path: Path) -> None:
     outcome = build(source, tmp_path / "x", *setting("codec.bits=12", "codec.entropy=huffman"))
     assert (outcome.code, outcome.out) == (2, "")
-    assert outcome.err.splitlines()[-1] == "splitc: entropy coder 'huffman' takes at most 8 bits, got 12."
+    assert (
+        outcome.err.splitlines()[-1]
+        == "splitc: --set codec.bits: entropy coder 'huffman' takes at most 8 bits, got 12."
+    )
     assert listing(tmp_path) == set()
 
 
