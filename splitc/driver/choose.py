@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from splitc import plan, trials
 from splitc.device import Precision
-from splitc.driver.inputs import Inputs, subject_of
+from splitc.driver.inputs import Inputs, subject_of, usual_sizes
 from splitc.driver.recipes import codec_spec
 from splitc.lowering import is_mixed
 
@@ -21,7 +21,8 @@ def choose(inputs: Inputs, step: Callable[[], None] = lambda: None) -> plan.Plan
     """
     recipe, subject = inputs.recipe, subject_of(inputs)
     tried = trials.CutTrials(subject, step, lowers=False)
-    ask = plan.Ask(recipe.split, (_own_option(inputs),), recipe.gate.min_fidelity, subject.sends_pixels)
+    sizes = usual_sizes(inputs)
+    ask = plan.Ask(recipe.split, (_own_option(inputs),), recipe.gate.min_fidelity, subject.sends_pixels, sizes)
     keeps_limit = is_mixed(recipe.weights, recipe.gate.min_fidelity)
 
     def measure_whole(precision: Precision) -> plan.Measurement:

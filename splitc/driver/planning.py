@@ -14,7 +14,7 @@ from splitc.cache import StepCache
 from splitc.codec import CodecSpec, spec_from_text
 from splitc.device import Device, Link, Precision, read_trace
 from splitc.driver.data import plan_files
-from splitc.driver.inputs import find_inputs, find_model, subject_of
+from splitc.driver.inputs import find_inputs, find_model, subject_of, usual_sizes
 from splitc.driver.places import refuse_another_model
 from splitc.driver.recipes import codec_spec, load_recipe, with_defaults
 from splitc.driver.watch import Stages, Watch
@@ -155,7 +155,7 @@ def _setting(recipe: Recipe, question: Question, cache: StepCache | None) -> _Se
         subject = subject_of(inputs)
         candidates = trials.CutTrials(subject)
         coded = trials.InputTrials(subject, candidates)
-        ask = replace(ask, sends_pixels=subject.sends_pixels)
+        ask = replace(ask, sends_pixels=subject.sends_pixels, sizes=usual_sizes(inputs))
         return _Setting(inputs.model, inputs.places, ask, candidates, coded, coded.skipped)
     if recipe.gate.min_fidelity is not None:
         raise UsageError("gate.min_fidelity needs samples to be measured on; give data.calibration, or --data.")

@@ -27,7 +27,7 @@ from splitc.graph.files.strip import has_comments, strip
 from splitc.graph.halves.equality import is_same_computation
 from splitc.graph.halves.extract import Halves, split, with_outputs
 from splitc.graph.halves.merge import fix_names, join, merge
-from splitc.graph.model import Model, load, model_from_ir, verify
+from splitc.graph.model import Model, load, model_from_ir, verify, with_sizes
 from splitc.graph.values.axis_roles import CutLayout
 from splitc.graph.values.tensors import own_bytes
 
@@ -84,5 +84,6 @@ __all__ = [
     "verify",
     "weight_bytes",
     "with_outputs",
+    "with_sizes",
     "work_of",
 ]

@@ -108,6 +108,21 @@ def model_from_ir(ir_model: ir.Model, shapes: Mapping[str, Shape] | None = None,
     return _prepared(Model(ir_model), shapes or {}, label)
 
 
+def with_sizes(model: Model, sizes: Mapping[str, int]) -> Model:
+    """The same model with dynamic dimensions of its inputs fixed, for what it costs; values keep their names.
+
+    Args:
+        model: Left unchanged; weights are shared.
+        sizes: Dimension -> size; names that no input has change nothing.
+
+    Raises:
+        GraphError: The model cannot have these sizes.
+    """
+    shapes = {spec.name: tuple(sizes.get(str(dim), dim) for dim in spec.shape) for spec in model.inputs}
+    changed = {spec.name: shapes[spec.name] for spec in model.inputs if shapes[spec.name] != spec.shape}
+    return model_from_ir(model.ir_model.clone(), changed) if changed else model
+
+
 def verify(ir_model: ir.Model, label: str = "model") -> None:
     """Check that a graph is sound: for between passes, in linear time.
 

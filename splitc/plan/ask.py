@@ -68,12 +68,14 @@ class Ask:
         options: Codecs and types to choose from; at least one.
         min_fidelity: Least agreement with the unsplit model; None: any.
         sends_pixels: Without a cut, the edge may send the input as 8-bit pixels; else it sends the input's own type.
+        sizes: Usual sizes of dynamic dimensions, such as a number of tokens; others count as 1.
     """
 
     split: SplitSection
     options: tuple[Option, ...]
     min_fidelity: float | None = None
     sends_pixels: bool = False
+    sizes: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

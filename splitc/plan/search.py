@@ -19,6 +19,7 @@ from splitc.graph import (
     cuts_of_every_order,
     enumerate_cuts,
     price_cut,
+    with_sizes,
 )
 from splitc.plan.ask import (
     USUAL_BITS,
@@ -81,15 +82,17 @@ def search(
             power is not known.
     """
     refuse_idle_pins(model, ask.split)
-    prices, objective = Prices(model, places), ask.split.objective
+    sized, objective = with_sizes(model, ask.sizes), ask.split.objective
+    prices = Prices(sized, places)
     cuts, rejected = _cuts(model, ask)
+    cuts = cuts if sized is model else [_as_sized(sized, cut) for cut in cuts]
     allowed, too_big = _fitting(model, cuts, ask, places, prices)
     if not allowed:
         raise CutError(f"split.at = {_asked(ask)}: {_why_none(len(cuts), too_big, rejected)}")
     measured, rest = _best_and_rest(allowed, ask)
     points = [_measured(pair, ask, places, prices, measure) for pair in measured]
     winner = min(range(len(points)), key=lambda index: rank(points[index], objective))
-    without_cut = BaselineInputs(model, ask, places, prices, measure_whole)
+    without_cut = BaselineInputs(sized, ask, places, prices, measure_whole)
     baselines = [*edge_only(without_cut), *cloud_only(without_cut, code_input, points[winner])]
     missed = [_unmeasured(pair.point, ask) for pair in _one_a_cut(rest, objective)]
     reasons = (*_losers(points, points[winner], objective), *missed, *too_big, *rejected)
@@ -152,6 +155,12 @@ def _named(model: Model, ask: Ask) -> CandidateCut:
     if reason := constraint_reason(model, cut, ask.split):
         raise CutError(f"split.at = {list(names)}: {reason}.")
     return cut
+
+
+def _as_sized(sized: Model, cut: CandidateCut) -> CandidateCut:
+    """The same cut with its costs at usual sizes; its shapes keep the names of dynamic dimensions."""
+    costs = price_cut(sized, cut.names)
+    return replace(costs, shapes=cut.shapes)
 
 
 def _asked(ask: Ask) -> str:
