@@ -98,7 +98,7 @@ def _unpacked(file: BinaryIO) -> VerifiedBuild:
     return VerifiedBuild(evaluate.Verification.model_validate(table["verification"]), table["examples"])
 
 
-OUTCOME: CachedStep[VerifiedBuild] = CachedStep("verification", 1, _packed, _unpacked)
+OUTCOME: CachedStep[VerifiedBuild] = CachedStep("verification", 2, _packed, _unpacked)
 
 
 def _tape_parts(recording: evaluate.Recording) -> Parts:
@@ -114,4 +114,4 @@ def _tape_from_file(file: BinaryIO) -> evaluate.Recording:
     return {name: [next(each) for _ in range(count)] for name, count in json.loads(counts.tobytes()).items()}
 
 
-RECORDING: CachedStep[evaluate.Recording] = CachedStep("codecless-answers", 1, _tape_parts, _tape_from_file)
+RECORDING: CachedStep[evaluate.Recording] = CachedStep("codecless-answers", 2, _tape_parts, _tape_from_file)

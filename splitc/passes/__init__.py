@@ -6,7 +6,7 @@ from splitc.passes.align_outputs import AlignOutputs
 from splitc.passes.base import Pass, PassResult
 from splitc.passes.change_layers import ChangeLayers, Seen, moments_of
 from splitc.passes.equalize import Equalize
-from splitc.passes.float16 import computes_in_float16, first_not_finite, float16_arithmetic
+from splitc.passes.float16 import ToFloat16, computes_in_float16, first_not_finite, float16_arithmetic
 from splitc.passes.initializers import PutWeights, Skeleton, is_skeleton, unpacked_of, weights_of
 from splitc.passes.insert_codec import (
     InsertDequantizers,
@@ -17,7 +17,7 @@ from splitc.passes.insert_codec import (
 )
 from splitc.passes.layers import Layer, layers_of
 from splitc.passes.lift_layers import LiftLayers, quantized_layers
-from splitc.passes.lower_precision import LOWER, ToFloat16
+from splitc.passes.lower_precision import LOWER
 from splitc.passes.prepare import prepare
 from splitc.passes.prune_weights import PruneWeights, count_zeros
 from splitc.passes.quantize_static import QuantizeStatic

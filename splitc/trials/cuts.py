@@ -24,11 +24,11 @@ PLAN_SAMPLES = 32
 
 MEASUREMENT: CachedStep[plan.Measurement] = CachedStep(
     "measurement",
-    1,
+    2,
     lambda found: parts_of_json(asdict(found)),
     lambda file: plan.Measurement(**json_from_file(file)),
 )
-ARRAYS: CachedStep[list[Array]] = CachedStep("trial-arrays", 1, parts_of_arrays, arrays_from_file)
+ARRAYS: CachedStep[list[Array]] = CachedStep("trial-arrays", 2, parts_of_arrays, arrays_from_file)
 
 
 @dataclass(frozen=True, eq=False)

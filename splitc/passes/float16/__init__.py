@@ -1,8 +1,9 @@
-"""FP16 graphs computed with the arithmetic that they name."""
+"""FP16: graphs whose numbers fit it, and the arithmetic that it names."""
 
 from __future__ import annotations
 
 from splitc.passes.float16.emulate import computes_in_float16, float16_arithmetic
 from splitc.passes.float16.first_fault import first_not_finite
+from splitc.passes.float16.lower import ToFloat16
 
-__all__ = ["computes_in_float16", "first_not_finite", "float16_arithmetic"]
+__all__ = ["ToFloat16", "computes_in_float16", "first_not_finite", "float16_arithmetic"]

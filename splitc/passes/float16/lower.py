@@ -1,0 +1,122 @@
+"""FP16 weights and arithmetic between float32 inputs and outputs, for all nodes whose numbers fit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import onnx_ir as ir
+
+from splitc import graph
+from splitc.errors import GraphError
+from splitc.passes.base import PassResult
+from splitc.passes.float16.convert import with_float16
+from splitc.passes.float16.measure import PROBE_SAMPLES, Outputs, outputs_of, repaired, sensitive
+from splitc.passes.float16.operands import float16_ports, is_float
+from splitc.passes.float16.ranges import calibrated_ranges
+from splitc.passes.float16.rules import Facts, damaged, suspects
+from splitc.types import Feeds
+
+RANGE_SAMPLES = 16
+"""Samples that ranges are taken from."""
+ENOUGH = 5e-3
+"""Relative change of the outputs, ten roundings of float16, below which no more nodes are looked for."""
+MOST_ROUNDS = 4
+MOST_NAMES = 12
+"""Nodes that a note lists by name."""
+
+
+@dataclass(frozen=True, eq=False)
+class ToFloat16:
+    """FP16 weights and arithmetic; what float16 would damage stays float32.
+
+    1. Operators without float16 stay: by ONNX's schema in the model's opset, and by a list of what engines lack.
+    2. Nodes that overflow or lose small numbers stay: by weights, attributes and ranges on calibration samples.
+    3. Suspects are measured, each alone in float16; those that move the outputs stay.
+    4. The result runs in real float16 arithmetic: no output may be lost, and the notes say how far they move.
+
+    Attributes:
+        feeds: Calibration samples of the graph's inputs; without them only weights and attributes are looked at.
+    """
+
+    name: ClassVar[str] = "to_float16"
+    feeds: Sequence[Feeds] = ()
+
+    def __call__(self, model: ir.Model) -> PassResult:
+        """Raises: GraphError: float16 loses the outputs, whatever stays float32; or samples do not run."""
+        named = model.clone()
+        graph.fix_names(named)
+        keep = self._kept(named)
+        lowered = with_float16(named, keep)
+        if not any(value.dtype == ir.DataType.FLOAT16 for node in lowered.graph for value in node.outputs):
+            return PassResult(model, False, ("FP16: no node computes in it", *_said(keep)))
+        graph.verify(lowered, f"the model after {self.name}")
+        return PassResult(lowered, True, (self._moved(named, lowered), *_said(keep)))
+
+    def _kept(self, model: ir.Model) -> dict[str, str]:
+        """Names of nodes that stay float32 -> why."""
+        opset = model.opset_imports.get("", 1)
+        ports = {node.name or "": float16_ports(node, opset) for node in model.graph if _is_float_node(node)}
+        keep = {name: why for name, why in ports.items() if isinstance(why, str)}
+        facts = Facts(calibrated_ranges(model, _spread(self.feeds, RANGE_SAMPLES)))
+        keep |= {name: why for name, why in damaged(model, facts).items() if name in ports and name not in keep}
+        if not self.feeds:
+            return keep
+        exact = self._exact(model)
+        asked = [name for name in suspects(model, facts) if name in ports and name not in keep]
+        keep |= sensitive(model, asked, exact)
+        keep |= repaired(model, keep, exact)
+        return keep | _grown(model, keep, exact)
+
+    def _exact(self, model: ir.Model) -> Outputs:
+        feeds = _spread(self.feeds, PROBE_SAMPLES)
+        return Outputs(feeds, outputs_of(model, feeds))
+
+    def _moved(self, model: ir.Model, lowered: ir.Model) -> str:
+        """Raises: GraphError: outputs are lost."""
+        if not self.feeds:
+            return "FP16 weights and arithmetic"
+        exact = self._exact(model)
+        moved = exact.change(lowered)
+        if moved == float("inf"):
+            raise GraphError(
+                f"FP16: node {exact.broken(lowered)!r} gives infinities or NaN on calibration samples whatever stays "
+                "float32; use precision fp32 for this half."
+            )
+        return f"FP16 weights and arithmetic: outputs move by {moved:.2g} of their size in real float16"
+
+
+def _grown(model: ir.Model, keep: Mapping[str, str], exact: Outputs) -> dict[str, str]:
+    """More nodes that move the outputs, found where errors grow -> why; none where outputs hardly move."""
+    found: dict[str, str] = {}
+    for _ in range(MOST_ROUNDS):
+        if exact.change(with_float16(model, {*keep, *found})) <= ENOUGH:
+            break
+        more = sensitive(model, exact.grown(model, {*keep, *found}), exact)
+        if not more:
+            break
+        found |= more
+    return found
+
+
+def _is_float_node(node: ir.Node) -> bool:
+    return any(is_float(value) for value in (*node.inputs, *node.outputs))
+
+
+def _spread(feeds: Sequence[Feeds], most: int) -> list[Feeds]:
+    kept = min(len(feeds), most)
+    return [feeds[index * len(feeds) // kept] for index in range(kept)]
+
+
+def _said(keep: Mapping[str, str]) -> list[str]:
+    """One sentence a reason, with the nodes that it holds for."""
+    reasons: dict[str, list[str]] = {}
+    for name, why in keep.items():
+        reasons.setdefault(why, []).append(repr(name))
+    return [f"stays float32: {_listed(names)} ({why})" for why, names in reasons.items()]
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return ", ".join(names[:MOST_NAMES]) + more

@@ -1,0 +1,102 @@
+"""What float32 tensors of a graph hold, over calibration samples: sizes, sums and spread."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+
+from splitc.passes.activations import run_with
+from splitc.passes.float16.operands import is_float
+from splitc.types import Array, Feeds
+
+GROUP_ELEMENTS = 1 << 24
+"""Elements of the tensors that are looked at in one run: 64 MiB."""
+
+
+@dataclass(frozen=True)
+class TensorRange:
+    """Of one tensor, over all samples; infinities and NaN are not counted.
+
+    Attributes:
+        largest: Largest magnitude.
+        smallest: Smallest magnitude that is not zero; infinite without any.
+        total: Largest sum of magnitudes of a sample.
+        energy: Largest sum of squares of a sample.
+        elements: Number of elements of a sample, of the largest.
+        offset: Largest ratio of mean to standard deviation of a sample; 0 for a constant one.
+    """
+
+    largest: float = 0.0
+    smallest: float = np.inf
+    total: float = 0.0
+    energy: float = 0.0
+    elements: int = 0
+    offset: float = 0.0
+
+    def __or__(self, other: TensorRange) -> TensorRange:
+        return TensorRange(
+            max(self.largest, other.largest),
+            min(self.smallest, other.smallest),
+            max(self.total, other.total),
+            max(self.energy, other.energy),
+            max(self.elements, other.elements),
+            max(self.offset, other.offset),
+        )
+
+
+def range_of(array: Array) -> TensorRange:
+    """Of one sample."""
+    finite = np.asarray(array, np.float64)[np.isfinite(array)].ravel()
+    if not finite.size:
+        return TensorRange()
+    sizes = np.abs(finite)
+    apart = float(finite.std())
+    return TensorRange(
+        largest=float(sizes.max()),
+        smallest=float(np.min(sizes, where=sizes > 0, initial=np.inf)),
+        total=float(sizes.sum()),
+        energy=float(np.square(sizes).sum()),
+        elements=finite.size,
+        offset=float(abs(finite.mean())) / apart if apart > 0 else 0.0,
+    )
+
+
+def calibrated_ranges(model: ir.Model, feeds: Sequence[Feeds]) -> dict[str, TensorRange]:
+    """Ranges of all float32 tensors of the top graph that samples go through, by name.
+
+    Args:
+        model: In float32.
+        feeds: Samples of its inputs; none: no ranges.
+    """
+    found: dict[str, TensorRange] = {}
+    if not feeds:
+        return found
+    named = [value for value in model.graph.inputs if is_float(value) and not value.is_initializer()]
+    made = [value for node in model.graph for value in node.outputs if value.name and is_float(value)]
+    for group in _groups([*named, *made]):
+        for values in run_with(model, group, feeds, only=True):
+            _add(found, values)
+    return found
+
+
+def _add(found: dict[str, TensorRange], values: Mapping[str, Array]) -> None:
+    for name, array in values.items():
+        found[name] = found.get(name, TensorRange()) | range_of(array)
+
+
+def _groups(values: Iterable[ir.Value]) -> Iterator[list[str]]:
+    """Names of values, as many at once as may be in memory; sizes that are not known count as 1."""
+    group, elements = list[str](), 0
+    for value in values:
+        shape = () if value.shape is None else value.shape
+        size = int(np.prod([dim if isinstance(dim, int) else 1 for dim in shape]))
+        if group and elements + size > GROUP_ELEMENTS:
+            yield group
+            group, elements = [], 0
+        group.append(value.name or "")
+        elements += size
+    if group:
+        yield group
