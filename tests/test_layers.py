@@ -30,6 +30,7 @@ MAY_IMPORT = {
     "codec": BASE | NATIVE,
     "weights": BASE | NATIVE | {"codec"},
     "zoo": BASE,
+    "tasks": BASE,
     "plan": BASE | LOW,
     "passes": BASE | {"graph", "codec", "weights", "plan"},
     "lint": BASE | {"device"},
@@ -49,7 +50,7 @@ MAY_IMPORT = {
 }
 """A room may always import itself. ``cli`` may import everything and nothing imports it."""
 NETWORK = {"grpc", "tritonclient", "prometheus_client"}
-OUTSIDE = {"onnx", "onnx_ir", "torch", "onnxruntime", "PIL", "rich", "typer"} | NETWORK
+OUTSIDE = {"onnx", "onnx_ir", "torch", "onnxruntime", "PIL", "pycocotools", "rich", "typer"} | NETWORK
 """Heavy or special packages, and below, the only rooms that may import them."""
 MAY_USE = {
     "graph": {"onnx_ir", "onnx"},
@@ -61,6 +62,7 @@ MAY_USE = {
     "profiler": {"onnxruntime"},
     "zoo": {"torch", "onnxruntime"},
     "runtime": {"PIL"} | NETWORK,
+    "tasks": {"PIL", "pycocotools"},
     "lowering": {"onnx_ir"},
     "trials": {"PIL", "onnx_ir"},
     "driver": {"onnx_ir"},

@@ -1,0 +1,55 @@
+"""Tasks: what the answer of a network is, and how well another path keeps it.
+
+A task decodes outputs, compares two paths (fidelity with its interval, a smooth divergence), judges both against
+labels, names its gates, and describes and draws answers. Nothing outside this room knows of classes, boxes or masks.
+``TASKS`` finds tasks by name and imports them on demand; other packages add theirs by entry points.
+"""
+
+from __future__ import annotations
+
+from splitc.tasks.agreement import TaskAccuracy, TaskAgreement
+from splitc.tasks.answer import Document, TaskAnswer
+from splitc.tasks.comparison import RunningComparison, SampleVerdict
+from splitc.tasks.installed import TaskRegistry
+from splitc.tasks.intervals import FEW_SAMPLES, Share, percent
+from splitc.tasks.labels.table import LabelTable
+from splitc.tasks.placement import Placement
+from splitc.tasks.rankings import rank_similarity
+from splitc.tasks.task import BindRequest, BoundTask, Task
+from splitc.tasks.truth import TrueBoxes, TrueMask, Truth
+
+TASKS = TaskRegistry(
+    "task",
+    {
+        "classification": "splitc.tasks.classification:Classification",
+        "clip": "splitc.tasks.clip:ClipClassification",
+        "detection": "splitc.tasks.detection:Detection",
+        "features": "splitc.tasks.features:Features",
+        "regression": "splitc.tasks.regression:Regression",
+        "retrieval": "splitc.tasks.retrieval:Retrieval",
+        "segmentation": "splitc.tasks.segmentation:Segmentation",
+    },
+)
+
+__all__ = [
+    "FEW_SAMPLES",
+    "TASKS",
+    "BindRequest",
+    "BoundTask",
+    "Document",
+    "LabelTable",
+    "Placement",
+    "RunningComparison",
+    "SampleVerdict",
+    "Share",
+    "Task",
+    "TaskAccuracy",
+    "TaskAgreement",
+    "TaskAnswer",
+    "TaskRegistry",
+    "TrueBoxes",
+    "TrueMask",
+    "Truth",
+    "percent",
+    "rank_similarity",
+]

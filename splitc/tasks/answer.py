@@ -1,0 +1,32 @@
+"""What a network said about one sample."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypeAlias
+
+from pydantic import JsonValue
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Document: TypeAlias = dict[str, JsonValue]
+"""What JSON can spell."""
+
+
+class TaskAnswer(ABC):
+    """The answer to one sample: a value that describes and draws itself."""
+
+    @abstractmethod
+    def describe(self) -> Document:
+        """The answer for ``splitc run --json``."""
+
+    @abstractmethod
+    def draw(self, picture: Image) -> Image:
+        """A copy of an RGB picture with the answer on it; needs Pillow."""
+
+
+def class_name(index: int, classes: Sequence[str] | None) -> str:
+    """``class 3`` where names are unknown."""
+    return classes[index] if classes and 0 <= index < len(classes) else f"class {index}"

@@ -1,0 +1,72 @@
+"""Answers of detectors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pydantic import JsonValue
+
+from splitc.tasks.answer import Document, TaskAnswer, class_name
+from splitc.tasks.geometry import Indices
+from splitc.tasks.placement import Placement
+from splitc.types import F64
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+@dataclass(frozen=True, eq=False)
+class Boxes(TaskAnswer):
+    """Detected objects, by falling score.
+
+    Attributes:
+        xyxy: Corners x1, y1, x2, y2, float64 ``[K, 4]``, pixels of the network's input until :meth:`mapped`.
+        scores: 0 to 1, float64 ``[K]``.
+        classes: Class index of each, int64 ``[K]``.
+        names: Names of classes by index; None where they are unknown.
+    """
+
+    xyxy: F64
+    scores: F64
+    classes: Indices
+    names: Sequence[str] | None = None
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def above(self, score: float) -> Boxes:
+        """Those of at least ``score``."""
+        return self.pick(np.flatnonzero(self.scores >= score))
+
+    def pick(self, rows: Indices) -> Boxes:
+        """Some of them, in the order of ``rows``."""
+        return replace(self, xyxy=self.xyxy[rows], scores=self.scores[rows], classes=self.classes[rows])
+
+    def mapped(self, placement: Placement) -> Boxes:
+        """The same in the pixels of the picture that the input was made from, clipped to it."""
+        return replace(self, xyxy=placement.to_picture(self.xyxy))
+
+    def describe(self) -> Document:
+        listed: list[JsonValue] = [
+            {
+                "index": int(index),
+                "name": class_name(int(index), self.names),
+                "score": float(score),
+                "box_px": [float(edge) for edge in box],
+            }
+            for box, score, index in zip(self.xyxy, self.scores, self.classes, strict=True)
+        ]
+        return {"boxes": listed}
+
+    def draw(self, picture: Image) -> Image:
+        """The picture with boxes, in whose pixels they are (:meth:`mapped`)."""
+        from splitc.tasks.drawing import draw_boxes  # Pillow
+
+        captions = [
+            f"{class_name(int(index), self.names)} {score:.2f}"
+            for index, score in zip(self.classes, self.scores, strict=True)
+        ]
+        return draw_boxes(picture, self.xyxy, self.classes, captions)

@@ -1,0 +1,179 @@
+"""Classification: one class of many, several labels, or yes and no."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from splitc.errors import RecipeError, UsageError
+from splitc.tasks.activations import Activation, decide, seen_values
+from splitc.tasks.answer import TaskAnswer
+from splitc.tasks.class_comparisons import ClassComparison, LabelComparison
+from splitc.tasks.class_scores import ClassScores, LabelScores
+from splitc.tasks.comparison import RunningComparison, is_finite
+from splitc.tasks.divergences import bernoulli_kl, kl, log_of, log_softmax, sigmoid
+from splitc.tasks.labels.csv_labels import read_class_labels
+from splitc.tasks.labels.table import LabelTable
+from splitc.tasks.task import BindRequest, BoundTask, Task
+from splitc.types import F64, Array, Feeds, TensorSpec
+
+MOST_EXAMPLES = 64
+"""Examples that decide between logits and probabilities; more are not looked at."""
+
+
+class Classification(Task):
+    """The network's answer is a class, or labels.
+
+    Fidelity is the share of unchanged decisions: the likeliest class (Chen et al. 2019, eq. 2 as its table has it), or
+    the set of labels from ``threshold`` on. The smooth distance is the KL divergence of the probabilities, nats.
+    """
+
+    name: ClassVar[str] = "classification"
+    gates: ClassVar[tuple[str, ...]] = ("min_fidelity", "max_kl", "max_top1_drop")
+
+    output: str | None = Field(None, description="name of the output with the scores; the first by default")
+    activation: Activation = Field(
+        "auto", description="whether softmax (or sigmoid) is still to be applied; auto tells it by real outputs"
+    )
+    multi_label: bool = Field(False, description="every score is a label by itself, set or not")
+    threshold: float = Field(0.5, gt=0, lt=1, description="probability from which a label is set")
+    top: int = Field(5, ge=1, le=1000, description="how many classes an answer lists")
+
+    def bind(self, network: BindRequest) -> BoundTask:
+        spec = network.output(self.output, self.name)
+        count = class_count(spec, self.name)
+        if self.multi_label or count == 1:
+            kind = "independent labels" if count != 1 else "one yes-or-no answer"
+        else:
+            kind = f"{count} classes" if count else "classes"
+        notes = [f"output {spec.name!r} {_shape_text(spec)}: {kind}"]
+        if self.output is None and len(network.outputs) > 1:
+            notes.append(f"the first of {len(network.outputs)} outputs is read; the option `output` names another")
+        if network.classes is not None and count and len(network.classes) not in _name_counts(count):
+            raise RecipeError(
+                f"task {self.name!r}: output {spec.name!r} has {count} classes and data.classes names "
+                f"{len(network.classes)}; give one name a class."
+            )
+        return BoundClassification(
+            task=self.model_copy(update={"output": spec.name}),
+            notes=tuple(notes),
+            reads=(spec.name,),
+            classes=network.classes,
+            options=self,
+            is_independent=self.multi_label or count == 1,
+        )
+
+    def joined(self, scores: Array, activation: Activation, *, is_independent: bool) -> F64:
+        """One sample's scores as log-probabilities ``[C]``, or as probabilities of independent labels.
+
+        Args:
+            scores: As the network gives them, batch 1.
+            activation: Logits or probabilities.
+            is_independent: Whether they are labels.
+        """
+        return normalized(np.asarray(scores, np.float64).ravel(), activation, is_independent=is_independent)
+
+
+@dataclass(frozen=True, eq=False)
+class BoundClassification(BoundTask):
+    """Scores of classes.
+
+    Attributes:
+        options: The task's options.
+        is_independent: Every score is a yes or no by itself.
+        activation: As settled.
+    """
+
+    options: Classification
+    is_independent: bool
+
+    @property
+    def activation(self) -> Activation:
+        return self.options.activation
+
+    @property
+    def is_settled(self) -> bool:
+        return self.activation != "auto"
+
+    def settle(self, examples: Iterable[Feeds]) -> BoundTask:
+        if self.is_settled:
+            return self
+        name = self.reads[0]
+        rows = [np.asarray(one[name], np.float64) for one in itertools.islice(examples, MOST_EXAMPLES)]
+        seen = seen_values([row.reshape(-1, row.shape[-1] if row.ndim == 2 else row.size) for row in rows], name)
+        is_independent = self.is_independent or all(row.size == 1 for row in rows)
+        activation, note = decide(seen, name, is_independent=is_independent)
+        options = self.options.model_copy(update={"output": name, "activation": activation})
+        return replace(self, task=options, options=options, notes=(*self.notes, note), is_independent=is_independent)
+
+    def answer(self, outputs: Feeds) -> TaskAnswer:
+        scores = self._scores(outputs)
+        if not is_finite(scores):
+            raise UsageError(f"output {self.reads[0]!r} has NaN or infinities: the network gave no answer.")
+        found = self._joined(scores)
+        if self.is_independent:
+            return LabelScores(found, self.options.threshold, self.classes)
+        return ClassScores(np.exp(found), self.classes, self.options.top)
+
+    def comparison(self) -> RunningComparison:
+        kind = LabelComparison if self.is_independent else ClassComparison
+        return kind(self.task.name, self.reads[0], self._joined, self.options.threshold)
+
+    def divergence(self, reference: Feeds, other: Feeds) -> float:
+        scores = self._scores(reference), self._scores(other)
+        if not all(is_finite(one) for one in scores):
+            return float("inf")
+        p, q = (self._joined(one) for one in scores)
+        return float(bernoulli_kl(p, q).sum() if self.is_independent else kl(p, q))
+
+    def labels(self, path: Path) -> LabelTable:
+        return read_class_labels(path, several=self.options.multi_label)
+
+    def _scores(self, outputs: Feeds) -> Array:
+        if self.reads[0] not in outputs:
+            raise UsageError(f"task {self.task.name!r}: the output {self.reads[0]!r} is missing.")
+        return np.asarray(outputs[self.reads[0]])
+
+    def _joined(self, scores: Array) -> F64:
+        assert self.is_settled, "settle the task with outputs of the network first"
+        return self.options.joined(scores, self.activation, is_independent=self.is_independent)
+
+
+def normalized(scores: F64, activation: Activation, *, is_independent: bool) -> F64:
+    """Scores ``[..., C]`` as log-probabilities, or as probabilities where every one stands by itself."""
+    if is_independent:
+        return np.clip(scores, 0, 1) if activation == "probabilities" else sigmoid(scores)
+    return log_of(scores) if activation == "probabilities" else log_softmax(scores)
+
+
+def class_count(spec: TensorSpec, task: str) -> int | None:
+    """Classes of an output ``[N, C]``, ``[N, C, 1, 1]`` or ``[C]``; None where the size is dynamic.
+
+    Raises:
+        RecipeError: More than one axis beside the first has a size above 1.
+    """
+    behind = spec.shape[1:] if len(spec.shape) > 1 else spec.shape
+    wide = [dim for dim in behind if dim != 1]
+    if len(wide) > 1:
+        raise RecipeError(
+            f"task {task!r}: output {spec.name!r} has the shape {_shape_text(spec)}, which are no scores of classes "
+            '[N, classes]; write task = "detection", "segmentation" or "features", or name another output.'
+        )
+    if not wide:
+        return 1
+    return wide[0] if isinstance(wide[0], int) else None
+
+
+def _name_counts(count: int) -> tuple[int, ...]:
+    """A single output may have a name of its own or one for each of its two answers."""
+    return (1, 2) if count == 1 else (count,)
+
+
+def _shape_text(spec: TensorSpec) -> str:
+    return "[" + ",".join(str(dim) for dim in spec.shape) + "]"

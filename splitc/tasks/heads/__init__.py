@@ -1,0 +1,1 @@
+"""Detection heads: how the outputs of a detector become boxes in input pixels."""

@@ -1,0 +1,1 @@
+"""Readers of label files: classes, values, objects and masks."""

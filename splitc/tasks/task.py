@@ -1,0 +1,129 @@
+"""What a task is, and a task bound to the outputs of one network.
+
+Task (options, from the recipe) ── bind(outputs, inputs, classes) ──► BoundTask ── settle(examples) ──► BoundTask
+                                                                        │
+              answer(outputs) ► what `run` prints and draws ◄───────────┤
+              comparison() ► add(reference, other, truth) ► result() ◄──┤
+              labels(path) ► what is known about the samples ◄──────────┘
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from splitc.errors import RecipeError
+from splitc.registry import Component
+from splitc.tasks.answer import TaskAnswer
+from splitc.tasks.comparison import RunningComparison
+from splitc.tasks.labels.table import LabelTable
+from splitc.tasks.placement import Placement
+from splitc.tasks.truth import Truth
+from splitc.types import Feeds, TensorSpec
+
+
+@dataclass(frozen=True)
+class BindRequest:
+    """The network that a task is bound to.
+
+    Attributes:
+        outputs: Its outputs, in order.
+        inputs: Its inputs, in order.
+        classes: Names of classes by index; None where they are unknown.
+    """
+
+    outputs: Sequence[TensorSpec]
+    inputs: Sequence[TensorSpec] = ()
+    classes: Sequence[str] | None = None
+
+    def output(self, name: str | None, task: str) -> TensorSpec:
+        """The output called ``name``, or the first.
+
+        Raises:
+            RecipeError: There is none of that name, or none at all.
+        """
+        known = ", ".join(spec.name for spec in self.outputs)
+        found = [spec for spec in self.outputs if name in (None, spec.name)]
+        if not found:
+            raise RecipeError(f"task {task!r}: the network has no output {name!r}; it has {known or 'none'}.")
+        return found[0]
+
+
+class Task(Component):
+    """Options of one kind of answer."""
+
+    gates: ClassVar[tuple[str, ...]]
+    """Names of the gates that exist for it; those against labels end in ``_drop``."""
+
+    @abstractmethod
+    def bind(self, network: BindRequest) -> BoundTask:
+        """Find this task's answers among the outputs of a network.
+
+        Raises:
+            RecipeError: The outputs cannot be read as such answers, or could be read in several ways.
+        """
+
+
+@dataclass(frozen=True, eq=False)
+class BoundTask(ABC):
+    """A task that knows which outputs of a network it reads, and how.
+
+    Attributes:
+        task: The options with everything recognised spelled out; binding them again gives the same without examples.
+        notes: What was recognised, and how.
+        reads: Outputs that are read, by name.
+        classes: Names of classes by index; None where they are unknown.
+    """
+
+    task: Task
+    notes: tuple[str, ...]
+    reads: tuple[str, ...]
+    classes: Sequence[str] | None
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether shapes and options told everything; else :meth:`settle` must look at real outputs first."""
+        return True
+
+    def settle(self, examples: Iterable[Feeds]) -> BoundTask:
+        """Decide by real outputs of the unsplit network what shapes do not tell.
+
+        Args:
+            examples: Outputs by name, batch 1, a few samples.
+
+        Raises:
+            RecipeError: The outputs contradict the options.
+        """
+        return self
+
+    @abstractmethod
+    def answer(self, outputs: Feeds) -> TaskAnswer:
+        """What the network said about one sample.
+
+        Raises:
+            UsageError: An output is missing, or has NaN or infinities.
+        """
+
+    @abstractmethod
+    def comparison(self) -> RunningComparison:
+        """A new accumulator of how well another path agrees."""
+
+    @abstractmethod
+    def divergence(self, reference: Feeds, other: Feeds) -> float:
+        """The smooth distance of one sample, for sensitivity loops; infinite where there are NaN or infinities."""
+
+    @abstractmethod
+    def labels(self, path: Path) -> LabelTable:
+        """Read what is known about samples.
+
+        Raises:
+            UsageError: Not there, or of no known format.
+            CapabilityError: Judging by such labels needs an extra that is not installed.
+        """
+
+    def place(self, truth: Truth, placement: Placement) -> Truth:
+        """A label about a picture as the network's input shows it; classes and values stay."""
+        return truth
