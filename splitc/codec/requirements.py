@@ -11,11 +11,11 @@ import numpy as np
 from splitc.codec.bitstream import DEFAULT_MAX_ELEMENTS
 from splitc.codec.description import MAX_RANK
 from splitc.codec.entropy.base import EntropyCoder
+from splitc.codec.fitted import MAX_ROWS
 from splitc.codec.spec import CodecSpec
 from splitc.types import F32, F64, Layout, Shape, TensorSpec
 
 FLOATS = frozenset({"float16", "bfloat16", "float32", "float64"})
-MOST_CHANNELS = 1 << 20
 LOOKED_AT = 32
 """Samples whose numbers choose a channel axis."""
 FLOOR = 1e-12
@@ -48,8 +48,8 @@ def _shape_refusal(wire: Shape) -> str | None:
         return "is empty; a codec takes tensors with elements"
     if math.prod(sizes) > DEFAULT_MAX_ELEMENTS:
         return f"has {math.prod(sizes):,} elements; a codec takes at most {DEFAULT_MAX_ELEMENTS:,}"
-    if len(wire) > 1 and isinstance(wire[1], int) and wire[1] > MOST_CHANNELS:
-        return f"has {wire[1]:,} channels; a codec takes at most {MOST_CHANNELS:,}"
+    if len(wire) > 1 and isinstance(wire[1], int) and wire[1] > MAX_ROWS:
+        return f"has {wire[1]:,} channels; a codec takes at most {MAX_ROWS:,}"
     return None
 
 
