@@ -69,7 +69,8 @@ def build(
             write_reports(folder, document, outcome.verification)
             seal(folder, inputs)
         summary = report.summary(document) | {"bundle": str(out), "seconds": stages.seconds}
-        _require(outcome.verification, gates, engines, folder, out, summary)
+        fault = _fault(outcome.verification, document["notes"])
+        _require(fault, gates, engines, folder, out, summary)
     return Built(out, summary)
 
 
@@ -112,8 +113,17 @@ def check_gates(
     ]
 
 
+def _fault(verification: evaluate.Verification, notes: Sequence[str]) -> str:
+    """Why the split is not the model, or nothing; conversions that preparing it took are named."""
+    if verification.ok:
+        return ""
+    converted = [note for note in notes if note.startswith("converted from opset")]
+    why = "; ".join([verification.fault, *(f"{note}; export it in a newer opset" for note in converted)])
+    return f"the split model's answers are not the full model's: {why}"
+
+
 def _require(
-    verification: evaluate.Verification,
+    fault: str,
     gates: Sequence[evaluate.Gate],
     engines: Sequence[EngineRecord],
     folder: Path,
@@ -123,8 +133,7 @@ def _require(
     """Keep what missed a gate aside, for looking at, and leave ``out`` alone."""
     missed = [f"{g.name} is {g.value:.4g}, the limit is {g.limit:.4g} ({g.source})" for g in gates if not g.ok]
     missed += [f"the {e.side} engine failed: {e.reason}".rstrip(".") for e in engines if e.status == "failed"]
-    if not verification.ok:
-        missed.append("the split model's answers are not the full model's")
+    missed += [fault] if fault else []
     if not missed:
         return
     named = out if out.name.strip(".") else out.resolve()  # "." and ".." have no name to add to

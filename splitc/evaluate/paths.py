@@ -20,6 +20,7 @@ from splitc.types import Array, Feeds
 
 Model = Callable[[Feeds], Mapping[str, Array]]
 """Feeds to outputs by name."""
+FirstFault = Callable[[str, Feeds], str]
 JOINED = "the halves joined without codec"
 
 
@@ -45,6 +46,8 @@ class Paths:
             ``passes.float16_arithmetic`` computes it, since ONNX Runtime's CPU would compute in float32.
         engine_edge, engine_cloud: The halves as their backends run them; None where they cannot run here.
         why_no_engine: Then, why.
+        is_float16: The unsplit model computes in float16.
+        first_fault: Says, as the end of a sentence, which node of a stage first gives NaN or infinities for a sample.
     """
 
     reference: str
@@ -58,6 +61,8 @@ class Paths:
     engine_edge: EdgeHalf | None = None
     engine_cloud: CloudHalf | None = None
     why_no_engine: str = ""
+    is_float16: bool = False
+    first_fault: FirstFault = lambda stage, feeds: ""
 
 
 class _EnginePaths(TypedDict):
@@ -98,6 +103,8 @@ def make_paths(
         prepared=_when_asked(lambda: open_graph(passes.prepare(full, in_graph=in_graph).model).run)
         if is_exact
         else None,
+        is_float16=passes.computes_in_float16(full),
+        first_fault=lambda stage, feeds: _first_fault([full] if stage == "full" else lowered or halves, feeds),
         lowered=_when_asked(lambda: _run_joint(lowered)) if lowered else None,
         **_engines(bundle, engines),
     )
@@ -167,6 +174,16 @@ def open_graph(model: ir.Model) -> Runner:
 def open_optimized(model: ir.Model) -> Runner:
     """The same as an engine computes it: several times faster, and equal within rounding (float16 included)."""
     return _opened(model, optimize=True)
+
+
+def _first_fault(models: Sequence[ir.Model], feeds: Feeds) -> str:
+    """As :attr:`Paths.first_fault`, for graphs that feed each other."""
+    for model in models:
+        name = passes.first_not_finite(model, feeds)
+        if name is not None:
+            return f"; node {name!r} is the first to give them"
+        feeds = open_graph(model).run(feeds)
+    return ""
 
 
 def _float16_runner(path: Path) -> Runner | None:

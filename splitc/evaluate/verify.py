@@ -24,6 +24,8 @@ from splitc.types import F32, Array, Frozen
 
 FULL, PREPARED, SPLIT = "full", "prepared", "split"
 """The answers to compare with, those of the model as it was cut (no stage of its own), and those of its halves."""
+ROUNDING, FLOAT16_ROUNDING = 1e-3, 8 * 2.0**-11
+"""What preparing may move an answer by, of the answers' spread: rounding in another order, by element type."""
 BASELINE = "zstd"
 """General-purpose coder that every rate stands beside."""
 
@@ -45,10 +47,11 @@ class Verification(Frozen):
     """The outcome. Rates are bits per feature element, from real packets with their headers.
 
     ``reference`` is what every stage is compared with; where it is not the unsplit model, ``full`` and ``split`` are
-    skipped, and ``ok`` cannot notice a half that is not the model's.
+    skipped, and ``ok`` cannot notice a half that is not the model's. ``fault`` says why ``ok`` does not hold.
     """
 
     ok: bool
+    fault: str = ""
     samples: int
     reference: str
     stages: tuple[Stage, ...]
@@ -97,11 +100,13 @@ class _Soundness:
         spread: Largest absolute value of the full model's answers.
         moved: Largest absolute difference of the prepared model's answers from those.
         is_equal: Every answer of the split is the prepared model's, bit for bit.
+        tolerance: Share of ``spread`` that preparing may move an answer.
     """
 
     spread: float = 0.0
     moved: float = 0.0
     is_equal: bool = True
+    tolerance: float = ROUNDING
 
     def add(self, full: F32, prepared: F32, split: F32) -> None:
         self.spread = max(self.spread, float(np.max(np.abs(full), initial=0.0)))
@@ -109,9 +114,15 @@ class _Soundness:
         self.is_equal = self.is_equal and bool(np.array_equal(prepared, split))
 
     @property
-    def is_sound(self) -> bool:
-        """Splitting changes no bit; preparing for it may round otherwise: within 1e-3 of the answers' spread."""
-        return self.is_equal and self.moved <= 1e-3 * (self.spread or 1.0)
+    def fault(self) -> str:
+        """What is wrong; nothing where splitting changes no bit, and preparing for it only rounds otherwise."""
+        if not self.is_equal:
+            return "splitting changes them"
+        if self.moved <= self.tolerance * (self.spread or 1.0):
+            return ""
+        return (
+            f"preparing the model for the cut moves them by up to {self.moved:.3g}, of answers up to {self.spread:.3g}"
+        )
 
 
 @dataclass
@@ -134,8 +145,8 @@ class _Tally:
     packet_bytes: int = 0
     baseline_bytes: int = 0
 
-    def flat(self, stage: str, outputs: Mapping[str, Array], names: Sequence[str]) -> F32:
-        """The answer as one row.
+    def flat(self, stage: str, outputs: Mapping[str, Array], names: Sequence[str], why: Callable[[], str]) -> F32:
+        """The answer as one row; ``why`` is asked where it is not finite.
 
         Raises:
             CapabilityError: Its size is not that of the first answer.
@@ -145,7 +156,7 @@ class _Tally:
         self.first = flat if self.first is None else self.first
         check_size(self.first, flat)
         if not np.isfinite(flat).all():
-            raise CheckFailed(f"an answer of stage {stage!r} holds NaN or infinities, which cannot be compared.")
+            raise CheckFailed(f"an answer of stage {stage!r} holds NaN or infinities, which cannot be compared{why()}.")
         return flat
 
     def count(self, answers: Mapping[str, F32], label: int | None) -> None:
@@ -183,6 +194,7 @@ def verify(
         UsageError: No samples; labels that fit none, more than one, or no class.
     """
     tally, finder, clip = _Tally(), Labels(labels), None
+    tally.soundness.tolerance = FLOAT16_ROUNDING if paths.is_float16 else ROUNDING
     baseline = paths.edge.codec.with_entropy(BASELINE).encoder()
     for sample in samples:
         if sample.clip != clip:
@@ -217,7 +229,7 @@ def _run_sample(paths: Paths, sample: Sample, tally: _Tally, baseline: Encoder) 
     names, answers = answer_names(paths.edge), dict[str, F32]()
 
     def keep(stage: str, outputs: Mapping[str, Array]) -> None:
-        answers[stage] = tally.flat(stage, outputs, names)
+        answers[stage] = tally.flat(stage, outputs, names, lambda: paths.first_fault(stage, sample.feeds))
 
     for stage, model in ((FULL, paths.full), (PREPARED, paths.prepared), (SPLIT, paths.split)):
         if model:
@@ -272,7 +284,8 @@ def _verification(paths: Paths, tally: _Tally) -> Verification:
     if "engine" not in tally.stages:
         skipped.append({"stage": "engine", "reason": paths.why_no_engine})
     return Verification(
-        ok=tally.soundness.is_sound,
+        ok=not tally.soundness.fault,
+        fault=tally.soundness.fault,
         samples=count,
         reference=paths.reference,
         stages=tuple(stages),

@@ -28,6 +28,19 @@ def test_an_old_opset_is_raised(opset: int, tmp_path: Path) -> None:
     assert outcome.document["fidelity"] == 1.0
 
 
+def test_a_conversion_that_changes_answers_is_named(tmp_path: Path) -> None:
+    """Resize of opset 10 places pixels otherwise than any later one; ONNX's converter does not say so."""
+    net = Net(2)
+    x = net.op("Relu", [net.conv("image", "a", (3, 8))], CUT)
+    x = net.op("Resize", [x, net.constant("scales", np.array([1, 1, 2, 2], np.float32))], "big", mode="linear")
+    net.op("GlobalAveragePool", [net.conv(x, "b", (8, 10), stride=3)], "logits")
+    model = net.model([("image", ["N", 3, 32, 32])], [("logits", ["N", 10, 1, 1])], opset=10)
+    outcome = build(write_setting(tmp_path / "old", model), tmp_path / "x")
+    assert outcome.code == 1
+    assert "preparing the model for the cut moves them by up to" in outcome.err
+    assert "converted from opset 10 to 13; export it in a newer opset" in outcome.err
+
+
 FEATURES = """\
 name = "pairs"
 [model]
