@@ -21,6 +21,7 @@ from splitc.graph.values.tensors import parameters_of, spec_of, unknown_reason
 from splitc.types import Shape, TensorSpec
 
 FIRST_OPSET = 6
+DEFAULT_DOMAIN = "ai.onnx"
 OLDEST_IR_VERSION = 4
 """Below this, initializers must be listed as inputs; raising it changes no operator."""
 
@@ -137,6 +138,7 @@ def verify(ir_model: ir.Model, label: str = "model") -> None:
 def _prepared(model: Model, shapes: Mapping[str, Shape], label: str) -> Model:
     """The model itself, whose graph is made ready in place."""
     ir_model = model.ir_model
+    _spell_default_domain(ir_model, label)
     _refuse_opset(ir_model, label)
     try:
         if ir_model.functions:
@@ -144,12 +146,42 @@ def _prepared(model: Model, shapes: Mapping[str, Shape], label: str) -> Model:
         ir_model.graph.sort()
     except ValueError as error:
         raise GraphError(f"{label}: {_sentence(error)}; export the model again.") from error
+    _refuse_missing_imports(ir_model, label)
     common.RemoveInitializersFromInputsPass()(ir_model)
     ir_model.ir_version = max(ir_model.ir_version or 0, OLDEST_IR_VERSION)
     _refuse_unsound(model, label)
     bind_inputs(ir_model.graph, shapes, label)
     infer(ir_model)
     return model
+
+
+def _spell_default_domain(ir_model: ir.Model, label: str) -> None:
+    """ONNX's own operators have two names for their domain; here it is the empty one.
+
+    Raises:
+        GraphError: Both are imported, in two versions.
+    """
+    imports = ir_model.opset_imports
+    if DEFAULT_DOMAIN not in imports:
+        return
+    version = imports.pop(DEFAULT_DOMAIN)
+    if imports.setdefault("", version) != version:
+        raise GraphError(
+            f"{label}: imports ONNX's operators twice, opset {imports['']} as '' and {version} as {DEFAULT_DOMAIN!r}; "
+            "export the model again."
+        )
+
+
+def _refuse_missing_imports(ir_model: ir.Model, label: str) -> None:
+    for graph in ir_model.graphs():
+        for node in graph:
+            domain = "" if node.domain == DEFAULT_DOMAIN else node.domain
+            if domain not in ir_model.opset_imports:
+                name = node.name or node.outputs[0].name
+                raise GraphError(
+                    f"{label}: node {name!r} is an operator {node.op_type} of domain {domain!r}, and the model has no "
+                    "opset import for it; export the model again, or add the import."
+                )
 
 
 def _refuse_opset(ir_model: ir.Model, label: str) -> None:
