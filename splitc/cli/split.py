@@ -51,7 +51,7 @@ def _show(found: SplitFiles) -> None:
         if found.proof == "expression"
         else "ran on random inputs, bool inputs both ways"
     )
-    print(f"equal    {proof}")
+    print(f"equal    {proof}; {found.arithmetic.text}")
     print(f"{found.head}  {found.tail}")
     for note in found.notes:
         say(f"note: {note}.")

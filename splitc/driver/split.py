@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from splitc import graph
-from splitc.errors import CheckFailed, CutError, UsageError
-from splitc.evaluate import both_ways, distance, run_each
-from splitc.files import temporary_folder
+from splitc.driver.proof import Arithmetic, prove
+from splitc.errors import CutError, UsageError
 from splitc.types import TensorSpec
 
 MOST_TENSORS = 16
 """Of a cut that is proposed in place of one that leaks."""
 
-CHEAP_BYTES = 100_000_000
-"""Weights of a model that is run for what a proof takes on trust."""
-MOST_BYTES = 1_000_000_000
-"""Weights of a model that is run because nothing else proves its halves."""
 ON_TRUST = "the tail works out shapes: they are right where the dimensions are what the model says, which was not run"
 
 
@@ -38,6 +32,7 @@ class SplitFiles:
         proof: ``expression`` when the merged graph is the very same computation, dimensions being what the model says;
             ``ran`` when both were run on random inputs.
         max_abs_diff: Largest difference of any output element; 0 when the halves are equal bit for bit.
+        arithmetic: What the proof holds for.
     """
 
     head: Path
@@ -50,6 +45,7 @@ class SplitFiles:
     recomputed: tuple[str, ...]
     proof: str
     max_abs_diff: float
+    arithmetic: Arithmetic
 
     def to_json(self) -> dict[str, object]:
         """The document of ``splitc split --json``."""
@@ -65,6 +61,8 @@ class SplitFiles:
             "equal": self.max_abs_diff == 0,
             "max_abs_diff": self.max_abs_diff,
             "proof": self.proof,
+            "arithmetic": self.arithmetic.text,
+            "optimized_max_abs_diff": self.arithmetic.optimized_max_abs_diff,
             "notes": list(self.notes),
         }
 
@@ -95,19 +93,20 @@ def split_model(model: graph.Model, at: Sequence[str], out: Path, exits: Sequenc
         head, tail = folder / graph.HEAD, folder / graph.TAIL
         graph.save_alike(halves.head, head)
         graph.save_alike(halves.tail, tail)
-        proof = _proof(model, halves, recomputed)
-        difference = _ran(model, head, tail, place.names) if proof == "ran" else 0.0
+        proof = prove(model, halves, (head, tail), recomputed)
+    trust = [ON_TRUST] if recomputed and proof.kind == "expression" else []
     return SplitFiles(
         head=out / graph.HEAD,
         tail=out / graph.TAIL,
         cut=halves.cut,
         exits=halves.exits,
-        notes=(*place.notes, *([ON_TRUST] if recomputed and proof == "expression" else [])),
+        notes=(*place.notes, *trust, *proof.arithmetic.notes),
         wire_bytes=sum(map(graph.own_bytes, halves.cut)),
         duplicated_bytes=halves.duplicated_bytes,
         recomputed=recomputed,
-        proof=proof,
-        max_abs_diff=difference,
+        proof=proof.kind,
+        max_abs_diff=proof.max_abs_diff,
+        arithmetic=proof.arithmetic,
     )
 
 
@@ -161,53 +160,3 @@ def _with_advice(model: graph.Model, names: Sequence[str], error: CutError) -> C
 
 def _at(cut: graph.CandidateCut) -> str:
     return f"--at {','.join(cut.names)}, {cut.wire_bytes:,} bytes."
-
-
-def _proof(model: graph.Model, halves: graph.Halves, recomputed: Sequence[str]) -> str:
-    """``ran`` where nothing but a run proves the halves, or where one is cheap and tells more; else ``expression``.
-
-    A proof of rebuilt shapes by expression believes what the model says of its dimensions. ``halves`` are used up.
-
-    Raises:
-        CheckFailed: Only a run would prove them, and the weights are too many.
-    """
-    size = graph.weight_bytes(model.ir_model)
-    if graph.is_same_computation(model.ir_model, graph.join(halves.head, halves.tail)):
-        return "ran" if recomputed and size <= CHEAP_BYTES else "expression"
-    if size > MOST_BYTES:
-        raise CheckFailed(
-            f"only a run would prove these halves, and {size / 1e9:.1f} GB of weights are too many to hold for it; "
-            "choose another cut. Nothing was written."
-        )
-    return "ran"
-
-
-def _ran(model: graph.Model, head: Path, tail: Path, cut: Sequence[str]) -> float:
-    """Run whole and halves on ONNX Runtime without optimizations, one after the other; the largest difference.
-
-    Raises:
-        CheckFailed: They differ.
-    """
-    feeds = both_ways(model.inputs)
-    features = run_each(head, feeds)
-    answers = run_each(tail, [{name: feature[name] for name in cut} for feature in features])
-    with _file_of(model) as whole:
-        expected = run_each(whole, feeds)
-    found = [feature | answer for feature, answer in zip(features, answers, strict=True)]
-    pairs = ((one[name], other[name]) for one, other in zip(expected, found, strict=True) for name in one)
-    difference = max((distance(one, other) for one, other in pairs), default=0.0)
-    if difference:
-        raise CheckFailed(f"the halves do not make the whole: outputs differ by {difference:.3g}; nothing was written.")
-    return difference
-
-
-@contextmanager
-def _file_of(model: graph.Model) -> Iterator[Path]:
-    """The file that the model was read from; one for the time being when it was made in memory."""
-    if model.path is not None:
-        yield model.path
-        return
-    with temporary_folder("whole") as folder:
-        path = folder / "whole.onnx"
-        graph.save_alike(model.ir_model, path)
-        yield path

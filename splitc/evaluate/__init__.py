@@ -7,7 +7,7 @@ from splitc.evaluate.feature_stats import FeatureStats, feature_stats
 from splitc.evaluate.gates import Gate, at_least, at_most, measured_gates
 from splitc.evaluate.metrics import Agreement, RunningAgreement, compare, expected_agreement
 from splitc.evaluate.paths import Joint, Paths, make_paths, open_graph, open_optimized, paths_of_bundle
-from splitc.evaluate.random_runs import both_ways, distance, random_feeds, run_each, run_file
+from splitc.evaluate.random_runs import both_ways, distance, random_feeds, run_each, run_file, run_optimized
 from splitc.evaluate.tape import OF_HALVES, OF_WHOLE, Recorder, Recording, played
 from splitc.evaluate.verify import Stage, Verification, answer_names, verify
 
@@ -42,5 +42,6 @@ __all__ = [
     "random_feeds",
     "run_each",
     "run_file",
+    "run_optimized",
     "verify",
 ]

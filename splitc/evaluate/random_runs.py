@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from splitc.backends import BACKENDS
+from splitc import graph, passes
+from splitc.backends import BACKENDS, Runner
 from splitc.errors import BackendError, CheckFailed
+from splitc.evaluate.paths import open_graph
+from splitc.runtime import RUNNER
 from splitc.types import Array, Feeds, TensorSpec
 
-RUNNER = "onnxruntime"
 DYNAMIC_DIM = 2
 """What a dynamic dimension is when graphs must run to be compared."""
 
@@ -40,9 +42,25 @@ def run_file(path: Path, feeds: Feeds) -> dict[str, Array]:
 
 
 def run_each(path: Path, feeds: Sequence[Feeds]) -> list[dict[str, Array]]:
-    """``run_file`` for several inputs; the model is loaded once."""
+    """``run_file`` for several inputs; the model is loaded once. Float16 is rounded after every operator."""
+    return _answers(lambda: _node_by_node(path), feeds)
+
+
+def run_optimized(path: Path, feeds: Sequence[Feeds]) -> list[dict[str, Array]]:
+    """The same as ONNX Runtime computes a model by default: rewritten, and float16 in float32 on a CPU."""
+    return _answers(lambda: BACKENDS.make(RUNNER, {}).open(path), feeds)
+
+
+def _node_by_node(path: Path) -> Runner:
+    model = graph.load(path).ir_model
+    if passes.computes_in_float16(model):
+        return open_graph(model)
+    return BACKENDS.make(RUNNER, {}).open(path, optimize=False)
+
+
+def _answers(open_runner: Callable[[], Runner], feeds: Sequence[Feeds]) -> list[dict[str, Array]]:
     try:
-        runner = BACKENDS.make(RUNNER, {}).open(path, optimize=False)
+        runner = open_runner()
         answers = [runner.run(one) for one in feeds]
     except BackendError as error:
         raise CheckFailed(f"the model cannot be run on random inputs to compare it: {error}") from error

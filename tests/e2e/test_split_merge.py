@@ -102,7 +102,7 @@ def test_what_only_a_run_would_prove_is_run_or_refused(tmp_path: Path, monkeypat
     path = write(tmp_path, BRANCHES)
     monkeypatch.setattr("splitc.graph.is_same_computation", lambda one, other: False)
     assert split(path, tmp_path / "halves", "--at", "z")["proof"] == "ran"
-    monkeypatch.setattr("splitc.driver.split.MOST_BYTES", 0)
+    monkeypatch.setattr("splitc.driver.proof.MOST_BYTES", 0)
     assert_refused(cli("split", path, "--at", "z", "-o", tmp_path / "new"), 1, "only a run would prove")
     assert not (tmp_path / "new").exists()
 
@@ -114,7 +114,7 @@ def test_bool_inputs_are_run_both_ways() -> None:
 
 
 def test_shapes_of_big_models_are_taken_from_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("splitc.driver.split.CHEAP_BYTES", 0)
+    monkeypatch.setattr("splitc.driver.proof.CHEAP_BYTES", 0)
     document = split(write(tmp_path, SHAPES), tmp_path / "halves", "--at", "b")
     assert document["proof"] == "expression"
     assert "which was not run" in str(document["notes"])
@@ -254,3 +254,32 @@ def test_opsets(tmp_path: Path, opset: int) -> None:
     split(path, out, "--at", "c")
     assert onnx.load(out / "tail.onnx").opset_import[0].version == opset
     assert_holds(path, out, tmp_path / "merged.onnx")
+
+
+HALF = (
+    f"""{HEADER} g (float16[N,64] x) => (float16[N,64] y) {{ a = Exp(x)  b = Sqrt(a)  c = Mul(b, b)  y = Add(c, b) }}"""
+)
+
+
+def test_float16_is_equal_in_float16_and_the_rest_is_said(tmp_path: Path) -> None:
+    """ONNX Runtime's CPU keeps float32 between the operators of the whole, and rounds where it is cut."""
+    path = write(tmp_path, HALF)
+    document = split(path, tmp_path / "halves", "--at", "b")
+    assert document["arithmetic"] == "bit for bit, node by node, every float16 result rounded to float16"
+    feeds = both_ways([TensorSpec(name="x", dtype="float16", shape=("N", 64))])[0]
+    feature = run(tmp_path / "halves/head.onnx", feeds)
+    halves = run(tmp_path / "halves/tail.onnx", {name: feature[name] for name in ("a", "b") if name in feature})
+    measured = np.max(np.abs(run(path, feeds)["y"].astype("f4") - halves["y"].astype("f4")))
+    assert document["optimized_max_abs_diff"] == measured > 0
+    assert f"differ by up to {measured:.2g}" in str(document["notes"])
+
+
+def test_float16_halves_that_must_run_are_equal(tmp_path: Path) -> None:
+    text = SHAPES.replace("float[N,4]", "float16[N,4]").replace("float[M]", "float16[M]")
+    assert split(write(tmp_path, text), tmp_path / "halves", "--at", "b")["proof"] == "ran"
+
+
+def test_float32_is_proven_as_before(tmp_path: Path) -> None:
+    document = split(write(tmp_path, RESIDUAL), tmp_path / "halves", "--at", "c")
+    assert (document["arithmetic"], document["optimized_max_abs_diff"]) == ("bit for bit, node by node", None)
+    assert document["notes"] == []
