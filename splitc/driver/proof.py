@@ -18,6 +18,7 @@ from splitc.types import Array, Feeds
 
 CHEAP_BYTES = 100_000_000
 """Weights of a model that is run for what a proof takes on trust."""
+ON_TRUST = "the tail works out shapes: they are right where the dimensions are what the model says, which was not run"
 MOST_BYTES = 1_000_000_000
 """Weights of a model that is run because nothing else proves its halves."""
 
@@ -63,6 +64,11 @@ class Proof(NamedTuple):
     kind: str
     max_abs_diff: float
     arithmetic: Arithmetic
+
+    def notes(self, recomputed: Sequence[str]) -> tuple[str, ...]:
+        """What the proof takes on trust, and what other arithmetic makes of the halves."""
+        trust = (ON_TRUST,) if recomputed and self.kind == "expression" else ()
+        return (*trust, *self.arithmetic.notes)
 
 
 def prove(model: graph.Model, halves: graph.Halves, files: tuple[Path, Path], recomputed: Sequence[str]) -> Proof:

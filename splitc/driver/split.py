@@ -14,8 +14,6 @@ from splitc.types import TensorSpec
 MOST_TENSORS = 16
 """Of a cut that is proposed in place of one that leaks."""
 
-ON_TRUST = "the tail works out shapes: they are right where the dimensions are what the model says, which was not run"
-
 
 @dataclass(frozen=True)
 class SplitFiles:
@@ -94,13 +92,12 @@ def split_model(model: graph.Model, at: Sequence[str], out: Path, exits: Sequenc
         graph.save_alike(halves.head, head)
         graph.save_alike(halves.tail, tail)
         proof = prove(model, halves, (head, tail), recomputed)
-    trust = [ON_TRUST] if recomputed and proof.kind == "expression" else []
     return SplitFiles(
         head=out / graph.HEAD,
         tail=out / graph.TAIL,
         cut=halves.cut,
         exits=halves.exits,
-        notes=(*place.notes, *trust, *proof.arithmetic.notes),
+        notes=(*place.notes, *proof.notes(recomputed)),
         wire_bytes=sum(map(graph.own_bytes, halves.cut)),
         duplicated_bytes=halves.duplicated_bytes,
         recomputed=recomputed,
