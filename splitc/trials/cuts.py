@@ -16,6 +16,7 @@ from splitc.codec import Codec
 from splitc.device import Precision
 from splitc.runtime import Labels, Sample, clip_lengths
 from splitc.trials.features import run_head, settle
+from splitc.trials.finite import open_checked
 from splitc.trials.subject import Subject
 from splitc.types import F32, Array, Feeds
 
@@ -104,7 +105,7 @@ class CutTrials:
         """The unsplit model in an element type; opened once."""
         if precision not in self._wholes:
             model = self._lower(self._subject.model.ir_model, precision, lambda: _inputs_of(self.fit_on))
-            self._wholes[precision] = evaluate.open_optimized(model)
+            self._wholes[precision] = open_checked(model, "the unsplit model")
         return self._wholes[precision]
 
     def judge(self, answer: Callable[[Sample], F32], mean_bytes: float) -> plan.Measurement:
@@ -156,7 +157,8 @@ class CutTrials:
 
     def _run_head(self, halves: graph.Halves, precision: Precision) -> list[Array]:
         """Features to fit on, sample after sample of each cut tensor, then those to code."""
-        head = evaluate.open_optimized(self._lower(halves.head, precision, lambda: _inputs_of(self.fit_on)))
+        lowered = self._lower(halves.head, precision, lambda: _inputs_of(self.fit_on))
+        head = open_checked(lowered, f"cut {[spec.name for spec in halves.cut]}, head")
         rows = [row for samples in (self.fit_on, self.measure_on) for row in run_head(head, halves, samples)]
         return [array for row in rows for array in row]
 
@@ -168,7 +170,8 @@ class CutTrials:
         packets = _packets(fitted, at.to_code)
         decoder = fitted.decoder()
         restored = iter([decoder.decode(packet) for packet in packets])
-        tail = evaluate.open_optimized(self._lower(at.halves.tail, option.cloud_precision, lambda: _feeds(at)))
+        lowered = self._lower(at.halves.tail, option.cloud_precision, lambda: _feeds(at))
+        tail = open_checked(lowered, f"cut {list(names)}, tail")
 
         def answer(sample: Sample) -> F32:
             arrays = zip(at.halves.cut, next(restored), strict=True)

@@ -234,6 +234,20 @@ def test_a_processor_plans_fp16_and_says_what_it_computes_it_in(source: Path) ->
     assert alone.code == 0, alone.err
 
 
+def test_infinities_of_float16_are_refused_by_name(tmp_path: Path) -> None:
+    """A float16 network that overflows on the samples: planning does not take NaN for an answer."""
+    text = (
+        '<ir_version: 8, opset_import: ["" : 17]> g (float16[1, 8] x) => (float16[1, 8] y) '
+        "{ [grow] a = Mul(x, x) [keep] b = Relu(a) [root] y = Sqrt(b) }"
+    )
+    onnx.save(onnx.parser.parse_model(text), tmp_path / "m.onnx")
+    for index in range(8):
+        np.save(tmp_path / f"{index}.npy", np.full((1, 8), 290 + index, np.float16))
+    outcome = cli("plan", tmp_path / "m.onnx", "--data", tmp_path / "*.npy", "--set", "data.task=features")
+    assert outcome.code == 1
+    assert "cut ['b'], head: node 'grow' gives NaN or infinities in float16" in outcome.err
+
+
 @needs_data
 def test_the_cut_moves_as_the_link_grows() -> None:
     """MobileNetV2 between Orin Nano and L4, real packets: towards the input, and nothing beats what is chosen."""
