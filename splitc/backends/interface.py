@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import TypeAlias
 
 from splitc.errors import BackendError
-from splitc.files import sha256_of
+from splitc.files import open_plain, sha256_of
 from splitc.types import TensorSpec
 
 _MODEL_GRAPH = 7
@@ -79,7 +79,7 @@ def read_interface(model_path: Path) -> Interface:
             outside the model's folder.
     """
     try:
-        with model_path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        with open_plain(model_path, BackendError) as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             return _interface_from_model(data, model_path.name)
     except (OSError, ValueError) as error:  # mmap refuses an empty file with ValueError
         raise BackendError(f"{model_path.name}: cannot be read: {error}.") from error
@@ -94,7 +94,7 @@ def node_outputs(model_path: Path) -> dict[str, str]:
         BackendError: No such file, or not an ONNX model.
     """
     try:
-        with model_path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        with open_plain(model_path, BackendError) as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             graphs = [span for number, _, span in _fields(data, (0, len(data))) if number == _MODEL_GRAPH]
             nodes = [span for number, _, span in _fields(data, graphs[-1]) if number == _NODE] if graphs else []
             return dict(named for span in nodes for named in _named_output(data, span))

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from splitc.errors import UsageError
-from splitc.files import write_file
+from splitc.files import open_plain, write_file
 from splitc.runtime import natural_key
 from splitc.types import F32, Array, Layout, Shape, TensorSpec
 
@@ -161,8 +161,9 @@ def write_npz(file: BinaryIO, arrays: Iterable[tuple[str, Array]]) -> None:
 
 def _load(file: Path, name: str) -> dict[str, Array]:
     try:
-        loaded = np.load(file, allow_pickle=False)
-        return {name: loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
+        with open_plain(file) as opened:
+            loaded = np.load(opened, allow_pickle=False)
+            return {name: loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
     except FileNotFoundError:
         raise UsageError(f"{file}: no such file.") from None
     except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as error:

@@ -17,6 +17,7 @@ from typing import IO
 import numpy as np
 
 from splitc.errors import UsageError
+from splitc.files import open_plain
 from splitc.types import Array, TensorSpec
 
 ARRAYS = {".npy", ".npz"}
@@ -139,7 +140,7 @@ def _refusing(file: Path) -> Iterator[None]:
 
 def _headers(file: Path, only: str) -> dict[str, _Stored]:
     """Every array of the file by name; a file that is one array calls it ``only``."""
-    with file.open("rb") as opened:
+    with open_plain(file) as opened:
         start = opened.read(4)
         if start not in _ZIP:
             opened.seek(0)
@@ -190,7 +191,7 @@ def _rows(file: Path, array: _Stored, wanted: Sequence[int]) -> Iterator[Iterato
     with ExitStack() as opened:
         with _refusing(file):
             if array.member is None:
-                stream: IO[bytes] = opened.enter_context(file.open("rb"))
+                stream: IO[bytes] = opened.enter_context(open_plain(file))
             else:
                 archive = opened.enter_context(zipfile.ZipFile(file))
                 stream = opened.enter_context(archive.open(array.member))

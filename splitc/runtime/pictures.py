@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from splitc.errors import UsageError
+from splitc.files import open_plain
 from splitc.types import F32, Preprocess
 
 PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".gif"}
@@ -54,7 +55,7 @@ def picture_size(file: Path) -> Size:
 @contextmanager
 def _opened(file: Path) -> Iterator[Image.Image]:
     try:
-        with Image.open(file) as picture:
+        with open_plain(file) as opened, Image.open(opened) as picture:
             yield picture
     except FileNotFoundError:
         raise UsageError(f"{file}: no such file.") from None

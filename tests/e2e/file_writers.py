@@ -154,5 +154,5 @@ WRITERS: Mapping[str, Writer] = {
     "pictures": _pictures,
     "zoo": _zoo,
     "engine": _engine,
-    **{name: _command(name) for name in COMMANDS if name not in ("build", "plan-pictures", "engine")},
+    **{name: _command(name) for name in COMMANDS if name not in ("plan-pictures", "engine")},
 }

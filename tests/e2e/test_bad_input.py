@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from e2e_setting import RECIPE, Outcome, build, cli, file_bytes, listing, setting, write_setting
+from e2e_setting import RECIPE, Outcome, build, cli, file_bytes, in_folder, listing, setting, write_setting
 from onnx import parser
 from PIL import Image
 from refusals import assert_refused, unchanged
@@ -383,3 +384,25 @@ def real_process(*arguments: object) -> Outcome:
 def test_a_real_process_ends_the_same_way(override: str, code: int, source: Path, tmp_path: Path) -> None:
     outcome = real_process("build", source / "recipe.toml", "--out", tmp_path / "x", *setting(override))
     assert_refused(outcome, code)
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        pytest.param(["run", "BUNDLE", "PIPE"], "pipe.png", id="picture"),
+        pytest.param(["run", "BUNDLE", "PIPE"], "pipe.npy", id="array"),
+        pytest.param(["verify", "BUNDLE", "--data", "PIPE"], "pipe.png", id="data"),
+        pytest.param(["profile", "PIPE"], "pipe.onnx", id="model"),
+        pytest.param(["encode", "PIPE", "--out", "x.bin"], "pipe.npy", id="features"),
+        pytest.param(["decode", "PIPE", "--out", "x.npy"], "pipe.bin", id="bitstream"),
+        pytest.param(["unpack", "PIPE", "--out", "x.npz"], "pipe.scw", id="container"),
+        pytest.param(["delta", "apply", "PIPE", "PIPE"], "pipe.scw", id="update"),
+    ],
+)
+def test_a_pipe_is_refused_and_not_waited_for(bundle: Path, tmp_path: Path, words: list[str], name: str) -> None:
+    """Nobody writes into it."""
+    os.mkfifo(tmp_path / name)
+    places = {"BUNDLE": bundle, "PIPE": tmp_path / name}
+    with in_folder(tmp_path):
+        assert_refused(cli(*(places.get(word, word) for word in words)), 2, f"{name}: is no plain file; name one.")
+    assert listing(tmp_path) == {name}
