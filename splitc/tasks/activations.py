@@ -68,11 +68,16 @@ def seen_values(examples: Sequence[F64], output: str, axis: int = -1) -> SeenVal
     """Look at all examples.
 
     Raises:
-        RecipeError: None of them is finite.
+        RecipeError: There are none, or none of them is finite.
     """
     seen = SeenValues()
     for values in examples:
         seen.add(values, axis)
+    if not examples:
+        raise RecipeError(
+            f"output {output!r}: no examples tell logits from probabilities; give samples to look at, or write "
+            'activation = "logits" or "probabilities".'
+        )
     if not seen.samples:
         raise RecipeError(
             f"output {output!r}: all of the {len(examples)} examples have NaN or infinities, so nothing tells logits "

@@ -16,7 +16,7 @@ from splitc.tasks.activations import Activation, decide, seen_values
 from splitc.tasks.answer import TaskAnswer
 from splitc.tasks.class_comparisons import ClassComparison, LabelComparison
 from splitc.tasks.class_scores import ClassScores, LabelScores
-from splitc.tasks.comparison import RunningComparison, is_finite
+from splitc.tasks.comparison import RunningComparison, finite_output, is_finite, output_of
 from splitc.tasks.divergences import bernoulli_kl, kl, log_of, log_softmax, sigmoid
 from splitc.tasks.labels.csv_labels import read_class_labels
 from splitc.tasks.labels.table import LabelTable
@@ -76,7 +76,12 @@ class Classification(Task):
             scores: As the network gives them, batch 1.
             activation: Logits or probabilities.
             is_independent: Whether they are labels.
+
+        Raises:
+            UsageError: Several samples.
         """
+        if scores.ndim > 1 and scores.shape[0] != 1:
+            raise UsageError(f"task {self.name!r}: scores of {scores.shape[0]} samples; give one sample at a time.")
         return normalized(np.asarray(scores, np.float64).ravel(), activation, is_independent=is_independent)
 
 
@@ -113,10 +118,7 @@ class BoundClassification(BoundTask):
         return replace(self, task=options, options=options, notes=(*self.notes, note), is_independent=is_independent)
 
     def answer(self, outputs: Feeds) -> TaskAnswer:
-        scores = self._scores(outputs)
-        if not is_finite(scores):
-            raise UsageError(f"output {self.reads[0]!r} has NaN or infinities: the network gave no answer.")
-        found = self._joined(scores)
+        found = self._joined(finite_output(outputs, self.reads[0], self.task.name))
         if self.is_independent:
             return LabelScores(found, self.options.threshold, self.classes)
         return ClassScores(np.exp(found), self.classes, self.options.top)
@@ -126,7 +128,7 @@ class BoundClassification(BoundTask):
         return kind(self.task.name, self.reads[0], self._joined, self.options.threshold)
 
     def divergence(self, reference: Feeds, other: Feeds) -> float:
-        scores = self._scores(reference), self._scores(other)
+        scores = [output_of(outputs, self.reads[0], self.task.name) for outputs in (reference, other)]
         if not all(is_finite(one) for one in scores):
             return float("inf")
         p, q = (self._joined(one) for one in scores)
@@ -134,11 +136,6 @@ class BoundClassification(BoundTask):
 
     def labels(self, path: Path) -> LabelTable:
         return read_class_labels(path, several=self.options.multi_label)
-
-    def _scores(self, outputs: Feeds) -> Array:
-        if self.reads[0] not in outputs:
-            raise UsageError(f"task {self.task.name!r}: the output {self.reads[0]!r} is missing.")
-        return np.asarray(outputs[self.reads[0]])
 
     def _joined(self, scores: Array) -> F64:
         assert self.is_settled, "settle the task with outputs of the network first"

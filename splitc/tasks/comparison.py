@@ -190,6 +190,29 @@ def is_finite(array: Array) -> bool:
     return array.dtype.kind not in "fV" or bool(np.isfinite(array.astype(np.float64)).all())
 
 
+def output_of(outputs: Feeds, name: str, task: str) -> Array:
+    """One output.
+
+    Raises:
+        UsageError: It is missing.
+    """
+    if name not in outputs:
+        raise UsageError(f"task {task!r}: the output {name!r} is missing; there are {', '.join(sorted(outputs))}.")
+    return np.asarray(outputs[name])
+
+
+def finite_output(outputs: Feeds, name: str, task: str) -> Array:
+    """One output that is an answer.
+
+    Raises:
+        UsageError: It is missing, or has NaN or infinities.
+    """
+    array = output_of(outputs, name, task)
+    if not is_finite(array):
+        raise UsageError(f"output {name!r} has NaN or infinities: the network gave no answer.")
+    return array
+
+
 def same_shape(reference: Array, other: Array, name: str) -> None:
     """Raises: UsageError: the arrays have different shapes."""
     if reference.shape != other.shape:

@@ -11,9 +11,8 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from splitc.errors import UsageError
 from splitc.tasks.boxes import Boxes
-from splitc.tasks.comparison import RunningComparison, is_finite
+from splitc.tasks.comparison import RunningComparison, finite_output, is_finite, output_of
 from splitc.tasks.detection_comparison import BoxComparison, box_divergence
 from splitc.tasks.geometry import suppress
 from splitc.tasks.heads.head import Decoded, DetectionHead, HeadRequest
@@ -75,15 +74,16 @@ class BoundDetection(BoundTask):
         return _bound(self.options, self.head.settle(list(itertools.islice(examples, MOST_EXAMPLES))), self.classes)
 
     def answer(self, outputs: Feeds) -> Boxes:
-        if not all(is_finite(np.asarray(outputs[name])) for name in self.reads if name in outputs):
-            raise UsageError(f"outputs {', '.join(self.reads)} have NaN or infinities: the network gave no answer.")
+        for name in self.reads:
+            finite_output(outputs, name, self.task.name)
         return self.boxes(self._decode(outputs), self.options.score)
 
     def comparison(self) -> RunningComparison:
         return BoxComparison(self.reads, self.options.score, self._decode, self.boxes, is_dense=self.head.is_dense)
 
     def divergence(self, reference: Feeds, other: Feeds) -> float:
-        if not all(is_finite(np.asarray(outputs[name])) for outputs in (reference, other) for name in self.reads):
+        both = [output_of(outputs, name, self.task.name) for outputs in (reference, other) for name in self.reads]
+        if not all(is_finite(one) for one in both):
             return float("inf")
         return sum(box_divergence(self._decode(reference), self._decode(other), is_dense=self.head.is_dense))
 

@@ -18,6 +18,7 @@ from splitc.tasks.comparison import (
     SampleVerdict,
     interval_text,
     is_finite,
+    output_of,
     same_shape,
     wrong_label,
 )
@@ -81,13 +82,13 @@ class BoundFeatures(BoundTask):
     """Outputs that are compared as tensors."""
 
     def answer(self, outputs: Feeds) -> Tensors:
-        return Tensors({name: np.asarray(outputs[name]) for name in self.reads})
+        return Tensors({name: output_of(outputs, name, "features") for name in self.reads})
 
     def comparison(self) -> RunningComparison:
         return TensorComparison(self.reads)
 
     def divergence(self, reference: Feeds, other: Feeds) -> float:
-        pairs = [(np.asarray(reference[name]), np.asarray(other[name])) for name in self.reads]
+        pairs = [(output_of(reference, name, "features"), output_of(other, name, "features")) for name in self.reads]
         for name, pair in zip(self.reads, pairs, strict=True):
             same_shape(*pair, name)
         if not all(is_finite(one) for pair in pairs for one in pair):

@@ -35,5 +35,7 @@ class LogHistogram:
         total = int(self._counts.sum())
         if not total:
             return 0.0
-        place = int(np.searchsorted(np.cumsum(self._counts), share * total))
-        return 0.0 if place == 0 else min(2.0 ** (LOWEST + place / STEPS), self.largest)
+        place = int(np.searchsorted(np.cumsum(self._counts), max(share * total, 1)))
+        if place in (0, len(self._counts) - 1):
+            return self.largest if place else 0.0
+        return min(float(2.0 ** (LOWEST + place / STEPS)), self.largest)

@@ -13,7 +13,15 @@ from pydantic import Field
 from splitc.errors import UsageError
 from splitc.tasks.agreement import TaskAccuracy
 from splitc.tasks.answer import Document, TaskAnswer, class_name
-from splitc.tasks.comparison import RunningComparison, SampleVerdict, is_finite, same_shape, wrong_label
+from splitc.tasks.comparison import (
+    RunningComparison,
+    SampleVerdict,
+    finite_output,
+    is_finite,
+    output_of,
+    same_shape,
+    wrong_label,
+)
 from splitc.tasks.divergences import relative_squared_error
 from splitc.tasks.heads.head import shape_text
 from splitc.tasks.labels.csv_labels import read_value_labels
@@ -93,16 +101,14 @@ class BoundRegression(BoundTask):
     options: Regression
 
     def answer(self, outputs: Feeds) -> Values:
-        values = np.asarray(outputs[self.reads[0]])
-        if not is_finite(values):
-            raise UsageError(f"output {self.reads[0]!r} has NaN or infinities: the network gave no answer.")
+        values = finite_output(outputs, self.reads[0], self.task.name)
         return Values(values.astype(np.float64).ravel(), self.classes)
 
     def comparison(self) -> RunningComparison:
         return ValueComparison(self.reads[0], self.options)
 
     def divergence(self, reference: Feeds, other: Feeds) -> float:
-        first, second = (np.asarray(outputs[self.reads[0]]) for outputs in (reference, other))
+        first, second = (output_of(outputs, self.reads[0], self.task.name) for outputs in (reference, other))
         same_shape(first, second, self.reads[0])
         return relative_squared_error(first, second) if is_finite(first) and is_finite(second) else float("inf")
 

@@ -10,10 +10,17 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from splitc.errors import UsageError
 from splitc.tasks.agreement import TaskAccuracy
 from splitc.tasks.answer import Document, TaskAnswer
-from splitc.tasks.comparison import RunningComparison, SampleVerdict, is_finite, same_shape, wrong_label
+from splitc.tasks.comparison import (
+    RunningComparison,
+    SampleVerdict,
+    finite_output,
+    is_finite,
+    output_of,
+    same_shape,
+    wrong_label,
+)
 from splitc.tasks.divergences import cosine
 from splitc.tasks.heads.head import shape_text
 from splitc.tasks.intervals import RunningShare, Share
@@ -89,16 +96,14 @@ class BoundRetrieval(BoundTask):
     options: Retrieval
 
     def answer(self, outputs: Feeds) -> Embedding:
-        values = np.asarray(outputs[self.reads[0]])
-        if not is_finite(values):
-            raise UsageError(f"output {self.reads[0]!r} has NaN or infinities: the network gave no answer.")
+        values = finite_output(outputs, self.reads[0], self.task.name)
         return Embedding(values.astype(np.float64).ravel())
 
     def comparison(self) -> RunningComparison:
         return RankingComparison(self.reads[0], self.options)
 
     def divergence(self, reference: Feeds, other: Feeds) -> float:
-        first, second = (np.asarray(outputs[self.reads[0]]) for outputs in (reference, other))
+        first, second = (output_of(outputs, self.reads[0], self.task.name) for outputs in (reference, other))
         same_shape(first, second, self.reads[0])
         return 1 - cosine(first, second) if is_finite(first) and is_finite(second) else float("inf")
 

@@ -15,7 +15,7 @@ from splitc.errors import RecipeError, UsageError
 from splitc.tasks.activations import Activation, decide, seen_values
 from splitc.tasks.answer import Document, TaskAnswer, class_name
 from splitc.tasks.classification import normalized
-from splitc.tasks.comparison import RunningComparison, is_finite
+from splitc.tasks.comparison import RunningComparison, finite_output, is_finite, output_of
 from splitc.tasks.geometry import Indices
 from splitc.tasks.heads.head import input_size, shape_text
 from splitc.tasks.labels.table import LabelTable
@@ -160,15 +160,14 @@ class BoundSegmentation(BoundTask):
         return replace(self, task=options, options=options, notes=(*self.notes, note))
 
     def answer(self, outputs: Feeds) -> Mask:
-        if not is_finite(np.asarray(outputs[self.reads[0]])):
-            raise UsageError(f"output {self.reads[0]!r} has NaN or infinities: the network gave no answer.")
+        finite_output(outputs, self.reads[0], self.task.name)
         return Mask(self._scores(outputs).classes, self.classes, self.options.background)
 
     def comparison(self) -> RunningComparison:
         return MaskComparison(self.task.name, self.reads[0], self._scores)
 
     def divergence(self, reference: Feeds, other: Feeds) -> float:
-        if not all(is_finite(np.asarray(outputs[self.reads[0]])) for outputs in (reference, other)):
+        if not all(is_finite(output_of(outputs, self.reads[0], self.task.name)) for outputs in (reference, other)):
             return float("inf")
         return pixel_divergence(self._scores(reference), self._scores(other), self.reads[0])
 

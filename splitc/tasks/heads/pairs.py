@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from splitc.errors import UsageError
+from splitc.errors import RecipeError, UsageError
 from splitc.tasks.activations import SeenValues, decide, seen_values
 from splitc.tasks.divergences import log_softmax, sigmoid
 from splitc.tasks.heads.forms import require_size, settle_boxes, to_pixels
@@ -22,7 +22,13 @@ FOREGROUND = 0.5
 
 @dataclass(frozen=True, eq=False)
 class PairHead(DetectionHead):
-    """Outputs ``[N, A, 4]`` and ``[N, A, C]``; ``reads`` has the boxes first."""
+    """Outputs ``[N, A, 4]`` and ``[N, A, C]``; ``reads`` has the boxes first.
+
+    Attributes:
+        class_names: How many names of classes there are; None where they are unknown.
+    """
+
+    class_names: int | None = None
 
     @classmethod
     def bind(cls, request: HeadRequest) -> PairHead:
@@ -36,12 +42,22 @@ class PairHead(DetectionHead):
         names = tuple(spec.name for spec in pair)
         shapes = " and ".join(f"{spec.name!r} {shape_text(spec.shape)}" for spec in pair)
         options = request.options.model_copy(update={"head": cls.name, "outputs": names})
-        return cls(cls._with_defaults(options), names, (f"outputs {shapes}: {_TITLES[cls.name]}",), request.size)
+        notes = (f"outputs {shapes}: {_TITLES[cls.name]}",)
+        return cls(cls._with_defaults(options), names, notes, request.size, request.class_names)
 
     @classmethod
     def _with_defaults(cls, options: HeadOptions) -> HeadOptions:
         """What heads of this kind have in common."""
         return options
+
+    def _check_names(self, scores: int, background: Background) -> None:
+        """Raises: RecipeError: names of classes are more or fewer than the scores without the background."""
+        count = scores - (background in ("first", "last"))
+        if self.class_names not in (None, count):
+            raise RecipeError(
+                f"task 'detection', head {self.name!r}: output {self.reads[1]!r} has {scores} scores, {count} of them "
+                f"of classes, and data.classes has {self.class_names} names; give the right names, or write background."
+            )
 
     def decode(self, outputs: Feeds) -> Decoded:
         boxes, scores = (first_sample(outputs, name, 2) for name in self.reads)
@@ -93,6 +109,7 @@ class Ssd(PairHead):
         if options.background == "auto":
             background, note = _background(scores, seen, options, self.reads[1])
             options, notes = options.model_copy(update={"background": background}), [*notes, note]
+        self._check_names(scores[0].shape[1], options.background)
         return replace(self, options=options, notes=(*self.notes, *notes))
 
 
@@ -136,6 +153,7 @@ class Detr(PairHead):
             f"so it is {meaning}"
         )
         options = self.options.model_copy(update={"background": background})
+        self._check_names(scores[0].shape[1], background)
         return replace(self, options=options, notes=(*self.notes, note))
 
 

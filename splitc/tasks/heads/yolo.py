@@ -49,6 +49,11 @@ class YoloV3(DetectionHead):
         counts = {_classes_of_map(request, spec.shape, level) for spec, level in zip(specs, anchors, strict=True)}
         if len(counts) > 1:
             raise request.refusal("levels have unequal numbers of classes", "name the outputs of the levels alone")
+        if request.class_names not in (None, *counts):
+            raise request.refusal(
+                f"{min(counts)} classes by the shape, {request.class_names} names in data.classes",
+                "look at anchors, or give the right names",
+            )
         shapes = ", ".join(f"{spec.name!r} {shape_text(spec.shape)}" for spec in specs)
         note = f"outputs {shapes}: YOLOv3 head, raw maps, {counts.pop()} classes, {len(anchors[0]) // 2} anchors a cell"
         names = tuple(spec.name for spec in specs)

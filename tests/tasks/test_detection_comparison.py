@@ -1,0 +1,258 @@
+"""Boxes against the unsplit network's: planted lies are named."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from task_cases import bound, row_of, spec
+
+from splitc.errors import UsageError
+from splitc.tasks import BoundTask, Placement, TrueBoxes
+from splitc.types import Array, Feeds
+
+CLASSES = ["cat", "dog", "cow"]
+OBJECTS = [
+    ((20, 20, 120, 120), [0.9, 0.0, 0.0]),
+    ((300, 40, 420, 240), [0.0, 0.8, 0.0]),
+    ((50, 300, 250, 500), [0, 0, 0.6]),
+]
+SPECS = [spec("o", 1, 8400, 7)]
+
+
+def detector(**options: object) -> BoundTask:
+    return bound("detection", SPECS, classes=CLASSES, activation="probabilities", **options)
+
+
+def outputs(*objects: tuple[tuple[float, ...], list[float]]) -> Feeds:
+    """8400 rows: the objects, and places that show nothing."""
+    rng = np.random.default_rng(0)
+    rows = np.zeros((8400, 7), np.float32)
+    rows[:, :2], rows[:, 2:4], rows[:, 4:] = rng.uniform(0, 640, (8400, 2)), rng.uniform(9, 99, (8400, 2)), 1e-4
+    for number, (box, scores) in enumerate(objects):
+        rows[100 * number] = row_of(box, scores)
+    return {"o": rows[None]}
+
+
+def truth(*objects: tuple[tuple[float, ...], list[float]]) -> TrueBoxes:
+    boxes = np.array([box for box, _ in objects], np.float64).reshape(-1, 4)
+    classes = np.array([int(np.argmax(scores)) for _, scores in objects], np.int64)
+    return TrueBoxes(boxes, classes, np.zeros(len(objects), bool), (0, 0, 640, 640))
+
+
+def test_the_same_boxes_agree() -> None:
+    comparison = detector().comparison()
+    comparison.add(outputs(*OBJECTS), outputs(*OBJECTS), truth(*OBJECTS))
+    result = comparison.result()
+    assert result.fidelity.value == 1
+    assert result.divergence == 0
+    assert {one.name: (one.reference, one.other) for one in result.accuracy} == {
+        "map50_95": (pytest.approx(1.0), pytest.approx(1.0)),
+        "map50": (pytest.approx(1.0), pytest.approx(1.0)),
+    }
+    assert result.gates == {"min_fidelity": 1.0, "max_kl": 0.0, "max_map_drop": pytest.approx(0.0)}
+    assert result.details["fidelity_printed"] == result.details["fidelity_absolute"] == pytest.approx(1.0)
+
+
+def test_scores_that_coordinates_drown_in_a_cosine() -> None:
+    """All scores a third lower: the tensors' cosine is above 0.9999, and of three boxes one is left."""
+    before, after = outputs(*OBJECTS), outputs(*OBJECTS)
+    lower = np.asarray(after["o"]).copy()
+    lower[..., 4:] *= 0.3
+    tensors = bound("features", SPECS).comparison()
+    tensors.add(before, {"o": lower})
+    comparison = detector().comparison()
+    comparison.add(before, {"o": lower})
+    assert tensors.result().fidelity.value > 0.9999
+    result = comparison.result()
+    assert result.fidelity.value == pytest.approx(2 * 1 / (3 + 1))
+    assert result.details["boxes_left"] == pytest.approx(1 / 3)
+    assert result.divergence > 1
+    assert "1 boxes where the unsplit network has 3" in result.headline
+    assert "what a user of the network would see was not measured" in tensors.result().headline
+
+
+@pytest.mark.parametrize(
+    ("other", "f1"),
+    [
+        pytest.param(OBJECTS[:2], 2 * 2 / 5, id="one-lost"),
+        pytest.param([*OBJECTS, ((500, 500, 600, 600), [0.7, 0, 0])], 2 * 3 / 7, id="one-more"),
+        pytest.param([OBJECTS[0], OBJECTS[1], (OBJECTS[2][0], [0.6, 0, 0])], 2 * 2 / 6, id="another-class"),
+        pytest.param([OBJECTS[0], OBJECTS[1], ((180, 300, 380, 500), [0, 0, 0.6])], 2 * 2 / 6, id="moved-away"),
+    ],
+)
+def test_f1(other: list[tuple[tuple[float, ...], list[float]]], f1: float) -> None:
+    comparison = detector().comparison()
+    comparison.add(outputs(*OBJECTS), outputs(*other))
+    result = comparison.result()
+    assert result.fidelity.value == pytest.approx(f1)
+    assert result.divergence > 0
+
+
+def test_boxes_that_move_and_scores_that_stay() -> None:
+    """The score divergence alone would not see it."""
+    moved = [((x1 + 8, y1, x2 + 8, y2), scores) for (x1, y1, x2, y2), scores in OBJECTS]
+    comparison = detector().comparison()
+    comparison.add(outputs(*OBJECTS), outputs(*moved))
+    result = comparison.result()
+    assert result.details["score_kl"] == 0
+    assert result.divergence == result.details["box_error"] > 0.1
+    assert result.details["box_drift_px"] == pytest.approx(4)  # two of four edges by 8
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "value", "said"),
+    [
+        pytest.param(OBJECTS, [], 0.0, "In 1 of 1 samples only the unsplit network has boxes.", id="other-empty"),
+        pytest.param([], OBJECTS, 0.0, "In 1 of 1 samples only the other path has boxes.", id="reference-empty"),
+        pytest.param([], [], 0.0, "No boxes with a score of 0.25 or more on either path", id="both-empty"),
+    ],
+)
+def test_empty_detections_never_agree(before, after, value: float, said: str) -> None:  # type: ignore[no-untyped-def]
+    comparison = detector().comparison()
+    comparison.add(outputs(*before), outputs(*after))
+    result = comparison.result()
+    assert result.fidelity.value == value
+    assert said in result.headline
+
+
+def test_empty_pictures_beside_others_count_nothing_and_are_said() -> None:
+    comparison = detector().comparison()
+    for _ in range(9):
+        comparison.add(outputs(), outputs())
+    comparison.add(outputs(*OBJECTS), outputs(*OBJECTS[:1]))
+    result = comparison.result()
+    assert result.fidelity.value == pytest.approx(0.5)
+    assert "In 9 of 10 samples neither path has boxes." in result.headline
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_nan_loses_all_boxes(bad: float) -> None:
+    broken = np.asarray(outputs(*OBJECTS)["o"]).copy()
+    broken[0, 4000, 0] = bad
+    comparison = detector().comparison()
+    comparison.add(outputs(*OBJECTS), outputs(*OBJECTS), truth(*OBJECTS))
+    comparison.add(outputs(*OBJECTS), {"o": broken}, truth(*OBJECTS))
+    result = comparison.result()
+    assert result.fidelity.value == pytest.approx(2 * 3 / (6 + 3))
+    assert result.divergence == np.inf
+    assert "NaN or infinities in 1 of 2 (1 of the other path)." in result.headline
+    drop = result.gates["max_map_drop"]
+    assert 0.4 < drop < 0.6  # half of the pictures have no answer
+    assert detector().divergence(outputs(), {"o": broken}) == np.inf
+
+
+def test_lists_are_compared_by_their_objects() -> None:
+    specs = [spec("o", 1, 300, 6)]
+    task = bound("detection", specs, box_form="corners", box_unit="pixels")
+
+    def listed(*rows: list[float]) -> Feeds:
+        array = np.zeros((1, 300, 6), np.float32)
+        array[0, : len(rows)] = np.array(rows).reshape(-1, 6)
+        return {"o": array}
+
+    one, two = [10, 10, 50, 50, 0.9, 1], [100, 100, 200, 300, 0.5, 2]
+    assert task.divergence(listed(one, two), listed(two, one)) == pytest.approx(0, abs=1e-9)
+    slightly, entirely = (
+        task.divergence(listed(one, two), listed(one, [*two[:4], 0.45, 2])),
+        task.divergence(listed(one, two), listed(one)),
+    )
+    assert 0 < slightly < entirely
+    assert task.divergence(listed(one), listed(one, two)) > slightly
+
+
+def test_the_order_of_divergences_is_that_of_the_damage() -> None:
+    task, last = detector(), 0.0
+    for share in (0.99, 0.9, 0.7, 0.4, 0.1):
+        weaker = np.asarray(outputs(*OBJECTS)["o"]).copy()
+        weaker[..., 4:] *= share
+        now = task.divergence(outputs(*OBJECTS), {"o": weaker})
+        assert now > last
+        last = now
+
+
+def test_truth_follows_the_letterbox() -> None:
+    placed = detector().place(
+        TrueBoxes(np.array([[0.25, 0.5, 0.75, 1.0]]), np.array([0]), np.array([False])),
+        Placement((2, 2), (0, 80), (320, 240)),
+    )
+    assert isinstance(placed, TrueBoxes)
+    assert placed.xyxy.tolist() == [[160, 320, 480, 560]]
+    assert placed.area == (0, 80, 640, 560)
+
+
+def test_boxes_go_back_to_the_picture() -> None:
+    placement = Placement((2, 2), (0, 80), (320, 240))
+    answer = detector().answer(outputs(((160, 320, 480, 600), [0.9, 0, 0])))
+    mapped = answer.mapped(placement)  # type: ignore[attr-defined]
+    assert mapped.xyxy == pytest.approx(np.array([[80, 120, 240, 240]]), abs=1e-3)
+    listed = mapped.describe()["boxes"]
+    assert listed[0]["name"] == "cat"
+
+
+def test_heads_of_unequal_sizes_are_refused() -> None:
+    with pytest.raises(UsageError, match=r"scores \[8400, 3\] boxes and classes, the other path \[21, 3\]"):
+        detector().comparison().add(outputs(), {"o": np.full((1, 21, 7), 50.0)})
+
+
+def test_labels_of_another_kind_are_refused() -> None:
+    with pytest.raises(UsageError, match="labels of task 'detection' are boxes, not int"):
+        detector().comparison().add(outputs(*OBJECTS), outputs(*OBJECTS), 3)
+
+
+def test_memory_does_not_grow_with_outputs() -> None:
+    import pickle
+
+    sizes = []
+    comparison = detector().comparison()
+    for _ in range(3):
+        comparison.add(outputs(*OBJECTS), outputs(*OBJECTS))
+        kept = {key: value for key, value in vars(comparison).items() if not callable(value)}
+        sizes.append(len(pickle.dumps(kept)))
+    assert max(sizes) < 4000
+    assert sizes[2] - sizes[1] < 50  # numbers grow by digits alone
+
+
+def area_under(curve: Array, labelled: int) -> float:
+    """101-point average precision of matches by falling score, written from COCO's description."""
+    hits, misses = np.cumsum(curve), np.cumsum(~curve)
+    recall, precision = hits / labelled, hits / (hits + misses)
+    at = [precision[recall >= point - 1e-12].max(initial=0.0) for point in np.linspace(0, 1, 101)]
+    return float(np.mean(at))
+
+
+def test_average_precision_of_known_curves() -> None:
+    """Three objects; the first and third of four boxes find one, the third object is missed."""
+    found = [
+        ((20, 20, 120, 120), [0.9, 0, 0]),
+        ((400, 400, 500, 500), [0.8, 0, 0]),
+        ((300, 40, 420, 240), [0.7, 0, 0]),
+        ((10, 400, 60, 450), [0.6, 0, 0]),
+    ]
+    labelled = [(box, [1.0, 0, 0]) for box in ((20, 20, 120, 120), (300, 40, 420, 240), (50, 300, 250, 500))]
+    comparison = detector().comparison()
+    comparison.add(outputs(*found), outputs(), truth(*labelled))  # type: ignore[arg-type]
+    accuracy = {one.name: one for one in comparison.result().accuracy}
+    wanted = area_under(np.array([True, False, True, False]), 3)
+    assert accuracy["map50"].reference == pytest.approx(wanted, abs=1e-9)
+    assert accuracy["map50_95"].reference == pytest.approx(wanted, abs=1e-9)
+    assert accuracy["map50"].other == 0
+
+
+def test_ignored_objects_count_neither_way() -> None:
+    crowd = TrueBoxes(
+        np.array([OBJECTS[0][0], OBJECTS[1][0]], np.float64),
+        np.array([0, 1]),
+        np.array([False, True]),
+        (0, 0, 640, 640),
+    )
+    comparison = detector().comparison()
+    comparison.add(outputs(*OBJECTS[:2]), outputs(*OBJECTS[:1]), crowd)
+    accuracy = {one.name: one for one in comparison.result().accuracy}
+    assert accuracy["map50"].reference == accuracy["map50"].other == pytest.approx(1.0)
+
+
+def test_the_evaluator_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    comparison = detector().comparison()
+    comparison.add(outputs(*OBJECTS), outputs(*OBJECTS), truth(*OBJECTS))
+    comparison.result()
+    assert capfd.readouterr() == ("", "")
