@@ -13,6 +13,7 @@ from splitc.tasks.comparison import RunningComparison, SampleVerdict
 from splitc.tasks.installed import TaskRegistry
 from splitc.tasks.intervals import FEW_SAMPLES, Share, percent
 from splitc.tasks.labels.table import LabelTable
+from splitc.tasks.mean_average_precision import ap_loss_db
 from splitc.tasks.placement import Placement
 from splitc.tasks.rankings import rank_similarity
 from splitc.tasks.task import BindRequest, BoundTask, Task
@@ -50,6 +51,7 @@ __all__ = [
     "TrueBoxes",
     "TrueMask",
     "Truth",
+    "ap_loss_db",
     "percent",
     "rank_similarity",
 ]

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from pydantic import JsonValue
 
+from splitc.tasks.placement import Placement
+
 if TYPE_CHECKING:
     from PIL.Image import Image
 
@@ -22,9 +24,13 @@ class TaskAnswer(ABC):
     def describe(self) -> Document:
         """The answer for ``splitc run --json``."""
 
+    def mapped(self, placement: Placement) -> TaskAnswer:
+        """The answer about the picture that the input was made from; what has no place in it stays."""
+        return self
+
     @abstractmethod
     def draw(self, picture: Image) -> Image:
-        """A copy of an RGB picture with the answer on it; needs Pillow."""
+        """A copy of the picture with the answer on it, RGB; needs Pillow. Answers with places are :meth:`mapped`."""
 
 
 def class_name(index: int, classes: Sequence[str] | None) -> str:

@@ -22,7 +22,10 @@ def overlaps(one: F64, other: F64) -> F64:
 
 
 def paired_overlaps(one: F64, other: F64) -> F64:
-    """Intersection over union row by row, ``[K, 4]`` -> ``[K]``; 1 where both are the same box, even without area."""
+    """Intersection over union of boxes that stand beside each other, ``[..., 4]`` -> ``[...]``.
+
+    It is 1 where both are the same box, even without area.
+    """
     return np.where((one == other).all(-1), 1.0, _overlap(one, other))
 
 
@@ -59,7 +62,8 @@ def match(one: F64, one_classes: Indices, other: F64, other_classes: Indices, le
         Index of each partner ``[K]``, -1 without one, and the overlaps, 0 without one.
     """
     partners, found = np.full(len(one), -1, np.int64), np.zeros(len(one))
-    allowed = np.where(one_classes[:, None] == other_classes[None], overlaps(one, other), -1.0)
+    shared = paired_overlaps(one[:, None], other[None])
+    allowed = np.where(one_classes[:, None] == other_classes[None], shared, -1.0)
     for row in range(len(one) if len(other) else 0):
         best = int(allowed[row].argmax())
         if allowed[row, best] >= least:

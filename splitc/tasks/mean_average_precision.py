@@ -2,7 +2,7 @@
 
 pycocotools is COCO's own evaluator, and the figures that detectors are published with are its. It wants all boxes at
 once, as dictionaries; here each sample is matched when it comes, and only scores and matches are kept for the
-precision-recall curves: about 20 bytes a box. The package is imported when the first labelled sample comes.
+precision-recall curves: 20 bytes a box. The package is imported when the first labelled sample comes.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import contextlib
 import copy
 import io
 import math
+from dataclasses import dataclass, fields
 from types import ModuleType
 from typing import Any
 
@@ -19,11 +20,30 @@ import numpy as np
 from splitc.errors import CapabilityError
 from splitc.tasks.boxes import Boxes
 from splitc.tasks.truth import TrueBoxes
-from splitc.types import F64
+from splitc.types import F64, Array
 
 ANY_AREA = [0.0, 1e10]
 MOST_BOXES = 100
 """Boxes of a class and a picture that count, the best ones, as COCO has it."""
+
+
+@dataclass(frozen=True, eq=False)
+class MatchedBoxes:
+    """Boxes of one sample or of many, class by class: what precision-recall curves are made of.
+
+    Attributes:
+        classes: Of the boxes, int64 ``[K]``.
+        scores: Of the boxes, float64 ``[K]``.
+        found: Bit ``i``: the box has an object at COCO's overlap ``i``; uint16 ``[K]``.
+        ignored: Bit ``i``: it counts neither way there; uint16 ``[K]``.
+        labels: Class of every object that counts, int64 ``[L]``.
+    """
+
+    classes: Array
+    scores: Array
+    found: Array
+    ignored: Array
+    labels: Array
 
 
 class MeanAveragePrecision:
@@ -35,8 +55,7 @@ class MeanAveragePrecision:
 
     def __init__(self) -> None:
         self._coco, self._evaluator = require_pycocotools()
-        self._found: list[dict[int, dict[str, Any]]] = []
-        self._labelled = 0
+        self._samples: list[MatchedBoxes] = []
 
     def add(self, found: Boxes | None, truth: TrueBoxes) -> None:
         """Match one sample.
@@ -50,26 +69,30 @@ class MeanAveragePrecision:
         scores = np.zeros(0) if found is None else found.scores
         classes = np.zeros(0, np.int64) if found is None else found.classes
         known = np.unique(np.concatenate([truth.classes, classes]))
-        evaluator = self._matching(_annotations(truth), _detections(clipped, scores, classes), known)
-        self._labelled += int(np.count_nonzero(~truth.ignored))
-        self._found.append({one["category_id"]: _compact(one) for one in evaluator.evalImgs if one is not None})
+        matched = self._matched(_annotations(truth), _detections(clipped, scores, classes), known)
+        self._samples.append(_packed(matched, truth.classes[~truth.ignored]))
 
     def result(self) -> dict[str, float]:
         """``map50_95`` and ``map50``, 0 to 1, over the classes that have labels; 0 where there are none."""
-        classes = sorted({index for sample in self._found for index in sample})
-        if not classes or not self._labelled:
+        parts = (field.name for field in fields(MatchedBoxes))
+        columns = ([getattr(sample, part) for sample in self._samples] for part in parts)
+        together = MatchedBoxes(*(np.concatenate(column) if column else np.zeros(0) for column in columns))
+        labelled = np.unique(together.labels)
+        if not labelled.size:
             return {"map50_95": 0.0, "map50": 0.0}
         evaluator = self._evaluator.COCOeval(iouType="bbox")
-        self._set_parameters(evaluator, list(range(len(self._found))), classes)
-        evaluator.evalImgs = [sample.get(index) for index in classes for sample in self._found]
+        _set_parameters(evaluator, labelled.tolist(), max(len(together.scores), 1))
+        evaluator.evalImgs = [_as_one_picture(together, index) for index in labelled]
         evaluator._paramsEval = copy.deepcopy(evaluator.params)
         with contextlib.redirect_stdout(io.StringIO()):
             evaluator.accumulate()
-        precision = evaluator.eval["precision"][:, :, :, 0, 0]  # overlaps x recalls x classes; -1: no labels
-        return {"map50_95": _mean(precision), "map50": _mean(precision[:1])}
+        precision = evaluator.eval["precision"][:, :, :, 0, 0]  # overlaps x recalls x classes
+        return {"map50_95": float(precision.mean()), "map50": float(precision[0].mean())}
 
-    def _matching(self, annotations: list[dict[str, Any]], detections: list[dict[str, Any]], known: F64) -> Any:
-        """pycocotools' evaluator after it has matched one sample; it prints what it does, which is dropped."""
+    def _matched(
+        self, annotations: list[dict[str, Any]], detections: list[dict[str, Any]], known: Array
+    ) -> list[dict[str, Any]]:
+        """What pycocotools' evaluator says of one sample, class by class; it prints what it does, which is dropped."""
         categories = [{"id": int(index)} for index in known]
         truth, found = self._coco.COCO(), self._coco.COCO()
         with contextlib.redirect_stdout(io.StringIO()):
@@ -77,14 +100,9 @@ class MeanAveragePrecision:
                 one.dataset = {"images": [{"id": 0}], "categories": categories, "annotations": entries}
                 one.createIndex()
             evaluator = self._evaluator.COCOeval(truth, found, "bbox")
-            self._set_parameters(evaluator, [0], [int(index) for index in known])
+            _set_parameters(evaluator, known.tolist(), MOST_BOXES)
             evaluator.evaluate()
-        return evaluator
-
-    def _set_parameters(self, evaluator: Any, samples: list[int], classes: list[int]) -> None:
-        evaluator.params.imgIds, evaluator.params.catIds = samples, classes
-        evaluator.params.areaRng, evaluator.params.areaRngLbl = [ANY_AREA], ["all"]
-        evaluator.params.maxDets = [MOST_BOXES]
+        return [one for one in evaluator.evalImgs if one is not None]
 
 
 def require_pycocotools() -> tuple[ModuleType, ModuleType]:
@@ -133,16 +151,37 @@ def _entry(number: int, box: F64, index: int) -> dict[str, Any]:
     return {"id": number, "image_id": 0, "category_id": index, **size}
 
 
-def _compact(one: dict[str, Any]) -> dict[str, Any]:
-    """What the curves need: scores, and which boxes are matched or ignored at which overlap."""
+def _set_parameters(evaluator: Any, classes: list[int], most: int) -> None:
+    evaluator.params.imgIds, evaluator.params.catIds = [0], classes
+    evaluator.params.areaRng, evaluator.params.areaRngLbl = [ANY_AREA], ["all"]
+    evaluator.params.maxDets = [most]
+
+
+def _packed(matched: list[dict[str, Any]], labels: Array) -> MatchedBoxes:
+    """The evaluator's entries of one sample in few bytes."""
+    counts = [len(one["dtScores"]) for one in matched]
+    classes = np.repeat(np.array([one["category_id"] for one in matched], np.int64), counts)
+    scores = np.concatenate([np.zeros(0), *(np.asarray(one["dtScores"], np.float64) for one in matched)])
+    found, ignored = (
+        np.concatenate([np.zeros(0, np.uint16), *(_bits(np.asarray(one[part]) > 0) for one in matched)])
+        for part in ("dtMatches", "dtIgnore")
+    )
+    return MatchedBoxes(classes, scores, found, ignored, labels)
+
+
+def _bits(flags: Array) -> Array:
+    """Flags of every overlap, bool ``[10, K]``, as one number a box, uint16 ``[K]``."""
+    weights = 1 << np.arange(len(flags), dtype=np.uint16)
+    return np.asarray((flags.T * weights).sum(1, dtype=np.uint16))
+
+
+def _as_one_picture(boxes: MatchedBoxes, index: int) -> dict[str, Any]:
+    """All boxes of a class as the evaluator's entry of a single picture: curves are made across pictures anyway."""
+    rows = np.flatnonzero(boxes.classes == index)
+    overlaps = np.arange(10, dtype=np.uint16)[:, None]
     return {
-        "dtScores": np.asarray(one["dtScores"]),
-        "dtMatches": np.asarray(one["dtMatches"]) > 0,
-        "dtIgnore": np.asarray(one["dtIgnore"], bool),
-        "gtIgnore": np.asarray(one["gtIgnore"]),
+        "dtScores": boxes.scores[rows],
+        "dtMatches": (boxes.found[rows] >> overlaps) & 1,
+        "dtIgnore": ((boxes.ignored[rows] >> overlaps) & 1).astype(bool),
+        "gtIgnore": np.zeros(np.count_nonzero(boxes.labels == index)),
     }
-
-
-def _mean(precision: F64) -> float:
-    known = precision[precision > -1]
-    return float(known.mean()) if known.size else 0.0

@@ -18,11 +18,13 @@ class Placement:
         offset: Where the picture's top left corner lies in the input, (x, y), input pixels; negative where it is
             cropped.
         size: Of the picture, (width, height), picture pixels.
+        input_size: Of the input, (width, height), input pixels.
     """
 
     scale: tuple[float, float]
     offset: tuple[float, float]
     size: tuple[int, int]
+    input_size: tuple[int, int]
 
     @property
     def area(self) -> tuple[float, float, float, float]:

@@ -17,7 +17,7 @@ from splitc.tasks.answer import Document, TaskAnswer, class_name
 from splitc.tasks.classification import normalized
 from splitc.tasks.comparison import RunningComparison, finite_output, is_finite, output_of
 from splitc.tasks.geometry import Indices
-from splitc.tasks.heads.head import input_size, shape_text
+from splitc.tasks.heads.head import shape_text
 from splitc.tasks.labels.table import LabelTable
 from splitc.tasks.mask_comparison import MaskComparison, PixelScores, pixel_divergence
 from splitc.tasks.placement import Placement
@@ -75,7 +75,6 @@ class Segmentation(Task):
             reads=(spec.name,),
             classes=network.classes,
             options=options,
-            input_size=input_size(network.inputs),
         )
 
 
@@ -111,25 +110,11 @@ class Mask(TaskAnswer):
 
         return overlay(picture, self.classes, self.background)
 
-    def mapped(self, placement: Placement, input_size: tuple[int, int]) -> Mask:
-        """The mask of the picture alone, one class a picture pixel, by nearest pixels; cropped away: background.
-
-        Args:
-            placement: Where the picture lies in the input.
-            input_size: (width, height) of the input, pixels.
-        """
-        columns, rows = (
-            np.floor(((np.arange(size) + 0.5) * scale + offset) * stored / whole).astype(np.int64)
-            for size, scale, offset, stored, whole in zip(
-                placement.size, placement.scale, placement.offset, self.classes.shape[::-1], input_size, strict=True
-            )
-        )
-        is_inside = ((rows >= 0) & (rows < self.classes.shape[0]))[:, None] & (
-            (columns >= 0) & (columns < self.classes.shape[1])
-        )
-        near = self.classes[
-            np.clip(rows, 0, self.classes.shape[0] - 1)[:, None], np.clip(columns, 0, self.classes.shape[1] - 1)
-        ]
+    def mapped(self, placement: Placement) -> Mask:
+        """The mask of the picture alone, one class a picture pixel, by nearest pixels; cropped away: background."""
+        columns, rows = (_nearest(placement, axis, stored) for axis, stored in enumerate(reversed(self.classes.shape)))
+        is_inside = (rows >= 0)[:, None] & (columns >= 0)
+        near = self.classes[np.maximum(rows, 0)[:, None], np.maximum(columns, 0)]
         return replace(self, classes=np.where(is_inside, near, max(self.background, 0)))
 
 
@@ -139,11 +124,9 @@ class BoundSegmentation(BoundTask):
 
     Attributes:
         options: The task's options, as far as they are known.
-        input_size: (width, height) of the input, pixels; None where it is open.
     """
 
     options: Segmentation
-    input_size: tuple[int, int] | None
 
     @property
     def is_settled(self) -> bool:
@@ -177,12 +160,7 @@ class BoundSegmentation(BoundTask):
         return read_mask_labels(path)
 
     def place(self, truth: Truth, placement: Placement) -> Truth:
-        """Raises: UsageError: the input's size is open, so nothing says where the picture lies."""
-        if not isinstance(truth, TrueMask):
-            return truth
-        if self.input_size is None:
-            raise UsageError("task 'segmentation': the input's size is open; give model.shapes, to compare with masks.")
-        return truth.in_input(placement, self.input_size)
+        return truth.in_input(placement) if isinstance(truth, TrueMask) else truth
 
     def _scores(self, outputs: Feeds) -> PixelScores:
         assert self.is_settled, "settle the task with outputs of the network first"
@@ -208,6 +186,13 @@ class BoundSegmentation(BoundTask):
                 f"output {self.reads[0]!r} has the shape {list(array.shape)}; one sample's mask is wanted."
             )
         return np.moveaxis(array[0], self.options.class_axis - 1, -1)
+
+
+def _nearest(placement: Placement, axis: int, stored: int) -> Indices:
+    """Index among ``stored`` pixels of a mask for each picture pixel along x (0) or y (1); -1 outside the input."""
+    in_input = (np.arange(placement.size[axis]) + 0.5) * placement.scale[axis] + placement.offset[axis]
+    places = np.floor(in_input * stored / placement.input_size[axis]).astype(np.int64)
+    return np.where((places >= 0) & (places < stored), places, -1)
 
 
 def mask_axis(spec: TensorSpec, wanted: int | None) -> int:

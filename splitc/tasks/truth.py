@@ -48,15 +48,9 @@ class TrueMask:
 
     classes: npt.NDArray[np.int64]
 
-    def in_input(self, placement: Placement, size: tuple[int, int]) -> TrueMask:
-        """The mask as the network's input shows it, by nearest pixels; the border is ignored.
-
-        Args:
-            placement: Where the picture lies.
-            size: Of the input, (width, height), pixels.
-        """
-        columns = _source(size[0], placement.scale[0], placement.offset[0], placement.size[0], self.classes.shape[1])
-        rows = _source(size[1], placement.scale[1], placement.offset[1], placement.size[1], self.classes.shape[0])
+    def in_input(self, placement: Placement) -> TrueMask:
+        """The mask as the network's input shows it, by nearest pixels; the border is ignored."""
+        columns, rows = (_source(placement, axis, stored) for axis, stored in enumerate(reversed(self.classes.shape)))
         found = self.classes[np.maximum(rows, 0)[:, None], np.maximum(columns, 0)]
         return TrueMask(np.where((rows < 0)[:, None] | (columns < 0), IGNORED, found))
 
@@ -71,7 +65,8 @@ Truth: TypeAlias = int | frozenset[int] | F64 | TrueBoxes | TrueMask
 """A class, a set of classes, values, objects or pixels."""
 
 
-def _source(count: int, scale: float, offset: float, picture: int, stored: int) -> npt.NDArray[np.int64]:
-    """Index among ``stored`` pixels for each of ``count`` input pixels; -1 outside the picture."""
-    places = np.floor((np.arange(count) + 0.5 - offset) / scale * stored / picture).astype(np.int64)
+def _source(placement: Placement, axis: int, stored: int) -> npt.NDArray[np.int64]:
+    """Index among ``stored`` pixels of the mask for each input pixel along x (0) or y (1); -1 outside the picture."""
+    in_picture = (np.arange(placement.input_size[axis]) + 0.5 - placement.offset[axis]) / placement.scale[axis]
+    places = np.floor(in_picture * stored / placement.size[axis]).astype(np.int64)
     return np.where((places >= 0) & (places < stored), places, -1)

@@ -8,6 +8,7 @@ from task_cases import bound, row_of, spec
 
 from splitc.errors import UsageError
 from splitc.tasks import BoundTask, Placement, TrueBoxes
+from splitc.tasks.boxes import Boxes
 from splitc.types import Array, Feeds
 
 CLASSES = ["cat", "dog", "cow"]
@@ -173,7 +174,7 @@ def test_the_order_of_divergences_is_that_of_the_damage() -> None:
 def test_truth_follows_the_letterbox() -> None:
     placed = detector().place(
         TrueBoxes(np.array([[0.25, 0.5, 0.75, 1.0]]), np.array([0]), np.array([False])),
-        Placement((2, 2), (0, 80), (320, 240)),
+        Placement((2, 2), (0, 80), (320, 240), (640, 640)),
     )
     assert isinstance(placed, TrueBoxes)
     assert placed.xyxy.tolist() == [[160, 320, 480, 560]]
@@ -181,9 +182,10 @@ def test_truth_follows_the_letterbox() -> None:
 
 
 def test_boxes_go_back_to_the_picture() -> None:
-    placement = Placement((2, 2), (0, 80), (320, 240))
+    placement = Placement((2, 2), (0, 80), (320, 240), (640, 640))
     answer = detector().answer(outputs(((160, 320, 480, 600), [0.9, 0, 0])))
-    mapped = answer.mapped(placement)  # type: ignore[attr-defined]
+    mapped = answer.mapped(placement)
+    assert isinstance(mapped, Boxes)
     assert mapped.xyxy == pytest.approx(np.array([[80, 120, 240, 240]]), abs=1e-3)
     listed = mapped.describe()["boxes"]
     assert listed[0]["name"] == "cat"

@@ -205,7 +205,7 @@ def test_masks_are_read_when_they_are_asked_for(tmp_path: Path) -> None:
 
 def test_a_mask_follows_the_letterbox() -> None:
     mask = TrueMask(np.array([[1, 2], [3, 4]]))
-    placed = mask.in_input(Placement((2, 2), (1, 0), (2, 2)), (6, 4))
+    placed = mask.in_input(Placement((2, 2), (1, 0), (2, 2), (6, 4)))
     assert placed.classes.tolist() == [
         [255, 1, 1, 2, 2, 255],
         [255, 1, 1, 2, 2, 255],
@@ -216,4 +216,4 @@ def test_a_mask_follows_the_letterbox() -> None:
 
 def test_a_mask_may_be_smaller_than_its_picture() -> None:
     mask = TrueMask(np.array([[1, 2]]))
-    assert mask.in_input(Placement((0.5, 0.5), (0, 0), (8, 4)), (4, 2)).classes.tolist() == [[1, 1, 2, 2]] * 2
+    assert mask.in_input(Placement((0.5, 0.5), (0, 0), (8, 4), (4, 2))).classes.tolist() == [[1, 1, 2, 2]] * 2

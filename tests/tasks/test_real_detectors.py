@@ -28,7 +28,9 @@ def stretched(width: int, height: int, mean: float, divisor: float) -> Prepare:
     def prepare(picture: Image.Image) -> tuple[Array, Placement]:
         resized = np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR), np.float32)
         scale = width / picture.width, height / picture.height
-        return ((resized - mean) / divisor).transpose(2, 0, 1)[None], Placement(scale, (0, 0), picture.size)
+        return ((resized - mean) / divisor).transpose(2, 0, 1)[None], Placement(
+            scale, (0, 0), picture.size, (width, height)
+        )
 
     return prepare
 
@@ -43,7 +45,9 @@ def letterboxed(picture: Image.Image) -> tuple[Array, Placement]:
         picture.resize((width, height), Image.Resampling.BILINEAR)
     )
     scale = width / picture.width, height / picture.height
-    return canvas.astype(np.float32).transpose(2, 0, 1)[None] / 255, Placement(scale, (left, top), picture.size)
+    return canvas.astype(np.float32).transpose(2, 0, 1)[None] / 255, Placement(
+        scale, (left, top), picture.size, (640, 640)
+    )
 
 
 class Detector(NamedTuple):

@@ -150,5 +150,5 @@ def test_description_counts_pixels() -> None:
 
 def test_a_mask_goes_back_to_its_picture() -> None:
     mask = Mask(np.array([[9, 9, 9, 9], [1, 1, 2, 2], [3, 3, 4, 4], [9, 9, 9, 9]]))
-    mapped = mask.mapped(Placement((1, 1), (0, 2), (8, 4)), (8, 8))
+    mapped = mask.mapped(Placement((1, 1), (0, 2), (8, 4), (8, 8)))
     assert mapped.classes.tolist() == [[1, 1, 1, 1, 2, 2, 2, 2]] * 2 + [[3, 3, 3, 3, 4, 4, 4, 4]] * 2

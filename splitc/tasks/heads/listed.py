@@ -13,6 +13,8 @@ from splitc.tasks.heads.forms import require_size, settle_boxes, to_pixels
 from splitc.tasks.heads.head import Decoded, DetectionHead, HeadRequest, first_sample, shape_text
 from splitc.types import F64, Feeds, TensorSpec
 
+MOST_CLASSES = 1 << 30
+"""Larger numbers are no class; as integers they would wrap."""
 ROW, BATCHED_ROW = 6, 7
 """Values of a row: corners, score, class; or picture, corners, class, score (YOLOv7)."""
 
@@ -41,7 +43,7 @@ class ListedHead(DetectionHead):
     def decode(self, outputs: Feeds) -> Decoded:
         boxes, scores, classes = self._rows(outputs)
         kept = scores > 0
-        numbers = classes[kept].astype(np.int64) - self.options.class_offset
+        numbers = np.clip(classes[kept], -1, MOST_CLASSES).astype(np.int64) - self.options.class_offset
         return Decoded(to_pixels(boxes[kept], self.options, self.size), np.clip(scores[kept], 0, 1), numbers)
 
     def _rows(self, outputs: Feeds) -> tuple[F64, F64, F64]:
