@@ -193,6 +193,13 @@ def test_float32_parts_stay_float32(run: Callable) -> None:
     np.testing.assert_array_equal(run(loaded(text), a=a), a * a)
 
 
+def test_results_that_are_not_asked_for_stay_so(run: Callable) -> None:
+    body = 'q, "", c = LSTM<hidden_size = 1>(a, w, r) y = Squeeze(c)'
+    weights = {"w": numbers(1, 4, 3), "r": numbers(1, 4, 1, seed=2)}
+    model = loaded(f"g (float16[5, 1, 3] a) => (float16[] y) {{ {body} }}", **weights)
+    assert np.isfinite(run(model, a=numbers(5, 1, 3)))
+
+
 def test_a_model_without_float16_is_left_alone() -> None:
     model = loaded("g (float[n] a) => (float[n] y) { y = Relu(a) }")
     assert not computes_in_float16(model)

@@ -156,6 +156,12 @@ def test_nothing_to_lower_changes_nothing() -> None:
     assert result.notes == ("FP16: no node computes in it", "stays float32: 'top' (not every engine has a float16 Max)")
 
 
+def test_a_half_network_is_left_as_it_is() -> None:
+    model = loaded("g (float16[n, 8] x) => (float16[n, 8] y) { h = Exp(x) y = Sqrt(h) }")
+    result = ToFloat16([{"x": np.ones((1, 8), np.float16)}])(model)
+    assert (result.changed, result.notes) == (False, ("FP16: the half computes in it already",))
+
+
 X4 = samples(1, 8)
 QDQ = "h = Exp(x) q = QuantizeLinear(h, s, z) d = DequantizeLinear(q, s, z) y = Sqrt(d)"
 LISTS = "h = Exp(x) s = SplitToSequence<axis = 1>(h) c = ConcatFromSequence<axis = 1>(s) y = Sqrt(c)"

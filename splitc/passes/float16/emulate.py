@@ -70,7 +70,7 @@ def float16_arithmetic(model: ir.Model) -> ir.Model:
         for node in list(graph):
             _retarget(node)
             for value in node.outputs:
-                if value in halves:
+                if value in halves and value.name:  # one without a name is not asked for
                     _round(node, value, copy.graph, names)
     for graph in graphs:
         _widen_ports(graph, halves, names, is_top=graph is copy.graph)

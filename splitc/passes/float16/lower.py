@@ -12,6 +12,7 @@ from splitc import graph
 from splitc.errors import GraphError
 from splitc.passes.base import PassResult
 from splitc.passes.float16.convert import with_float16
+from splitc.passes.float16.emulate import float16_arithmetic
 from splitc.passes.float16.measure import PROBE_SAMPLES, Outputs, outputs_of, repaired, sensitive
 from splitc.passes.float16.operands import float16_ports, is_float
 from splitc.passes.float16.ranges import calibrated_ranges
@@ -49,8 +50,9 @@ class ToFloat16:
         graph.fix_names(named)
         keep = self._kept(named)
         lowered = with_float16(named, keep)
-        if not any(value.dtype == ir.DataType.FLOAT16 for node in lowered.graph for value in node.outputs):
-            return PassResult(model, False, ("FP16: no node computes in it", *_said(keep)))
+        if _halves(lowered) == _halves(named):
+            found = "the half computes in it already" if _halves(named) else "no node computes in it"
+            return PassResult(model, False, (f"FP16: {found}", *_said(keep)))
         graph.verify(lowered, f"the model after {self.name}")
         return PassResult(lowered, True, (self._moved(named, lowered), *_said(keep)))
 
@@ -71,7 +73,7 @@ class ToFloat16:
 
     def _exact(self, model: ir.Model) -> Outputs:
         feeds = _spread(self.feeds, PROBE_SAMPLES)
-        return Outputs(feeds, outputs_of(model, feeds))
+        return Outputs(feeds, outputs_of(float16_arithmetic(model), feeds))
 
     def _moved(self, model: ir.Model, lowered: ir.Model) -> str:
         """Raises: GraphError: outputs are lost."""
@@ -98,6 +100,11 @@ def _grown(model: ir.Model, keep: Mapping[str, str], exact: Outputs) -> dict[str
             break
         found |= more
     return found
+
+
+def _halves(model: ir.Model) -> int:
+    """How many results of the top graph are float16."""
+    return sum(value.dtype == ir.DataType.FLOAT16 for node in model.graph for value in node.outputs)
 
 
 def _is_float_node(node: ir.Node) -> bool:
