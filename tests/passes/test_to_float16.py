@@ -141,6 +141,17 @@ def test_a_batch_norm_with_a_dead_channel_stays() -> None:
     assert "'n' (a variance of 1e-12 is below float16's normal numbers)" in stays(ToFloat16()(model))
 
 
+@pytest.mark.parametrize("limit", ["Add(v, eps)", "Clip(v, eps)"])
+def test_a_limit_before_a_division_stays_and_a_small_bias_does_not(limit: str) -> None:
+    body = f"[s] v = Softplus(x) [e] c = {limit} [d] y = Div(x, c)"
+    model = loaded(f"g (float[n, 8] x) => (float[n, 8] y) {{ {body} }}", eps=np.float32(1e-9))
+    assert "'e' (constant 'eps' (1e-09) is zero in float16); stays float32: 'd' (follows 'e'" in stays(
+        ToFloat16(samples(2, 8))(model)
+    )
+    harmless = loaded("g (float[n, 8] x) => (float[n, 8] y) { h = Add(x, eps) y = Relu(h) }", eps=np.float32(1e-9))
+    assert stays(ToFloat16(samples(2, 8))(harmless)) == ""
+
+
 def test_a_network_that_fits_keeps_nothing() -> None:
     model = loaded("g (float[n, 8] x) => (float[n, 8] y) { h = MatMul(x, w) y = Relu(h) }", w=W)
     result = ToFloat16(samples(2, 8))(model)

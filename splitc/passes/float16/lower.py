@@ -19,7 +19,7 @@ from splitc.passes.float16.ranges import calibrated_ranges
 from splitc.passes.float16.rules import Facts, damaged, suspects
 from splitc.types import Feeds
 
-RANGE_SAMPLES = 16
+RANGE_SAMPLES = 8
 """Samples that ranges are taken from."""
 ENOUGH = 5e-3
 """Relative change of the outputs, ten roundings of float16, below which no more nodes are looked for."""

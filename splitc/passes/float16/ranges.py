@@ -12,6 +12,8 @@ from splitc.passes.activations import run_with
 from splitc.passes.float16.operands import is_float
 from splitc.types import Array, Feeds
 
+SPREAD_ELEMENTS = 1 << 14
+"""Values of a tensor that its mean and spread are estimated from."""
 GROUP_ELEMENTS = 1 << 24
 """Elements of the tensors that are looked at in one run: 64 MiB."""
 
@@ -49,19 +51,27 @@ class TensorRange:
 
 def range_of(array: Array) -> TensorRange:
     """Of one sample."""
-    finite = np.asarray(array, np.float64)[np.isfinite(array)].ravel()
-    if not finite.size:
+    sizes = np.abs(array).ravel()
+    is_finite = bool(np.isfinite(sizes.sum(dtype=np.float64)))
+    sizes = sizes if is_finite else sizes[np.isfinite(sizes)]
+    if not sizes.size:
         return TensorRange()
-    sizes = np.abs(finite)
-    apart = float(finite.std())
     return TensorRange(
         largest=float(sizes.max()),
         smallest=float(np.min(sizes, where=sizes > 0, initial=np.inf)),
-        total=float(sizes.sum()),
-        energy=float(np.square(sizes).sum()),
-        elements=finite.size,
-        offset=float(abs(finite.mean())) / apart if apart > 0 else 0.0,
+        total=float(sizes.sum(dtype=np.float64)),
+        energy=float(np.square(sizes, dtype=np.float64).sum()),
+        elements=sizes.size,
+        offset=_offset(array.ravel()),
     )
+
+
+def _offset(values: Array) -> float:
+    """Mean by standard deviation of :data:`SPREAD_ELEMENTS` evenly spaced values; 0 where all are equal."""
+    some = np.asarray(values[:: max(1, len(values) // SPREAD_ELEMENTS)], np.float64)
+    some = some[np.isfinite(some)]
+    apart = float(some.std()) if some.size else 0.0
+    return float(abs(some.mean())) / apart if apart > 0 else 0.0
 
 
 def calibrated_ranges(model: ir.Model, feeds: Sequence[Feeds]) -> dict[str, TensorRange]:

@@ -32,6 +32,12 @@ DIVISORS: Mapping[str, int] = {"Div": 1, "Log": 0, "Pow": 0, "Reciprocal": 0, "S
 """Operator -> the operand whose smallest values decide."""
 
 
+_SCALED = ("BatchNormalization", "GroupNormalization", "InstanceNormalization", "LayerNormalization")
+_PRODUCTS = ("Conv", "ConvTranspose", "Div", "Gemm", "MatMul", "Mul", "Pow")
+FACTORS: Mapping[str, tuple[int, ...]] = dict.fromkeys(_PRODUCTS, (0, 1)) | dict.fromkeys(_SCALED, (1,))
+"""Operator -> operands whose size the result has."""
+
+
 @dataclass(frozen=True)
 class Facts:
     """What the rules look at.
@@ -108,18 +114,22 @@ def _epsilon_vanishes(node: ir.Node, facts: Facts) -> str | None:
 
 
 def _constant_vanishes(node: ir.Node, facts: Facts) -> str | None:
-    """A constant as a whole; single small weights among larger ones do no harm, but for a divisor."""
-    for index, (value, array) in enumerate(_constants(node)):
+    """A factor or a divisor; what is added, or limits, only where something is divided by the result."""
+    divides = None if node.op_type not in DIVISORS else node.inputs[DIVISORS[node.op_type]]
+    for value, array in _constants(node):
         sizes = np.abs(array[np.isfinite(array) & (array != 0)])
-        if not sizes.size:
+        judged = float("inf") if not sizes.size else float(sizes.min() if value is divides else sizes.max())
+        if judged >= SMALLEST_NORMAL or not (_is_factor(node, value) or any(_divisions_behind(node))):
             continue
-        divides = value is node.inputs[min(DIVISORS.get(node.op_type, index), len(node.inputs) - 1)]
-        judged = float(sizes.min() if divides and node.op_type in DIVISORS else sizes.max())
         if judged <= VANISHING:
             return f"constant {value.name!r} ({judged:.3g}) {_ZERO}"
-        if judged < SMALLEST_NORMAL:
-            return f"constant {value.name!r} ({judged:.3g}) is below float16's normal numbers"
+        return f"constant {value.name!r} ({judged:.3g}) is below float16's normal numbers"
     return None
+
+
+def _is_factor(node: ir.Node, value: ir.Value) -> bool:
+    positions = FACTORS.get(node.op_type, ())
+    return any(index in positions for index, one in enumerate(node.inputs) if one is value)
 
 
 def _variance_vanishes(node: ir.Node, facts: Facts) -> str | None:
