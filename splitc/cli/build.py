@@ -25,7 +25,7 @@ def build(
     out: Annotated[Path | None, typer.Option("--out", help="Folder of the bundle; else artifacts/NAME here.")] = None,
     overrides: Set = None,
     base: Annotated[
-        Path | None, typer.Option("--base", help="Folder that relative paths refer to; else the recipe's.")
+        Path | None, typer.Option("--base", help="Folder that the recipe's relative paths refer to; else its own.")
     ] = None,
     locked: Annotated[
         bool, typer.Option("--locked", help="Refuse inputs that the recipe does not pin by hash.")

@@ -79,8 +79,8 @@ def load_recipe(
 
     Args:
         path: The TOML file; messages name it as given.
-        overrides: ``key=value`` texts, applied in order.
-        base: Folder that relative paths refer to, those of overrides too; by default the file's own.
+        overrides: ``key=value`` texts, applied in order; paths in them refer to the current folder.
+        base: Folder that the file's relative paths refer to; by default its own.
         known: What there is to name.
 
     Raises:

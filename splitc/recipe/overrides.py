@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import datetime
+import os
 from typing import Any
 
 from splitc.recipe.locate import KeyPath
 from splitc.recipe.toml import parse_toml
 from splitc.recipe.values import shown
 
+FILE_KEYS: tuple[tuple[str, ...], ...] = (
+    ("model", "source"),
+    ("data", "calibration"),
+    ("data", "verification"),
+    ("data", "labels"),
+    ("data", "classes"),
+    ("link", "trace"),
+    *(("target", side, key) for side in ("edge", "cloud") for key in ("profile", "device")),
+)
+"""Keys whose values are paths, or lists of them."""
+
 
 def apply_override(table: dict[str, Any], text: str) -> KeyPath:
     """Set one key in ``table``, in place.
 
     The value is TOML; what is not TOML is text, so ``codec.entropy=rans`` and ``split.at=[layer3/out, 495]`` need no
-    quotes.
+    quotes. Paths are those of the current folder, as in any command, and become absolute.
 
     Args:
         table: The parsed recipe.
@@ -27,12 +39,32 @@ def apply_override(table: dict[str, Any], text: str) -> KeyPath:
         ValueError: The text is not ``key=value``, or goes through a key that is not a table.
     """
     path, raw = _split(text)
+    whole = table
     for depth, key in enumerate(path[:-1], 1):
         table = table.setdefault(key, {})
         if not isinstance(table, dict):
             raise ValueError(f"{'.'.join(path[:depth])} is not a table")
     table[path[-1]] = _value(raw)
+    for file_key in FILE_KEYS:
+        if file_key[: len(path)] == path:
+            _from_here(whole, file_key)
     return path
+
+
+def _from_here(table: Any, key: tuple[str, ...]) -> None:
+    """Make absolute what a key of files holds; what is of another type stays for the schema to refuse."""
+    for name in key[:-1]:
+        table = table.get(name) if isinstance(table, dict) else None
+    value = table.get(key[-1]) if isinstance(table, dict) else None
+    if isinstance(value, str):
+        table[key[-1]] = _absolute(value, key)
+    elif isinstance(value, list):
+        table[key[-1]] = [_absolute(item, key) if isinstance(item, str) else item for item in value]
+
+
+def _absolute(value: str, key: tuple[str, ...]) -> str:
+    is_name = value.startswith(("zoo:", "package:")) or (key[-1] == "device" and not value.endswith(".toml"))
+    return value if is_name or not value.strip() else os.path.abspath(value)
 
 
 def _split(text: str) -> tuple[tuple[str, ...], str]:

@@ -65,8 +65,10 @@ class Recipe(Section):
         return self._base
 
     def resolve(self, path: str) -> Path:
-        """The file that a path of this recipe names."""
-        return self.base / path
+        """The file that a path of this recipe names, as people would write it: no ``..`` climbs out of :attr:`base`."""
+        if not path.startswith("../"):
+            return self.base / path
+        return Path(os.path.normpath(os.path.join(os.path.realpath(self.base), path)))
 
     def based_at(self, base: Path) -> Recipe:
         """The same recipe read from another folder; absolute paths in it become relative to that folder."""
@@ -94,4 +96,5 @@ class Recipe(Section):
 
 
 def _based(target: TargetSection, root: str) -> TargetSection:
-    return target.model_copy(update={"profile": target.profile and files.relative(target.profile, root)})
+    named = {"profile": target.profile, "device": target.device}  # absolute where it is a file of the user's own
+    return target.model_copy(update={key: path and files.relative(path, root) for key, path in named.items()})

@@ -122,7 +122,7 @@ class DataSection(Section):
     @classmethod
     def _numbers(cls, preprocess: Any) -> Any:
         """Preprocess itself would take true for 1 and "256" for 256."""
-        for key in ("resize", "crop", "scale") if isinstance(preprocess, dict) else ():
+        for key in ("resize", "crop", "scale", "pad") if isinstance(preprocess, dict) else ():
             if isinstance(preprocess.get(key), (bool, str)):
                 raise ValueError(f"must have a number as {key}, got {shown(preprocess[key])}")
         return preprocess

@@ -109,7 +109,7 @@ g (float[N,3,32,32] image) => (int64[4,M] logits) {
     ],
 )
 def test_recipes(override: str, code: int, words: list[str], source: Path, tmp_path: Path) -> None:
-    with unchanged(source):
+    with unchanged(source), in_folder(source):  # where paths in --set are from
         assert_refused(build(source, tmp_path / "x", *setting(override)), code, *words)
     assert listing(tmp_path) == set()
 
@@ -252,7 +252,8 @@ def test_pictures_of_different_sizes_are_fitted_together(tmp_path: Path) -> None
     (folder / "mixed").mkdir()
     for index in range(4):
         Image.new("RGB", (30 + index, 20), (9 * index, 200, 40)).save(folder / f"mixed/{index}.png")
-    outcome = build(folder, tmp_path / "x", *setting("data={calibration='mixed/*.png'}"))
+    with in_folder(folder):
+        outcome = build(folder, tmp_path / "x", *setting("data={calibration='mixed/*.png'}"))
     assert outcome.code == 0, outcome.err
 
 

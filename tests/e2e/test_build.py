@@ -273,7 +273,8 @@ def test_labels_give_top1(wrong: int, top1: float, source: Path, bundle: Path, t
     rows = [(one["name"], int(one["before"].removeprefix("class "))) for one in examples]
     rows = [(name, (index + (number < wrong)) % CLASSES) for number, (name, index) in enumerate(rows)]
     (copy / "labels.csv").write_text("picture,class\n" + "".join(f"{name},{index}\n" for name, index in rows))
-    document = build(copy, tmp_path / "x", *setting("data.labels=labels.csv", "codec.bits=8")).document
+    with in_folder(copy):
+        document = build(copy, tmp_path / "x", *setting("data.labels=labels.csv", "codec.bits=8")).document
     assert document["baseline_top1"] == pytest.approx(top1, abs=1e-12)
     assert document["split_top1"] == pytest.approx(top1, abs=1e-12)
 
@@ -285,7 +286,9 @@ def test_labels_of_the_recipe_verify_too(source: Path, tmp_path: Path) -> None:
     (copy / "labels.csv").write_text("picture#11.png,3\n")
     overrides = ["data.labels=labels.csv", "data.crops=2", "data.verification=['pictures/picture#*.png']"]
     calibration = "data.calibration=['pictures/picture0*.png']"
-    assert build(copy, tmp_path / "x", *setting(*overrides, calibration)).document["baseline_top1"] in (0.0, 0.5, 1.0)
+    with in_folder(copy):
+        built = build(copy, tmp_path / "x", *setting(*overrides, calibration))
+    assert built.document["baseline_top1"] in (0.0, 0.5, 1.0)
     again = cli("verify", tmp_path / "x", "--base", copy, "--json").document
     assert None not in [stage["top1"] for stage in again["stages"]]
     assert again["stages"] == open_bundle(tmp_path / "x").read_json("verify.json")["stages"]
@@ -314,7 +317,8 @@ TENSORRT = ["target.edge.backend=tensorrt", "target.edge.device=jetson-orin-nano
 def test_a_device_profile_of_ones_own(source: Path, tmp_path: Path) -> None:
     text = 'name = "mine"\ntitle = "My board"\nbandwidth_gb_s = 10\n[peak_tflops]\nfp32 = 0.1\n[sources]\n'
     (source / "board.toml").write_text(text + 'bandwidth_gb_s = "measured"\n"peak_tflops.fp32" = "measured"\n', "utf-8")
-    outcome = build(source, tmp_path / "out", *setting("target.edge.device=board.toml"))
+    with in_folder(source):
+        outcome = build(source, tmp_path / "out", *setting("target.edge.device=board.toml"))
     assert outcome.code == 0, outcome.err
     assert [one["target"] for one in outcome.document["engines"] if one["side"] == "edge"] == ["mine"]
 

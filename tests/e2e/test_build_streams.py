@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from e2e_setting import SIDE, Outcome, build, cli, setting, write_setting
+from e2e_setting import SIDE, Outcome, build, cli, in_folder, setting, write_setting
 from PIL import Image
 
 from splitc.bundle import open_bundle
@@ -111,6 +111,7 @@ def test_clips_in_arrays_are_streams_of_their_own(street: Path, tmp_path: Path) 
     ],
 )
 def test_refusals(street: Path, tmp_path: Path, overrides: list[str], message: str) -> None:
-    outcome: Outcome = build(street, tmp_path / "x", *setting(*overrides))
+    with in_folder(street):
+        outcome: Outcome = build(street, tmp_path / "x", *setting(*overrides))
     assert outcome.code == 2
     assert message in outcome.err

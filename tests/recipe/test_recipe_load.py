@@ -9,7 +9,7 @@ import pytest
 
 from splitc.codec import table_faults
 from splitc.errors import CapabilityError, RecipeError
-from splitc.recipe import CodecSection, Known, Recipe, load_recipe
+from splitc.recipe import CodecSection, Known, Recipe, load_recipe, lock_toml
 
 MODEL = '[model]\nsource = "m.onnx"\n'
 KNOWN = Known(
@@ -169,7 +169,7 @@ device = "l5"
         ("[data]\npreprocess = {scale = inf}", "data.preprocess: must hold finite numbers."),
         (
             '[data]\npreprocess = {channels = "rbg"}',
-            "data.preprocess.channels: 'rbg' is not a choice. Did you mean 'rgb'? Known: bgr, rgb.",
+            "data.preprocess.channels: 'rbg' is not a choice. Did you mean 'rgb'? Known: bgr, grey, rgb.",
         ),
         ('[data]\ncalibration = "package:x"', 'must look like "package:NAME/glob" and stay inside the package'),
         ('[data]\ncalibration = "package:x/../y"', 'must look like "package:NAME/glob" and stay inside the package'),
@@ -401,3 +401,38 @@ def test_places_that_are_no_file(tmp_path, monkeypatch):
 def test_name_comes_from_the_file(tmp_path, file_name, name):
     (tmp_path / file_name).write_text(MODEL)
     assert load_recipe(tmp_path / file_name).name == name
+
+
+@pytest.mark.parametrize("base", [None, "elsewhere"], ids=["recipe-s-folder", "base"])
+def test_paths_of_overrides_are_those_of_the_current_folder(
+    base: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The recipe's own stay relative to the recipe, or to ``base``; in the lock all are."""
+    for name in ("here", "recipes", "elsewhere"):
+        (tmp_path / name).mkdir()
+    text = 'schema = 1\n[model]\nsource = "own.onnx"\n[data]\ncalibration = "own/*.jpg"\n'
+    (tmp_path / "recipes/r.toml").write_text(text, "utf-8")
+    monkeypatch.chdir(tmp_path / "here")
+    overrides = [
+        "data.verification=[pictures/*.jpg, package:some/a.jpg]",
+        "data.labels=../labels.csv",
+        "target={edge={device='mine.toml', profile='p.json'}, cloud={device='l4'}}",
+    ]
+    recipe = load_recipe("../recipes/r.toml", overrides, base=base and tmp_path / base)
+    assert recipe.model.source == "own.onnx"
+    assert recipe.data.calibration == ("own/*.jpg",)
+    assert recipe.data.verification == ("../here/pictures/*.jpg", "package:some/a.jpg")
+    assert recipe.data.labels == "../labels.csv"
+    assert (recipe.target.edge.device, recipe.target.edge.profile) == ("../here/mine.toml", "../here/p.json")
+    assert recipe.target.cloud.device == "l4"
+    (tmp_path / "here/pictures").mkdir()
+    assert recipe.resolve("../here/pictures").samefile("pictures")
+    assert str(tmp_path) not in lock_toml(recipe)
+    other = load_recipe("../recipes/r.toml", ["model.source=zoo:mobilenet_v2", "data.calibration=x.npy"])
+    assert (other.model.source, other.data.calibration) == ("zoo:mobilenet_v2", ("../here/x.npy",))
+
+
+@pytest.mark.parametrize("override", ["data=4", "model.source=[a.onnx]", "target.edge.device=1"])
+def test_overrides_of_another_type_are_refused_as_ever(override: str, load) -> None:
+    with pytest.raises(RecipeError, match=rf"--set {override.partition('=')[0]}"):
+        load(MODEL, override)
