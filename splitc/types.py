@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, TypeAlias, TypeVar, cast
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 F32: TypeAlias = npt.NDArray[np.float32]
 F64: TypeAlias = npt.NDArray[np.float64]
@@ -117,18 +118,94 @@ USUAL_LAYOUT = Layout()
 """Samples first, channels second: the wire is the feature itself."""
 
 
+Level: TypeAlias = Annotated[int, Field(ge=0, le=255)]
+"""Of one colour of an 8-bit pixel."""
+
+
+def _three(value: object) -> object:
+    """One number stands for all channels."""
+    alone = value[0] if isinstance(value, (list, tuple)) and len(value) == 1 else value
+    is_number = isinstance(alone, (int, float)) and not isinstance(alone, bool)
+    return (alone, alone, alone) if is_number else value
+
+
+Channels: TypeAlias = Annotated[tuple[float, float, float], BeforeValidator(_three)]
+"""A number a channel, in the network's order; one alone stands for all."""
+
+
 class Preprocess(Frozen):
     """How a picture becomes the network's input.
 
-    ``y = (rgb * scale - mean) / std`` on the resized, cropped picture; NCHW float32.
+    Resized, cropped, then ``y = (pixel * scale - mean) / std``. The input's own shape and element type say the rest:
+    where the channels are (:attr:`layout` where that is ambiguous), how many, and of which type. An integer input takes
+    pixels as they are where ``scale``, ``mean`` and ``std`` are the defaults.
     """
 
     resize: Pixels | tuple[Pixels, Pixels] | None = Field(
-        None, description="shorter side in pixels, aspect ratio kept; or [height, width], aspect ratio lost"
+        None, description="shorter side in pixels, aspect ratio kept; or [height, width], see fit"
     )
+    fit: Literal["stretch", "letterbox", "cover"] = Field(
+        "stretch",
+        description="how a picture fits [height, width]: aspect ratio lost; kept, with a border; or kept, its middle",
+    )
+    pad: Level = Field(114, description="grey level of the letterbox's border")
+    anchor: Literal["centre", "top_left"] = Field("centre", description="where a letterboxed picture lies")
     crop: int | None = Field(None, ge=1, le=16384, description="square crop in pixels")
     interpolation: str = Field("bilinear", pattern="^(nearest|bilinear|bicubic|lanczos)$")
     scale: float = Field(1 / 255, gt=0)
-    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    channels: str = Field("rgb", pattern="^(rgb|bgr)$")
+    mean: Channels = (0.0, 0.0, 0.0)
+    std: Channels = (1.0, 1.0, 1.0)
+    channels: Literal["rgb", "bgr", "grey"] = Field("rgb", description="order of the channels, or one of luma")
+    layout: Literal["auto", "nchw", "nhwc"] = Field(
+        "auto", description="axis of the channels: the one of size 1 or 3, unless both could be"
+    )
+    background: tuple[Level, Level, Level] = Field(
+        (255, 255, 255), description="RGB behind what is transparent in a picture"
+    )
+    in_graph: bool = Field(
+        False,
+        strict=True,
+        description="the edge graph takes uint8 NHWC and does scale, mean, std and transposition itself",
+    )
+
+    @model_validator(mode="after")
+    def _agree(self) -> Preprocess:
+        for name, numbers in (("mean", self.mean), ("std", self.std)):
+            if self.channels == "grey" and len(set(numbers)) > 1:
+                raise ValueError(f'must have one number as {name} with channels = "grey", got {list(numbers)}')
+        if self.fit != "stretch" and not isinstance(self.resize, tuple):
+            raise ValueError(f'must have resize = [height, width] with fit = "{self.fit}", got {self.resize}')
+        return self
+
+
+@dataclass(frozen=True)
+class Placement:
+    """``input = picture * scale + offset``, in pixels; what lies outside the picture is border.
+
+    Attributes:
+        scale: Input pixels a picture pixel, (x, y).
+        offset: Where the picture's top left corner lies in the input, (x, y), input pixels; negative where it is
+            cropped.
+        size: Of the picture, (width, height), picture pixels.
+        input_size: Of the input, (width, height), input pixels.
+    """
+
+    scale: tuple[float, float]
+    offset: tuple[float, float]
+    size: tuple[int, int]
+    input_size: tuple[int, int]
+
+    @property
+    def area(self) -> tuple[float, float, float, float]:
+        """The picture's rectangle in the input: x1, y1, x2, y2."""
+        (sx, sy), (x, y), (width, height) = self.scale, self.offset, self.size
+        return x, y, x + width * sx, y + height * sy
+
+    def to_input(self, xyxy: F64) -> F64:
+        """Corners ``[K, 4]`` in picture pixels -> the same in input pixels."""
+        return np.asarray(xyxy * np.array(self.scale * 2) + np.array(self.offset * 2))
+
+    def to_picture(self, xyxy: F64) -> F64:
+        """Corners ``[K, 4]`` in input pixels -> the same in picture pixels, clipped to the picture."""
+        corners = (xyxy - np.array(self.offset * 2)) / np.array(self.scale * 2)
+        return np.asarray(np.clip(corners, 0, np.array(self.size * 2, np.float64)))

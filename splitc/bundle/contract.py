@@ -6,7 +6,7 @@ import json
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import Field, ValidationError
+from pydantic import Field, SerializerFunctionWrapHandler, ValidationError, field_serializer
 
 from splitc.codec import Codec
 from splitc.errors import BundleError
@@ -14,6 +14,8 @@ from splitc.types import Frozen, Preprocess, TensorSpec
 
 MAX_BYTES = 64 << 20
 """A larger contract is refused before it is parsed."""
+_FIRST_KEYS = frozenset({"resize", "crop", "interpolation", "scale", "mean", "std", "channels"})
+"""Keys of preprocessing that every contract spells."""
 
 
 class Contract(Frozen):
@@ -39,6 +41,13 @@ class Contract(Frozen):
     codec: dict[str, Any]
     preprocess: Preprocess
     classes: list[str] | None = None
+
+    @field_serializer("preprocess", mode="wrap")
+    def _preprocess(self, how: Preprocess, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without later keys where they say nothing: runtimes of before read the rest as they always did."""
+        kept: dict[str, Any] = dump(how)
+        default = dump(Preprocess())
+        return {key: value for key, value in kept.items() if key in _FIRST_KEYS or value != default[key]}
 
     def fitted_codec(self, pair_id: str) -> Codec:
         """The codec, bound to this pair: it refuses the packets of any other.
@@ -88,11 +97,14 @@ class Contract(Frozen):
         wanted += [("float32", (tensor.wire_shape[0], tensor.quantizer.side_count)) for tensor in sides]
         carried = [(spec.dtype, spec.shape) for spec in self.wire]
         _require(carried == wanted, "wire", f"carries {carried}, and the cut needs {wanted}")
-        numbers = np.array([self.preprocess.scale, *self.preprocess.mean, *self.preprocess.std], np.float64)
-        with np.errstate(over="ignore", under="ignore"):
-            numbers = numbers.astype(np.float32)  # as pictures are computed with
-        usable = bool(np.isfinite(numbers).all() and numbers[0] > 0 and numbers[4:].all())
+        how = self.preprocess
+        with np.errstate(over="ignore", under="ignore"):  # float32, as pictures are computed with
+            scale, mean, std = (np.array(one, np.float64).astype(np.float32) for one in (how.scale, how.mean, how.std))
+        is_finite = all(np.isfinite(one).all() for one in (scale, mean, std))
+        usable = bool(is_finite and scale > 0 and std.all())
         _require(usable, "preprocess", "holds numbers that no picture can be computed with")
+        takes_pixels = not how.in_graph or any(spec.dtype == "uint8" for spec in self.inputs)
+        _require(takes_pixels, "preprocess", "is in the graph, and no input takes uint8")
 
 
 def _require(holds: bool, field: str, fault: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
@@ -19,7 +19,7 @@ from splitc.cli.options import grouped
 if TYPE_CHECKING:
     from splitc.backends import Runner
     from splitc.bundle import Bundle, Contract
-    from splitc.runtime import InferenceResult, Sample
+    from splitc.runtime import InferenceResult, Reader, Sample
 
 LATEST = 100_000
 """Answers that the percentiles are of, the last ones: a live source may go on for months."""
@@ -75,14 +75,14 @@ def run(
 ) -> None:
     """Run pictures through the edge half, the bitstream and the cloud half; print the answers."""
     from splitc.bundle import open_bundle
-    from splitc.runtime import Reader, find_files
+    from splitc.runtime import Reader
 
     check_options(context, RULES)
     opened = open_bundle(bundle)
     live = _live_source(inputs, needs_end=json and not frames)
     pair = _local_pair(opened, edge) if remote.server is None else _remote_pair(opened, remote, edge, live)
     reader = Reader(pair.contract.inputs, pair.contract.preprocess)
-    samples = islice(reader.frames(live) if live else reader.samples(find_files(inputs, Path())), frames)
+    samples = islice(reader.frames(live) if live else _files(reader, inputs), frames)
     lines: list[dict[str, Any]] = []  # one document holds all of them
     times: deque[dict[str, float]] = deque(maxlen=LATEST)
     try:
@@ -98,6 +98,16 @@ def run(
             _summarize(stages, counters)
     if json:
         print_json({"results": lines, "stages_ms": stages} | ({"counters": counters} if counters else {}))
+
+
+def _files(reader: Reader, inputs: Sequence[str]) -> Iterator[Sample]:
+    """Samples of the files that are named; what reading them leaves out or casts is said before."""
+    from splitc.runtime import find_files
+
+    files = find_files(inputs, Path())
+    for remark in reader.remarks(files):
+        say(remark)
+    return reader.samples(files)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from splitc.runtime.engines import check_engine, engine_folder, find_order, fini
 from splitc.runtime.labels import Labels, read_classes, read_labels
 from splitc.runtime.pair import RUNNER, CloudHalf, EdgeHalf, InferenceResult, read_contract, run_pair
 from splitc.runtime.pictures import is_picture, read_picture
+from splitc.runtime.pixels import PixelFormat, pixel_format
 from splitc.runtime.samples import Samples, clip_lengths, pick
 from splitc.runtime.sources import Reader, Sample, files_sha256, find_files, natural_key
 from splitc.runtime.triton import repository as triton_repository
@@ -43,6 +44,7 @@ __all__ = [
     "EdgeHalf",
     "InferenceResult",
     "Labels",
+    "PixelFormat",
     "Reader",
     "Remote",
     "Sample",
@@ -63,6 +65,7 @@ __all__ = [
     "natural_key",
     "open_engine",
     "pick",
+    "pixel_format",
     "read_classes",
     "read_contract",
     "read_labels",

@@ -10,7 +10,8 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import repeat
 from pathlib import Path
 from typing import IO
 
@@ -21,6 +22,10 @@ from splitc.files import open_plain
 from splitc.types import Array, TensorSpec
 
 ARRAYS = {".npy", ".npz"}
+_ARRAY_HINT = (
+    "; arrays are taken as they are: a float becomes another float, integers must be of the input's own type; "
+    "see data.preprocess."
+)
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 """How an archive begins, whatever the file is called."""
 _UNREADABLE = (
@@ -45,12 +50,16 @@ class _Stored:
         row_shape, row_bytes: Of one sample.
         member: Its name in an archive; None: the file is the array.
         is_ordered: Rows lie one after the other.
+        is_shared: One value for every sample.
+        is_whole: A sample is the input's whole shape, without an axis of size 1 in front.
     """
 
     shape: tuple[int, ...]
     dtype: np.dtype[np.generic]
     member: str | None
     is_ordered: bool
+    is_shared: bool = False
+    is_whole: bool = False
 
     @property
     def row_shape(self) -> tuple[int, ...]:
@@ -79,13 +88,23 @@ class ArrayFile:
         wanted = {spec.name for spec in inputs}
         if set(found) != wanted:
             raise UsageError(f"{file}: holds {sorted(found)}, the network's inputs are {sorted(wanted)}.")
-        self._arrays = {spec.name: _as_batch(file, found[spec.name], spec) for spec in inputs}
-        counts = {array.shape[0] for array in self._arrays.values()}
+        self._arrays = {spec.name: _as_samples(file, found[spec.name], spec) for spec in inputs}
+        self._types = {spec.name: np.dtype(spec.dtype) for spec in inputs}
+        counts = {array.shape[0] for array in self._arrays.values() if not array.is_shared} or {1}
         if len(counts) != 1:
             raise UsageError(f"{file}: the arrays disagree on the number of samples (axis 0).")
         self.count = counts.pop()
         if self.count == 0:
             raise UsageError(f"{file}: holds no samples (axis 0 has size 0).")
+
+    @property
+    def casts(self) -> list[str]:
+        """What is cast to the element type of its input, in words."""
+        return [
+            f"{name!r} from {array.dtype} to {self._types[name]}"
+            for name, array in self._arrays.items()
+            if array.dtype != self._types[name]
+        ]
 
     def feeds(self, wanted: Sequence[int]) -> Iterator[dict[str, Array]]:
         """Arrays by input name of the samples with these numbers, batch 1 each.
@@ -94,7 +113,7 @@ class ArrayFile:
             wanted: Ascending, below ``count``.
 
         Raises:
-            UsageError: The file is damaged, or a sample holds NaN or infinities.
+            UsageError: The file is damaged, or a sample holds NaN, infinities, or numbers beyond its input's type.
         """
         with ExitStack() as opened:
             rows = {name: opened.enter_context(_rows(self._file, one, wanted)) for name, one in self._arrays.items()}
@@ -106,28 +125,44 @@ class ArrayFile:
             row = next(rows)
         if row.dtype.kind == "f" and not np.isfinite(row).all():
             raise UsageError(f"{self._file}: {name!r} holds NaN or infinities.")
-        return row
+        wanted = self._types[name]
+        with np.errstate(over="ignore"):
+            cast = row.astype(wanted, copy=False)
+        if wanted.kind == "f" and not np.isfinite(cast).all():
+            raise UsageError(f"{self._file}: {name!r} holds numbers beyond {wanted}, which the input takes.")
+        return cast[0] if self._arrays[name].is_whole else cast
 
 
-def check_fits(file: Path | str, shape: Sequence[int], dtype: np.dtype[np.generic], spec: TensorSpec) -> None:
+def check_fits(
+    file: Path | str, shape: Sequence[int], dtype: np.dtype[np.generic], spec: TensorSpec, hint: str = ""
+) -> None:
     """Refuse a sample that is not of an input's type and sizes.
 
     Args:
         file: For the message.
-        shape: Of one sample, batch 1 in front.
+        shape: Of one sample, batch 1 in front; of an input that :func:`is_whole`, its own.
         dtype: Its element type.
         spec: The input.
+        hint: What to do.
 
     Raises:
         UsageError: With what the input takes.
     """
-    fits = len(shape) == len(spec.shape) > 0 and all(
-        isinstance(want, str) or axis == 0 or got == want
+    counted = () if is_whole(spec) else (0,)
+    fits = len(shape) == len(spec.shape) and all(
+        isinstance(want, str) or axis in counted or got == want
         for axis, (got, want) in enumerate(zip(shape, spec.shape, strict=False))
     )
     if not fits or dtype != np.dtype(spec.dtype):
         want = f"{spec.dtype} {list(spec.shape)}"
-        raise UsageError(f"{file}: gives {dtype} {list(shape)}, input {spec.name!r} takes {want}; see data.preprocess.")
+        raise UsageError(
+            f"{file}: gives {dtype} {list(shape)}, input {spec.name!r} takes {want}{hint or '; see data.preprocess.'}"
+        )
+
+
+def is_whole(spec: TensorSpec) -> bool:
+    """Whether axis 0 of an input does not count samples: a scalar, or a first axis of another fixed size than 1."""
+    return not spec.shape or (isinstance(spec.shape[0], int) and spec.shape[0] != 1)
 
 
 @contextmanager
@@ -174,17 +209,39 @@ def _read_header(opened: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[np.
     raise ValueError(f"format {version[0]}.{version[1]} is for structures, which no network takes")
 
 
-def _as_batch(file: Path, array: _Stored, spec: TensorSpec) -> _Stored:
+def _as_samples(file: Path, array: _Stored, spec: TensorSpec) -> _Stored:
     """The array with an axis of samples in front, checked against the input."""
+    if is_whole(spec):
+        return _as_whole(file, array, spec)
     has_batch = len(array.shape) != len(spec.shape) - 1
     shape = array.shape if has_batch else (1, *array.shape)
-    check_fits(file, (min(1, shape[0]), *shape[1:]) if shape else shape, array.dtype, spec)
-    return _Stored(shape, array.dtype, array.member, array.is_ordered)
+    check_fits(file, (min(1, shape[0]), *shape[1:]) if shape else shape, _cast_to(array, spec), spec, _ARRAY_HINT)
+    return replace(array, shape=shape)
+
+
+def _as_whole(file: Path, array: _Stored, spec: TensorSpec) -> _Stored:
+    """Of a scalar, or a state whose first axis is not the samples': one for all samples, or one a sample."""
+    is_one = len(array.shape) <= len(spec.shape)
+    shape = (1, *array.shape) if is_one else array.shape
+    check_fits(file, shape[1:], _cast_to(array, spec), spec, _ARRAY_HINT)
+    return replace(array, shape=shape, is_shared=shape[0] == 1, is_whole=True)
+
+
+def _cast_to(array: _Stored, spec: TensorSpec) -> np.dtype[np.generic]:
+    """The type in which samples come: any float becomes the input's float; integers stay what they are."""
+    wanted = np.dtype(spec.dtype)
+    is_same = array.dtype.newbyteorder("=") == wanted
+    return wanted if is_same or (array.dtype.kind, wanted.kind) == ("f", "f") else array.dtype
 
 
 @contextmanager
 def _rows(file: Path, array: _Stored, wanted: Sequence[int]) -> Iterator[Iterator[Array]]:
     """Rows of one array, ``[1, ...]`` each, while the file is open."""
+    if array.is_shared:
+        with _rows(file, replace(array, is_shared=False), [0]) as rows, _refusing(file):
+            one = next(rows)
+        yield repeat(one)
+        return
     if not array.is_ordered:
         yield _loaded_rows(file, array, wanted)
         return

@@ -4,26 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from splitc.errors import UsageError
 from splitc.files import open_plain
-from splitc.types import F32, Preprocess
+from splitc.runtime.picture_fit import Box, Fit, Size, fit_of
+from splitc.runtime.picture_modes import WHITE, Colour, is_animated, rgb_of, upright_size
+from splitc.runtime.pixels import pixel_format
+from splitc.types import F32, U8, Placement, Preprocess, TensorSpec
 
 PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".gif"}
-MAX_PIXELS = 1 << 27
-"""Of a resized picture, where Pillow's own limit is switched off."""
+PICTURES |= {".jfif", ".jp2", ".pgm", ".pnm"}
 RESAMPLING = {
     "nearest": Image.Resampling.NEAREST,
     "bilinear": Image.Resampling.BILINEAR,
     "bicubic": Image.Resampling.BICUBIC,
     "lanczos": Image.Resampling.LANCZOS,
 }
-Size = tuple[int, int]
-"""Width and height."""
 
 
 def is_picture(file: Path) -> bool:
@@ -31,25 +33,38 @@ def is_picture(file: Path) -> bool:
     return file.suffix.lower() in PICTURES
 
 
-def read_picture(file: Path) -> Image.Image:
-    """Read a picture as RGB.
+def read_picture(file: Path, background: Colour = WHITE) -> Image.Image:
+    """Read a picture as RGB: upright, the first of an animation, and opaque; see :mod:`.picture_modes`.
+
+    Args:
+        file: A picture.
+        background: Behind what is transparent.
 
     Raises:
-        UsageError: The file is absent, not a picture, or larger than Pillow's limit.
+        UsageError: The file is absent, not a picture, of a kind without a stated range, or larger than Pillow's limit.
     """
     with _opened(file) as picture:
-        rgb: Image.Image = picture.convert("RGB")
-        return rgb
+        return rgb_of(picture, background)
 
 
 def picture_size(file: Path) -> Size:
-    """Width and height from the picture's header; no pixel is read.
+    """Width and height as :func:`read_picture` gives them, from the header; no pixel is read.
 
     Raises:
         UsageError: The file is absent, not a picture, or larger than Pillow's limit.
     """
     with _opened(file) as picture:
-        return picture.width, picture.height
+        return upright_size(picture)
+
+
+def has_more_frames(file: Path) -> bool:
+    """Whether the file is animated or of several pages, of which :func:`read_picture` gives the first.
+
+    Raises:
+        UsageError: As :func:`picture_size`.
+    """
+    with _opened(file) as picture:
+        return is_animated(picture)
 
 
 @contextmanager
@@ -63,69 +78,65 @@ def _opened(file: Path) -> Iterator[Image.Image]:
         raise UsageError(f"{file}: not a readable picture ({error}).") from error
 
 
-def input_from_picture(picture: Image.Image, how: Preprocess) -> F32:
-    """Resize, crop, scale and normalize.
+@dataclass(frozen=True)
+class FittedPicture:
+    """A picture in the size of an input.
 
-    Returns:
-        float32 ``[3, H, W]``.
+    Attributes:
+        pixels: RGB ``[H, W, 3]``, or grey ``[H, W, 1]``.
+        placement: Where the picture lies in them.
+    """
+
+    pixels: U8
+    placement: Placement
+
+
+def fit_picture(picture: Image.Image, how: Preprocess) -> FittedPicture:
+    """Resize, with a border where that is asked for, and crop.
 
     Raises:
         UsageError: The crop is larger than the resized picture, or that is larger than Pillow's limit.
     """
-    if how.resize is not None:
-        picture = picture.resize(_resized(picture.size, how.resize), RESAMPLING[how.interpolation])
-    if how.crop is not None:
-        picture = picture.crop(_centre(picture.size, how.crop))
-    rgb = np.asarray(picture, dtype=np.float32)
-    pixels = rgb if how.channels == "rgb" else rgb[..., ::-1]
-    normal = (pixels * np.float32(how.scale) - np.array(how.mean, np.float32)) / np.array(how.std, np.float32)
-    return np.ascontiguousarray(normal.transpose(2, 0, 1))
+    if how.channels == "grey":
+        picture = picture.convert("L")
+    fit = fit_of(picture.size, how)
+    if fit.resized != picture.size:
+        picture = picture.resize(fit.resized, RESAMPLING[how.interpolation])
+    if how.fit == "letterbox":
+        picture = _bordered(picture, fit, how.pad)
+    elif fit.box != (0, 0, *fit.resized):
+        picture = picture.crop(fit.box)
+    pixels: U8 = np.asarray(picture)
+    return FittedPicture(pixels if pixels.ndim == 3 else pixels[..., None], fit.placement)
 
 
-def input_shape(size: Size, how: Preprocess) -> tuple[int, int, int]:
-    """Shape ``[3, H, W]`` of what :func:`input_from_picture` makes of a picture of ``size``.
+def _bordered(picture: Image.Image, fit: Fit, level: int) -> Image.Image:
+    canvas = Image.new(picture.mode, fit.size, level if picture.mode == "L" else (level,) * 3)
+    canvas.paste(picture, (-fit.box[0], -fit.box[1]))
+    return canvas
+
+
+def input_from_picture(picture: Image.Image, how: Preprocess) -> F32:
+    """Resize, crop, scale and normalize for a float32 NCHW input.
+
+    Returns:
+        float32 ``[3, H, W]``, or ``[1, H, W]`` for grey.
 
     Raises:
-        UsageError: As :func:`input_from_picture`.
+        UsageError: As :func:`fit_picture`.
     """
-    if how.resize is not None:
-        size = _resized(size, how.resize)
-    if how.crop is not None:
-        left, top, right, bottom = _centre(size, how.crop)
-        size = right - left, bottom - top
-    return 3, size[1], size[0]
+    form = pixel_format(TensorSpec(name="", dtype="float32", shape=()), how)
+    return cast(F32, form.input_from_pixels(fit_picture(picture, how).pixels))
 
 
-def region_boxes(width: int, height: int, count: int) -> list[tuple[int, int, int, int]]:
+def region_boxes(width: int, height: int, count: int) -> list[Box]:
     """The whole picture, then ``count - 1`` squares of 1/2 to 3/4 of its shorter side, spread by a Halton sequence."""
-    boxes = [(0, 0, width, height)]
+    boxes: list[Box] = [(0, 0, width, height)]
     for index in range(1, count):
         side = max(1, int(min(width, height) * (0.5 + 0.25 * _halton(index, 5))))
         left, top = int(_halton(index, 2) * (width - side)), int(_halton(index, 3) * (height - side))
         boxes.append((left, top, left + side, top + side))
     return boxes
-
-
-def _resized(size: Size, wanted: int | tuple[int, int]) -> Size:
-    """Width and height to resize to; ``wanted`` is the shorter side, or height and width."""
-    return _shorter_side(size, wanted) if isinstance(wanted, int) else (wanted[1], wanted[0])
-
-
-def _shorter_side(size: Size, side: int) -> Size:
-    scale = side / min(size)
-    width, height = (max(side, round(length * scale)) for length in size)
-    if width * height > (Image.MAX_IMAGE_PIXELS or MAX_PIXELS):
-        shape = f"{size[0]}x{size[1]}"
-        raise UsageError(f"a picture of {shape} is too long to resize: its shorter side becomes {side}; cut it first.")
-    return width, height
-
-
-def _centre(size: Size, side: int) -> tuple[int, int, int, int]:
-    """The box of ``side`` pixels in the middle."""
-    if min(size) < side:
-        raise UsageError(f"a picture of {size[0]}x{size[1]} is smaller than the crop of {side}; set resize.")
-    left, top = round((size[0] - side) / 2), round((size[1] - side) / 2)
-    return left, top, left + side, top + side
 
 
 def _halton(index: int, base: int) -> float:

@@ -6,29 +6,35 @@ import glob
 import importlib.util
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
-import numpy as np
+from PIL import Image
 
 from splitc.errors import UsageError
 from splitc.files import sha256_bytes, sha256_of
 from splitc.runtime.array_files import ARRAYS, ArrayFile, check_fits
+from splitc.runtime.picture_fit import Box, fit_of, of_region
 from splitc.runtime.pictures import (
     PICTURES,
-    input_from_picture,
-    input_shape,
+    fit_picture,
+    has_more_frames,
     is_picture,
     picture_size,
     read_picture,
     region_boxes,
 )
+from splitc.runtime.pixels import PixelFormat, pixel_format
 from splitc.runtime.video import VIDEOS, count_frames, is_video, read_frames
-from splitc.types import Array, Preprocess, TensorSpec
+from splitc.types import Array, Placement, Preprocess, TensorSpec
 
 KNOWN = PICTURES | ARRAYS | VIDEOS
 PACKAGE = "package:"
+HINT = '; see data.preprocess: resize, fit, crop, layout; channels = "grey" gives one channel.'
+"""What fits a picture to an input."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +47,14 @@ class Sample:
         clip: Samples in a row with equal clips are consecutive frames: those of one array file, and the pictures of
             one folder in the order of their names.
         file: Where it comes from; None where it was made in memory.
+        placement: Where the picture lies in the input; None for arrays.
     """
 
     name: str
     feeds: dict[str, Array]
     clip: str = ""
     file: Path | None = None
+    placement: Placement | None = None
 
 
 @dataclass(frozen=True)
@@ -86,9 +94,24 @@ class Reader:
             return count_frames(str(file))
         width, height = picture_size(file)
         for left, top, right, bottom in region_boxes(width, height, self.regions):
-            shape = input_shape((right - left, bottom - top), self.preprocess)
-            check_fits(file, (1, *shape), np.dtype(np.float32), self.inputs[0])
+            width, height = fit_of((right - left, bottom - top), self.preprocess).size
+            self._check(file, (1, *self._format.shape(height, width)))
         return self.regions
+
+    def remarks(self, files: Sequence[Path]) -> list[str]:
+        """What reading does to files that their owner may not expect: frames left out, numbers cast.
+
+        Raises:
+            UsageError: As :meth:`count`.
+        """
+        animated = [file.name for file in files if is_picture(file) and has_more_frames(file)]
+        casts = Counter(cast for file in files if is_array(file) for cast in ArrayFile(file, self.inputs).casts)
+        said = []
+        if animated[1:]:
+            said = [f"{animated[0]} and {len(animated) - 1} more hold several pictures: the first is read of each"]
+        elif animated:
+            said = [f"{animated[0]} holds several pictures: the first is read"]
+        return [*said, *(f"input {cast}, in {count} file{'s'[: count > 1]}" for cast, count in casts.items())]
 
     def clip(self, file: Path) -> str:
         """What the clip is called that a file's samples belong to."""
@@ -121,10 +144,8 @@ class Reader:
         """
         self._require_one_input(source)
         for index, picture in read_frames(source, wanted):
-            batch = input_from_picture(picture, self.preprocess)[None]
-            check_fits(source, batch.shape, batch.dtype, self.inputs[0])
-            name = f"{Path(source).name}#{index}"
-            yield Sample(name, {self.inputs[0].name: batch}, source)
+            feeds, placement = self._fed(source, picture, (0, 0, *picture.size))
+            yield Sample(f"{Path(source).name}#{index}", feeds, source, placement=placement)
 
     def _all_of(self, file: Path) -> Iterator[Sample]:
         if is_video(file):
@@ -140,14 +161,27 @@ class Reader:
 
     def _pictures(self, file: Path, wanted: Sequence[int]) -> Iterator[Sample]:
         self._require_one_input(file)
-        picture = read_picture(file)
+        picture = read_picture(file, self.preprocess.background)
         boxes = region_boxes(picture.width, picture.height, self.regions)
         for index in wanted:
-            region = picture if index == 0 else picture.crop(boxes[index])
-            batch = input_from_picture(region, self.preprocess)[None]
-            check_fits(file, batch.shape, batch.dtype, self.inputs[0])
+            feeds, placement = self._fed(file, picture, boxes[index])
             name = file.name if self.regions == 1 else f"{file.name}#{index}"
-            yield Sample(name, {self.inputs[0].name: batch}, self.clip(file), file)
+            yield Sample(name, feeds, self.clip(file), file, placement)
+
+    def _fed(self, file: Path | str, picture: Image.Image, region: Box) -> tuple[dict[str, Array], Placement]:
+        """A region of a picture as the network's one input, and where the whole picture lies in it."""
+        part = picture if region == (0, 0, *picture.size) else picture.crop(region)
+        fitted = fit_picture(part, self.preprocess)
+        batch = self._format.input_from_pixels(fitted.pixels)[None]
+        self._check(file, batch.shape)
+        return {self.inputs[0].name: batch}, of_region(fitted.placement, region, picture.size)
+
+    def _check(self, file: Path | str, shape: Sequence[int]) -> None:
+        check_fits(file, shape, self._format.dtype, self.inputs[0], HINT)
+
+    @cached_property
+    def _format(self) -> PixelFormat:
+        return pixel_format(self.inputs[0], self.preprocess)
 
     def _arrays(self, file: Path, wanted: Sequence[int] | None = None) -> Iterator[Sample]:
         arrays = ArrayFile(file, self.inputs)
@@ -166,12 +200,27 @@ def find_files(patterns: Sequence[str], base: Path) -> list[Path]:
     """
     found: dict[str, Path] = {}
     for pattern in patterns:
-        matches = [path for path in _expand(pattern, base) if path.suffix.lower() in KNOWN]
-        if not matches:
-            raise UsageError(f"{pattern}: no picture, array or video found (known: {', '.join(sorted(KNOWN))}).")
-        for match in matches:
+        for match in _known(pattern, base):
             found.setdefault(os.path.abspath(match), match)
     return list(found.values())
+
+
+def _known(pattern: str, base: Path) -> list[Path]:
+    """What a pattern matches, as far as it is known by its name."""
+    place = _place(pattern, base)
+    matches = _expand(place)
+    known = [path for path in matches if path.suffix.lower() in KNOWN]
+    if known:
+        return known
+    nothing, kinds = f"{pattern}: no picture, array or video found", ", ".join(sorted(KNOWN))
+    if matches:
+        unknown = ", ".join(path.name for path in matches[:3]) + (", ..." if len(matches) > 3 else "")
+        raise UsageError(f"{nothing}: {unknown} in {_folder(place)} is none by its name (known: {kinds}).")
+    if place.is_dir():
+        raise UsageError(f"{nothing}: the folder {place} holds no file (known: {kinds}); ** looks below it.")
+    is_glob = glob.has_magic(str(place))
+    missing = "no file matches" if is_glob else "no such file or folder"
+    raise UsageError(f"{nothing}: {missing} in {_folder(place)}.")
 
 
 def natural_key(path: Path) -> tuple[list[list[str | int]], str]:
@@ -200,15 +249,26 @@ def is_array(file: Path) -> bool:
     return file.suffix.lower() in ARRAYS
 
 
-def _expand(pattern: str, base: Path) -> list[Path]:
+def _place(pattern: str, base: Path) -> Path:
     if pattern.startswith(PACKAGE):
         name, _, inner = pattern[len(PACKAGE) :].partition("/")
         base, pattern = _package_folder(name), inner
-    path = Path(pattern) if Path(pattern).is_absolute() else base / pattern
+    return base / pattern
+
+
+def _expand(path: Path) -> list[Path]:
     if path.is_file():  # its name may hold [ or *
         return [path]
     matches = path.iterdir() if path.is_dir() else map(Path, glob.glob(str(path), recursive=True))
     return sorted((match for match in matches if not match.is_dir()), key=natural_key)
+
+
+def _folder(place: Path) -> str:
+    """The folder that was searched, absolute, without the parts of a pattern."""
+    plain = place if place.is_dir() else place.parent
+    while glob.has_magic(str(plain)) and not plain.is_dir():
+        plain = plain.parent
+    return os.path.abspath(plain)
 
 
 def _package_folder(name: str) -> Path:

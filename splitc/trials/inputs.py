@@ -7,19 +7,23 @@ from __future__ import annotations
 
 import importlib.util
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from threading import Lock
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFile
 
 from splitc import plan
 from splitc.backends import Runner
 from splitc.codec import code_video
 from splitc.device import Precision
-from splitc.runtime import Sample
+from splitc.errors import UsageError
+from splitc.runtime import PixelFormat, Sample, pixel_format
 from splitc.trials.cuts import CutTrials
 from splitc.trials.subject import Subject
-from splitc.types import F32, U8, Preprocess
+from splitc.types import F32, U8, TensorSpec
 
 JPEG_QUALITIES = (*range(5, 100, 5), 98, 100)
 FULL_CHROMA_FROM = 90
@@ -27,6 +31,7 @@ FULL_CHROMA_FROM = 90
 H264_CRFS = tuple(range(45, 14, -3))
 """Constant rate factors, worst first."""
 CLIP_DIMS = 5
+_ROOM = Lock()
 
 
 class InputTrials:
@@ -48,8 +53,10 @@ class InputTrials:
         """Which codings fit these samples; what does not fit is said in ``skipped``."""
         specs = self._subject.model.inputs
         dims = len(specs[0].shape)
-        if len(specs) != 1 or dims not in (4, CLIP_DIMS) or specs[0].shape[1] != 3:
-            self.skipped.append("no JPEG or H.264 row: the model's input is not one picture or clip of three channels")
+        if len(specs) != 1 or dims not in (4, CLIP_DIMS) or not self._takes_pixels(specs[0]):
+            self.skipped.append(
+                "no JPEG or H.264 row: the model's input is not one picture or clip of three channels, or of one grey"
+            )
             return []
         if not self._subject.sends_pixels:
             self.skipped.append(
@@ -57,10 +64,24 @@ class InputTrials:
             )
             return []
         is_video = dims == CLIP_DIMS or self._subject.is_stream
+        if is_video and self._format.depth != 3:
+            self.skipped.append("no H.264 row: the model's input is grey")
+            is_video = False
         if is_video and importlib.util.find_spec("av") is None:
             self.skipped.append("no H.264 row: install splitc[video]")
             is_video = False
         return [*(["JPEG"] if dims == 4 else []), *(["H.264"] if is_video else [])]
+
+    @cached_property
+    def _format(self) -> PixelFormat:
+        return pixel_format(self._subject.model.inputs[0], self._subject.preprocess)
+
+    def _takes_pixels(self, spec: TensorSpec) -> bool:
+        try:
+            axis = -1 if self._format.is_nhwc else 1
+        except UsageError:
+            return False  # of a type, or in axes, that no picture becomes
+        return spec.shape[axis] == self._format.depth
 
     def _least(self, kind: str, precision: Precision, is_enough: Callable[[plan.Measurement], bool]) -> plan.CodedInput:
         settings = JPEG_QUALITIES if kind == "JPEG" else H264_CRFS
@@ -85,11 +106,10 @@ class InputTrials:
 
         def answer(sample: Sample) -> F32:
             pixels = self._pixels(sample)[0]
-            data = io.BytesIO()
-            chroma = 0 if quality >= FULL_CHROMA_FROM else 2
-            Image.fromarray(pixels).save(data, "JPEG", quality=quality, optimize=True, subsampling=chroma)
-            sizes.append(data.tell())
-            return self._answer(whole, sample, np.asarray(Image.open(data))[None])
+            data = jpeg_from_pixels(pixels, quality)
+            sizes.append(len(data))
+            restored = np.asarray(Image.open(io.BytesIO(data)))
+            return self._answer(whole, sample, restored.reshape(1, *pixels.shape))
 
         answers = {id(sample): answer(sample) for sample in self._trials.measure_on}
         return self._trials.judge(lambda sample: answers[id(sample)], float(np.mean(sizes)))
@@ -112,15 +132,15 @@ class InputTrials:
         return next(iter(sample.feeds.values())).ndim == CLIP_DIMS
 
     def _pixels(self, sample: Sample) -> U8:
-        """The sample's pictures as the network sees them, ``[T, H, W, 3]``."""
+        """The sample's pictures as the network sees them, ``[T, H, W, C]``."""
         (array,) = sample.feeds.values()
         frames = array[0].swapaxes(0, 1) if array.ndim == CLIP_DIMS else array
-        return pixels_from_input(frames, self._subject.preprocess)
+        return self._format.pixels_from_input(frames)
 
     def _answer(self, whole: Runner, sample: Sample, pixels: U8) -> F32:
-        """The whole model's answer to pictures ``[T, H, W, 3]`` instead of the sample's own."""
+        """The whole model's answer to pictures ``[T, H, W, C]`` instead of the sample's own."""
         ((name, array),) = sample.feeds.items()
-        frames = input_from_pixels(pixels, self._subject.preprocess)
+        frames = self._format.input_from_pixels(pixels)
         feed = frames.swapaxes(0, 1)[None] if array.ndim == CLIP_DIMS else frames
         return self._trials.flat(whole.run({name: np.ascontiguousarray(feed, array.dtype)}))
 
@@ -140,19 +160,33 @@ def least_setting(count: int, is_enough: Callable[[int], bool]) -> int:
     return high
 
 
-def pixels_from_input(frames: F32, how: Preprocess) -> U8:
-    """Undo scaling and normalization: ``[T, 3, H, W]`` to RGB pixels ``[T, H, W, 3]``, rounded and clipped."""
-    values = frames.transpose(0, 2, 3, 1) * np.array(how.std, np.float32) + np.array(how.mean, np.float32)
-    whole: U8 = np.clip(np.rint(values / how.scale), 0, 255).astype(np.uint8)
-    return np.ascontiguousarray(_in_order(whole, how))
+def jpeg_from_pixels(pixels: U8, quality: int) -> bytes:
+    """A JPEG file with Huffman tables of its own.
+
+    Args:
+        pixels: RGB ``[H, W, 3]`` or grey ``[H, W, 1]``.
+        quality: 0 to 100; from ``FULL_CHROMA_FROM`` on, colours are not subsampled.
+    """
+    picture = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+    chroma = 0 if quality >= FULL_CHROMA_FROM else 2
+    with _room_for(picture):
+        data = io.BytesIO()
+        picture.save(data, "JPEG", quality=quality, optimize=True, subsampling=chroma)
+    return data.getvalue()
 
 
-def input_from_pixels(pixels: U8, how: Preprocess) -> F32:
-    """RGB pixels ``[T, H, W, 3]`` to the network's ``[T, 3, H, W]``."""
-    scaled = _in_order(pixels, how).astype(np.float32) * np.float32(how.scale)
-    normal: F32 = (scaled - np.array(how.mean, np.float32)) / np.array(how.std, np.float32)
-    return np.moveaxis(normal, 3, 1)
+@contextmanager
+def _room_for(picture: Image.Image) -> Iterator[None]:
+    """Pillow gives libjpeg one buffer for all of an optimized file and guesses its size, too small for noise.
 
-
-def _in_order(pixels: U8, how: Preprocess) -> U8:
-    return pixels if how.channels == "rgb" else pixels[..., ::-1]
+    No Huffman code and its bits are longer than 16 + 11 bits a coefficient, 6.75 bytes where each byte is stuffed;
+    blocks are whole, of up to 16 x 16 pixels.
+    """
+    width, height = (-(-length // 16) * 16 for length in picture.size)
+    with _ROOM:
+        before = ImageFile.MAXBLOCK
+        ImageFile.MAXBLOCK = max(before, 7 * 3 * width * height + (1 << 16))
+        try:
+            yield
+        finally:
+            ImageFile.MAXBLOCK = before

@@ -15,6 +15,7 @@ from PIL import Image
 
 from splitc.errors import UsageError
 from splitc.runtime import Reader, Sample, Samples, clip_lengths, pick
+from splitc.runtime.pictures import FittedPicture
 from splitc.types import Preprocess, TensorSpec
 
 FRAMES = 13
@@ -92,12 +93,12 @@ def test_a_video_is_decoded_once_and_no_further_than_asked(files: list[Path], mo
     converted = []
     from splitc.runtime import sources
 
-    def counting(picture: Image.Image, how: Preprocess) -> np.ndarray:
+    def counting(picture: Image.Image, how: Preprocess) -> FittedPicture:
         converted.append(1)
         return original(picture, how)
 
-    original = sources.input_from_picture
-    monkeypatch.setattr(sources, "input_from_picture", counting)
+    original = sources.fit_picture
+    monkeypatch.setattr(sources, "fit_picture", counting)
     samples = Samples.of(READER, files)[3 : 3 + FRAMES]
     assert not converted
     assert [sample.name for sample in samples[::4]] == ["v.mp4#0", "v.mp4#4", "v.mp4#8", "v.mp4#12"]
