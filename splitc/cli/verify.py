@@ -129,7 +129,7 @@ def _inputs(opened: Bundle, recipe: Recipe, asked: SampleOptions) -> _Inputs:
         labels = recipe.resolve(recipe.data.labels)
     contract = read_contract(opened)
     reader = Reader(contract.inputs, contract.preprocess, asked.crops or recipe.data.crops)
-    return _Inputs(files, reader, read_labels(labels) if labels else {}, notes)
+    return _Inputs(files, reader, read_labels(labels) if labels else {}, [*notes, *reader.remarks(files)])
 
 
 def _verified(opened: Bundle, recipe: Recipe, inputs: _Inputs, model: Path | None) -> tuple[Verification, list[str]]:
@@ -164,16 +164,18 @@ def _changed_data(recipe: Recipe, files: Sequence[Path]) -> list[str]:
 
 def _find_model(bundle: Bundle, recipe: Recipe, asked: Path | None) -> tuple[Model | None, str]:
     """The model that is asked for, or the recipe's; None, and why, where that is not the bundle's or not here."""
-    from splitc import graph, zoo
+    from splitc import driver, graph, zoo
+    from splitc.runtime import read_contract
 
+    how = read_contract(bundle).preprocess
     if asked is not None:
-        return graph.load(asked, recipe.model.shapes), ""
+        return driver.with_preprocess(graph.load(asked, recipe.model.shapes), how), ""
     source = recipe.model.source
     try:
         path = zoo.fetch(source) if zoo.is_zoo(source) else recipe.resolve(source)
         if not path.is_file():
             return None, f"{source} is not in the folder of --base; name it with --model"
-        found = graph.load(path, recipe.model.shapes)
+        found = driver.with_preprocess(graph.load(path, recipe.model.shapes), how)
     except SplitcError as error:
         return None, str(error).rstrip(".")
     if found.sha256 != bundle.manifest.inputs.get("model"):

@@ -10,6 +10,7 @@ from splitc.driver.data import data_files
 from splitc.driver.inputs import Inputs, find_inputs
 from splitc.driver.linting import lint_bundle, lint_model
 from splitc.driver.pipeline import Built, build, lowering_request
+from splitc.driver.pixels import with_preprocess
 from splitc.driver.places import find_places
 from splitc.driver.planning import Answer, Question, fit_edge, make_plan, recipe_of_model
 from splitc.driver.recipes import codec_spec, load_recipe, with_defaults
@@ -47,4 +48,5 @@ __all__ = [
     "split_model",
     "tool_versions",
     "with_defaults",
+    "with_preprocess",
 ]

@@ -12,6 +12,7 @@ from splitc.backends import BACKENDS
 from splitc.cache import Key, StepCache, default_cache, key_of
 from splitc.driver.data import Files, data_files
 from splitc.driver.keys import data_key, model_key
+from splitc.driver.pixels import with_preprocess
 from splitc.driver.places import find_places, with_layers
 from splitc.driver.recipes import codec_spec, predicts, with_defaults
 from splitc.errors import GraphError, RecipeError
@@ -26,7 +27,7 @@ class OpenModel:
     """A model file, and what is cut.
 
     Attributes:
-        source: As it is.
+        source: As it is; with preprocessing in front where the recipe puts it into the graph.
         model: Prepared for the cut.
         notes: What preparing did.
     """
@@ -76,13 +77,19 @@ class Inputs:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What preparing did."""
-        return self.opened.notes
+        """What preparing did, and what reading does to the samples."""
+        return (*self.opened.notes, *self.remarks)
+
+    @cached_property
+    def remarks(self) -> tuple[str, ...]:
+        """What reading the samples does that their owner may not expect; headers are read."""
+        return tuple(self.reader.remarks([*self.calibration.files, *self.verification]))
 
     @cached_property
     def model_key(self) -> Key:
         """Of the prepared model."""
-        return model_key(self.recipe, self.source, in_graph=codec_spec(self.recipe).fits_graph)
+        in_graph = codec_spec(self.recipe).fits_graph
+        return model_key(self.recipe, self.source, self.reader.preprocess, in_graph=in_graph)
 
     @cached_property
     def data_key(self) -> Key:
@@ -238,7 +245,7 @@ def _refuse_idle_keys(
 def _load_source(recipe: Recipe) -> graph.Model:
     source = recipe.model.source
     path = zoo.fetch(source) if zoo.is_zoo(source) else recipe.resolve(source)
-    return graph.load(path, recipe.model.shapes)
+    return with_preprocess(graph.load(path, recipe.model.shapes), _preprocess(recipe))
 
 
 def _check_pins(recipe: Recipe, model_sha256: str, data_sha256: str, *, locked: bool) -> None:

@@ -11,11 +11,13 @@ from splitc.cache import Key, key_of
 from splitc.lowering import LoweringRequest, is_mixed
 from splitc.recipe import Recipe
 from splitc.runtime import Reader
+from splitc.types import Preprocess
 
 
-def model_key(recipe: Recipe, source: graph.Model, *, in_graph: bool) -> Key:
+def model_key(recipe: Recipe, source: graph.Model, preprocess: Preprocess, *, in_graph: bool) -> Key:
     """The prepared model: what was read, the shapes that the recipe gives it, and what preparing it is for."""
-    return key_of(model=source.sha256, shapes=recipe.model.shapes, in_graph=in_graph)
+    pixels = preprocess.model_dump(mode="json") if preprocess.in_graph else None
+    return key_of(model=source.sha256, shapes=recipe.model.shapes, pixels=pixels, in_graph=in_graph)
 
 
 def data_key(data_sha256: str, calibration: Sequence[Path], verification: Sequence[Path], reader: Reader) -> Key:

@@ -15,6 +15,7 @@ from splitc.passes.insert_codec import (
     symbols_name,
     wire_specs,
 )
+from splitc.passes.insert_preprocess import InsertPreprocess
 from splitc.passes.layers import Layer, layers_of
 from splitc.passes.lift_layers import LiftLayers, quantized_layers
 from splitc.passes.lower_precision import LOWER
@@ -36,6 +37,7 @@ __all__ = [
     "ChangeLayers",
     "Equalize",
     "InsertDequantizers",
+    "InsertPreprocess",
     "InsertQuantizers",
     "Layer",
     "LiftLayers",

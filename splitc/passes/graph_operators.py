@@ -40,6 +40,9 @@ class GraphOperators:
         value.name = name or value.name
         return value
 
+    def transpose(self, x: ir.Value, perm: list[int]) -> ir.Value:
+        return self._node("Transpose", x, perm=perm)
+
     def to_wire(self, x: ir.Value, layout: Layout, rank: int) -> ir.Value:
         """:meth:`splitc.types.Layout.to_wire`; no node where nothing moves."""
         order, new = layout.order(rank), layout.new_axes(rank)
