@@ -80,7 +80,8 @@ def test_a_clean_graph_has_no_findings(name: str) -> None:
 
 @pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
 def test_real_networks_have_no_findings(path: Path) -> None:
-    assert lint(graph.load(path).ir_model, path.name, EVERYWHERE, RULES) == ()
+    shapes = {"images": ("N", 3, 640, 640)} if path.stem == "yolo11n_coco" else {}  # the file leaves its sizes open
+    assert lint(graph.load(path, shapes).ir_model, path.name, EVERYWHERE, RULES) == ()
 
 
 def test_fp32_products_are_refused_on_turing() -> None:
