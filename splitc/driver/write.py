@@ -183,12 +183,19 @@ def describe(inputs: Inputs, chosen: plan.Plan, pair: WrittenPair, folder: Path)
         "precision": precisions(inputs.recipe.weights),
         "weights": [asdict(one) for one in pair.savings],
         "layer_precision": [asdict(one) for one in pair.layers],
-        "notes": list(pair.notes),
+        "notes": [*_plan_notes(inputs.recipe), *pair.notes],
         "plan": {**chosen.to_json(), "link": inputs.places.link.model_dump(mode="json")},
         "outline": asdict(graph.outline(inputs.model, point.cut)),
         "model_sha256": inputs.source.sha256,
         "versions": {"splitc": __version__} | tool_versions() | pair.codec.spec.make_entropy().tools,
     }
+
+
+def _plan_notes(recipe: Recipe) -> list[str]:
+    """What the plan's numbers are of, where halves compute otherwise than candidates."""
+    if set(precisions(recipe.weights).values()) == {"fp32"}:
+        return []
+    return ["plan: candidate cuts were measured with float halves; verification measures the halves as they compute"]
 
 
 def tool_versions() -> dict[str, str]:
