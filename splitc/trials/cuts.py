@@ -179,10 +179,17 @@ class CutTrials:
 
         return self.judge(answer, float(np.mean([len(packet) for packet in packets])))
 
+    @cached_property
+    def _float32_nodes(self) -> dict[str, str]:
+        """Nodes that FP16 leaves in float32: found once, on the unsplit model, whose nodes the halves have."""
+        return passes.ToFloat16(_inputs_of(self.fit_on)).stays(self._subject.model.ir_model)
+
     def _lower(self, model: ir.Model, precision: Precision, feeds: Callable[[], Sequence[Feeds]]) -> ir.Model:
         """The graph as a build lowers it, with ranges from ``feeds``."""
         if precision == "fp32" or not self._lowers:
             return model
+        if precision == "fp16":
+            return passes.ToFloat16(decided=self._float32_nodes)(model).model
         return passes.LOWER[precision](feeds())(model).model
 
 

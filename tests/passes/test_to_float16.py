@@ -152,6 +152,21 @@ def test_a_limit_before_a_division_stays_and_a_small_bias_does_not(limit: str) -
     assert stays(ToFloat16(samples(2, 8))(harmless)) == ""
 
 
+def test_parts_take_over_what_was_found_for_the_whole() -> None:
+    body = "[m] h = MatMul(x, w) [s] q = Mul(h, h) [r] r = Sqrt(q) y = Relu(r)"
+    whole = graph.model_from_ir(ir.from_proto(ir.to_proto(loaded(TWO % body, w=300 * W))))
+    graph.fix_names(whole.ir_model)
+    decided = ToFloat16(samples(2, 8)).stays(whole.ir_model)
+    assert set(decided) == {node.name for node in whole.ir_model.graph} & set(decided) != set()
+    tail = graph.split(whole, ["q"]).tail
+    result = ToFloat16(decided=decided)(tail)
+    assert all(repr(node.name) in stays(result) for node in tail.graph if node.name in decided)
+    assert result.model.graph[0].inputs[0].dtype == ir.DataType.FLOAT
+
+
+TWO = "g (float[n, 8] x) => (float[n, 8] y) { %s }"
+
+
 def test_a_network_that_fits_keeps_nothing() -> None:
     model = loaded("g (float[n, 8] x) => (float[n, 8] y) { h = MatMul(x, w) y = Relu(h) }", w=W)
     result = ToFloat16(samples(2, 8))(model)

@@ -39,16 +39,18 @@ class ToFloat16:
 
     Attributes:
         feeds: Calibration samples of the graph's inputs; without them only weights and attributes are looked at.
+        decided: What :meth:`stays` found for a model that this one is a part of; then nothing is looked at or run.
     """
 
     name: ClassVar[str] = "to_float16"
     feeds: Sequence[Feeds] = ()
+    decided: Mapping[str, str] | None = None
 
     def __call__(self, model: ir.Model) -> PassResult:
         """Raises: GraphError: float16 loses the outputs, whatever stays float32; or samples do not run."""
         named = model.clone()
         graph.fix_names(named)
-        keep = self._kept(named)
+        keep = self.stays(named) if self.decided is None else _decided(named, self.decided)
         lowered = with_float16(named, keep)
         if _halves(lowered) == _halves(named):
             found = "the half computes in it already" if _halves(named) else "no node computes in it"
@@ -56,11 +58,17 @@ class ToFloat16:
         graph.verify(lowered, f"the model after {self.name}")
         return PassResult(lowered, True, (self._moved(named, lowered), *_said(keep)))
 
-    def _kept(self, model: ir.Model) -> dict[str, str]:
-        """Names of nodes that stay float32 -> why."""
-        opset = model.opset_imports.get("", 1)
-        ports = {node.name or "": float16_ports(node, opset) for node in model.graph if _is_float_node(node)}
-        keep = {name: why for name, why in ports.items() if isinstance(why, str)}
+    def stays(self, model: ir.Model) -> dict[str, str]:
+        """Names of nodes that stay float32 -> why.
+
+        Args:
+            model: Whose nodes have names of their own.
+
+        Raises:
+            GraphError: Samples do not run.
+        """
+        ports = {node.name or "" for node in model.graph if _is_float_node(node)}
+        keep = _without_float16(model)
         facts = Facts(calibrated_ranges(model, _spread(self.feeds, RANGE_SAMPLES)))
         keep |= {name: why for name, why in damaged(model, facts).items() if name in ports and name not in keep}
         if not self.feeds:
@@ -100,6 +108,19 @@ def _grown(model: ir.Model, keep: Mapping[str, str], exact: Outputs) -> dict[str
             break
         found |= more
     return found
+
+
+def _decided(model: ir.Model, decided: Mapping[str, str]) -> dict[str, str]:
+    """The part of ``decided`` that is about this model's nodes, and what no engine decides."""
+    names = {node.name for node in model.graph}
+    return _without_float16(model) | {name: why for name, why in decided.items() if name in names}
+
+
+def _without_float16(model: ir.Model) -> dict[str, str]:
+    """Names of nodes that some engine cannot compute in float16 -> why."""
+    opset = model.opset_imports.get("", 1)
+    ports = {node.name or "": float16_ports(node, opset) for node in model.graph if _is_float_node(node)}
+    return {name: why for name, why in ports.items() if isinstance(why, str)}
 
 
 def _halves(model: ir.Model) -> int:
