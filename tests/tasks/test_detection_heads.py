@@ -228,6 +228,18 @@ def test_ssd_tells_background_form_and_unit(background: int, is_logit: bool) -> 
     assert_is_the_box(task.answer(outputs))  # type: ignore[arg-type]
 
 
+def test_a_class_that_is_often_the_highest_is_no_background() -> None:
+    """RetinaNet: sigmoids of low logits, among which "person", the first class, wins nearly everywhere."""
+    rng = np.random.default_rng(0)
+    logits = rng.normal(-6, 0.3, (1, 2000, 4)) + np.array([1.5, 0, 0, 0])
+    logits[0, 5, 1] = np.log(0.9 / 0.1)
+    outputs = {"scores": logits, "boxes": ssd_outputs(tuple(edge / 640 for edge in BOX))["boxes"].copy()}
+    outputs["boxes"][0, 5] = outputs["boxes"][0, 11]
+    task = bound("detection", SSD, examples=[outputs])
+    assert task.task.model_dump()["background"] == "none"
+    assert_is_the_box(task.answer(outputs))  # type: ignore[arg-type]
+
+
 def test_ssd_centres_in_pixels_without_background() -> None:
     rng = np.random.default_rng(1)
     boxes = np.concatenate([rng.uniform(0, 640, (1, 2000, 2)), rng.uniform(5, 90, (1, 2000, 2))], -1)

@@ -17,7 +17,7 @@ from splitc.tasks.heads.options import Background, HeadOptions
 from splitc.types import F64, Feeds, TensorSpec
 
 FOREGROUND = 0.5
-"""Most places of a picture show nothing: a class that wins more of them than this means nothing is there."""
+"""Most places of a picture show nothing: a class whose mean share of their scores is above this means just that."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,12 +145,12 @@ class Detr(PairHead):
             return self
         scores = [first_sample(one, self.reads[1], 2) for one in examples]
         seen = seen_values(scores, self.reads[1])
-        wins = _wins(scores)
-        background: Background = "last" if wins[-1] > FOREGROUND else "none"
+        share = _mean_shares(scores, is_logit=self.options.activation == "logits")[-1]
+        background: Background = "last" if share > FOREGROUND else "none"
         meaning = "no object, scores are a softmax" if background == "last" else "an object, scores are sigmoids"
         note = (
-            f"output {self.reads[1]!r}: the last class wins {wins[-1]:.0%} of the queries of {seen.samples} samples, "
-            f"so it is {meaning}"
+            f"output {self.reads[1]!r}: the last class has {share:.0%} of the queries' scores on {seen.samples} "
+            f"samples, so it is {meaning}"
         )
         options = self.options.model_copy(update={"background": background})
         self._check_names(scores[0].shape[1], background)
@@ -175,19 +175,25 @@ def box_pair(request: HeadRequest) -> tuple[TensorSpec, TensorSpec] | None:
     return boxes[0], next(spec for spec in specs if spec is not boxes[0])
 
 
-def _wins(scores: Sequence[F64]) -> F64:
-    """Share of the rows that each class wins, over all finite examples."""
+def _mean_shares(scores: Sequence[F64], *, is_logit: bool) -> F64:
+    """Mean over the rows of all finite examples of each class's share.
+
+    Where every class has a sigmoid of its own, one that is often the highest of many low ones has no large share.
+    """
     rows = np.concatenate([one for one in scores if np.isfinite(one).all()])
-    return np.bincount(rows.argmax(1), minlength=rows.shape[1]) / len(rows)
+    return np.asarray((np.exp(log_softmax(rows)) if is_logit else rows).mean(0))
 
 
 def _background(scores: Sequence[F64], seen: SeenValues, options: HeadOptions, output: str) -> tuple[Background, str]:
     """Which class means that there is nothing; where scores are no shares of 1, no class does."""
     if options.activation == "probabilities" and not seen.sums_to_one:
         return "none", f"output {output!r}: no background class: rows do not sum to 1"
-    wins = _wins(scores)
+    shares = _mean_shares(scores, is_logit=options.activation == "logits")
     for place, name in ((0, "first"), (-1, "last")):
-        if wins[place] > FOREGROUND and wins.size > 1:
+        if shares[place] > FOREGROUND and shares.size > 1:
             background: Background = "first" if name == "first" else "last"
-            return background, f"output {output!r}: the {name} class is the background: it wins {wins[place]:.0%}"
-    return "none", f"output {output!r}: no background class: neither the first nor the last wins most places"
+            return (
+                background,
+                f"output {output!r}: the {name} class is the background, {shares[place]:.0%} of all scores",
+            )
+    return "none", f"output {output!r}: no background class: neither the first nor the last has most of the scores"
