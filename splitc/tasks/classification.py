@@ -56,10 +56,7 @@ class Classification(Task):
         if self.output is None and len(network.outputs) > 1:
             notes.append(f"the first of {len(network.outputs)} outputs is read; the option `output` names another")
         if network.classes is not None and count and len(network.classes) not in _name_counts(count):
-            raise RecipeError(
-                f"task {self.name!r}: output {spec.name!r} has {count} classes and data.classes names "
-                f"{len(network.classes)}; give one name a class."
-            )
+            notes.append(f"data.classes names {len(network.classes)} of {count} classes; others are called by number")
         return BoundClassification(
             task=self.model_copy(update={"output": spec.name}),
             notes=tuple(notes),

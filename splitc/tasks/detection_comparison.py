@@ -17,7 +17,7 @@ from splitc.tasks.geometry import match, paired_overlaps
 from splitc.tasks.heads.head import Decoded
 from splitc.tasks.intervals import Share
 from splitc.tasks.mean_average_precision import MeanAveragePrecision
-from splitc.tasks.truth import TrueBoxes, Truth
+from splitc.tasks.truth import WHOLE_PICTURE, TrueBoxes, Truth
 from splitc.types import F64, Feeds
 
 SAME_BOX = 0.5
@@ -96,6 +96,11 @@ class BoxComparison(RunningComparison):
     def _judge(self, reference: Feeds | None, other: Feeds | None, truth: Truth) -> None:
         if not isinstance(truth, TrueBoxes):
             raise wrong_label(self.task, truth, "boxes")
+        if truth.area == WHOLE_PICTURE:
+            raise UsageError(
+                "labels of objects are in shares of their picture, and nothing says where it lies in the network's "
+                "input; give pictures as samples, not arrays, or no labels."
+            )
         if self._precision is None:
             self._precision = MeanAveragePrecision(), MeanAveragePrecision()
         for precision, outputs in zip(self._precision, (reference, other), strict=True):

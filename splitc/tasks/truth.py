@@ -11,6 +11,8 @@ import numpy.typing as npt
 from splitc.tasks.placement import Placement
 from splitc.types import F64
 
+WHOLE_PICTURE = (0.0, 0.0, 1.0, 1.0)
+"""Rectangle of a picture in shares of itself."""
 IGNORED = 255
 """Class of pixels that are not judged."""
 
@@ -30,7 +32,7 @@ class TrueBoxes:
     xyxy: F64
     classes: npt.NDArray[np.int64]
     ignored: npt.NDArray[np.bool_]
-    area: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
+    area: tuple[float, float, float, float] = WHOLE_PICTURE
 
     def in_input(self, placement: Placement) -> TrueBoxes:
         """The same in the pixels of the network's input."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from task_cases import bound, row_of, spec
 
-from splitc.errors import UsageError
+from splitc.errors import CapabilityError, UsageError
 from splitc.tasks import BoundTask, Placement, TrueBoxes
 from splitc.tasks.boxes import Boxes
 from splitc.types import Array, Feeds
@@ -258,3 +261,21 @@ def test_the_evaluator_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None
     comparison.add(outputs(*OBJECTS), outputs(*OBJECTS), truth(*OBJECTS))
     comparison.result()
     assert capfd.readouterr() == ("", "")
+
+
+def test_labels_that_nobody_placed_are_refused() -> None:
+    unplaced = TrueBoxes(np.array([[0.1, 0.1, 0.5, 0.5]]), np.array([0]), np.array([False]))
+    with pytest.raises(UsageError, match="nothing says where it lies in the network"):
+        detector().comparison().add(outputs(*OBJECTS), outputs(*OBJECTS), unplaced)
+
+
+def test_without_the_evaluator_labels_are_refused_and_fidelity_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pycocotools", None)
+    comparison = detector().comparison()
+    comparison.add(outputs(*OBJECTS), outputs(*OBJECTS))
+    assert comparison.result().fidelity.value == 1
+    message = r"needs 'pycocotools': pip install 'splitc\[detection\]', or leave data.labels out"
+    with pytest.raises(CapabilityError, match=message):
+        comparison.add(outputs(*OBJECTS), outputs(*OBJECTS), truth(*OBJECTS))
+    with pytest.raises(CapabilityError, match=message):
+        detector().labels(Path("labels.json"))

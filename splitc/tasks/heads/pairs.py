@@ -16,8 +16,10 @@ from splitc.tasks.heads.head import Decoded, DetectionHead, HeadRequest, first_s
 from splitc.tasks.heads.options import Background, HeadOptions
 from splitc.types import F64, Feeds, TensorSpec
 
-FOREGROUND = 0.5
-"""Most places of a picture show nothing: a class whose mean share of their scores is above this means just that."""
+BACKGROUND = 0.75
+"""Most places of a picture show nothing: a class with a larger mean share of their scores means just that."""
+NO_OBJECT = 0.5
+"""The same of queries, of which there are fewer; only the last class is in question."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +148,7 @@ class Detr(PairHead):
         scores = [first_sample(one, self.reads[1], 2) for one in examples]
         seen = seen_values(scores, self.reads[1])
         share = _mean_shares(scores, is_logit=self.options.activation == "logits")[-1]
-        background: Background = "last" if share > FOREGROUND else "none"
+        background: Background = "last" if share > NO_OBJECT else "none"
         meaning = "no object, scores are a softmax" if background == "last" else "an object, scores are sigmoids"
         note = (
             f"output {self.reads[1]!r}: the last class has {share:.0%} of the queries' scores on {seen.samples} "
@@ -190,10 +192,7 @@ def _background(scores: Sequence[F64], seen: SeenValues, options: HeadOptions, o
         return "none", f"output {output!r}: no background class: rows do not sum to 1"
     shares = _mean_shares(scores, is_logit=options.activation == "logits")
     for place, name in ((0, "first"), (-1, "last")):
-        if shares[place] > FOREGROUND and shares.size > 1:
+        if shares[place] > BACKGROUND and shares.size > 1:
             background: Background = "first" if name == "first" else "last"
-            return (
-                background,
-                f"output {output!r}: the {name} class is the background, {shares[place]:.0%} of all scores",
-            )
+            return background, f"output {output!r}: the {name} class is background, {shares[place]:.0%} of all scores"
     return "none", f"output {output!r}: no background class: neither the first nor the last has most of the scores"
