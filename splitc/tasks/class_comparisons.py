@@ -21,7 +21,7 @@ FIVE = 5
 class _ScoreComparison(RunningComparison):
     """Common to both kinds: one output, and how its scores become probabilities."""
 
-    divergence_gate: ClassVar[str] = "max_kl"
+    divergence_gate = "max_kl"
     drop_gates: ClassVar[Mapping[str, str]] = {"top1": "max_top1_drop"}
 
     def __init__(self, task: str, output: str, joined: Callable[[Array], F64], threshold: float) -> None:
@@ -51,8 +51,8 @@ class ClassComparison(_ScoreComparison):
         threshold: Not used.
     """
 
-    measure: ClassVar[str] = "top-1 decisions are the unsplit network's"
-    divergence_unit: ClassVar[str] = "KL divergence of the class probabilities, nats"
+    measure = "top-1 decisions are the unsplit network's"
+    divergence_unit = "KL divergence of the class probabilities, nats"
 
     def __init__(self, task: str, output: str, joined: Callable[[Array], F64], threshold: float = 0.5) -> None:
         super().__init__(task, output, joined, threshold)
@@ -105,8 +105,8 @@ class LabelComparison(_ScoreComparison):
         threshold: Probability from which a label is set.
     """
 
-    measure: ClassVar[str] = "samples keep all decisions of the unsplit network"
-    divergence_unit: ClassVar[str] = "KL divergence of the label probabilities, nats"
+    measure = "samples keep all decisions of the unsplit network"
+    divergence_unit = "KL divergence of the label probabilities, nats"
 
     def __init__(self, task: str, output: str, joined: Callable[[Array], F64], threshold: float) -> None:
         super().__init__(task, output, joined, threshold)

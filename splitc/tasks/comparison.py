@@ -36,10 +36,11 @@ class RunningComparison(ABC):
             counted as not agreeing, and named.
     """
 
-    measure: ClassVar[str]
+    measure: str
     """What the fidelity is the share of, as it stands in the headline."""
-    divergence_unit: ClassVar[str]
-    divergence_gate: ClassVar[str] = "max_divergence"
+    divergence_unit: str
+    """What the smooth distance is, with its unit."""
+    divergence_gate: str = "max_divergence"
     drop_gates: ClassVar[Mapping[str, str]] = {}
     """Gate of an accuracy measure: measure -> gate."""
 

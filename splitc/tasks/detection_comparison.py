@@ -39,9 +39,9 @@ class BoxComparison(RunningComparison):
         is_dense: Whether rows of both paths mean the same places.
     """
 
-    measure: ClassVar[str] = "boxes are the unsplit network's"
-    divergence_unit: ClassVar[str] = "KL divergence of the box scores plus box error, nats a sample"
-    divergence_gate: ClassVar[str] = "max_kl"
+    measure = "boxes are the unsplit network's"
+    divergence_unit = "KL divergence of the box scores plus box error, nats a sample"
+    divergence_gate = "max_kl"
     drop_gates: ClassVar[Mapping[str, str]] = {"map50_95": "max_map_drop"}
 
     def __init__(

@@ -106,8 +106,8 @@ class TensorComparison(RunningComparison):
         reads: Outputs that are compared.
     """
 
-    measure: ClassVar[str] = "mean cosine similarity of the output tensors"
-    divergence_unit: ClassVar[str] = "squared difference by the squared values"
+    measure = "mean cosine similarity of the output tensors"
+    divergence_unit = "squared difference by the squared values"
 
     def __init__(self, reads: Sequence[str]) -> None:
         super().__init__("features", reads)

@@ -44,15 +44,20 @@ class MaskComparison(RunningComparison):
         task: The task's name.
         output: Output with the mask.
         read: Outputs -> pixels of one sample.
+        is_decided: The network gives classes and no scores, so that no KL divergence exists.
     """
 
-    measure: ClassVar[str] = "mIoU with the unsplit network's mask"
-    divergence_unit: ClassVar[str] = "KL divergence of a pixel's classes, nats"
-    divergence_gate: ClassVar[str] = "max_kl"
+    measure = "mIoU with the unsplit network's mask"
+    divergence_unit = "KL divergence of a pixel's classes, nats"
+    divergence_gate = "max_kl"
     drop_gates: ClassVar[Mapping[str, str]] = {"miou": "max_miou_drop"}
 
-    def __init__(self, task: str, output: str, read: Callable[[Feeds], PixelScores]) -> None:
+    def __init__(
+        self, task: str, output: str, read: Callable[[Feeds], PixelScores], *, is_decided: bool = False
+    ) -> None:
         super().__init__(task, [output])
+        if is_decided:
+            self.divergence_unit, self.divergence_gate = "share of changed pixels", "max_divergence"
         self._output, self._read = output, read
         self._pixels = self._equal = 0
         self._changed_samples = 0

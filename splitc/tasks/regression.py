@@ -124,18 +124,15 @@ class ValueComparison(RunningComparison):
         options: The tolerance.
     """
 
-    divergence_unit: ClassVar[str] = "squared difference by the squared values"
+    divergence_unit = "squared difference by the squared values"
 
     def __init__(self, output: str, options: Regression) -> None:
         super().__init__(options.name, [output])
+        self.measure = f"values are the unsplit network's {tolerance_text(options)}"
         self._output, self._options = output, options
         self._errors = LogHistogram()
         self._labelled_errors = np.zeros((2, 2))  # paths x (sum of absolute errors, of squares)
         self._labelled_values = 0
-
-    @property
-    def measure(self) -> str:  # type: ignore[override]
-        return f"values are the unsplit network's {tolerance_text(self._options)}"
 
     def _compare(self, reference: Feeds, other: Feeds) -> SampleVerdict:
         first, second = np.asarray(reference[self._output]), np.asarray(other[self._output])

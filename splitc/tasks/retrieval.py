@@ -129,8 +129,8 @@ class RankingComparison(RunningComparison):
         options: Distance, and how many samples are kept.
     """
 
-    measure: ClassVar[str] = "pairs of ranked samples keep the unsplit network's order"
-    divergence_unit: ClassVar[str] = "1 - cosine similarity of the embeddings"
+    measure = "pairs of ranked samples keep the unsplit network's order"
+    divergence_unit = "1 - cosine similarity of the embeddings"
     drop_gates: ClassVar[Mapping[str, str]] = {"top1": "max_top1_drop", "map": "max_map_drop"}
 
     def __init__(self, output: str, options: Retrieval) -> None:

@@ -132,6 +132,13 @@ class BoundSegmentation(BoundTask):
     def is_settled(self) -> bool:
         return self.options.activation != "auto"
 
+    @property
+    def gates(self) -> tuple[str, ...]:
+        """Where the network decides itself, the smooth distance is no KL divergence."""
+        if self.options.class_axis is not None:
+            return self.task.gates
+        return tuple("max_divergence" if gate == "max_kl" else gate for gate in self.task.gates)
+
     def settle(self, examples: Iterable[Feeds]) -> BoundTask:
         if self.is_settled:
             return self
@@ -147,7 +154,8 @@ class BoundSegmentation(BoundTask):
         return Mask(self._scores(outputs).classes, self.classes, self.options.background)
 
     def comparison(self) -> RunningComparison:
-        return MaskComparison(self.task.name, self.reads[0], self._scores)
+        is_decided = self.options.class_axis is None
+        return MaskComparison(self.task.name, self.reads[0], self._scores, is_decided=is_decided)
 
     def divergence(self, reference: Feeds, other: Feeds) -> float:
         if not all(is_finite(output_of(outputs, self.reads[0], self.task.name)) for outputs in (reference, other)):

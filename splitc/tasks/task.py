@@ -88,6 +88,11 @@ class BoundTask(ABC):
         """Whether shapes and options told everything; else :meth:`settle` must look at real outputs first."""
         return True
 
+    @property
+    def gates(self) -> tuple[str, ...]:
+        """Names of the gates that exist for these outputs."""
+        return self.task.gates
+
     def settle(self, examples: Iterable[Feeds]) -> BoundTask:
         """Decide by real outputs of the unsplit network what shapes do not tell.
 

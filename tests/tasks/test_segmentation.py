@@ -134,6 +134,10 @@ def test_decided_masks_differ_by_their_pixels() -> None:
     other = MASK.copy()
     other[0, :32] = 1
     assert task.divergence({"o": MASK[None]}, {"o": other[None]}) == 32 / 4096
+    comparison = task.comparison()
+    comparison.add({"o": MASK[None]}, {"o": other[None]}, TrueMask(MASK))
+    assert set(comparison.result().gates) == set(task.gates) == {"min_fidelity", "max_divergence", "max_miou_drop"}
+    assert "mean share of changed pixels: 0.007812" in comparison.result().headline
 
 
 def test_masks_of_unequal_sizes_are_refused() -> None:

@@ -99,7 +99,7 @@ def test_every_gate_has_a_value_where_there_are_labels(case: str) -> None:
     comparison = task.comparison()
     outputs = {"o": np.random.default_rng(0).standard_normal(shape)}
     comparison.add(outputs, outputs, truth)
-    assert set(comparison.result().gates) == set(task.task.gates)
+    assert set(comparison.result().gates) == set(task.gates)
 
 
 YOLO = "1 0.25 0.3 0.3 0.4\n"
