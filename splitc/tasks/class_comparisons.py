@@ -12,6 +12,7 @@ from splitc.tasks.agreement import TaskAccuracy
 from splitc.tasks.answer import Document
 from splitc.tasks.comparison import RunningComparison, SampleVerdict, same_shape, wrong_label
 from splitc.tasks.divergences import bernoulli_kl, kl
+from splitc.tasks.intervals import PairedDifference
 from splitc.tasks.truth import Truth
 from splitc.types import F64, Array, Feeds
 
@@ -57,6 +58,7 @@ class ClassComparison(_ScoreComparison):
     def __init__(self, task: str, output: str, joined: Callable[[Array], F64], threshold: float = 0.5) -> None:
         super().__init__(task, output, joined, threshold)
         self._classes = 0
+        self._pairs = PairedDifference(), PairedDifference()
         self._right = np.zeros((2, 2), np.int64)  # paths x (top 1, top 5)
 
     def _compare(self, reference: Feeds, other: Feeds) -> SampleVerdict:
@@ -68,10 +70,14 @@ class ClassComparison(_ScoreComparison):
     def _judge(self, reference: Feeds | None, other: Feeds | None, truth: Truth) -> None:
         if isinstance(truth, bool) or not isinstance(truth, int):
             raise wrong_label(self.task, truth, "class indices")
+        is_right = np.zeros((2, 2), bool)
         for side, outputs in enumerate((reference, other)):
             if outputs is not None:
                 scores = self._joined(np.asarray(outputs[self._output]))
-                self._right[side] += _ranks(scores, truth) < np.array([1, FIVE])
+                is_right[side] = _ranks(scores, truth) < np.array([1, FIVE])
+        self._right += is_right
+        for pair, column in zip(self._pairs, is_right.T, strict=True):
+            pair.add(*column.astype(float))
 
     def _accuracy(self) -> Sequence[TaskAccuracy]:
         names = ("top1", "top5") if self._classes > FIVE else ("top1",)
@@ -81,6 +87,7 @@ class ClassComparison(_ScoreComparison):
                 reference=self._right[0, column] / self.labelled,
                 other=self._right[1, column] / self.labelled,
                 labelled=self.labelled,
+                drop_error=self._pairs[column].error,
             )
             for column, name in enumerate(names)
         ]
@@ -112,6 +119,7 @@ class LabelComparison(_ScoreComparison):
         super().__init__(task, output, joined, threshold)
         self._decisions = self._kept = 0
         self._exact = np.zeros(2, np.int64)
+        self._pair = PairedDifference()
         self._hits = np.zeros((2, 3), np.int64)  # paths x (set rightly, set, labelled)
 
     def _compare(self, reference: Feeds, other: Feeds) -> SampleVerdict:
@@ -125,21 +133,26 @@ class LabelComparison(_ScoreComparison):
     def _judge(self, reference: Feeds | None, other: Feeds | None, truth: Truth) -> None:
         if isinstance(truth, bool) or not isinstance(truth, int | frozenset):
             raise wrong_label(self.task, truth, "class indices")
+        is_exact = [False, False]
         for side, outputs in enumerate((reference, other)):
             if outputs is None:
                 self._hits[side, 2] += 1
                 continue
             is_set = self._joined(np.asarray(outputs[self._output])) >= self._threshold
             wanted = _wanted(truth, is_set.size)
-            self._exact[side] += bool((is_set == wanted).all())
+            is_exact[side] = bool((is_set == wanted).all())
             self._hits[side] += (is_set & wanted).sum(), is_set.sum(), wanted.sum()
+        self._exact += is_exact
+        self._pair.add(*is_exact)
 
     def _accuracy(self) -> Sequence[TaskAccuracy]:
         exact = self._exact / self.labelled
         f1 = 2 * self._hits[:, 0] / np.maximum(self._hits[:, 1] + self._hits[:, 2], 1)
         return [
-            TaskAccuracy(name=name, reference=float(pair[0]), other=float(pair[1]), labelled=self.labelled)
-            for name, pair in (("top1", exact), ("label_f1", f1))
+            TaskAccuracy(
+                name=name, reference=float(pair[0]), other=float(pair[1]), labelled=self.labelled, drop_error=error
+            )
+            for name, pair, error in (("top1", exact, self._pair.error), ("label_f1", f1, None))
         ]
 
     def _details(self) -> Document:

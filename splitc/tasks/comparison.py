@@ -101,7 +101,7 @@ class RunningComparison(ABC):
             accuracy=accuracy,
             gates=self._gates(share, divergence, accuracy),
             details=self._all_details(),
-            headline=" ".join([self._headline(share, divergence), *self._warnings()]),
+            headline=" ".join([self._headline(share, divergence), *self._warnings(accuracy)]),
         )
 
     def _sound(self, outputs: Feeds, side: str) -> Feeds | None:
@@ -129,9 +129,11 @@ class RunningComparison(ABC):
             "not_finite_samples": {**self._broken},
         }
 
-    def _warnings(self) -> list[str]:
+    def _warnings(self, accuracy: Sequence[TaskAccuracy]) -> list[str]:
         """What a reader must know before believing the headline."""
         said = list(self._remarks())
+        if accuracy:
+            said.append(f"Against the labels of {accuracy[0].labelled} samples, {accuracy[0].text}.")
         if self._broken_samples:
             sides = [f"{count} of {_SIDES[side]}" for side, count in self._broken.items() if count]
             said.insert(0, f"NaN or infinities in {self._broken_samples} of {self.samples} ({' and '.join(sides)}).")

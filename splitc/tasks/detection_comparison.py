@@ -16,7 +16,7 @@ from splitc.tasks.divergences import LEAST_SCORE, bernoulli_kl
 from splitc.tasks.geometry import match, paired_overlaps
 from splitc.tasks.heads.head import Decoded
 from splitc.tasks.intervals import Share
-from splitc.tasks.mean_average_precision import MeanAveragePrecision
+from splitc.tasks.mean_average_precision import MeanAveragePrecision, drop_errors
 from splitc.tasks.truth import WHOLE_PICTURE, TrueBoxes, Truth
 from splitc.types import F64, Feeds
 
@@ -110,8 +110,15 @@ class BoxComparison(RunningComparison):
     def _accuracy(self) -> Sequence[TaskAccuracy]:
         assert self._precision is not None
         reference, other = (precision.result() for precision in self._precision)
+        errors = drop_errors(*self._precision)
         return [
-            TaskAccuracy(name=name, reference=reference[name], other=other[name], labelled=self.labelled)
+            TaskAccuracy(
+                name=name,
+                reference=reference[name],
+                other=other[name],
+                labelled=self.labelled,
+                drop_error=errors[name] if errors else None,
+            )
             for name in reference
         ]
 

@@ -79,6 +79,29 @@ class RunningShare:
         return min(max(p * (1 - p) / max(variance, 1e-300) * correction, 1.0), max(self.b, 1.0))
 
 
+@dataclass
+class PairedDifference:
+    """Differences of two measures on the same samples, from sums."""
+
+    samples: int = 0
+    total: float = 0.0
+    squares: float = 0.0
+
+    def add(self, one: float, other: float) -> None:
+        """Count one sample."""
+        self.samples += 1
+        self.total += one - other
+        self.squares += (one - other) ** 2
+
+    @property
+    def error(self) -> float | None:
+        """Standard error of the mean difference; None below two samples."""
+        if self.samples < 2:
+            return None
+        spread = max(self.squares - self.total**2 / self.samples, 0.0)
+        return math.sqrt(spread / (self.samples - 1) / self.samples)
+
+
 def wilson(share: float, count: float) -> tuple[float, float]:
     """Wilson's 95 % interval of a share seen among ``count`` independent trials.
 

@@ -11,6 +11,7 @@ import contextlib
 import copy
 import io
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from types import ModuleType
 from typing import Any
@@ -23,6 +24,8 @@ from splitc.tasks.truth import TrueBoxes
 from splitc.types import F64, Array
 
 ANY_AREA = [0.0, 1e10]
+GROUPS = 20
+"""Groups of samples that are left out one after the other, for a standard error."""
 MOST_BOXES = 100
 """Boxes of a class and a picture that count, the best ones, as COCO has it."""
 
@@ -74,9 +77,7 @@ class MeanAveragePrecision:
 
     def result(self) -> dict[str, float]:
         """``map50_95`` and ``map50``, 0 to 1, over the classes that have labels; 0 where there are none."""
-        parts = (field.name for field in fields(MatchedBoxes))
-        columns = ([getattr(sample, part) for sample in self._samples] for part in parts)
-        together = MatchedBoxes(*(np.concatenate(column) if column else np.zeros(0) for column in columns))
+        together = joined(self._samples)
         labelled = np.unique(together.labels)
         if not labelled.size:
             return {"map50_95": 0.0, "map50": 0.0}
@@ -88,6 +89,13 @@ class MeanAveragePrecision:
             evaluator.accumulate()
         precision = evaluator.eval["precision"][:, :, :, 0, 0]  # overlaps x recalls x classes
         return {"map50_95": float(precision.mean()), "map50": float(precision[0].mean())}
+
+    def without(self, group: int, groups: int) -> F64:
+        """mAP50-95 and mAP50, ``[2]``, of the samples that do not belong to a group, each ``groups``-th one."""
+        return average_precisions(joined([one for at, one in enumerate(self._samples) if at % groups != group]))
+
+    def __len__(self) -> int:
+        return len(self._samples)
 
     def _matched(
         self, annotations: list[dict[str, Any]], detections: list[dict[str, Any]], known: Array
@@ -103,6 +111,50 @@ class MeanAveragePrecision:
             _set_parameters(evaluator, known.tolist(), MOST_BOXES)
             evaluator.evaluate()
         return [one for one in evaluator.evalImgs if one is not None]
+
+
+def drop_errors(reference: MeanAveragePrecision, other: MeanAveragePrecision) -> dict[str, float] | None:
+    """Standard errors of what the measures of ``other`` lose on the same samples, by the grouped jackknife.
+
+    Returns:
+        ``map50_95`` and ``map50``; None below two samples.
+
+    Source: Quenouille 1956, Tukey 1958; groups: Shao & Tu, *The Jackknife and Bootstrap* (1995).
+    """
+    groups = min(len(reference), GROUPS)
+    if groups < 2:
+        return None
+    drops = np.stack([reference.without(one, groups) - other.without(one, groups) for one in range(groups)])
+    errors = np.sqrt((groups - 1) / groups * np.square(drops - drops.mean(0)).sum(0))
+    return {"map50_95": float(errors[0]), "map50": float(errors[1])}
+
+
+def joined(samples: Sequence[MatchedBoxes]) -> MatchedBoxes:
+    """Boxes of all samples, one after the other."""
+    parts = (field.name for field in fields(MatchedBoxes))
+    columns = ([getattr(sample, part) for sample in samples] for part in parts)
+    return MatchedBoxes(*(np.concatenate(column) if column else np.zeros(0, np.int64) for column in columns))
+
+
+def average_precisions(boxes: MatchedBoxes) -> F64:
+    """mAP50-95 and mAP50, ``[2]``, as pycocotools makes them of the same matches, many times faster."""
+    curves = [_class_precision(boxes, index) for index in np.unique(boxes.labels)]
+    by_overlap = np.mean(curves, axis=0) if curves else np.zeros(10)
+    return np.array([by_overlap.mean(), by_overlap[0]])
+
+
+def _class_precision(boxes: MatchedBoxes, index: int) -> F64:
+    """Mean precision at 101 recalls, one an overlap, ``[10]``."""
+    rows = np.flatnonzero(boxes.classes == index)
+    rows = rows[np.argsort(-boxes.scores[rows], kind="stable")]
+    overlaps = np.arange(10, dtype=np.uint16)
+    is_found, is_ignored = ((bits[rows][:, None] >> overlaps) & 1 == 1 for bits in (boxes.found, boxes.ignored))
+    hits, misses = np.cumsum(is_found & ~is_ignored, 0), np.cumsum(~is_found & ~is_ignored, 0)
+    recall = hits / np.count_nonzero(boxes.labels == index)
+    precision = hits / np.maximum(hits + misses, np.spacing(1))
+    precision = np.append(np.maximum.accumulate(precision[::-1])[::-1], np.zeros((1, 10)), 0)
+    points = np.linspace(0, 1, 101)
+    return np.array([precision[np.searchsorted(recall[:, at], points, "left"), at].mean() for at in range(10)])
 
 
 def require_pycocotools() -> tuple[ModuleType, ModuleType]:

@@ -23,7 +23,7 @@ from splitc.tasks.comparison import (
 )
 from splitc.tasks.divergences import cosine
 from splitc.tasks.heads.head import shape_text
-from splitc.tasks.intervals import RunningShare, Share
+from splitc.tasks.intervals import PairedDifference, RunningShare, Share
 from splitc.tasks.labels.csv_labels import read_class_labels
 from splitc.tasks.labels.table import LabelTable
 from splitc.tasks.rankings import average_precision, rank_similarity, ranking
@@ -179,11 +179,8 @@ class RankingComparison(RunningComparison):
             found.append(np.array([self._hits(one, gallery, is_same) for one in (query.reference, query.other)]))
         if not found:
             return ()
-        means = np.mean(found, axis=0)
-        return [
-            TaskAccuracy(name=name, reference=means[0, column], other=means[1, column], labelled=len(found))
-            for column, name in enumerate(("top1", "map"))
-        ]
+        measures = np.stack(found)  # queries x paths x (top 1, average precision)
+        return [_accuracy_of(name, measures[:, :, column]) for column, name in enumerate(("top1", "map"))]
 
     def _hits(self, query: F32 | None, gallery: F64, is_same: Array) -> tuple[float, float]:
         """Whether the nearest is the same identity, and the average precision."""
@@ -209,6 +206,15 @@ class RankingComparison(RunningComparison):
 
     def _details(self) -> Document:
         return {"ranked_samples": len(self._kept), "distance": self._options.distance}
+
+
+def _accuracy_of(name: str, pairs: F64) -> TaskAccuracy:
+    """A measure of every query, of both paths ``[Q, 2]``, as a mean."""
+    difference = PairedDifference()
+    for reference, other in pairs:
+        difference.add(float(reference), float(other))
+    reference, other = pairs.mean(0)
+    return TaskAccuracy(name=name, reference=reference, other=other, labelled=len(pairs), drop_error=difference.error)
 
 
 def _embedding(array: Array) -> F32 | None:

@@ -172,7 +172,7 @@ def test_nan_and_infinities_never_agree_and_are_named(bad: float, side: str) -> 
     assert result.document()["divergence"] is None
     assert result.details["worst_sample"] == 1
     assert "NaN or infinities in 1 of 2 (" in result.headline
-    assert ("the unsplit network" in result.headline.split("NaN")[1]) == (side != "other")
+    assert ("of the unsplit network" in result.headline.split("NaN")[1]) == (side != "other")
     with pytest.raises(UsageError, match="NaN or infinities: the network gave no answer"):
         bound("classification", SCORES, activation="logits").answer(outputs(broken))
 

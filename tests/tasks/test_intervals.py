@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from splitc.tasks.intervals import EFFECTIVE, PLAIN, RunningShare, percent, t_quantile, wilson
+from splitc.tasks.intervals import EFFECTIVE, PLAIN, PairedDifference, RunningShare, percent, t_quantile, wilson
 
 
 @pytest.mark.parametrize(
@@ -84,3 +84,13 @@ def test_intervals_of_clustered_parts_cover() -> None:
 )
 def test_less_than_everything_is_never_100_percent(share: float, text: str) -> None:
     assert percent(share) == text
+
+
+def test_the_error_of_a_paired_difference() -> None:
+    rng = np.random.default_rng(0)
+    one, other = rng.standard_normal((2, 50))
+    pair = PairedDifference()
+    assert pair.error is None
+    for first, second in zip(one, other, strict=True):
+        pair.add(first, second)
+    assert pair.error == pytest.approx(np.std(one - other, ddof=1) / np.sqrt(50), rel=1e-12)
