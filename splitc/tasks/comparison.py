@@ -221,7 +221,7 @@ def same_shape(reference: Array, other: Array, name: str) -> None:
     if reference.shape != other.shape:
         raise UsageError(
             f"output {name!r}: the unsplit network gives {list(reference.shape)} and the other path "
-            f"{list(other.shape)}; answers of different shapes cannot be compared, look at the other path's graph."
+            f"{list(other.shape)}; outputs of different shapes cannot be compared, look at the other path's graph."
         )
 
 

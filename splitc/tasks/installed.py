@@ -40,16 +40,18 @@ class TaskRegistry(Registry[Task]):
             UsageError: Unknown name, or two packages claim it.
         """
         if not super().__contains__(name):
-            self._add_installed()
+            claims = self._add_installed().get(name, set())
+            if len(claims) > 1:
+                raise UsageError(f"task {name!r}: claimed by {' and '.join(sorted(claims))}; uninstall one of them.")
         return super()._known(name)
 
-    def _add_installed(self) -> None:
-        for name, targets in installed_tasks().items():
-            if super().__contains__(name):
-                continue
-            if len(targets) > 1:
-                raise UsageError(f"task {name!r}: claimed by {' and '.join(sorted(targets))}; uninstall one of them.")
-            self.add(name, next(iter(targets)))
+    def _add_installed(self) -> dict[str, set[str]]:
+        """Add what one package claims; returns all claims."""
+        found = installed_tasks()
+        for name, targets in found.items():
+            if len(targets) == 1 and not super().__contains__(name):
+                self.add(name, next(iter(targets)))
+        return found
 
 
 def installed_tasks() -> dict[str, set[str]]:

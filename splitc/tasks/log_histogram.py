@@ -1,4 +1,4 @@
-"""Quantiles of numbers that nobody keeps."""
+"""Quantiles of numbers that are counted and not kept."""
 
 from __future__ import annotations
 

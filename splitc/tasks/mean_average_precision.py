@@ -64,7 +64,7 @@ class MeanAveragePrecision:
         """Match one sample.
 
         Args:
-            found: Boxes down to scores that nobody would show, in input pixels; None where there is no answer.
+            found: Boxes down to very low scores, in input pixels; None where there is no answer.
             truth: The labels, in input pixels.
         """
         x1, y1, x2, y2 = truth.area

@@ -269,7 +269,7 @@ def test_the_evaluator_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None
     assert capfd.readouterr() == ("", "")
 
 
-def test_labels_that_nobody_placed_are_refused() -> None:
+def test_labels_without_a_place_in_the_input_are_refused() -> None:
     unplaced = TrueBoxes(np.array([[0.1, 0.1, 0.5, 0.5]]), np.array([0]), np.array([False]))
     with pytest.raises(UsageError, match="nothing says where it lies in the network"):
         detector().comparison().add(outputs(*OBJECTS), outputs(*OBJECTS), unplaced)

@@ -341,7 +341,7 @@ def test_outputs_of_impossible_shapes(outputs: Feeds, message: str) -> None:
         task.answer(outputs)
 
 
-def test_nothing_of_a_stranger_crashes() -> None:
+def test_random_numbers_of_any_size() -> None:
     """Random numbers of any size are boxes, or no boxes."""
     rng = np.random.default_rng(0)
     task = bound("detection", [spec("o", 1, 8400, 7)], activation="probabilities")

@@ -129,8 +129,10 @@ def test_two_packages_that_claim_a_name_are_refused(tmp_path: Path, monkeypatch:
     make_package(tmp_path, "one", "pose = one:Pose")
     make_package(tmp_path, "two", "pose = two:Pose")
     monkeypatch.setattr(installed, "places_of_packages", lambda: [str(tmp_path)])
+    registry = TaskRegistry("task", {"features": "splitc.tasks.features:Features"})
     with pytest.raises(UsageError, match="'pose': claimed by one:Pose and two:Pose; uninstall one"):
-        TaskRegistry("task", {}).load("pose")
+        registry.load("pose")
+    assert list(registry) == ["features"]  # and nothing else is in the way
 
 
 def test_the_current_folder_brings_no_tasks(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Regression and features: numbers, and tensors that nobody reads."""
+"""Regression and features: numbers, and tensors without a meaning."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_value_that_is_nan_is_no_value() -> None:
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.95, 0.99, 1.0])
-def test_quantiles_of_numbers_that_nobody_keeps(share: float) -> None:
+def test_quantiles_without_the_numbers(share: float) -> None:
     numbers, histogram = RNG.lognormal(0, 3, 20_000), LogHistogram()
     for part in np.split(numbers, 20):
         histogram.add(part)
