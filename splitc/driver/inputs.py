@@ -12,7 +12,7 @@ from splitc.backends import BACKENDS
 from splitc.cache import Key, StepCache, default_cache, key_of
 from splitc.driver.data import Files, data_files
 from splitc.driver.keys import data_key, model_key
-from splitc.driver.pixels import with_preprocess
+from splitc.driver.pixels import preprocess_notes, with_preprocess
 from splitc.driver.places import find_places, with_layers
 from splitc.driver.recipes import codec_spec, predicts, with_defaults
 from splitc.errors import GraphError, RecipeError
@@ -200,7 +200,8 @@ def _sends_pixels(recipe: Recipe, files: Sequence[Path]) -> bool:
 
 def _prepared(recipe: Recipe, source: graph.Model) -> OpenModel:
     prepared = passes.prepare(source.ir_model, in_graph=codec_spec(recipe).fits_graph)
-    return OpenModel(source, graph.model_from_ir(prepared.model), prepared.notes)
+    notes = (*preprocess_notes(source, _preprocess(recipe)), *prepared.notes)
+    return OpenModel(source, graph.model_from_ir(prepared.model), notes)
 
 
 def _checked_classes(recipe: Recipe, source: graph.Model, calibration: Sequence[Path]) -> list[str] | None:

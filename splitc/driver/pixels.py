@@ -27,6 +27,19 @@ def with_preprocess(source: graph.Model, how: Preprocess) -> graph.Model:
     return graph.Model(changed.ir_model, source.path, source.external)
 
 
+def preprocess_notes(source: graph.Model, how: Preprocess) -> tuple[str, ...]:
+    """For the report: what becomes of pictures where that is not plain resizing on the host."""
+    notes = []
+    if isinstance(how.resize, tuple) and how.fit != "stretch":
+        size = f"{how.resize[0]} x {how.resize[1]} (height x width)"
+        border = f"letterboxed to {size}, with a border of {how.pad} ({how.anchor.replace('_', ' ')})"
+        notes.append(f"pictures are {border if how.fit == 'letterbox' else f'cropped to {size}'}")
+    if how.in_graph:
+        spec = source.inputs[0]
+        notes.append(f"{spec.name!r} takes uint8 {list(spec.shape)}; the edge graph normalizes it")
+    return tuple(notes)
+
+
 def _require_channels(spec: TensorSpec, form: PixelFormat) -> None:
     found = spec.shape[-1 if form.is_nhwc else 1] if len(spec.shape) == 4 else form.depth
     if found != form.depth and isinstance(found, int):

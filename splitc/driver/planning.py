@@ -182,7 +182,7 @@ def _arithmetic_notes(setting: _Setting) -> list[str]:
 def _looks_like_pictures(model: graph.Model) -> bool:
     """One input of three channels: a batch of pictures, or of clips."""
     shapes = [spec.shape for spec in model.inputs]
-    return len(shapes) == 1 and len(shapes[0]) in (4, 5) and shapes[0][1] == 3
+    return len(shapes) == 1 and len(shapes[0]) in (4, 5) and 3 in (shapes[0][1], shapes[0][-1])
 
 
 def _fitted(setting: _Setting, question: Question) -> _Setting:

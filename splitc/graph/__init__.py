@@ -29,6 +29,7 @@ from splitc.graph.halves.extract import Halves, split, with_outputs
 from splitc.graph.halves.merge import fix_names, join, merge
 from splitc.graph.model import Model, load, model_from_ir, verify, with_sizes
 from splitc.graph.values.axis_roles import CutLayout
+from splitc.graph.values.pixels import is_preprocessing, preprocess_prefix
 from splitc.graph.values.tensors import own_bytes
 
 __all__ = [
@@ -64,6 +65,7 @@ __all__ = [
     "halves_folder",
     "has_comments",
     "head_nodes",
+    "is_preprocessing",
     "is_same_computation",
     "join",
     "load",
@@ -73,6 +75,7 @@ __all__ = [
     "node_flops",
     "outline",
     "own_bytes",
+    "preprocess_prefix",
     "price_cut",
     "save",
     "save_alike",

@@ -1,7 +1,8 @@
 """Let a graph take 8-bit pixels: the part of preprocessing that needs no other pixel, in front of the network.
 
 1. ``uint8 [N, H, W, C] -> Cast FLOAT -> Mul scale -> Sub mean -> Div std -> Transpose`` replaces the one input, which
-   keeps its name; what it held is called ``NAME.normalized`` inside. What changes no number has no node.
+   keeps its name; what it held is called ``NAME.splitc_preprocess/normalized`` inside. What changes no number has no
+   node.
 2. The operators and their order are those of the runtime on the host, in float32, so both give the same bits.
 3. Channels come in the network's own order: resizing, cropping and that order stay on the host.
 """
@@ -15,6 +16,7 @@ import numpy as np
 import onnx_ir as ir
 
 from splitc.errors import GraphError
+from splitc.graph import preprocess_prefix
 from splitc.passes.base import PassResult
 from splitc.passes.graph_operators import GraphOperators
 
@@ -46,13 +48,13 @@ class InsertPreprocess:
         graph = changed.graph
         (value,) = _data_inputs(graph)
         name, dims = value.name or "", list(value.shape or ())
-        ops = GraphOperators(f"{name}.preprocess", _RANK, changed.opset_imports[""])
+        ops = GraphOperators(preprocess_prefix(name), _RANK, changed.opset_imports[""])
         last = dims if self.is_nhwc else [dims[0], *dims[2:], dims[1]]
         pixels = ir.Value(name=name, shape=ir.Shape(last), type=ir.TensorType(ir.DataType.UINT8))
         result = self._normalized(ops, pixels, value.dtype or ir.DataType.FLOAT)
         result.shape, result.type = value.shape, value.type
         ir.convenience.replace_all_uses_with(value, result, replace_graph_outputs=True)
-        value.name, result.name = None, f"{name}.normalized"
+        value.name, result.name = None, f"{preprocess_prefix(name)}/normalized"
         graph.inputs[list(graph.inputs).index(value)] = pixels
         ops.register(graph)
         graph.insert_before(graph[0], ops.nodes)

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 from splitc.codec import CodecSpec, refusal
 from splitc.errors import CutError
-from splitc.graph import CandidateCut, CutLayout, Model, Refuse, check_codable, check_cut, cut_layouts
+from splitc.graph import CandidateCut, CutLayout, Model, Refuse, check_codable, check_cut, cut_layouts, is_preprocessing
 from splitc.recipe import SplitSection
 from splitc.types import Layout, TensorSpec
+
+INSIDE = "is the picture itself, inside preprocessing in the graph; cut behind the network's first operator"
 
 
 def layouts(model: Model, names: Sequence[str], asked: SplitSection) -> tuple[CutLayout, ...]:
@@ -29,6 +31,8 @@ def refusing(specs: Sequence[CodecSpec], asked: SplitSection) -> Refuse:
     """What none of these codecs can take; the reason is that of the first."""
 
     def refuse(tensor: TensorSpec, found: Layout) -> str | None:
+        if is_preprocessing(tensor.name):
+            return INSIDE
         layout = _as_asked(asked, tensor.name, found, len(tensor.shape))
         reasons = [refusal(spec, tensor, layout) for spec in specs]
         return None if None in reasons else next(iter(reasons), None)
@@ -50,6 +54,8 @@ def unfit_reason(model: Model, cut: CandidateCut, spec: CodecSpec, asked: SplitS
     """Why this codec cannot take the tensors of a cut, or an empty text."""
     tensors = zip(cut.names, cut.dtypes, cut.shapes, layouts(model, cut.names, asked), strict=True)
     for name, dtype, shape, (layout, _) in tensors:
+        if is_preprocessing(name):
+            return f"value {name!r} {INSIDE}"
         if why := refusal(spec, TensorSpec(name=name, dtype=dtype, shape=shape), layout):
             return f"value {name!r} {why}"
     return ""

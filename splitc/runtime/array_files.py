@@ -130,7 +130,7 @@ class ArrayFile:
             cast = row.astype(wanted, copy=False)
         if wanted.kind == "f" and not np.isfinite(cast).all():
             raise UsageError(f"{self._file}: {name!r} holds numbers beyond {wanted}, which the input takes.")
-        return cast[0] if self._arrays[name].is_whole else cast
+        return cast[0, ...] if self._arrays[name].is_whole else cast
 
 
 def check_fits(

@@ -19,7 +19,7 @@ from splitc.runtime.pixels import pixel_format
 from splitc.types import F32, U8, Placement, Preprocess, TensorSpec
 
 PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".gif"}
-PICTURES |= {".jfif", ".jp2", ".pgm", ".pnm"}
+PICTURES |= {".avif", ".jfif", ".jp2", ".pgm", ".pnm"}
 RESAMPLING = {
     "nearest": Image.Resampling.NEAREST,
     "bilinear": Image.Resampling.BILINEAR,
@@ -74,7 +74,9 @@ def _opened(file: Path) -> Iterator[Image.Image]:
             yield picture
     except FileNotFoundError:
         raise UsageError(f"{file}: no such file.") from None
-    except (UnidentifiedImageError, OSError, Image.DecompressionBombError, SyntaxError, ValueError) as error:
+    except UnidentifiedImageError:
+        raise UsageError(f"{file}: not a readable picture (its bytes are of no format that Pillow knows).") from None
+    except (OSError, Image.DecompressionBombError, SyntaxError, ValueError) as error:
         raise UsageError(f"{file}: not a readable picture ({error}).") from error
 
 

@@ -50,6 +50,9 @@ TABLE = json.loads(contract().to_bytes())
         pytest.param({"classes": None, "task": "features", **ON_THE_HOST}, id="features-on-the-host"),
         pytest.param(MOVED, id="channels-last"),
         pytest.param({"name": 'a"b\\c\n</script>'}, id="hostile-name"),
+        pytest.param(
+            {"preprocess": Preprocess(resize=(8, 8), fit="letterbox", pad=0, channels="grey", layout="nhwc")}, id="fit"
+        ),
         pytest.param({"preprocess": Preprocess(scale=1e-30, std=(1e30, 0.1 + 0.2, 1.0))}, id="numbers"),
     ],
 )
@@ -148,6 +151,7 @@ FALLING = {"shape": [3, 15], "float32": base64.b64encode(np.tile(np.arange(15, 0
         pytest.param({"codec": FINE.to_json()}, "quantized_in: is 'graph', and", id="graph-with-12-bits"),
         pytest.param({"preprocess": {"std": [1, 0, 1]}}, "preprocess: holds numbers", id="std-0"),
         pytest.param({"preprocess": {"std": [1, 1e-60, 1]}}, "preprocess: holds numbers", id="std-0-in-float32"),
+        pytest.param({"preprocess": {"in_graph": True}}, "preprocess: is in the graph, and no", id="in-graph"),
         pytest.param({"preprocess": {"scale": 1e300}}, "preprocess: holds numbers", id="infinite-in-float32"),
         pytest.param({"codec": {}}, "codec is not one of this version", id="no-codec"),
         pytest.param({"codec": {"spec": [], "tensors": []}}, "codec is not one", id="spec-list"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +68,17 @@ def test_modes(name: str, stored: Image.Image, shown: np.ndarray, tmp_path: Path
     got = read_picture(saved(stored, tmp_path / name))
     assert got.mode == "RGB"
     np.testing.assert_array_equal(np.asarray(got), shown)
+
+
+def test_colours_of_16_bits_keep_their_upper_8(tmp_path: Path) -> None:
+    """Pillow writes no such file, so this one is put together."""
+    levels = (COLOURS.astype(np.uint16) * 256 + 77).astype(">u2")
+    rows = b"".join(b"\0" + row.tobytes() for row in levels)
+    parts = [(b"IHDR", struct.pack(">IIBBBBB", 20, 12, 16, 2, 0, 0, 0)), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    bodies = [(len(data), kind + data) for kind, data in parts]
+    chunks = [struct.pack(">I", size) + body + struct.pack(">I", zlib.crc32(body)) for size, body in bodies]
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
+    np.testing.assert_array_equal(np.asarray(read_picture(tmp_path / "a.png")), COLOURS)
 
 
 @pytest.mark.parametrize(
