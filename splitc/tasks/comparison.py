@@ -71,7 +71,7 @@ class RunningComparison(ABC):
             verdict = self._compare(first, second)
         else:
             self._broken_samples += 1
-            verdict = SampleVerdict(0.0, self._units(first, second), math.inf)
+            verdict = self._lost(first, second)
         self._share.add(verdict.agreeing, verdict.of)
         self._divergence += verdict.divergence
         if self._worst is None or verdict.divergence > self._worst[0]:
@@ -153,6 +153,10 @@ class RunningComparison(ABC):
 
     def _fidelity(self) -> Share:
         return self._share.share()
+
+    def _lost(self, reference: Feeds | None, other: Feeds | None) -> SampleVerdict:
+        """One sample with NaN or infinities; None stands for the broken side."""
+        return SampleVerdict(0.0, self._units(reference, other), math.inf)
 
     def _units(self, reference: Feeds | None, other: Feeds | None) -> float:
         """Parts of a sample that cannot be compared, all of which are lost; None stands for the broken side."""

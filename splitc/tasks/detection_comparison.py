@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
 
@@ -80,12 +81,14 @@ class BoxComparison(RunningComparison):
         self._empty["reference_only"] += before == 0 < after
         self._empty["other_only"] += after == 0 < before
 
-    def _units(self, reference: Feeds | None, other: Feeds | None) -> float:
+    def _lost(self, reference: Feeds | None, other: Feeds | None) -> SampleVerdict:
         """All boxes of the sound side are lost; at least one, so that the sample counts."""
-        sound = reference if reference is not None else other
-        count = 0 if sound is None else len(self._boxes(self._decode(sound), self._score))
-        self._counts += (0, count, 0) if reference is not None else (0, 0, count)
-        return float(max(count, 1))
+        before, after = (
+            0 if outputs is None else len(self._boxes(self._decode(outputs), self._score))
+            for outputs in (reference, other)
+        )
+        self._counts += 0, before, after
+        return SampleVerdict(0.0, float(max(before + after, 1)), math.inf)
 
     def _add_drift(self, first: Decoded, second: Decoded) -> None:
         """Box edges that moved, where the unsplit network sees something."""
