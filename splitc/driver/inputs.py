@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from splitc import graph, passes, plan, trials, zoo
+from splitc import evaluate, graph, passes, plan, trials, zoo
 from splitc.backends import BACKENDS
 from splitc.cache import Key, StepCache, default_cache, key_of
 from splitc.driver.data import Files, data_files
-from splitc.driver.keys import data_key, model_key
+from splitc.driver.keys import data_key, model_key, task_key
 from splitc.driver.pixels import preprocess_notes, with_preprocess
 from splitc.driver.places import find_places, with_layers
 from splitc.driver.recipes import codec_spec, predicts, with_defaults
@@ -19,6 +19,7 @@ from splitc.errors import GraphError, RecipeError
 from splitc.recipe import Recipe
 from splitc.registry import nearest
 from splitc.runtime import Reader, Samples, files_sha256, is_picture, is_video, read_classes, read_labels
+from splitc.tasks import TASKS, BindRequest, BoundTask
 from splitc.types import Preprocess
 
 
@@ -84,6 +85,16 @@ class Inputs:
     def remarks(self) -> tuple[str, ...]:
         """What reading the samples does that their owner may not expect; headers are read."""
         return tuple(self.reader.remarks([*self.calibration.files, *self.verification]))
+
+    @cached_property
+    def task(self) -> BoundTask:
+        """What the answers are, told by the unsplit model's outputs for a few samples."""
+        network = BindRequest(self.source.outputs, self.source.inputs, self.classes)
+        bound = TASKS.make(self.recipe.data.task, {}).bind(network)
+        if bound.is_settled:
+            return bound
+        model = evaluate.open_graph(self.source.ir_model)
+        return bound.settle([model.run(sample.feeds) for sample in self.calibration[:8]])
 
     @cached_property
     def model_key(self) -> Key:
@@ -158,7 +169,7 @@ def subject_of(inputs: Inputs) -> trials.Subject:
         model=inputs.model,
         samples=inputs.calibration,
         labels=inputs.labels,
-        task=inputs.recipe.data.task,
+        task=inputs.task,
         preprocess=inputs.reader.preprocess,
         is_stream=is_stream,
         sends_pixels=_sends_pixels(inputs.recipe, inputs.calibration.files),
@@ -168,7 +179,7 @@ def subject_of(inputs: Inputs) -> trials.Subject:
             model=inputs.model_key,
             data=inputs.data_key,
             labels=dict(inputs.labels),
-            task=inputs.recipe.data.task,
+            task=task_key(inputs.task),
             is_stream=is_stream,
             axes=[inputs.recipe.split.batch_axis, inputs.recipe.split.channel_axis],
         ),

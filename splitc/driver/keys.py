@@ -11,6 +11,7 @@ from splitc.cache import Key, key_of
 from splitc.lowering import LoweringRequest, is_mixed
 from splitc.recipe import Recipe
 from splitc.runtime import Reader
+from splitc.tasks import BoundTask
 from splitc.types import Preprocess
 
 
@@ -32,6 +33,11 @@ def data_key(data_sha256: str, calibration: Sequence[Path], verification: Sequen
     )
 
 
+def task_key(task: BoundTask) -> Key:
+    """What the answers are: the task with all its options, and how it was settled."""
+    return key_of(name=task.task.name, options=task.task.model_dump(mode="json"), reads=task.reads)
+
+
 def halves_key(request: LoweringRequest, model: Key, data: Key) -> Key:
     """The halves as they compute: the cut, and what is done to weights and precision, with the samples for it."""
     is_limited = is_mixed(request.weights, request.min_fidelity)
@@ -41,7 +47,7 @@ def halves_key(request: LoweringRequest, model: Key, data: Key) -> Key:
         cut=[spec.name for spec in request.halves.cut],
         weights=request.weights.model_dump(mode="json"),
         min_fidelity=request.min_fidelity if is_limited else None,
-        task=request.task,
+        task=task_key(request.task),
         targets={
             side: [target.device.model_dump(mode="json"), target.backend, target.is_sparse]
             for side, target in request.targets.items()

@@ -105,7 +105,7 @@ def compare(full: Sequence[F32], stage: Sequence[F32], labels: Sequence[int | No
     return running.agreement()
 
 
-def expected_agreement(full: Sequence[F32], stage: Sequence[F32], more: Sequence[F32] = ()) -> float:
+def expected_agreement(full: Sequence[Array], stage: Sequence[Array], more: Sequence[Array] = ()) -> float:
     """Share of samples whose top-1 answer may be expected to stay, from how far answers moved.
 
     Every sample's lead of the first answer over the second moves by some amount; taken as normal noise of the spread

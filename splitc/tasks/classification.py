@@ -17,7 +17,7 @@ from splitc.tasks.answer import TaskAnswer
 from splitc.tasks.class_comparisons import ClassComparison, LabelComparison
 from splitc.tasks.class_scores import ClassScores, LabelScores
 from splitc.tasks.comparison import RunningComparison, finite_output, is_finite, output_of
-from splitc.tasks.divergences import bernoulli_kl, kl, log_of, log_softmax, sigmoid
+from splitc.tasks.divergences import LEAST, bernoulli_kl, kl, log_of, log_softmax, sigmoid
 from splitc.tasks.labels.csv_labels import read_class_labels
 from splitc.tasks.labels.table import LabelTable
 from splitc.tasks.task import BindRequest, BoundTask, Task
@@ -130,6 +130,15 @@ class BoundClassification(BoundTask):
             return float("inf")
         p, q = (self._joined(one) for one in scores)
         return float(bernoulli_kl(p, q).sum() if self.is_independent else kl(p, q))
+
+    def decision_scores(self, outputs: Feeds) -> F64 | None:
+        found = self._joined(output_of(outputs, self.reads[0], self.task.name))
+        if not self.is_independent:
+            return found
+        if found.size != 1:
+            return None
+        odds = found[0] * (1 - self.options.threshold), (1 - found[0]) * self.options.threshold
+        return np.log(np.maximum(odds[::-1], LEAST))
 
     def labels(self, path: Path) -> LabelTable:
         return read_class_labels(path, several=self.options.multi_label)

@@ -31,6 +31,11 @@ class Share(Frozen):
     method: str
 
     @property
+    def is_of_samples(self) -> bool:
+        """Whether each sample was one yes or no."""
+        return self.method == PLAIN
+
+    @property
     def interval(self) -> tuple[float, float]:
         return self.lower, self.upper
 

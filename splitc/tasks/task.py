@@ -22,7 +22,7 @@ from splitc.tasks.comparison import RunningComparison
 from splitc.tasks.labels.table import LabelTable
 from splitc.tasks.placement import Placement
 from splitc.tasks.truth import Truth
-from splitc.types import Feeds, TensorSpec
+from splitc.types import F64, Feeds, TensorSpec
 
 
 @dataclass(frozen=True)
@@ -119,6 +119,14 @@ class BoundTask(ABC):
     @abstractmethod
     def divergence(self, reference: Feeds, other: Feeds) -> float:
         """The smooth distance of one sample, for sensitivity loops; infinite where there are NaN or infinities."""
+
+    def decision_scores(self, outputs: Feeds) -> F64 | None:
+        """Logarithms of what competes for the decision, float64 ``[n]``, of finite outputs: the largest one wins.
+
+        Their leads tell how often small moves may be expected to overturn a decision. None where an answer is not one
+        decision.
+        """
+        return None
 
     @abstractmethod
     def labels(self, path: Path) -> LabelTable:

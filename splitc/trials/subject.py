@@ -9,6 +9,7 @@ from splitc import graph
 from splitc.cache import NO_CACHE, Key, StepCache
 from splitc.recipe import SplitSection
 from splitc.runtime import Sample
+from splitc.tasks import BoundTask
 from splitc.types import Preprocess
 
 
@@ -20,7 +21,7 @@ class Subject:
         model: Prepared for the cut.
         samples: Calibration samples; what verifies is never tried on.
         labels: Path of a file, or the end of it -> class index, where known.
-        task: As recipes say it.
+        task: What the model's answers are.
         preprocess: How 8-bit pixels become the model's input.
         is_stream: Samples are consecutive frames to the codec.
         split: What the recipe says of cuts, and of the axes of what crosses.
@@ -32,7 +33,7 @@ class Subject:
     model: graph.Model
     samples: Sequence[Sample]
     labels: Mapping[str, int]
-    task: str
+    task: BoundTask
     preprocess: Preprocess
     split: SplitSection
     is_stream: bool = False
