@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
@@ -36,6 +36,7 @@ class Classification(Task):
 
     name: ClassVar[str] = "classification"
     gates: ClassVar[tuple[str, ...]] = ("min_fidelity", "max_kl", "max_top1_drop")
+    unspelled: ClassVar[Mapping[str, object] | None] = {"activation": "logits"}
 
     output: str | None = Field(None, description="name of the output with the scores; the first by default")
     activation: Activation = Field(

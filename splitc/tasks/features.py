@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -43,6 +43,7 @@ class Features(Task):
 
     name: ClassVar[str] = "features"
     gates: ClassVar[tuple[str, ...]] = ("min_fidelity", "max_divergence")
+    unspelled: ClassVar[Mapping[str, object] | None] = {}
 
     outputs: tuple[str, ...] | None = Field(None, description="names of the outputs that are compared; all by default")
 

@@ -10,7 +10,7 @@ Task (options, from the recipe) ── bind(outputs, inputs, classes) ──► 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -57,6 +57,8 @@ class Task(Component):
 
     gates: ClassVar[tuple[str, ...]]
     """Names of the gates that exist for it; those against labels end in ``_drop``."""
+    unspelled: ClassVar[Mapping[str, object] | None] = None
+    """Options that a bundle means which spells none; None where a bundle always spells them."""
 
     @abstractmethod
     def bind(self, network: BindRequest) -> BoundTask:
