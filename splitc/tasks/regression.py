@@ -80,14 +80,18 @@ class Values(TaskAnswer):
             },
         }
 
-    def draw(self, picture: Image) -> Image:
-        from splitc.tasks.drawing import caption  # Pillow
-
+    @property
+    def text(self) -> str:
         named = [
             f"{self.names[index]} {value:.4g}" if self.names and index < len(self.names) else f"{value:.4g}"
             for index, value in enumerate(self.values[:4])
         ]
-        return caption(picture, ", ".join(named) + (" ..." if self.values.size > 4 else ""))
+        return ", ".join(named) + (" ..." if self.values.size > 4 else "")
+
+    def draw(self, picture: Image) -> Image:
+        from splitc.tasks.drawing import caption  # Pillow
+
+        return caption(picture, self.text)
 
 
 @dataclass(frozen=True, eq=False)

@@ -79,10 +79,14 @@ class Embedding(TaskAnswer):
             "first_values": [float(one) for one in self.values[:LONGEST_LISTED]],
         }
 
+    @property
+    def text(self) -> str:
+        return f"embedding, {self.values.size} values, length {np.linalg.norm(self.values):.3g}"
+
     def draw(self, picture: Image) -> Image:
         from splitc.tasks.drawing import caption  # Pillow
 
-        return caption(picture, f"embedding, {self.values.size} values, length {np.linalg.norm(self.values):.3g}")
+        return caption(picture, self.text)
 
 
 @dataclass(frozen=True, eq=False)
