@@ -71,7 +71,7 @@ MAY_USE = {
     "graph": {"onnx_ir", "onnx"},
     "passes": {"onnx_ir", "onnx", "onnxruntime"},
     "lint": {"onnx_ir"},
-    "evaluate": {"onnx_ir"},
+    "evaluate": {"onnx_ir", "PIL"},
     "backends": {"onnxruntime"},
     "records": {"onnxruntime"},
     "profiler": {"onnxruntime"},

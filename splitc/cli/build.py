@@ -77,9 +77,15 @@ def show(document: Mapping[str, Any]) -> None:
         verdict = "holds" if gate["ok"] else "missed"
         say(f"  gate       {gate['name']} {gate['value']:.4g} against {gate['limit']:.4g}: {verdict}")
     for example in document["examples"]:
-        full, split = (f"{example[k]} ({example[k + '_share']:.0%})" for k in ("before", "after"))
+        full, split = (_with_share(example, key) for key in ("before", "after"))
         say(f"  {example['name']:<20} full: {full:<28} split: {split}")
     say(f"\n  {document['bundle']}/report.html")
+
+
+def _with_share(example: Mapping[str, Any], key: str) -> str:
+    """An answer, and how sure it is where the task says that."""
+    share = example[f"{key}_share"]
+    return str(example[key]) if share is None else f"{example[key]} ({share:.0%})"
 
 
 def show_plan(plan: Plan) -> None:

@@ -52,5 +52,5 @@ def summary(document: Mapping[str, Any]) -> dict[str, Any]:
         "layer_precision": document["layer_precision"],
         "engines": document["engines"],
         "gates": document["gates"],
-        "examples": [{key: one[key] for key in one if key != "jpeg_base64"} for one in document["examples"]],
+        "examples": [{key: one[key] for key in one if not key.endswith("jpeg_base64")} for one in document["examples"]],
     }

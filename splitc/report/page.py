@@ -158,12 +158,19 @@ def _examples(examples: Sequence[Numbers]) -> str:
 
 def _figure(example: Numbers) -> str:
     verdict = "ok" if example["before"] == example["after"] else "bad"
+    shown = [example[key] for key in ("before_jpeg_base64", "jpeg_base64") if key in example]
+    pictures = "".join(f'<img alt="" src="data:image/jpeg;base64,{escape(one)}">' for one in shown)
     return (
-        f'<figure><img alt="" src="data:image/jpeg;base64,{escape(example["jpeg_base64"])}"><figcaption>'
-        f"full: <b>{escape(example['before'])}</b> {_share(example['before_share'])}<br>"
-        f'split: <b class="{verdict}">{escape(example["after"])}</b> {_share(example["after_share"])}<br>'
+        f"<figure>{pictures}<figcaption>"
+        f"full: <b>{escape(example['before'])}</b> {_sure(example['before_share'])}<br>"
+        f'split: <b class="{verdict}">{escape(example["after"])}</b> {_sure(example["after_share"])}<br>'
         f"{escape(example['name'])}, {example['payload_bytes']:,} bytes</figcaption></figure>"
     )
+
+
+def _sure(share: float | None) -> str:
+    """How sure an answer is, where the task says it."""
+    return "" if share is None else _share(share)
 
 
 def _weights(steps: Sequence[Numbers]) -> str:

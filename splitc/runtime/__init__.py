@@ -6,8 +6,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from splitc.errors import CapabilityError
-from splitc.runtime.answer import describe
 from splitc.runtime.batches import rows_stay_apart
+from splitc.runtime.drawings import Drawings, FileNames
 from splitc.runtime.engines import check_engine, engine_folder, find_order, finish_engine, open_engine, with_options
 from splitc.runtime.labels import Labels, read_classes, read_labels
 from splitc.runtime.pair import RUNNER, CloudHalf, EdgeHalf, InferenceResult, read_contract, run_pair
@@ -41,8 +41,10 @@ __all__ = [
     "CloudHalf",
     "CloudServer",
     "Counters",
+    "Drawings",
     "EdgeClient",
     "EdgeHalf",
+    "FileNames",
     "InferenceResult",
     "Labels",
     "PixelFormat",
@@ -55,7 +57,6 @@ __all__ = [
     "bound_task",
     "check_engine",
     "clip_lengths",
-    "describe",
     "engine_folder",
     "files_sha256",
     "find_files",

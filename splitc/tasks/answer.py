@@ -24,6 +24,8 @@ class TaskAnswer(ABC):
     def describe(self) -> Document:
         """The answer for ``splitc run --json``."""
 
+    is_for_people: ClassVar[bool] = True
+    """Whether people can tell a good one from a bad one by looking at it."""
     has_places: ClassVar[bool] = False
     """Whether it says where in the picture something is."""
 

@@ -64,6 +64,8 @@ class Tensors(TaskAnswer):
         arrays: By name.
     """
 
+    is_for_people: ClassVar[bool] = False
+
     arrays: Feeds
 
     def describe(self) -> Document:

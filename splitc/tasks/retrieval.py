@@ -70,6 +70,8 @@ class Embedding(TaskAnswer):
         values: The place.
     """
 
+    is_for_people: ClassVar[bool] = False
+
     values: F64
 
     def describe(self) -> Document:

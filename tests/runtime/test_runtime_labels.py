@@ -9,7 +9,7 @@ import pytest
 
 from splitc.bundle import Contract
 from splitc.errors import UsageError
-from splitc.runtime import Labels, Sample, describe, read_classes, read_labels
+from splitc.runtime import Labels, Sample, bound_task, read_classes, read_labels
 from splitc.types import Preprocess, TensorSpec
 
 
@@ -115,20 +115,21 @@ def contract(task: str, classes: list[str] | None = None) -> Contract:
 )
 def test_a_classification_in_words(classes: list[str] | None, name: str) -> None:
     scores = np.log(np.array([[1.0, 2.0, 5.0]], np.float32))
-    said = describe({"scores": scores, "boxes": scores}, contract("classification", classes))
+    said = bound_task(contract("classification", classes)).answer({"scores": scores, "boxes": scores}).describe()
     assert (said["index"], said["name"]) == (2, name)
     assert said["share"] == pytest.approx(5 / 8, rel=1e-6)  # float32 logarithms
 
 
 @pytest.mark.parametrize("scale", [1e4, -1e4], ids=["large", "very-negative"])
 def test_shares_do_not_overflow(scale: float) -> None:
-    said = describe({"scores": np.array([[scale, 0.0, 0.0]], np.float32)}, contract("classification"))
+    scores = np.array([[scale, 0.0, 0.0]], np.float32)
+    said = bound_task(contract("classification")).answer({"scores": scores}).describe()
     assert said["share"] == (1.0 if scale > 0 else 0.5)
 
 
 def test_features_are_described_by_shape_and_mean() -> None:
     outputs = {"scores": np.array([[1, 2, 3]], np.float32), "boxes": np.full((1, 3), 7, np.int64)}
-    assert describe(outputs, contract("features")) == {
+    assert bound_task(contract("features")).answer(outputs).describe() == {
         "scores": {"shape": [1, 3], "mean": 2.0},
         "boxes": {"shape": [1, 3], "mean": 7.0},
     }
