@@ -47,7 +47,9 @@ def test_what_the_name_says_is_not_spelled(
 
 
 def test_a_head_is_spelled() -> None:
-    found = bound("detection", [ROWS])
+    rows = np.zeros((1, 84, 8400))
+    rows[0, :5, 0] = 320, 320, 100, 100, 0.9
+    found = settled([ROWS], "detection", rows)
     options = spelled_options(found, BindRequest([ROWS], [IMAGE]))
     assert options["head"] == "yolov8"  # although the shape says it: a later version may read shapes otherwise
     again = bound_again(TASKS, "detection", options, BindRequest([ROWS], [IMAGE]))
