@@ -12,11 +12,14 @@ from splitc.cli.app import Json, app, print_json, say
 from splitc.errors import CheckFailed
 
 if TYPE_CHECKING:
-    from splitc.plan import Plan
+    pass
 
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the recipe.")]
 
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Compute every step, and keep none for the next time.")]
+
+
+ACCURACY_NAMES = {"top1": "top-1", "top5": "top-5", "map50_95": "mAP50-95", "map50": "mAP50", "miou": "mIoU"}
 
 
 @app.command()
@@ -63,9 +66,10 @@ def show(document: Mapping[str, Any]) -> None:
     say(f"  cut        {', '.join(document['cut'])}")
     say(f"  wire       {before:,} -> {after:,.0f} bytes a sample ({before / after:.1f}x less)")
     say(f"  rate       {document['rate_bpe']:.3f} bits an element; zstd-19 {document['baseline_rate_bpe']:.3f}")
-    say(f"  fidelity   {document['fidelity']:.4f} on {document['samples']} samples (KL {document['kl']:.2e} nats)")
-    if document["baseline_top1"] is not None:
-        say(f"  top-1      {document['baseline_top1']:.4f} -> {document['split_top1']:.4f}")
+    say(f"  fidelity   {document['fidelity']:.4f} on {document['samples']} samples{_kl(document['kl'])}")
+    say(f"  {document['task']:<10} {document['headline']}")
+    for one in document["agreement"]["accuracy"]:
+        say(f"  {ACCURACY_NAMES.get(one['name'], one['name']):<10} {one['reference']:.4f} -> {one['other']:.4f}")
     for one in document["weights"]:
         say(
             f"  {one['side']:<10} {one['step']}: packed {_change(one, 'packed_bytes')}, in the graph and in memory "
@@ -82,37 +86,5 @@ def show(document: Mapping[str, Any]) -> None:
     say(f"\n  {document['bundle']}/report.html")
 
 
-def _with_share(example: Mapping[str, Any], key: str) -> str:
-    """An answer, and how sure it is where the task says that."""
-    share = example[f"{key}_share"]
-    return str(example[key]) if share is None else f"{example[key]} ({share:.0%})"
-
-
-def show_plan(plan: Plan) -> None:
-    """The measured cuts, cheapest first."""
-    say(f"  {'total ms':>9} {'edge':>8} {'wire':>8} {'cloud':>8} {'bytes':>9}  cut")
-    for point in sorted(plan.points, key=lambda one: one.latency.total_ms):
-        times = point.latency
-        mark = "*" if point is plan.best_cut else " "
-        numbers = f"{times.total_ms:9.2f} {times.edge_ms:8.2f} {times.wire_ms:8.2f} {times.cloud_ms:8.2f}"
-        say(f"{mark} {numbers} {point.payload_bytes:9.0f}  {', '.join(point.cut)}")
-    for baseline in plan.baselines:
-        times = baseline.latency
-        numbers = f"{times.total_ms:9.2f} {times.edge_ms:8.2f} {times.wire_ms:8.2f} {times.cloud_ms:8.2f}"
-        say(f"  {numbers} {baseline.payload_bytes:9.0f}  {baseline.name}")
-    priced = {point.cut for point in plan.points}
-    others = sum(cut.names not in priced for cut in plan.rejected)
-    say(f"  {others} values and sets were not priced in full; --json gives each one's reason.\n  {plan.note}")
-
-
-def _change(saving: Mapping[str, Any], what: str) -> str:
-    before, after = saving[f"{what}_before"], saving[what]
-    return f"{after:,} bytes as before" if after == before else f"{before:,} -> {after:,} bytes"
-
-
-def _why(engine: Mapping[str, Any]) -> str:
-    if engine["status"] == "built":
-        return f" {engine['path']}"
-    return (
-        f", {engine['reason']}\n{'':13}finish it: {engine['command']}" if engine["command"] else f", {engine['reason']}"
-    )
+def _kl(divergence: float | None) -> str:
+    return "" if divergence is None else f" (KL {divergence:.2e} nats)"

@@ -55,7 +55,7 @@ def halves_key(request: LoweringRequest, model: Key, data: Key) -> Key:
     )
 
 
-def verification_key(halves: Key, pair_id: str, engines: Sequence[EngineRecord], labels: dict[str, int]) -> Key:
-    """What verification finds: both graphs and the contract (their pair id), the engines, the samples, the labels."""
+def verification_key(halves: Key, pair_id: str, engines: Sequence[EngineRecord], labels: str) -> Key:
+    """What verification finds: graphs and contract (their pair id), engines, samples, labels (their hash)."""
     records = [record.model_dump(mode="json") for record in engines]
     return key_of(halves=halves, pair=pair_id, engines=records, labels=labels)

@@ -15,7 +15,7 @@ from splitc.runtime.pictures import is_picture, read_picture
 from splitc.runtime.pixels import PixelFormat, pixel_format
 from splitc.runtime.samples import Samples, clip_lengths, pick
 from splitc.runtime.sources import Reader, Sample, files_sha256, find_files, natural_key
-from splitc.runtime.tasks import bound_task
+from splitc.runtime.tasks import bound_task, truth_of
 from splitc.runtime.triton import repository as triton_repository
 from splitc.runtime.video import is_live, is_video
 
@@ -77,6 +77,7 @@ __all__ = [
     "rows_stay_apart",
     "run_pair",
     "triton_repository",
+    "truth_of",
     "with_options",
 ]
 

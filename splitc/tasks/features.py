@@ -84,6 +84,10 @@ class Tensors(TaskAnswer):
 class BoundFeatures(BoundTask):
     """Outputs that are compared as tensors."""
 
+    @property
+    def takes_labels(self) -> bool:
+        return False
+
     def answer(self, outputs: Feeds) -> Tensors:
         return Tensors({name: output_of(outputs, name, "features") for name in self.reads})
 

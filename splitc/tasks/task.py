@@ -95,6 +95,30 @@ class BoundTask(ABC):
         """Names of the gates that exist for these outputs."""
         return self.task.gates
 
+    @property
+    def takes_labels(self) -> bool:
+        """Whether answers can be judged against labels."""
+        return True
+
+    @property
+    def name_counts(self) -> tuple[int, ...]:
+        """How many names of classes fit these outputs; empty where the outputs do not tell."""
+        return ()
+
+    @property
+    def has_open_sizes(self) -> bool:
+        """Whether an answer may have another size for another sample."""
+        return False
+
+    def label_fault(self, truth: Truth, reference: Feeds) -> str:
+        """Why a label can be no answer, as the end of a sentence about its sample; empty where it can.
+
+        Args:
+            truth: The label.
+            reference: Outputs of the unsplit network for the sample.
+        """
+        return ""
+
     def settle(self, examples: Iterable[Feeds]) -> BoundTask:
         """Decide by real outputs of the unsplit network what shapes do not tell.
 

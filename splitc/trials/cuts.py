@@ -14,7 +14,8 @@ from splitc.backends import Runner
 from splitc.cache import CachedStep, arrays_from_file, json_from_file, key_of, parts_of_arrays, parts_of_json
 from splitc.codec import Codec
 from splitc.device import Precision
-from splitc.runtime import Labels, Sample, clip_lengths
+from splitc.runtime import Sample, clip_lengths, truth_of
+from splitc.tasks import Truth
 from splitc.trials.features import run_head, settle
 from splitc.trials.finite import open_checked
 from splitc.trials.subject import Subject
@@ -142,10 +143,10 @@ class CutTrials:
         return [{name: next(arrays) for name in names} for _ in self.measure_on]
 
     @cached_property
-    def labels(self) -> list[int | None]:
-        """Class index of each measured sample, where known."""
-        finder = Labels(self._subject.labels)
-        return [finder.find(sample) for sample in self.measure_on]
+    def labels(self) -> list[Truth | None]:
+        """What is known about each measured sample."""
+        known = self._subject.labels.fresh()
+        return [truth_of(sample, known, self._subject.task) for sample in self.measure_on]
 
     def _features(self, names: tuple[str, ...], precision: Precision) -> _Features:
         """Of the last cut and precision, or computed now: options of one cut come one after the other."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from splitc import graph
 from splitc.cache import NO_CACHE, Key, StepCache
 from splitc.recipe import SplitSection
 from splitc.runtime import Sample
-from splitc.tasks import BoundTask
+from splitc.tasks import BoundTask, LabelTable
 from splitc.types import Preprocess
 
 
@@ -20,7 +20,7 @@ class Subject:
     Attributes:
         model: Prepared for the cut.
         samples: Calibration samples; what verifies is never tried on.
-        labels: Path of a file, or the end of it -> class index, where known.
+        labels: What is known about samples.
         task: What the model's answers are.
         preprocess: How 8-bit pixels become the model's input.
         is_stream: Samples are consecutive frames to the codec.
@@ -32,7 +32,7 @@ class Subject:
 
     model: graph.Model
     samples: Sequence[Sample]
-    labels: Mapping[str, int]
+    labels: LabelTable
     task: BoundTask
     preprocess: Preprocess
     split: SplitSection

@@ -22,7 +22,10 @@ VOID = {"meta", "img", "br"}
 
 def stage(name: str, top1: float | None) -> dict[str, Any]:
     numbers = {"fidelity": 0.97, "kl": 0.01, "cosine": 0.999, "max_abs_diff": 0.5, "added_kl": 0.01}
-    return {"name": name, "top1": top1, "added_max_abs_diff": 0.1, **numbers}
+    accuracy = [] if top1 is None else [{"name": "top1", "reference": 0.5, "other": top1, "is_share": True}]
+    agreement = {"accuracy": accuracy, "divergence_unit": "KL divergence, nats"}
+    numbers |= {"divergence": 0.01, "added_divergence": 0.01}
+    return {"name": name, "top1": top1, "added_max_abs_diff": 0.1, "agreement": agreement, **numbers}
 
 
 def point(cut: str) -> dict[str, Any]:
@@ -96,6 +99,8 @@ def numbers(name: str = "plain", top1: float | None = 0.5) -> dict[str, Any]:
         "verification": {
             "samples": 25,
             "reference": name,
+            "task": name,
+            "headline": f"97 % of {name}",
             "stages": [stage("full", top1), stage("coded", top1), stage(name, None)],
             "skipped": [{"stage": name, "reason": name}],
             "rate_bpe": 3.25,

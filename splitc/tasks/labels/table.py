@@ -27,6 +27,10 @@ class LabelTable:
         self._labelled: dict[str, str] = {}
         self._last = ""
 
+    def fresh(self) -> LabelTable:
+        """The same labels, none of which was looked for."""
+        return LabelTable(self._known, by_stem=self._by_stem)
+
     def __len__(self) -> int:
         return len(self._known)
 
