@@ -12,7 +12,7 @@ from splitc.cli.app import Json, app, print_json, say
 from splitc.errors import CheckFailed
 
 if TYPE_CHECKING:
-    pass
+    from splitc.plan import Plan
 
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the recipe.")]
 
@@ -86,5 +86,41 @@ def show(document: Mapping[str, Any]) -> None:
     say(f"\n  {document['bundle']}/report.html")
 
 
+def _with_share(example: Mapping[str, Any], key: str) -> str:
+    """An answer, and how sure it is where the task says that."""
+    share = example[f"{key}_share"]
+    return str(example[key]) if share is None else f"{example[key]} ({share:.0%})"
+
+
 def _kl(divergence: float | None) -> str:
     return "" if divergence is None else f" (KL {divergence:.2e} nats)"
+
+
+def show_plan(plan: Plan) -> None:
+    """The measured cuts, cheapest first."""
+    say(f"  {'total ms':>9} {'edge':>8} {'wire':>8} {'cloud':>8} {'bytes':>9}  cut")
+    for point in sorted(plan.points, key=lambda one: one.latency.total_ms):
+        times = point.latency
+        mark = "*" if point is plan.best_cut else " "
+        numbers = f"{times.total_ms:9.2f} {times.edge_ms:8.2f} {times.wire_ms:8.2f} {times.cloud_ms:8.2f}"
+        say(f"{mark} {numbers} {point.payload_bytes:9.0f}  {', '.join(point.cut)}")
+    for baseline in plan.baselines:
+        times = baseline.latency
+        numbers = f"{times.total_ms:9.2f} {times.edge_ms:8.2f} {times.wire_ms:8.2f} {times.cloud_ms:8.2f}"
+        say(f"  {numbers} {baseline.payload_bytes:9.0f}  {baseline.name}")
+    priced = {point.cut for point in plan.points}
+    others = sum(cut.names not in priced for cut in plan.rejected)
+    say(f"  {others} values and sets were not priced in full; --json gives each one's reason.\n  {plan.note}")
+
+
+def _change(saving: Mapping[str, Any], what: str) -> str:
+    before, after = saving[f"{what}_before"], saving[what]
+    return f"{after:,} bytes as before" if after == before else f"{before:,} -> {after:,} bytes"
+
+
+def _why(engine: Mapping[str, Any]) -> str:
+    if engine["status"] == "built":
+        return f" {engine['path']}"
+    return (
+        f", {engine['reason']}\n{'':13}finish it: {engine['command']}" if engine["command"] else f", {engine['reason']}"
+    )

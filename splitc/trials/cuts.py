@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 import onnx_ir as ir
 
-from splitc import graph, passes, plan
+from splitc import evaluate, graph, passes, plan
 from splitc.backends import Runner
 from splitc.cache import CachedStep, arrays_from_file, json_from_file, key_of, parts_of_arrays, parts_of_json
 from splitc.codec import Codec
@@ -118,7 +118,10 @@ class CutTrials:
         """
         comparison = self._subject.task.comparison()
         for sample, reference, label in zip(self.measure_on, self.answers, self.labels, strict=True):
-            comparison.add(reference, answer(sample), label)
+            outputs = answer(sample)
+            if not self._subject.task.has_open_sizes:
+                _check_sizes(self.answers[0], reference, outputs)
+            comparison.add(reference, outputs, label)
         found = comparison.result()
         return plan.Measurement(
             mean_bytes,
@@ -229,3 +232,9 @@ def some_samples(subject: Subject) -> tuple[list[Sample], list[Sample]]:
 def _packets(codec: Codec, values: Sequence[Sequence[F32]]) -> list[bytes]:
     stream = codec.encoder()
     return [stream.encode(one) for one in zip(*values, strict=True)]
+
+
+def _check_sizes(first: Feeds, *others: Feeds) -> None:
+    """Raises: CapabilityError: an output has another size than in the first answer."""
+    for name, array in first.items():
+        evaluate.check_size(array, *(np.asarray(other[name]) for other in others))
