@@ -70,6 +70,21 @@ def test_a_video_in_gives_a_video_out(bundle: Path, video: Path, tmp_path: Path)
         assert len(list(opened.decode(stream))) == 5
 
 
+def test_a_client_draws_what_one_process_draws(source: Path, bundle: Path, video: Path, tmp_path: Path) -> None:
+    pytest.importorskip("grpc", reason="the serve extra is not installed")
+    from serving import serving
+
+    for inputs in (source / "pictures", video):
+        here, there = tmp_path / f"here-{inputs.stem}", tmp_path / f"there-{inputs.stem}"
+        assert cli("run", bundle, inputs, "--json", "--draw", here, "--save-outputs", here).code == 0
+        with serving([bundle]) as (address, _):
+            outcome = cli(
+                "run", bundle, inputs, "--server", address, "--json", "--draw", there, "--save-outputs", there
+            )
+        assert outcome.code == 0, outcome.err
+        assert file_bytes(there) == file_bytes(here)
+
+
 def test_arrays_show_no_picture_to_draw_on(source: Path, bundle: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.zeros((2, 3, 32, 32), np.float32))
     refused = cli("run", bundle, tmp_path / "x.npy", "--draw", tmp_path / "out")
