@@ -21,7 +21,7 @@ def spelled_options(bound: BoundTask, network: BindRequest) -> dict[str, JsonVal
     task = type(bound.task)
     if task.unspelled is not None and _is_bound(bound, task(**task.unspelled), network):
         return {}
-    options: dict[str, JsonValue] = bound.task.model_dump(mode="json", exclude_defaults=True)
+    options: dict[str, JsonValue] = bound.task.model_dump(mode="json", exclude_none=True)
     return options
 
 

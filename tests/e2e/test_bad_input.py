@@ -107,7 +107,6 @@ g (float[N,3,32,32] image) => (int64[4,M] logits) {
         pytest.param("video={clips=3}", 3, ["video: this table is not built"], id="video"),
         pytest.param("data.task=detecton", 2, ["unknown task 'detecton'. Did you mean 'detection'?"], id="task"),
         pytest.param("data.task=detection", 2, ["[N,10]: are no head that is known; write head = "], id="head"),
-        pytest.param("data={task='features', labels='recipe.toml'}", 2, ["have no labels"], id="idle-labels"),
         pytest.param("gate.max_map_drop=0.01", 2, ["'classification' measures no such thing; it has "], id="no-gate"),
         pytest.param("gate.max_top1_drop=0.01", 2, ["gate.max_top1_drop: a drop is against labels"], id="no-truth"),
         pytest.param("gate.confidence=0.9", 2, ["gate.confidence: no other gate"], id="idle-confidence"),

@@ -12,6 +12,8 @@ from splitc.types import TensorSpec
 
 SCORES = spec("scores", "N", 4)
 LOGITS = np.array([[1.0, 2.0, 5.0, -3.0]])
+ALL = {"output": "scores", "activation": "logits", "multi_label": False, "threshold": 0.5, "top": 5}
+"""Where one option is to be spelled all are: defaults may change."""
 ROWS = spec("rows", 1, 84, 8400)
 
 
@@ -27,14 +29,18 @@ def settled(outputs: list[TensorSpec], task: str, values: np.ndarray, **options:
             "classification",
             softmax(LOGITS),
             {},
-            {"output": "scores", "activation": "probabilities"},
+            ALL | {"activation": "probabilities"},
             id="probabilities",
         ),
-        pytest.param(
-            "classification", LOGITS, {"top": 3}, {"output": "scores", "activation": "logits", "top": 3}, id="option"
-        ),
+        pytest.param("classification", LOGITS, {"top": 3}, ALL | {"top": 3}, id="option"),
         pytest.param("features", LOGITS, {}, {}, id="features"),
-        pytest.param("regression", LOGITS, {"tolerance": 1.0}, {"output": "scores", "tolerance": 1.0}, id="regression"),
+        pytest.param(
+            "regression",
+            LOGITS,
+            {"tolerance": 1.0},
+            {"output": "scores", "tolerance": 1.0, "relative": 0.05},
+            id="regression",
+        ),
     ],
 )
 def test_what_the_name_says_is_not_spelled(
