@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from splitc.errors import CapabilityError
 from splitc.runtime.batches import rows_stay_apart
+from splitc.runtime.classes import read_classes
 from splitc.runtime.drawings import Drawings, FileNames
 from splitc.runtime.engines import check_engine, engine_folder, find_order, finish_engine, open_engine, with_options
-from splitc.runtime.labels import Labels, read_classes, read_labels
 from splitc.runtime.pair import RUNNER, CloudHalf, EdgeHalf, InferenceResult, read_contract, run_pair
 from splitc.runtime.pictures import is_picture, read_picture
 from splitc.runtime.pixels import PixelFormat, pixel_format
@@ -46,7 +46,6 @@ __all__ = [
     "EdgeHalf",
     "FileNames",
     "InferenceResult",
-    "Labels",
     "PixelFormat",
     "Reader",
     "Remote",
@@ -71,7 +70,6 @@ __all__ = [
     "pixel_format",
     "read_classes",
     "read_contract",
-    "read_labels",
     "read_picture",
     "read_tokens",
     "rows_stay_apart",
