@@ -355,3 +355,23 @@ def test_where_no_page_can_be(out: str, words: str, tmp_path: Path) -> None:
         write_page("text", tmp_path / out)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
     assert (tmp_path / "file").read_text() == "kept"
+
+
+def test_the_headline_is_the_task_s_and_a_bundle_of_before_has_a_share_alone() -> None:
+    document = numbers("boxes")
+    assert "<b>boxes</b>: 97 % of boxes" in page(document)
+    for key in ("task", "headline"):
+        del document["verification"][key]
+    for one in document["verification"]["stages"]:
+        del one["agreement"], one["divergence"], one["added_divergence"]
+    assert "Fidelity on 25 samples: 97.0 %." in page(document)
+
+
+def test_a_distance_that_is_no_kl_is_named() -> None:
+    document = numbers()
+    for one in document["verification"]["stages"]:
+        one |= {"kl": None, "added_kl": None, "cosine": None}
+        one["agreement"]["divergence_unit"] = "squared <difference>"
+    text = page(document)
+    assert "KL (nats)" not in text
+    assert "The distance is the mean squared &lt;difference&gt;." in text
