@@ -3,9 +3,9 @@
 1. Each layer is quantized alone, and the task's divergence of the pair's answers is measured: its sensitivity.
 2. Layers go back to float in the order of their sensitivities, until the agreement keeps the limit; bisection finds how
    many. Where an answer is one decision, it is what the moves of the answers to samples that nothing was calibrated on
-   let expect (:func:`splitc.evaluate.expected_agreement`), and half of what the limit allows is left for the codec and
-   for chance. The agreement of the few samples themselves must not be surely below the limit. Where an answer is more
-   than a decision, the task's fidelity on those samples decides.
+   let expect (:func:`splitc.evaluate.expected_agreement`), and the agreement of these samples themselves must not be
+   surely below the limit. Where an answer is more than a decision, the task's fidelity on them decides. Either way half
+   of what the limit allows is left for the codec and for chance.
 """
 
 from __future__ import annotations
@@ -134,6 +134,7 @@ class QuantizedPair:
     def judge(self, least: float) -> Callable[[frozenset[LayerKey]], Judgement]:
         """What the pair agrees with these layers in float, and whether that keeps ``least``."""
         reference = self.reference(self.held)
+        enough = (1 + least) / 2
         scores, more = self._scores(reference), self._scores(self.reference(self.others))
 
         def judged(in_float: frozenset[LayerKey]) -> Judgement:
@@ -141,10 +142,10 @@ class QuantizedPair:
             found = self._fidelity(reference, got)
             got_scores = self._scores(got)
             if scores is None or more is None or got_scores is None:
-                return Judgement(found, found >= least)
+                return Judgement(found, found >= enough)
             expected = evaluate.expected_agreement(scores, got_scores, more)
             is_possible = not plan.fidelity_reason(found, len(got), least)
-            return Judgement(expected, is_possible and expected >= (1 + least) / 2)
+            return Judgement(expected, is_possible and expected >= enough)
 
         return judged
 
