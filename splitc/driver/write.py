@@ -179,6 +179,7 @@ def describe(inputs: Inputs, chosen: plan.Plan, pair: WrittenPair, folder: Path)
     return {
         "name": inputs.recipe.name,
         "cut": list(point.cut),
+        "task_notes": list(inputs.task.notes),
         "codec": pair.codec.spec.model_dump(mode="json"),
         "symbol_bits": max(tensor.params.bits for tensor in pair.codec.tensors),
         "halves": halves,
@@ -186,7 +187,7 @@ def describe(inputs: Inputs, chosen: plan.Plan, pair: WrittenPair, folder: Path)
         "precision": precisions(inputs.recipe.weights),
         "weights": [asdict(one) for one in pair.savings],
         "layer_precision": [asdict(one) for one in pair.layers],
-        "notes": [*_plan_notes(inputs.recipe), *inputs.task.notes, *pair.notes],
+        "notes": [*_plan_notes(inputs.recipe), *pair.notes],
         "plan": {**chosen.to_json(), "link": inputs.places.link.model_dump(mode="json")},
         "outline": asdict(graph.outline(inputs.model, point.cut)),
         "model_sha256": inputs.source.sha256,

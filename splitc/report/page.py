@@ -67,7 +67,8 @@ def _head(report: Numbers) -> str:
         f"Cut at <code>{escape(', '.join(report['cut']))}</code>. A feature of {_bytes(before)} crosses "
         f"as {_bytes(after)} ({before / after:.1f}x less)."
     )
-    return f'<h1>{escape(report["name"])}</h1><p class="lead">{lead}</p><p class="lead">{_measured(check)}</p>'
+    notes = "".join(f'<p class="note">{escape(note)}</p>' for note in report.get("task_notes", ()))
+    return f'<h1>{escape(report["name"])}</h1><p class="lead">{lead}</p><p class="lead">{_measured(check)}</p>{notes}'
 
 
 def _measured(check: Numbers) -> str:

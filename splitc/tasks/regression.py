@@ -104,6 +104,10 @@ class BoundRegression(BoundTask):
 
     options: Regression
 
+    @property
+    def has_open_sizes(self) -> bool:
+        return True
+
     def answer(self, outputs: Feeds) -> Values:
         values = finite_output(outputs, self.reads[0], self.task.name)
         return Values(values.astype(np.float64).ravel(), self.classes)

@@ -145,6 +145,10 @@ class BoundSegmentation(BoundTask):
         return self.options.activation != "auto"
 
     @property
+    def has_open_sizes(self) -> bool:
+        return True
+
+    @property
     def gates(self) -> tuple[str, ...]:
         """Where the network decides itself, the smooth distance is no KL divergence."""
         if self.options.class_axis is not None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from e2e_setting import RECIPE, SIDE, Net, build, cli, setting, write_setting
+from e2e_setting import RECIPE, SIDE, Net, build, cli, file_bytes, setting, write_setting
 from onnx import ModelProto
 from PIL import Image
 
@@ -79,6 +79,29 @@ def test_a_detector_s_verdict_is_that_of_the_build(tmp_path: Path) -> None:
     assert [one["agreement"] for one in found.document["stages"]][3] == built.document["agreement"]
 
 
+def test_the_lock_of_a_detector_builds_the_same_bundle(tmp_path: Path) -> None:
+    folder = written(tmp_path, detector(), DETECTION)
+    assert build(folder, tmp_path / "x").code == 0
+    again = cli("build", tmp_path / "x/recipe.lock.toml", "--base", folder, "--locked", "--out", tmp_path / "y")
+    assert again.code == 0, again.err
+    assert file_bytes(tmp_path / "y") == file_bytes(tmp_path / "x")
+
+
+def test_masks_of_any_size_are_compared(tmp_path: Path) -> None:
+    """Pictures keep their sizes, and so do the masks."""
+    net = Net(7)
+    net.op("Relu", [net.conv("image", "stem/conv", (3, 8))], "stem")
+    model = net.model([("image", ["N", 3, "H", "W"])], [(net.conv("stem", "masks", (8, 4)), ["N", 4, "H", "W"])])
+    recipe = CUT_RECIPE.replace("[data.preprocess]", 'task = "segmentation"\n[data.preprocess]')
+    folder = write_setting(tmp_path / "source", model, recipe.replace(f"resize = {SIDE}\ncrop = {SIDE}\n", ""))
+    for index, picture in enumerate(sorted((folder / "pictures").glob("*.png"))):
+        Image.open(picture).crop((0, 0, 24 + 2 * index, 20 + index)).save(picture)
+    outcome = build(folder, tmp_path / "x", *setting("codec.quantizer=uniform", "codec.bits=2"))
+    assert outcome.code == 0, outcome.err
+    assert "mIoU" in outcome.document["headline"] or "intersection over union" in outcome.document["headline"]
+    assert 0 < outcome.document["fidelity"] < 1
+
+
 def test_labels_of_boxes_give_a_map_and_its_gate(tmp_path: Path) -> None:
     """Labels that no network of random weights finds: nothing to lose."""
     pytest.importorskip("pycocotools")
@@ -105,7 +128,7 @@ def test_probabilities_are_never_softmaxed_again(tmp_path: Path) -> None:
     contract = read_contract(open_bundle(tmp_path / "b/x"))
     assert contract.task_options["activation"] == "probabilities"
     assert read_contract(open_bundle(tmp_path / "a/x")).task_options == {}
-    notes = open_bundle(tmp_path / "b/x").read_json("report.json")["notes"]
+    notes = open_bundle(tmp_path / "b/x").read_json("report.json")["task_notes"]
     assert any("is probabilities already: rows sum to 1" in note for note in notes)
 
 

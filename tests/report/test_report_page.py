@@ -75,6 +75,7 @@ def numbers(name: str = "plain", top1: float | None = 0.5) -> dict[str, Any]:
         "cut": [name],
         "outline": outline(name),
         "notes": [f"did {name}"],
+        "task_notes": [f"read {name}"],
         "codec": {"quantizer": name, "bits": 8, "entropy": name},
         "symbol_bits": 4,
         "halves": {
