@@ -22,6 +22,7 @@ from splitc.files.lock import locked, locked_together
 from splitc.files.reading import open_plain, read_bounded, sha256_bytes, sha256_of, sha256_stream
 from splitc.files.refusals import as_refusals
 from splitc.files.sweep import sweep, sweep_folder
+from splitc.files.tables import Columns, Row, class_columns, has_heading, is_whole, read_rows
 from splitc.files.whole import (
     Content,
     aside_folder,
@@ -33,16 +34,22 @@ from splitc.files.whole import (
 )
 
 __all__ = [
+    "Columns",
     "Content",
+    "Row",
     "as_refusals",
     "aside_folder",
     "cache_folder",
+    "class_columns",
     "finish_keeping",
+    "has_heading",
+    "is_whole",
     "locked",
     "locked_together",
     "move_into_place",
     "open_plain",
     "read_bounded",
+    "read_rows",
     "refuse_special",
     "replace_and_keep",
     "sha256_bytes",

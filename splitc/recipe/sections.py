@@ -106,7 +106,7 @@ class DataSection(Section):
     preprocess: Preprocess | None = Field(
         None, description="picture to input; absent: the zoo network's own, else 0..1"
     )
-    labels: FilePath | None = Field(None, description='csv "name,label-index", one line a picture')
+    labels: FilePath | None = Field(None, description='table of pictures and class indices, such as "name,label-index"')
     classes: FilePath | None = Field(None, description="class names, one a line; absent: the zoo network's own")
     sha256: str | None = Field(None, description="hash of all calibration and verification files, 64 hex digits")
     task: Literal["classification", "detection", "retrieval", "features"] = Field(

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from splitc.errors import UsageError
-from splitc.files import read_bounded
+from splitc.files import class_columns, has_heading, read_bounded, read_rows
 from splitc.runtime.sources import Sample
 
 MAX_BYTES = 64 << 20
-MAX_CELL = 20
-"""Longer cells are no class index."""
 
 
 class Labels:
@@ -59,27 +56,28 @@ class Labels:
 
 
 def read_labels(file: Path) -> dict[str, int]:
-    """Path of a picture -> class index from a CSV file: the path comes first, the index is the first whole number.
+    """Path of a picture -> class index from a table as :func:`splitc.files.read_rows` takes it.
 
-    A path may be as short as the picture's name; see :class:`Labels`. A first line without a whole number is taken as
-    the heading.
+    The heading says which columns they are; without one, the path comes first, and the index is the one column of
+    whole numbers. A path may be as short as the picture's name; see :class:`Labels`.
 
     Raises:
-        UsageError: Not there, not text, a line without an index, or a picture with two.
+        UsageError: Not there, not text, a line without an index, a picture with two, or several columns that may be
+            the index.
     """
-    labels: dict[str, int] = {}
-    for number, row in enumerate(csv.reader(_lines(file)), start=1):
-        if not row:
-            continue
-        index = next((int(cell) for cell in row[1:] if cell.strip().isdecimal() and len(cell) < MAX_CELL), None)
-        if index is not None:
-            name = os.path.normpath(_plain(row[0].strip()))
-            if labels.setdefault(name, index) != index:
-                raise UsageError(f"{file}:{number}: {name!r} is {index} here and {labels[name]} above; keep one.")
-        elif number > 1:
-            raise UsageError(f'{file}:{number}: no class index; a line is "picture,index".')
-    if not labels:
+    rows = read_rows(file)
+    body = rows[has_heading(rows) :]
+    if not body:
         raise UsageError(f'{file}: holds no labels; a line is "picture,index".')
+    labels: dict[str, int] = {}
+    columns = class_columns(file, rows)
+    for row in body:
+        index, path = columns.class_of(row), columns.sample_of(row)
+        if index is None or not path:
+            raise UsageError(f'{file}:{row.line}: no class index; a line is "picture,index".')
+        name = os.path.normpath(_plain(path))
+        if labels.setdefault(name, index) != index:
+            raise UsageError(f"{file}:{row.line}: {name!r} is {index} here and {labels[name]} above; keep one.")
     return labels
 
 
@@ -104,6 +102,6 @@ def _endings(path: str) -> list[str]:
 
 def _lines(file: Path) -> list[str]:
     try:
-        return read_bounded(file, MAX_BYTES).decode("utf-8").splitlines()
+        return read_bounded(file, MAX_BYTES).decode("utf-8-sig").splitlines()
     except UnicodeDecodeError:
         raise UsageError(f"{file}: is not UTF-8 text.") from None
