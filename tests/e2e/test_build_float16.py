@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 
@@ -142,3 +143,16 @@ def test_planted_damage_stays_float32_by_name(kind: str, names: list[str], tmp_p
     assert stages["lowered"]["max_abs_diff"] > 0
     assert stages["lowered"]["cosine"] > 0.99999
     assert stages["lowered"]["fidelity"] == 1.0
+
+
+@pytest.mark.trt
+@pytest.mark.parametrize("kind", ["square", "epsilon"])
+def test_mixed_halves_compile(kind: str, tmp_path: Path) -> None:
+    """Strongly typed: casts stand between float16 and what stays float32."""
+    if importlib.util.find_spec("tensorrt_rtx_bindings") is None:
+        pytest.skip("the trt-rtx extra is not installed")
+    folder = write_setting(tmp_path / kind, planted(kind))
+    target = [f"target.{side}.{key}" for side in ("edge", "cloud") for key in ("backend=tensorrt_rtx", "device=l4")]
+    outcome = build(folder, tmp_path / "out", *setting("weights.precision=fp16", *target))
+    assert outcome.code == 0, outcome.err
+    assert [one["status"] for one in outcome.document["engines"]] == ["built", "built"]
