@@ -22,7 +22,7 @@ from splitc.files.lock import locked, locked_together
 from splitc.files.reading import open_plain, read_bounded, sha256_bytes, sha256_of, sha256_stream
 from splitc.files.refusals import as_refusals
 from splitc.files.sweep import sweep, sweep_folder
-from splitc.files.tables import Columns, Row, class_columns, has_heading, is_whole, read_rows
+from splitc.files.tables import ClassColumns, TableRow, class_columns, has_heading, is_whole, read_rows
 from splitc.files.whole import (
     Content,
     aside_folder,
@@ -34,9 +34,9 @@ from splitc.files.whole import (
 )
 
 __all__ = [
-    "Columns",
+    "ClassColumns",
     "Content",
-    "Row",
+    "TableRow",
     "as_refusals",
     "aside_folder",
     "cache_folder",

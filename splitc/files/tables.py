@@ -24,7 +24,7 @@ _WEAK_CLASS_NAMES = ("target", "category_id", "category", "index", "labels", "y"
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """Cells of one line, without blanks around them.
 
     Attributes:
@@ -37,7 +37,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Columns:
+class ClassColumns:
     """Which columns name a sample and hold its class, from 0.
 
     Attributes:
@@ -48,11 +48,11 @@ class Columns:
     sample: int
     classes: tuple[int, ...]
 
-    def sample_of(self, row: Row) -> str:
+    def sample_of(self, row: TableRow) -> str:
         """Name of a row's sample, or an empty text."""
         return _cell(row, self.sample)
 
-    def class_of(self, row: Row) -> int | None:
+    def class_of(self, row: TableRow) -> int | None:
         """Number of a row's class, or None where it has none."""
         cells = [_cell(row, column) for column in self.classes]
         if len(cells) > 1:
@@ -60,7 +60,7 @@ class Columns:
         return int(cells[0]) if is_whole(cells[0]) else None
 
 
-def read_rows(file: Path) -> list[Row]:
+def read_rows(file: Path) -> list[TableRow]:
     """Rows of a text file: comma, tab or semicolon between cells, else the last blank of a line.
 
     UTF-8, or UTF-16 with its mark; any newline. Empty lines are left out, and comments (``#``) above the first row. A
@@ -74,7 +74,7 @@ def read_rows(file: Path) -> list[Row]:
     while written and written[0][1].startswith("#"):
         del written[0]
     delimiter = _delimiter(file, *written[0]) if written else None
-    rows = (Row(number, _cells(file, number, line, delimiter)) for number, line in written)
+    rows = (TableRow(number, _cells(file, number, line, delimiter)) for number, line in written)
     return [row for row in rows if any(row.cells)]
 
 
@@ -83,12 +83,12 @@ def is_whole(cell: str) -> bool:
     return cell.isdecimal() and len(cell) <= MAX_DIGITS
 
 
-def has_heading(rows: list[Row]) -> bool:
+def has_heading(rows: list[TableRow]) -> bool:
     """Whether the first row holds no whole number."""
     return bool(rows) and not any(map(is_whole, rows[0].cells))
 
 
-def class_columns(file: Path, rows: list[Row]) -> Columns:
+def class_columns(file: Path, rows: list[TableRow]) -> ClassColumns:
     """Which columns say the sample and its class: by the heading, else by what they hold.
 
     Without a telling heading the sample is the first column that holds anything but whole numbers, and the class the
@@ -113,11 +113,11 @@ def class_columns(file: Path, rows: list[Row]) -> Columns:
     if others == found and len(found) > 1 and not all(_is_one_hot([row.cells[one] for one in found]) for row in body):
         columns = ", ".join(str(column + 1) for column in found)
         raise UsageError(f'{file}: columns {columns} hold whole numbers; name that of the class "label" in a heading.')
-    return Columns(sample, tuple(found) if others == found else tuple(found[:1]))
+    return ClassColumns(sample, tuple(found) if others == found else tuple(found[:1]))
 
 
 def _named(heading: list[str], names: Sequence[str]) -> list[int]:
-    """Columns of these names, in the order of the names."""
+    """ClassColumns of these names, in the order of the names."""
     return [heading.index(name) for name in names if name in heading]
 
 
@@ -125,7 +125,7 @@ def _is_one_hot(cells: Sequence[str]) -> bool:
     return sorted(cells, reverse=True) == ["1"] + ["0"] * (len(cells) - 1)
 
 
-def _cell(row: Row, column: int) -> str:
+def _cell(row: TableRow, column: int) -> str:
     return row.cells[column] if column < len(row.cells) else ""
 
 

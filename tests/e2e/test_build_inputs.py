@@ -149,3 +149,18 @@ def test_sounds_with_a_state_and_a_rate(tmp_path: Path) -> None:
     ran = cli("run", tmp_path / "x", folder / "a.npz", "--json")
     assert len(ran.document["results"]) == 5
     assert "from float64 to float32" in ran.err
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_lowered_halves_take_pixels_too(precision: str, inside: tuple[Path, Path], tmp_path: Path) -> None:
+    outcome = build(inside[0], tmp_path / "x", *setting(f"weights.precision={precision}"))
+    assert outcome.code == 0, outcome.err
+    assert outcome.document["fidelity"] == 1.0
+    assert [spec.dtype for spec in read_interface(tmp_path / "x/edge/model.onnx").inputs] == ["uint8"]
+
+
+def test_statistics_fit_pictures_to_channels_last(tmp_path: Path) -> None:
+    folder = write_setting(tmp_path / "source", nhwc_net(onnx.TensorProto.UINT8))
+    picture = folder / "pictures/picture00.png"
+    outcome = cli("inspect", folder / "tiny.onnx", "--stats", picture, "--json")
+    assert outcome.code == 0, outcome.err

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from splitc.errors import UsageError
-from splitc.files import Columns, class_columns, has_heading, is_whole, read_rows
+from splitc.files import ClassColumns, class_columns, has_heading, is_whole, read_rows
 from splitc.tasks.labels.table import LabelTable
 from splitc.tasks.truth import Truth
 
@@ -33,7 +33,7 @@ def read_class_labels(file: Path, *, several: bool = False) -> LabelTable:
     body = rows[has_heading(rows) :]
     if not body:
         raise UsageError(f'{file}: holds no labels; a line is "picture,index".')
-    columns = Columns(0, (1,)) if several else class_columns(file, rows)
+    columns = ClassColumns(0, (1,)) if several else class_columns(file, rows)
     labels: dict[str, Truth] = {}
     for row in body:
         found = frozenset(map(int, filter(is_whole, row.cells[1:]))) if several else columns.class_of(row)
