@@ -229,9 +229,11 @@ def test_a_report_inside_the_bundle_would_break_its_seal(copy: Path) -> None:
 
 
 def test_verify_finds_no_data_in_another_folder(bundle: Path, tmp_path: Path) -> None:
-    assert_refused(
-        cli("verify", bundle, "--base", tmp_path, "--json"), 2, "pictures/*.png: no picture, array or video found"
+    words = (
+        "pictures/*.png: no picture, array or video found",
+        f"; name the recipe's folder with --base (now {tmp_path}), or other files with --data.",
     )
+    assert_refused(cli("verify", bundle, "--base", tmp_path, "--json"), 2, *words)
 
 
 def test_verify_with_labels_that_are_none(bundle: Path, source: Path, tmp_path: Path) -> None:
