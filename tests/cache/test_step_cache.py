@@ -24,6 +24,7 @@ from splitc.cache import (
     parts_of_arrays,
     parts_of_json,
 )
+from splitc.errors import UsageError
 
 NUMBER: CachedStep[int] = CachedStep("number", 1, parts_of_json, json_from_file)
 KEY = key_of(what="a number")
@@ -73,6 +74,17 @@ def test_no_cache_keeps_nothing() -> None:
     compute = Counted()
     assert [NO_CACHE.run(NUMBER, KEY, compute) for _ in range(2)] == [7, 7]
     assert compute.calls == 2
+
+
+@pytest.mark.parametrize("folder", [True, False], ids=["cache", "no-cache"])
+def test_nothing_is_kept_of_inputs_that_changed(tmp_path: Path, folder: bool) -> None:
+    def changed() -> None:
+        raise UsageError("x.png: changed")
+
+    cache = StepCache(tmp_path if folder else None, require_inputs=changed)
+    with pytest.raises(UsageError, match=r"^x\.png: changed$"):
+        cache.run(NUMBER, KEY, Counted(1))
+    assert list(tmp_path.iterdir()) == []
 
 
 DAMAGE: dict[str, Callable[[bytes], bytes]] = {
