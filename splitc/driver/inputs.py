@@ -11,7 +11,7 @@ from splitc import graph, passes, plan, trials, zoo
 from splitc.backends import BACKENDS
 from splitc.cache import Key, StepCache, default_cache, key_of
 from splitc.driver.data import Files, data_files
-from splitc.driver.keys import data_key, model_key
+from splitc.driver.keys import data_key, model_key, other_code
 from splitc.driver.pixels import preprocess_notes, with_preprocess
 from splitc.driver.places import find_places, with_layers
 from splitc.driver.recipes import codec_spec, predicts, with_defaults
@@ -181,6 +181,7 @@ def subject_of(inputs: Inputs) -> trials.Subject:
             model=inputs.model_key,
             data=inputs.data_key,
             labels=dict(inputs.labels),
+            code=other_code(),
             task=inputs.recipe.data.task,
             is_stream=is_stream,
             axes=[inputs.recipe.split.batch_axis, inputs.recipe.split.channel_axis],

@@ -7,11 +7,18 @@ from pathlib import Path
 
 from splitc import graph
 from splitc.backends import EngineRecord
-from splitc.cache import Key, key_of
+from splitc.cache import Key, key_of, package_sha256
+from splitc.codec import PARTS
 from splitc.lowering import LoweringRequest, is_mixed
 from splitc.recipe import Recipe
 from splitc.runtime import Reader
 from splitc.types import Preprocess
+
+
+def other_code() -> dict[str, Key]:
+    """Code of the packages that codec parts come from beside splitc itself, by name: it decides what they compute."""
+    names = {name for registry in PARTS.values() for name in registry.packages()} - {"splitc"}
+    return {name: package_sha256(name) for name in sorted(names)}
 
 
 def model_key(recipe: Recipe, source: graph.Model, preprocess: Preprocess, *, in_graph: bool) -> Key:
@@ -38,6 +45,7 @@ def halves_key(request: LoweringRequest, model: Key, data: Key) -> Key:
     return key_of(
         model=model,
         data=data,
+        code=other_code(),
         cut=[spec.name for spec in request.halves.cut],
         weights=request.weights.model_dump(mode="json"),
         min_fidelity=request.min_fidelity if is_limited else None,

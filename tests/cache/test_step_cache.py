@@ -21,6 +21,7 @@ from splitc.cache import (
     arrays_from_file,
     json_from_file,
     key_of,
+    package_sha256,
     parts_of_arrays,
     parts_of_json,
 )
@@ -68,6 +69,21 @@ def test_another_environment_starts_afresh(tmp_path: Path, monkeypatch: pytest.M
     cache.run(NUMBER, KEY, Counted(1))
     monkeypatch.setattr("splitc.cache.store.environment", lambda: key_of(processor="another"))
     assert cache.run(NUMBER, KEY, Counted(2)) == 2
+
+
+def test_code_of_other_packages_has_a_hash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "one_module.py").write_text("x = 1\n")
+    (tmp_path / "a_folder" / "inner").mkdir(parents=True)
+    (tmp_path / "a_folder" / "__init__.py").touch()
+    (tmp_path / "a_folder" / "inner" / "helper.py").write_text("y = 1\n")
+    names = ("one_module", "a_folder", "not_there", "sys")
+    before = [package_sha256(name) for name in names]
+    assert before[2:] == ["", ""]
+    (tmp_path / "one_module.py").write_text("x = 2\n")
+    (tmp_path / "a_folder" / "inner" / "helper.py").write_text("y = 2\n")
+    after = [package_sha256(name) for name in names]
+    assert [one == other for one, other in zip(before, after, strict=True)] == [False, False, True, True]
 
 
 def test_no_cache_keeps_nothing() -> None:
