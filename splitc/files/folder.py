@@ -27,7 +27,7 @@ from splitc.files.lock import locked
 from splitc.files.owner import kept_fresh
 from splitc.files.refusals import full_reason, is_within, reason_of
 from splitc.files.sweep import sweep
-from splitc.files.whole import sync
+from splitc.files.whole import sync, sync_names
 
 _TRIES = 100
 _EXCHANGE, _HERE = 2, -100
@@ -100,7 +100,7 @@ def _swap(partial: Path, place: Path, refuse_foreign: Callable[[Path], None]) ->
         if old.exists() and not place.exists():
             os.rename(old, place)
         raise
-    sync(place.parent)
+    sync_names(place.parent)
     remove(old)
 
 
@@ -182,5 +182,5 @@ def _parents(folder: Path) -> Iterator[None]:
 def _sync_tree(folder: Path) -> None:
     for path in folder.rglob("*"):
         if not path.is_symlink() and (path.is_file() or path.is_dir()):
-            sync(path)
-    sync(folder)
+            sync_names(path) if path.is_dir() else sync(path)
+    sync_names(folder)
