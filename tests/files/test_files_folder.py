@@ -120,6 +120,16 @@ def test_a_refusal_from_inside_names_the_place_and_not_the_hidden_folder(tmp_pat
     assert names(tmp_path) == []
 
 
+def test_a_disk_that_breaks_is_a_refusal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(descriptor: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "fsync", broken)
+    with pytest.raises(UsageError, match=r"x: cannot be written: input/output error\. Nothing was left behind\.$"):
+        write(tmp_path / "x", "1")
+    assert names(tmp_path) == []
+
+
 def test_a_refusal_of_another_file_passes(tmp_path: Path) -> None:
     def read_elsewhere() -> None:
         try:
