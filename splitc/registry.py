@@ -90,6 +90,10 @@ class Registry(Generic[C]):
         self._known(name)
         del self._entries[name]
 
+    def packages(self) -> list[str]:
+        """Top-level packages that the entries come from, sorted."""
+        return sorted({target.partition(":")[0].partition(".")[0] for target in self._entries.values()})
+
     def load(self, name: str) -> type[C]:
         """The class behind ``name``; its options can be read, and it may lack what using it takes.
 

@@ -95,7 +95,11 @@ class OnnxRuntimeRunner(CheckedRunner):
         try:
             arrays: list[Array] = self._session.run(names, dict(feeds))
         except Exception as error:  # ORT's exceptions share no base but Exception
-            raise BackendError(f"{self.name}: onnxruntime failed while running: {_sentence(error)}") from error
+            given = ", ".join(f"{name!r} {list(array.shape)}" for name, array in feeds.items())
+            raise BackendError(
+                f"{self.name}: onnxruntime failed while running: {_sentence(error)} It was given {given}; if other "
+                "sizes run, the model takes fewer than its inputs say: give only those, or export it anew."
+            ) from error
         return dict(zip(names, arrays, strict=True))
 
     def _free(self) -> None:

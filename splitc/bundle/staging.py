@@ -20,16 +20,21 @@ def staging(out: str | os.PathLike[str]) -> AbstractContextManager[Path]:
     Raises:
         BundleError: ``out`` holds something that is not a bundle, or cannot be written (disk full, no permission).
     """
-    return whole_folder(out, _refuse_foreign, BundleError)
+    return whole_folder(out, lambda place: _refuse_foreign(place, Path(out)), BundleError)
 
 
-def _refuse_foreign(place: Path) -> None:
-    """Only a bundle, with nothing in it that is not its own, or an empty folder is ever replaced."""
+def _refuse_foreign(place: Path, out: Path) -> None:
+    """Only a bundle, with nothing in it that is not its own, or an empty folder is ever replaced.
+
+    Args:
+        place: The place, absolute.
+        out: As it was named, for messages.
+    """
     if not os.path.lexists(place):
         return
     advice = "so it is not replaced; choose another place or move it away."
     if place.is_symlink() or not place.is_dir():
-        raise BundleError(f"{place.name}: exists and is not a folder, {advice}")
+        raise BundleError(f"{out}: exists and is not a folder, {advice}")
     found = (path for path in place.rglob("*") if path.is_symlink() or not path.is_dir())
     names = {path.relative_to(place).as_posix() for path in found}
     if not names:
@@ -37,7 +42,7 @@ def _refuse_foreign(place: Path) -> None:
     try:
         manifest = read_manifest(place)
     except BundleError:
-        raise BundleError(f"{place.name}: exists and is not a bundle (no readable {MANIFEST}), {advice}") from None
+        raise BundleError(f"{out}: exists and is not a bundle (no readable {MANIFEST}), {advice}") from None
     names = {name for name in names if not is_built_folder("/".join(name.split("/")[:4]))}
     if foreign := sorted(names - manifest.files.keys() - {MANIFEST}):
-        raise BundleError(f"{place.name}: holds {foreign[0]!r}, which is no part of the bundle, {advice}")
+        raise BundleError(f"{out}: holds {foreign[0]!r}, which is no part of the bundle, {advice}")

@@ -6,6 +6,7 @@ import json
 import platform
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeAlias
 
@@ -33,12 +34,29 @@ def key_of(**parts: object) -> Key:
 @cache
 def environment() -> Key:
     """This splitc, the tools it computes with, and the kind of processor: results of any other are not taken."""
-    return key_of(code=_code_sha256(), tools={name: _version(name) for name in TOOLS}, processor=_processor())
+    return key_of(
+        code=_code_sha256(Path(__file__).parent.parent),
+        tools={name: _version(name) for name in TOOLS},
+        processor=_processor(),
+    )
 
 
-def _code_sha256() -> str:
-    """Of the package's own files: a changed line of code starts afresh, whatever the version says."""
-    root = Path(__file__).parent.parent
+def package_sha256(name: str) -> str:
+    """Of the code of another package that takes part, such as that of a user's own quantizer; "" where none is found.
+
+    Args:
+        name: Top-level, of a folder or of one module.
+    """
+    found = find_spec(name)
+    if found is None:
+        return ""
+    if found.submodule_search_locations:
+        return key_of(code=[_code_sha256(Path(folder)) for folder in found.submodule_search_locations])
+    return files.sha256_of(Path(found.origin)) if found.has_location and found.origin else ""
+
+
+def _code_sha256(root: Path) -> str:
+    """Of a package's own files: a changed line of code starts afresh, whatever the version says."""
     every = sorted(path for path in root.rglob("*") if path.suffix in CODE)
     return files.sha256_bytes(*(f"{path.relative_to(root)}\0{files.sha256_of(path)}".encode() for path in every))
 

@@ -68,10 +68,12 @@ class StepCache:
     Attributes:
         folder: None keeps nothing.
         most_bytes: Bound of all entries together.
+        require_inputs: Raises where the inputs are no longer what the keys say; asked before a result is kept.
     """
 
     folder: Path | None
     most_bytes: int = MOST_BYTES
+    require_inputs: Callable[[], None] = lambda: None
 
     def run(self, step: CachedStep[T], key: Key, compute: Callable[[], T]) -> T:
         """The result of ``step`` for ``key``: kept from before, else computed now and kept.
@@ -109,7 +111,12 @@ class StepCache:
         return found
 
     def keep(self, step: CachedStep[T], key: Key, result: T) -> None:
-        """Keep a result; a cache that cannot be written (a full disk, a folder of somebody else) costs time only."""
+        """Keep a result; a cache that cannot be written (a full disk, a folder of somebody else) costs time only.
+
+        Raises:
+            SplitcError: What ``require_inputs`` raises.
+        """
+        self.require_inputs()
         if self.folder is None:
             return
         full, parts = _full(step, key), step.pack(result)

@@ -23,7 +23,9 @@ MAX_ELEMENTS = 1 << 30
 @app.command()
 def decode(
     bitstream: Annotated[Path, typer.Argument(help="A stream file that 'splitc encode' wrote.")],
-    out: Annotated[Path, typer.Option("--out", help="The features: .npy, or .npz for several tensors.")],
+    out: Annotated[
+        Path, typer.Option("--out", help="The features: .npy; .npz for several tensors, or sizes that change.")
+    ],
     bundle: Annotated[
         Path | None, typer.Option("--bundle", help="The bundle whose codec encoded the file, if any.")
     ] = None,
@@ -31,13 +33,11 @@ def decode(
 ) -> None:
     """Decode a stream file into float32 features, frame by frame along the axis that counts them, usually 0."""
     from splitc.cli.feature_files import write_features
-    from splitc.codec import StreamFile
-    from splitc.files import read_bounded
 
-    file = StreamFile.from_bytes(read_bounded(bitstream, MAX_FILE_BYTES))
+    file = _read(bitstream)
     codec = _codec(bitstream, file, bundle)
     started = time.perf_counter()
-    tensors = _decoded(bitstream, codec, file)
+    tensors = _decoded(bitstream, codec, file, out.suffix == ".npz")
     seconds = time.perf_counter() - started
     write_features(out, tensors)
     shapes = {name: list(x.shape) for name, x in tensors.items()}
@@ -47,6 +47,16 @@ def decode(
         print_json(document)
     else:
         print(f"{out}: " + ", ".join(f"{name} float32 {size}" for name, size in shapes.items()))
+
+
+def _read(place: Path) -> StreamFile:
+    from splitc.codec import StreamFile
+    from splitc.files import read_bounded
+
+    try:
+        return StreamFile.from_bytes(read_bounded(place, MAX_FILE_BYTES))
+    except BitstreamError as error:
+        raise BitstreamError(f"{place}: {error}") from error
 
 
 def _codec(place: Path, file: StreamFile, bundle: Path | None) -> Codec:
@@ -68,8 +78,9 @@ def _codec(place: Path, file: StreamFile, bundle: Path | None) -> Codec:
     return read_contract(opened).fitted_codec(opened.pair_id)
 
 
-def _decoded(place: Path, codec: Codec, file: StreamFile) -> dict[str, F32]:
+def _decoded(place: Path, codec: Codec, file: StreamFile, as_pieces: bool) -> dict[str, F32]:
     """All frames of every tensor, along its batch axis."""
+    from splitc.cli.feature_files import joined_frames
 
     stream, elements = codec.decoder(), 0
     frames: list[list[F32]] = [[] for _ in codec.tensors]
@@ -85,17 +96,11 @@ def _decoded(place: Path, codec: Codec, file: StreamFile) -> dict[str, F32]:
             row.append(x)
     if not file.packets:
         raise BitstreamError(f"{place}: holds no packets.")
-    return {
-        tensor.spec.name: _joined(place, row, tensor.layout.batch_axis)
-        for tensor, row in zip(codec.tensors, frames, strict=True)
-    }
-
-
-def _joined(place: Path, frames: list[F32], axis: int | None) -> F32:
-    """Frames side by side; those without an axis for them, along a new one in front."""
-    import numpy as np
-
-    sizes = {tuple(size for one, size in enumerate(x.shape) if one != axis) for x in frames}
-    if len(sizes) != 1:
-        raise BitstreamError(f"{place}: its frames have different sizes and do not fit one array.")
-    return np.stack(frames) if axis is None else np.concatenate(frames, axis)
+    named = {tensor.spec.name: row for tensor, row in zip(codec.tensors, frames, strict=True)}
+    joined = joined_frames(named, [tensor.layout for tensor in codec.tensors], as_pieces)
+    if joined is None:
+        raise UsageError(
+            f"{place}: its frames have different sizes, which one .npy cannot hold; name an .npz, which gets one array "
+            "for each run of equal ones."
+        )
+    return joined

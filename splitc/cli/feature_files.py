@@ -125,14 +125,59 @@ def specs_of(
     shapes = {name: _sizes(array, layout) for (name, array), layout in zip(first.items(), layouts, strict=True)}
     for file, clip in clips[1:]:
         for (name, shape), layout in zip(shapes.items(), layouts, strict=True):
-            if name not in clip or _sizes(clip[name], layout) != shape:
-                raise UsageError(f"{file}: {name!r} is not there or not of the sizes it has in {first_file}.")
+            if name not in clip:
+                raise UsageError(
+                    f"{file}: holds {sorted(clip)}, {first_file} holds {sorted(shapes)}; name files alike."
+                )
+            if (sizes := _sizes(clip[name], layout)) != shape:
+                raise UsageError(
+                    f"{file}: {name!r} is {list(sizes)}, in {first_file} it is {list(shape)}; a codec that is fitted "
+                    "here has one size: encode each size by itself, or with a --bundle whose size is dynamic."
+                )
     return [TensorSpec(name=name, dtype="float32", shape=shape) for name, shape in shapes.items()], layouts
 
 
 def _sizes(array: Array, layout: Layout) -> Shape:
     """Of one frame, with a name for how many there are."""
     return tuple("N" if axis == layout.batch_axis else size for axis, size in enumerate(array.shape))
+
+
+def joined_frames(
+    frames: Mapping[str, Sequence[F32]], layouts: Sequence[Layout], as_pieces: bool
+) -> dict[str, F32] | None:
+    """The frames of each tensor side by side; where it has no axis for them, along a new one in front.
+
+    Args:
+        frames: By tensor name, one array a frame; as many of each.
+        layouts: Of each tensor.
+        as_pieces: Where sizes change from frame to frame: one array for each run of frames of one size, called
+            ``NAME#0``, ``NAME#1`` ...
+
+    Returns:
+        By name; None where sizes change and ``as_pieces`` does not hold.
+    """
+    axes = {name: layout.batch_axis for name, layout in zip(frames, layouts, strict=True)}
+    every = zip(*frames.values(), strict=True)
+    sizes = [[_other_sizes(x, axis) for x, axis in zip(frame, axes.values(), strict=True)] for frame in every]
+    starts = [index for index, one in enumerate(sizes) if index == 0 or one != sizes[index - 1]]
+    if len(starts) == 1:
+        return {name: _joined(rows, axes[name]) for name, rows in frames.items()}
+    if not as_pieces:
+        return None
+    runs = list(zip(starts, [*starts[1:], len(sizes)], strict=True))
+    return {
+        f"{name}#{number}": _joined(rows[start:end], axes[name])
+        for name, rows in frames.items()
+        for number, (start, end) in enumerate(runs)
+    }
+
+
+def _other_sizes(array: Array, axis: int | None) -> tuple[int, ...]:
+    return tuple(size for one, size in enumerate(array.shape) if one != axis)
+
+
+def _joined(frames: Sequence[F32], axis: int | None) -> F32:
+    return np.stack(frames) if axis is None else np.concatenate(frames, axis)
 
 
 def write_features(out: Path, tensors: Mapping[str, F32]) -> None:

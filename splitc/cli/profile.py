@@ -121,10 +121,13 @@ def profile(
     json: Json = False,
 ) -> None:
     """Latency with percentiles, layers, memory, watts and clocks, as one record that plan can use."""
+    from splitc.files import refuse_special
     from splitc.profiler import export_files
     from splitc.records import write_record
 
     check_options(context, RULES)
+    if files.out is not None:
+        refuse_special(files.out)  # measuring takes minutes
     half, measured = _half(subject), None
     if files.replay is not None:
         record = _replayed(files.replay, half)

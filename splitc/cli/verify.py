@@ -13,7 +13,7 @@ from splitc.cli.app import Json, app, print_json, say
 from splitc.cli.lint import print_lint
 from splitc.cli.option_rules import Excludes, Needs, check_options
 from splitc.cli.options import grouped
-from splitc.errors import CheckFailed, SplitcError
+from splitc.errors import CheckFailed, SplitcError, UsageError
 from splitc.version import __version__
 
 if TYPE_CHECKING:
@@ -131,12 +131,11 @@ class _Inputs:
 
 def _inputs(opened: Bundle, recipe: Recipe, asked: SampleOptions) -> _Inputs:
     """The files that are named, else the recipe's with the recipe's labels."""
-    from splitc import driver
     from splitc.runtime import Reader, bound_task, find_files, read_contract
     from splitc.tasks import LabelTable
 
     data, labels = asked.data, asked.labels
-    calibration, files = ([], find_files(data, Path())) if data else driver.data_files(recipe)
+    calibration, files = ([], find_files(data, Path())) if data else _recipe_files(recipe, asked.base)
     notes = [] if data else _changed_data(recipe, [*calibration, *files])
     if labels is None and recipe.data.labels and not data:
         labels = recipe.resolve(recipe.data.labels)
@@ -144,6 +143,23 @@ def _inputs(opened: Bundle, recipe: Recipe, asked: SampleOptions) -> _Inputs:
     reader = Reader(contract.inputs, contract.preprocess, asked.crops or recipe.data.crops)
     known = bound_task(contract).labels(labels) if labels else LabelTable({})
     return _Inputs(files, reader, known, [*notes, *reader.remarks(files)])
+
+
+def _recipe_files(recipe: Recipe, base: Path) -> tuple[list[Path], list[Path]]:
+    """To calibrate on, and to verify on.
+
+    Raises:
+        UsageError: They are not in ``base``.
+    """
+    from splitc import driver
+
+    try:
+        return driver.data_files(recipe)
+    except UsageError as error:
+        raise UsageError(
+            f"{str(error).removesuffix('.')}; name the recipe's folder with --base (now {base}), or other files with "
+            "--data."
+        ) from error
 
 
 def _verified(opened: Bundle, recipe: Recipe, inputs: _Inputs, model: Path | None) -> tuple[Verification, list[str]]:

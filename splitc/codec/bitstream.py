@@ -18,12 +18,7 @@ import numpy as np
 
 from splitc.codec.byte_fields import FieldReader, varint
 from splitc.codec.chunks import checksum, code_chunks, decode_chunks
-from splitc.codec.description import (
-    MAX_DESCRIPTION_BYTES,
-    TensorDescription,
-    read_description,
-    write_description,
-)
+from splitc.codec.description import MAX_DESCRIPTION_BYTES, TensorDescription, read_description, write_description
 from splitc.codec.entropy import ENTROPY_CODERS, ChunkCoder
 from splitc.codec.entropy.base import hash_of_tables
 from splitc.codec.planes import PlaneView, as_planes, tensor_of

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 
 from splitc import graph, passes, plan, trials, zoo
@@ -12,11 +12,12 @@ from splitc.backends import BACKENDS
 from splitc.cache import Key, StepCache, default_cache, key_of
 from splitc.driver.answers import KnownAnswers, find_answers, settle_task
 from splitc.driver.data import Files, data_files
-from splitc.driver.keys import data_key, model_key, task_key
+from splitc.driver.keys import data_key, model_key, other_code, task_key
 from splitc.driver.pixels import preprocess_notes, with_preprocess
 from splitc.driver.places import find_places, with_layers
 from splitc.driver.recipes import codec_spec, predicts, with_defaults
-from splitc.errors import RecipeError
+from splitc.errors import RecipeError, UsageError
+from splitc.files import Snapshot
 from splitc.recipe import Recipe
 from splitc.registry import nearest
 from splitc.runtime import Reader, Samples, files_sha256, is_picture, is_video, read_classes
@@ -53,6 +54,7 @@ class Inputs:
         answers: What answers are, and what is known of them.
         places: Devices and link.
         cache: Where results of steps are kept.
+        snapshot: Of the model's and the samples' files, from before they were read.
     """
 
     recipe: Recipe
@@ -64,6 +66,11 @@ class Inputs:
     answers: KnownAnswers
     places: plan.Places
     cache: StepCache
+    snapshot: Snapshot
+
+    def require_unchanged(self) -> None:
+        """Raises: UsageError: A file is no longer what was hashed."""
+        _refuse_changed(self.snapshot)
 
     @property
     def source(self) -> graph.Model:
@@ -134,13 +141,12 @@ def find_inputs(
     places = find_places(recipe)
     _check_sides_and_clips(recipe)
     calibration, verification = files_of(recipe)
-    source = _load_source(recipe)
+    source, snapshot = _load_with_snapshot(recipe, [*calibration, *verification])
     answers = find_answers(recipe, source, _classes(recipe))
     _refuse_idle_keys(recipe, source, calibration)
-    digest = files_sha256([*calibration, *verification])
+    digest = files_sha256(calibration + verification)
     _check_pins(recipe, source.sha256, digest, locked=locked)
-    opened = _prepared(recipe, source)
-    plan.check_asked(opened.model, [codec_spec(recipe)], recipe.split)
+    opened = _checked_model(recipe, source)
     reader = Reader(source.inputs, _preprocess(recipe), recipe.data.crops)
     return Inputs(
         recipe=recipe,
@@ -151,8 +157,15 @@ def find_inputs(
         data_sha256=digest,
         answers=answers,
         places=with_layers(places, recipe, source, opened.model),
-        cache=default_cache() if cache is None else cache,
+        cache=replace(default_cache() if cache is None else cache, require_inputs=partial(_refuse_changed, snapshot)),
+        snapshot=snapshot,
     )
+
+
+def _refuse_changed(snapshot: Snapshot) -> None:
+    """Raises: UsageError: A file was written since; half of a build would be of it, half of what it was."""
+    if (file := snapshot.changed()) is not None:
+        raise UsageError(f"{file}: changed while it was used; run the command again when the file is complete.")
 
 
 def subject_of(inputs: Inputs) -> trials.Subject:
@@ -172,6 +185,7 @@ def subject_of(inputs: Inputs) -> trials.Subject:
             model=inputs.model_key,
             data=inputs.data_key,
             labels=inputs.answers.labels_sha256,
+            code=other_code(),
             task=task_key(inputs.task),
             is_stream=is_stream,
             axes=[inputs.recipe.split.batch_axis, inputs.recipe.split.channel_axis],
@@ -200,6 +214,13 @@ def _sends_pixels(recipe: Recipe, files: Sequence[Path]) -> bool:
     if recipe.data.preprocess is not None:
         return True
     return all(is_picture(file) or is_video(file) for file in files)
+
+
+def _checked_model(recipe: Recipe, source: graph.Model) -> OpenModel:
+    """The prepared model, which can be cut where the recipe says."""
+    opened = _prepared(recipe, source)
+    plan.check_asked(opened.model, [codec_spec(recipe)], recipe.split)
+    return opened
 
 
 def _prepared(recipe: Recipe, source: graph.Model) -> OpenModel:
@@ -232,10 +253,20 @@ def _refuse_idle_keys(recipe: Recipe, source: graph.Model, calibration: Sequence
             )
 
 
-def _load_source(recipe: Recipe) -> graph.Model:
+def _source_path(recipe: Recipe) -> Path:
     source = recipe.model.source
-    path = zoo.fetch(source) if zoo.is_zoo(source) else recipe.resolve(source)
-    return with_preprocess(graph.load(path, recipe.model.shapes), _preprocess(recipe))
+    return zoo.fetch(source) if zoo.is_zoo(source) else recipe.resolve(source)
+
+
+def _load_source(recipe: Recipe) -> graph.Model:
+    return with_preprocess(graph.load(_source_path(recipe), recipe.model.shapes), _preprocess(recipe))
+
+
+def _load_with_snapshot(recipe: Recipe, samples: Sequence[Path]) -> tuple[graph.Model, Snapshot]:
+    """The model, and what its files and the samples were like before any of them was read or hashed."""
+    before = Snapshot.of([_source_path(recipe), *samples])
+    source = _load_source(recipe)
+    return source, before | Snapshot.of(source.external)
 
 
 def _check_pins(recipe: Recipe, model_sha256: str, data_sha256: str, *, locked: bool) -> None:

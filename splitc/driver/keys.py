@@ -7,12 +7,19 @@ from pathlib import Path
 
 from splitc import graph
 from splitc.backends import EngineRecord
-from splitc.cache import Key, key_of
+from splitc.cache import Key, key_of, package_sha256
+from splitc.codec import PARTS
 from splitc.lowering import LoweringRequest, is_mixed
 from splitc.recipe import Recipe
 from splitc.runtime import Reader
 from splitc.tasks import BoundTask
 from splitc.types import Preprocess
+
+
+def other_code() -> dict[str, Key]:
+    """Code of the packages that codec parts come from beside splitc itself, by name: it decides what they compute."""
+    names = {name for registry in PARTS.values() for name in registry.packages()} - {"splitc"}
+    return {name: package_sha256(name) for name in sorted(names)}
 
 
 def model_key(recipe: Recipe, source: graph.Model, preprocess: Preprocess, *, in_graph: bool) -> Key:
@@ -34,8 +41,10 @@ def data_key(data_sha256: str, calibration: Sequence[Path], verification: Sequen
 
 
 def task_key(task: BoundTask) -> Key:
-    """What the answers are: the task with all its options, and how it was settled."""
-    return key_of(name=task.task.name, options=task.task.model_dump(mode="json"), reads=task.reads)
+    """What the answers are: the task with all its options, how it was settled, and the code of another package."""
+    package = type(task.task).__module__.partition(".")[0]
+    code = None if package == "splitc" else package_sha256(package)
+    return key_of(name=task.task.name, options=task.task.model_dump(mode="json"), reads=task.reads, code=code)
 
 
 def halves_key(request: LoweringRequest, model: Key, data: Key) -> Key:
@@ -44,6 +53,7 @@ def halves_key(request: LoweringRequest, model: Key, data: Key) -> Key:
     return key_of(
         model=model,
         data=data,
+        code=other_code(),
         cut=[spec.name for spec in request.halves.cut],
         weights=request.weights.model_dump(mode="json"),
         min_fidelity=request.min_fidelity if is_limited else None,

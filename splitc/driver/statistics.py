@@ -7,7 +7,7 @@ from pathlib import Path
 
 from splitc import evaluate, graph, zoo
 from splitc.errors import UsageError
-from splitc.runtime import Reader, find_files
+from splitc.runtime import Reader, find_files, pixel_format
 from splitc.types import Array, Preprocess, TensorSpec
 
 
@@ -40,10 +40,11 @@ def _features(
 
 
 def _fitting(inputs: Sequence[TensorSpec]) -> Preprocess:
-    shape = inputs[0].shape
-    if len(shape) != 4:
+    spec = inputs[0]
+    if len(spec.shape) != 4:
         return Preprocess()
-    height, width = shape[2:]
+    plain = Preprocess(channels="grey" if 1 in (spec.shape[1], spec.shape[3]) else "rgb")
+    height, width = spec.shape[1:3] if pixel_format(spec, plain).is_nhwc else spec.shape[2:]
     if isinstance(height, int) and isinstance(width, int):
-        return Preprocess(resize=(height, width))
-    raise UsageError(f"input {inputs[0].name!r} is {list(shape)}: fix its height and width with --shape.")
+        return plain.model_copy(update={"resize": (height, width)})
+    raise UsageError(f"input {spec.name!r} is {list(spec.shape)}: fix its height and width with --shape.")

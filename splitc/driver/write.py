@@ -128,7 +128,12 @@ def _layout_notes(codec: Codec) -> list[str]:
 
 
 def seal(folder: Path, inputs: Inputs) -> bundle.Bundle:
-    """Write the manifest over everything that stands in ``folder``; again after files were added."""
+    """Write the manifest over everything that stands in ``folder``; again after files were added.
+
+    Raises:
+        UsageError: A file that the manifest gives the hash of was written meanwhile.
+    """
+    inputs.require_unchanged()
     manifest = bundle.write_manifest(
         folder,
         name=inputs.recipe.name,

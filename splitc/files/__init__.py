@@ -7,6 +7,7 @@ The only room that renames, locks and hashes files. It knows nothing of what it 
     read, change, write        locked, locked_together; replace_and_keep where the old one is kept
     what was killed            sweep: by the next writer of the place; sweep_temporary: by the next splitc
     reading                    sha256_of, read_bounded, open_plain: plain files, in blocks, up to a limit
+    changed meanwhile          Snapshot
     other places               cache_folder, temporary_folder
 
 A hidden name says its owner, so a live one's file is never swept, however old it is. Writers that only replace need no
@@ -21,7 +22,9 @@ from splitc.files.keeping import finish_keeping, replace_and_keep
 from splitc.files.lock import locked, locked_together
 from splitc.files.reading import open_plain, read_bounded, sha256_bytes, sha256_of, sha256_stream
 from splitc.files.refusals import as_refusals
+from splitc.files.snapshot import Snapshot
 from splitc.files.sweep import sweep, sweep_folder
+from splitc.files.tables import ClassColumns, TableRow, class_columns, has_heading, is_whole, read_rows
 from splitc.files.whole import (
     Content,
     aside_folder,
@@ -33,16 +36,23 @@ from splitc.files.whole import (
 )
 
 __all__ = [
+    "ClassColumns",
     "Content",
+    "Snapshot",
+    "TableRow",
     "as_refusals",
     "aside_folder",
     "cache_folder",
+    "class_columns",
     "finish_keeping",
+    "has_heading",
+    "is_whole",
     "locked",
     "locked_together",
     "move_into_place",
     "open_plain",
     "read_bounded",
+    "read_rows",
     "refuse_special",
     "replace_and_keep",
     "sha256_bytes",

@@ -22,12 +22,12 @@ from functools import lru_cache
 from pathlib import Path
 
 from splitc.errors import SplitcError, UsageError
-from splitc.files.hidden import OLD, PARTIAL, hidden_beside, hidden_path, remove
+from splitc.files.hidden import OLD, PARTIAL, hidden_beside, hidden_path, hidden_start, remove
 from splitc.files.lock import locked
 from splitc.files.owner import kept_fresh
 from splitc.files.refusals import full_reason, is_within, reason_of
 from splitc.files.sweep import sweep
-from splitc.files.whole import sync
+from splitc.files.whole import sync, sync_names
 
 _TRIES = 100
 _EXCHANGE, _HERE = 2, -100
@@ -100,7 +100,7 @@ def _swap(partial: Path, place: Path, refuse_foreign: Callable[[Path], None]) ->
         if old.exists() and not place.exists():
             os.rename(old, place)
         raise
-    sync(place.parent)
+    sync_names(place.parent)
     remove(old)
 
 
@@ -138,16 +138,28 @@ def _renameat2() -> Callable[[int, bytes, int, bytes, int], int] | None:
 
 @contextlib.contextmanager
 def _as_refusals(out: Path, place: Path, refusal: type[SplitcError]) -> Iterator[None]:
-    """Failures to write become one sentence; other failures pass."""
+    """Failures to write become one sentence; other failures pass.
+
+    A refusal that names the hidden folder, which nobody knows, names ``out`` afterwards.
+    """
     try:
         yield
-    except OSError as error:
-        reason = full_reason(error)
-        if reason is None and is_within(error.filename, place):
-            reason = reason_of(error).lower()
+    except (OSError, SplitcError) as error:
+        failure = error if isinstance(error, OSError) else _failure_inside(error, place)
+        if failure is None:
+            raise
+        reason = full_reason(failure)
+        if reason is None and (failure is not error or is_within(failure.filename, place)):
+            reason = reason_of(failure).lower()
         if reason is None:
             raise
         raise refusal(f"{out}: cannot be written: {reason}. Nothing was left behind.") from error
+
+
+def _failure_inside(error: SplitcError, place: Path) -> OSError | None:
+    """The failure behind a refusal that names a path in the hidden folder of ``place``."""
+    is_inside = str(hidden_start(place)) in str(error)
+    return error.__cause__ if is_inside and isinstance(error.__cause__, OSError) else None
 
 
 @contextlib.contextmanager
@@ -170,5 +182,5 @@ def _parents(folder: Path) -> Iterator[None]:
 def _sync_tree(folder: Path) -> None:
     for path in folder.rglob("*"):
         if not path.is_symlink() and (path.is_file() or path.is_dir()):
-            sync(path)
-    sync(folder)
+            sync_names(path) if path.is_dir() else sync(path)
+    sync_names(folder)

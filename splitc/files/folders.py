@@ -27,7 +27,7 @@ def cache_folder(*names: str) -> Path:
 def temporary_root() -> Path:
     """``$TMPDIR/splitc-USER``, else ``/tmp/splitc-USER``: the folder of all temporary folders of this user.
 
-    ``tempfile.gettempdir`` writes a file to try the folder, which stays when the process is killed just then.
+    Not ``tempfile.gettempdir``: it tries the folder with a file that stays when the process is killed just then.
     """
     return Path(os.environ.get("TMPDIR") or "/tmp") / f"splitc-{os.getuid()}"
 
@@ -54,10 +54,7 @@ def temporary_folder(purpose: str) -> Iterator[Path]:
 
 def sweep_temporary() -> None:
     """Remove the temporary folders of processes that have ended; does nothing if no temporary folder can be used."""
-    try:
-        root = temporary_root()
-    except FileNotFoundError:  # tempfile finds no folder that it can write to
-        return
+    root = temporary_root()
     if not _is_ours(root):
         return
     with contextlib.suppress(FileNotFoundError):  # another process may remove it while it is empty

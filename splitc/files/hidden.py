@@ -59,6 +59,11 @@ def lock_path(place: Path) -> Path:
     return place.parent / f"{stem_of(place)}.{LOCK}"
 
 
+def hidden_start(place: Path) -> Path:
+    """What the paths of all that is hidden beside ``place`` begin with."""
+    return place.parent / f"{stem_of(place)}."
+
+
 def stem_of(place: Path) -> str:
     """What all hidden names of ``place`` begin with, before a dot."""
     name = os.fsencode(place.name)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from splitc.errors import SplitcError
-from splitc.files.hidden import stem_of
+from splitc.files.hidden import hidden_start
 
 _FULL = {
     errno.ENOSPC: "the disk is full",
@@ -49,5 +49,4 @@ def is_within(name: object, place: Path) -> bool:
     if not isinstance(name, (str, bytes)):
         return False
     path = Path(os.path.abspath(os.fsdecode(name)))
-    hidden = str(place.parent / f"{stem_of(place)}.")
-    return path in (place, place.parent, *place.parent.parents) or str(path).startswith(hidden)
+    return path in (place, place.parent, *place.parent.parents) or str(path).startswith(str(hidden_start(place)))

@@ -8,6 +8,7 @@ hidden name of its own, and the last rename stands.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +22,7 @@ from splitc.files.owner import kept_fresh
 from splitc.files.refusals import as_refusals
 from splitc.files.sweep import sweep
 
+_NOT_SYNCED = (errno.EACCES, errno.EPERM, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF)
 Content: TypeAlias = bytes | str | Callable[[BinaryIO], object]
 """What goes into a file: bytes, text (UTF-8), or a function that writes to the open file."""
 
@@ -107,7 +109,7 @@ def move_into_place(aside: Path, place: Path) -> None:
     """
     sync(aside)
     os.replace(aside, place)
-    sync(place.parent)
+    sync_names(place.parent)
 
 
 def refuse_special(place: Path, refusal: type[SplitcError] = UsageError) -> None:
@@ -153,5 +155,18 @@ def sync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:  # the system names no path, and who refuses wants one
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         os.close(descriptor)
+
+
+def sync_names(folder: Path) -> None:
+    """:func:`sync` where it can be had: the names stand already, and folders that are not ours to read, and those of
+    some network file systems, refuse it.
+    """
+    try:
+        sync(folder)
+    except OSError as error:
+        if error.errno not in _NOT_SYNCED:
+            raise

@@ -151,8 +151,18 @@ def _prepared(model: Model, shapes: Mapping[str, Shape], label: str) -> Model:
     ir_model.ir_version = max(ir_model.ir_version or 0, OLDEST_IR_VERSION)
     _refuse_unsound(model, label)
     bind_inputs(ir_model.graph, shapes, label)
-    infer(ir_model)
+    _infer_scalar_outputs(ir_model)
     return model
+
+
+def _infer_scalar_outputs(ir_model: ir.Model) -> None:
+    """Infer all shapes; exporters declare outputs as scalars too where they know no shape, so those are inferred."""
+    declared = [value for value in ir_model.graph.outputs if value.shape is not None and not len(value.shape)]
+    for value in declared:
+        value.shape = None
+    infer(ir_model)
+    for value in declared:
+        value.shape = ir.Shape(()) if value.shape is None else value.shape
 
 
 def _spell_default_domain(ir_model: ir.Model, label: str) -> None:

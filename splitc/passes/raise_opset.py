@@ -21,7 +21,9 @@ class RaiseOpset:
 
     1. Only the default operator set changes.
     2. The answers stay those of the source model; a build verifies that on real samples.
-    3. A model with operators that the converter does not know is refused.
+    3. Branches and loop bodies are converted too; one that returns a value of the graph around it gets the Identity
+       that the converter needs.
+    4. A model with operators that the converter does not know is refused.
     """
 
     name: ClassVar[str] = "raise_opset"
@@ -31,7 +33,7 @@ class RaiseOpset:
         version = model.opset_imports.get("", MIN_OPSET)
         if version >= MIN_OPSET:
             return PassResult(model, False)
-        proto = onnx.load_from_string(graph.to_bytes(model))
+        proto = onnx.load_from_string(graph.to_bytes(_with_own_outputs(model)))
         try:
             raised = onnx.version_converter.convert_version(proto, MIN_OPSET)
         except Exception as error:  # the converter raises a bare RuntimeError, and more than that
@@ -41,3 +43,35 @@ class RaiseOpset:
                 f"export it again with opset {MIN_OPSET} or newer."
             ) from error
         return PassResult(ir.from_proto(raised), True, (f"converted from opset {version} to {MIN_OPSET}",))
+
+
+def _with_own_outputs(model: ir.Model) -> ir.Model:
+    """An Identity in each body for what it returns of the graphs around it; the same model if none does."""
+    if not any(_borrowed(body) for body in model.graphs() if body is not model.graph):
+        return model
+    copy = model.clone()
+    taken = {value.name for body in copy.graphs() for node in body for value in node.outputs}
+    for body in copy.graphs():
+        for index in _borrowed(body) if body is not copy.graph else ():
+            value = body.outputs[index]
+            own = ir.node("Identity", [value])
+            own.outputs[0].name = _fresh(f"{value.name}/returned", taken)
+            own.outputs[0].type, own.outputs[0].shape = value.type, value.shape
+            body.append(own)
+            body.outputs[index] = own.outputs[0]
+    return copy
+
+
+def _borrowed(body: ir.Graph) -> list[int]:
+    """Positions of outputs that are values of the graphs around the body."""
+    own = {*body.inputs, *body.initializers.values(), *(value for node in body for value in node.outputs)}
+    return [index for index, value in enumerate(body.outputs) if value not in own]
+
+
+def _fresh(wanted: str, taken: set[str | None]) -> str:
+    name, count = wanted, 1
+    while name in taken:
+        count += 1
+        name = f"{wanted}_{count}"
+    taken.add(name)
+    return name

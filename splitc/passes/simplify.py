@@ -65,7 +65,9 @@ def _remove_unused(model: ir.Model) -> str:
 def _remove_identity(model: ir.Model) -> str:
     before = _operators(model)["Identity"]
     dropped = sum(_bypass_dropout(node) for graph in model.graphs() for node in graph if node.op_type == "Dropout")
-    common.IdentityEliminationPass()(model)
+    for graph in model.graphs():
+        for node in list(graph):
+            _bypass_identity(node)
     count = before + dropped - _operators(model)["Identity"]
     return f"removed {count} Identity and Dropout nodes" if count else ""
 
@@ -125,3 +127,20 @@ def _bypass_dropout(node: ir.Node) -> bool:
     ir.convenience.replace_all_uses_with(old, output, replace_graph_outputs=True)
     node.graph.remove(node, safe=True)
     return True
+
+
+def _bypass_identity(node: ir.Node) -> None:
+    """Remove an Identity, unless its graph returns by it what is no result of that graph, or returns that already."""
+    value = node.inputs[0] if node.op_type == "Identity" and node.domain == "" else None
+    if value is None or node.graph is None:
+        return
+    result, maker = node.outputs[0], value.producer()
+    is_returned = result.is_graph_output()
+    if is_returned and (maker is None or maker.graph is not node.graph or value.is_graph_output()):
+        return
+    value.shape = value.shape if value.shape is not None else result.shape
+    value.type = value.type if value.type is not None else result.type
+    ir.convenience.replace_all_uses_with(result, value, replace_graph_outputs=True)
+    if is_returned:
+        value.name = result.name
+    node.graph.remove(node, safe=True)

@@ -34,6 +34,7 @@ def refusing(specs: Sequence[CodecSpec], asked: SplitSection) -> Refuse:
         if is_preprocessing(tensor.name):
             return INSIDE
         layout = _as_asked(asked, tensor.name, found, len(tensor.shape))
+        _refuse_axes(tensor, found, layout)
         reasons = [refusal(spec, tensor, layout) for spec in specs]
         return None if None in reasons else next(iter(reasons), None)
 
@@ -71,3 +72,20 @@ def _as_asked(asked: SplitSection, name: str, found: Layout, rank: int) -> Layou
     if outside is not None:
         raise CutError(f"split.{outside} = {named[outside]}: value {name!r} has {rank} axes.")
     return found.model_copy(update=axes) if axes else found
+
+
+def _refuse_axes(tensor: TensorSpec, found: Layout, layout: Layout) -> None:
+    """Raises: CutError: The recipe's axes are none of this tensor's, where the graph's are; no other cut helps then."""
+    fault = layout.fault(tensor.shape)
+    if fault is None or found.fault(tensor.shape) is not None:
+        return
+    pairs = (
+        ("batch_axis", found.batch_axis, layout.batch_axis),
+        ("channel_axis", found.channel_axis, layout.channel_axis),
+    )
+    changed = [(f"split.{key}", own) for key, own, asked in pairs if own != asked]
+    keys, axes = " and ".join(key for key, _ in changed), " and ".join(str(own) for _, own in changed)
+    raise CutError(
+        f"{keys}: value {tensor.name!r} {list(tensor.shape)}: {fault}; leave {keys} out (splitc takes {axes}), "
+        "or name another axis."
+    )

@@ -17,6 +17,6 @@ def read_classes(file: Path) -> list[str]:
         UsageError: The file is absent or not text.
     """
     try:
-        return [line.strip() for line in read_bounded(file, MAX_BYTES).decode("utf-8").splitlines()]
+        return [line.strip() for line in read_bounded(file, MAX_BYTES).decode("utf-8-sig").splitlines()]
     except UnicodeDecodeError:
         raise UsageError(f"{file}: is not UTF-8 text.") from None

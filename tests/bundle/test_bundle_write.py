@@ -106,7 +106,7 @@ def occupy_with_notes_in_bundle(place):
 def test_what_is_not_a_bundle_is_never_deleted(tmp_path, occupy, message):
     occupy(tmp_path / "x")
     before = names(tmp_path)
-    assert refusal(tmp_path / "x") == f"{message} it is not replaced; choose another place or move it away."
+    assert refusal(tmp_path / "x") == f"{tmp_path}/{message} it is not replaced; choose another place or move it away."
     assert names(tmp_path) == before
 
 

@@ -21,9 +21,11 @@ from splitc.cache import (
     arrays_from_file,
     json_from_file,
     key_of,
+    package_sha256,
     parts_of_arrays,
     parts_of_json,
 )
+from splitc.errors import UsageError
 
 NUMBER: CachedStep[int] = CachedStep("number", 1, parts_of_json, json_from_file)
 KEY = key_of(what="a number")
@@ -69,10 +71,36 @@ def test_another_environment_starts_afresh(tmp_path: Path, monkeypatch: pytest.M
     assert cache.run(NUMBER, KEY, Counted(2)) == 2
 
 
+def test_code_of_other_packages_has_a_hash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "one_module.py").write_text("x = 1\n")
+    (tmp_path / "a_folder" / "inner").mkdir(parents=True)
+    (tmp_path / "a_folder" / "__init__.py").touch()
+    (tmp_path / "a_folder" / "inner" / "helper.py").write_text("y = 1\n")
+    names = ("one_module", "a_folder", "not_there", "sys")
+    before = [package_sha256(name) for name in names]
+    assert before[2:] == ["", ""]
+    (tmp_path / "one_module.py").write_text("x = 2\n")
+    (tmp_path / "a_folder" / "inner" / "helper.py").write_text("y = 2\n")
+    after = [package_sha256(name) for name in names]
+    assert [one == other for one, other in zip(before, after, strict=True)] == [False, False, True, True]
+
+
 def test_no_cache_keeps_nothing() -> None:
     compute = Counted()
     assert [NO_CACHE.run(NUMBER, KEY, compute) for _ in range(2)] == [7, 7]
     assert compute.calls == 2
+
+
+@pytest.mark.parametrize("folder", [True, False], ids=["cache", "no-cache"])
+def test_nothing_is_kept_of_inputs_that_changed(tmp_path: Path, folder: bool) -> None:
+    def changed() -> None:
+        raise UsageError("x.png: changed")
+
+    cache = StepCache(tmp_path if folder else None, require_inputs=changed)
+    with pytest.raises(UsageError, match=r"^x\.png: changed$"):
+        cache.run(NUMBER, KEY, Counted(1))
+    assert list(tmp_path.iterdir()) == []
 
 
 DAMAGE: dict[str, Callable[[bytes], bytes]] = {

@@ -13,7 +13,7 @@ import pytest
 import splitc
 from splitc.codec import ENTROPY_CODERS, PICTURE_CODERS, TILINGS, CodecSpec, code_video
 from splitc.codec.pictures import PICTURE_CODECS
-from splitc.errors import CodecError, UsageError
+from splitc.errors import CapabilityError, CodecError, UsageError
 
 ROOT = Path(splitc.__file__).parent
 
@@ -55,6 +55,24 @@ def test_what_is_no_film_is_refused() -> None:
         code_video(film().astype(np.float32), 30)
     with pytest.raises(CodecError, match=r"h264: pictures of 2 x 9000, sides must be 1..8192"):
         code_video(np.zeros((1, 2, 9000, 3), np.uint8), 30)
+
+
+@pytest.mark.parametrize(("shape", "coded"), [((9, 14), (64, 64)), ((33, 100), (64, 100)), ((224, 225), (224, 226))])
+def test_small_pictures_are_coded_in_a_size_at_which_runs_agree(
+    monkeypatch: pytest.MonkeyPatch, shape: tuple[int, int], coded: tuple[int, int]
+) -> None:
+    """x264 gives other bytes for pictures of 32 x 32 from run to run of one process, once it looks ahead."""
+    video = pytest.importorskip("splitc.codec.pictures.video", exc_type=CapabilityError, reason="needs splitc[video]")
+    opened, real = [], video.open_encoder
+
+    def noting(codec: object, size: tuple[int, int], *how: object) -> object:
+        opened.append(size)
+        return real(codec, size, *how)
+
+    monkeypatch.setattr(video, "open_encoder", noting)
+    frames = np.random.default_rng(1).integers(0, 256, (2, *shape, 3), np.uint8)
+    assert code_video(frames, 20)[1].shape == frames.shape
+    assert opened == [coded]
 
 
 def test_one_module_opens_encoders_and_decoders() -> None:

@@ -168,7 +168,8 @@ IMAGE = (1, 3, SIDE, SIDE)
 @pytest.mark.parametrize(
     ("name", "arrays", "words"),
     [
-        pytest.param("x.npy", np.zeros(IMAGE), ["gives float64", "takes float32 ['N', 3, 32, 32]"], id="float64"),
+        pytest.param("x.npy", np.zeros(IMAGE, "i8"), ["gives int64", "takes float32 ['N', 3, 32, 32]"], id="int64"),
+        pytest.param("x.npy", np.full(IMAGE, 1e300), ["'image' holds numbers beyond float32"], id="float64-too-large"),
         pytest.param("x.npy", np.zeros((3, 9, 9), "f4"), ["gives float32 [1, 3, 9, 9]"], id="size"),
         pytest.param("x.npy", np.float32(1), ["gives float32 []"], id="scalar"),
         pytest.param("x.npy", np.zeros((0, *IMAGE[1:]), "f4"), ["holds no samples"], id="no-samples"),
@@ -228,9 +229,11 @@ def test_a_report_inside_the_bundle_would_break_its_seal(copy: Path) -> None:
 
 
 def test_verify_finds_no_data_in_another_folder(bundle: Path, tmp_path: Path) -> None:
-    assert_refused(
-        cli("verify", bundle, "--base", tmp_path, "--json"), 2, "pictures/*.png: no picture, array or video found"
+    words = (
+        "pictures/*.png: no picture, array or video found",
+        f"; name the recipe's folder with --base (now {tmp_path}), or other files with --data.",
     )
+    assert_refused(cli("verify", bundle, "--base", tmp_path, "--json"), 2, *words)
 
 
 def test_verify_with_labels_that_are_none(bundle: Path, source: Path, tmp_path: Path) -> None:

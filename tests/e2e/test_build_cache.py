@@ -10,6 +10,7 @@ import pytest
 from e2e_setting import build, file_bytes, setting, write_setting
 
 from splitc import driver, evaluate, lowering, trials
+from splitc.driver import pipeline
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +104,33 @@ def test_another_model_under_the_same_name_is_another_model(
     model.write_bytes(model.read_bytes() + b"\x0a\x00")  # an empty field that the parser drops: other bytes
     build(other, tmp_path / "x")
     assert {"features", "trial", "verify"} <= set(computed)
+
+
+@pytest.mark.parametrize("name", ["pictures/picture02.png", "pictures/picture03.png", "tiny.onnx"])
+@pytest.mark.parametrize("flags", [(), ("--no-cache",)], ids=str)
+def test_a_file_that_changes_during_a_build_is_refused_and_poisons_nothing(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, name: str, flags: tuple[str, ...]
+) -> None:
+    """Else features of the new bytes would stand under the old ones' hash, and be believed once those are back."""
+    source = write_setting(tmp_path / "source")
+    kept, real = (source / name).read_bytes(), pipeline.find_inputs
+
+    def changing(*arguments: object, **options: object) -> object:
+        found = real(*arguments, **options)
+        other = source / "pictures/picture05.png" if name.endswith("png") else source / "recipe.toml"
+        (source / name).write_bytes(other.read_bytes())
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline, "find_inputs", changing)
+        outcome = build(source, tmp_path / "x", *flags)
+    assert (outcome.code, (tmp_path / "x").exists()) == (2, False)
+    assert (
+        f"{Path(name).name}: changed while it was used; run the command again when the file is complete." in outcome.err
+    )
+    (source / name).write_bytes(kept)
+    assert build(source, tmp_path / "warm").code == build(source, tmp_path / "none", "--no-cache").code == 0
+    assert file_bytes(tmp_path / "warm") == file_bytes(tmp_path / "none")
 
 
 def test_damaged_entries_are_rebuilt(source: Path, tmp_path: Path, cache: Path) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 
 import numpy as np
 import onnx
+import onnx.parser
 import pytest
 from e2e_setting import CUT, Net, build, cli, features_to_logits, setting, write_setting
 
@@ -142,3 +144,37 @@ def test_planted_damage_stays_float32_by_name(kind: str, names: list[str], tmp_p
     assert stages["lowered"]["max_abs_diff"] > 0
     assert stages["lowered"]["cosine"] > 0.99999
     assert stages["lowered"]["fidelity"] == 1.0
+
+
+@pytest.mark.trt
+@pytest.mark.parametrize("kind", ["square", "epsilon"])
+def test_mixed_halves_compile(kind: str, tmp_path: Path) -> None:
+    """Strongly typed: casts stand between float16 and what stays float32."""
+    if importlib.util.find_spec("tensorrt_rtx_bindings") is None:
+        pytest.skip("the trt-rtx extra is not installed")
+    folder = write_setting(tmp_path / kind, planted(kind))
+    target = [f"target.{side}.{key}" for side in ("edge", "cloud") for key in ("backend=tensorrt_rtx", "device=l4")]
+    outcome = build(folder, tmp_path / "out", *setting("weights.precision=fp16", *target))
+    assert outcome.code == 0, outcome.err
+    assert [one["status"] for one in outcome.document["engines"]] == ["built", "built"]
+
+
+@pytest.mark.parametrize(("precision", "kind"), [("fp32", "float16"), ("fp16", "float")])
+def test_what_only_verification_overflows_is_named(precision: str, kind: str, tmp_path: Path) -> None:
+    """Calibration reaches 10, verification 300: its square is beyond float16, in a float16 network or a lowered one."""
+    text = f"""<ir_version: 8, opset_import: ["" : 17]> g ({kind}[N, 8] x) => ({kind}[N, 8] y) {{
+        [first] a = Sin(x) [add] b = Add(a, x) [square] c = Mul(b, b) [root] y = Sqrt(c) }}"""
+    onnx.save(onnx.parser.parse_model(text), tmp_path / "half.onnx")
+    dtype = np.float16 if kind == "float16" else np.float32
+    random = np.random.default_rng(0)
+    for name, count, scale in (("samples", 8, 3.0), ("others", 2, 300.0)):
+        (tmp_path / name).mkdir()
+        for index in range(count):
+            np.save(tmp_path / name / f"{index}.npy", (random.random((1, 8)) * scale + scale).astype(dtype))
+    (tmp_path / "recipe.toml").write_text(RECIPE, "utf-8")
+    extra = [f"weights.precision={precision}", f'data.verification="{tmp_path}/others/*.npy"', 'split.at="b"']
+    outcome = build(tmp_path, tmp_path / "out", *setting(*extra))
+    assert outcome.code == 1
+    stage = "full" if precision == "fp32" else "lowered"
+    assert f"stage '{stage}' holds NaN or infinities" in outcome.err
+    assert "which cannot be compared; node 'square' is the first to give them" in outcome.err

@@ -96,6 +96,36 @@ def test_the_contract_of_a_plain_recipe_has_no_new_key(bundle: Path) -> None:
     assert how.keys() == {"resize", "crop", "interpolation", "scale", "mean", "std", "channels"}
 
 
+def baselines(out: Path) -> dict[str, tuple[float, float]]:
+    """Packet bytes and fidelity of each, by name."""
+    rows = json.loads((out / "report.json").read_text("utf-8"))["plan"]["baselines"]
+    return {row["name"]: (row["payload_bytes"], row["fidelity"]) for row in rows}
+
+
+@pytest.mark.parametrize("channels", ["rgb", "bgr"])
+def test_the_picture_that_is_sent_is_the_same_inside_and_outside(channels: str, tmp_path: Path) -> None:
+    """Its JPEG row undoes the preprocessing of the host, and has nothing to undo where the graph does it."""
+    found = []
+    for name, recipe in (("host", RECIPE), ("inside", INSIDE)):
+        keys = f'[data.preprocess]\nchannels = "{channels}"'
+        folder = write_setting(tmp_path / name, recipe=recipe.replace("[data.preprocess]", keys))
+        assert build(folder, tmp_path / f"{name}-x").code == 0
+        found.append(baselines(tmp_path / f"{name}-x"))
+    assert found[0] == found[1]
+    assert any("JPEG quality" in name for name in found[0])
+
+
+def test_grey_networks_have_a_grey_jpeg(tmp_path: Path) -> None:
+    net = Net(5)
+    features_to_logits(net, net.op("Relu", [net.conv("image", "stem", (1, 8), stride=2)], CUT))
+    model = net.model([("image", ["N", 1, SIDE, SIDE])], [("logits", ["N", 10])])
+    how = f'resize = {SIDE}\ncrop = {SIDE}\nchannels = "grey"\nmean = [0.5]\nstd = [0.25]\n'
+    recipe = RECIPE[: RECIPE.index("resize")] + how + RECIPE[RECIPE.index("\n[split]") :]
+    outcome = build(write_setting(tmp_path / "source", model, recipe), tmp_path / "x")
+    assert outcome.code == 0, outcome.err
+    assert any("JPEG quality" in name for name in baselines(tmp_path / "x"))
+
+
 def nhwc_net(dtype: int) -> onnx.ModelProto:
     """The usual network behind ``uint8`` or ``float`` pixels ``[N, H, W, C]``, as TensorFlow exports it."""
     net = Net(5)
@@ -115,8 +145,7 @@ def test_networks_with_channels_last(dtype: str, tmp_path: Path) -> None:
     folder = write_setting(tmp_path / "source", nhwc_net(getattr(onnx.TensorProto, dtype)), recipe)
     outcome = build(folder, tmp_path / "x")
     assert outcome.code == 0, outcome.err
-    names = [one["name"] for one in outcome.document["plan"]["baselines"]] if "plan" in outcome.document else []
-    assert not names or any(name.startswith("cloud only, JPEG") for name in names)
+    assert any("JPEG quality" in name for name in baselines(tmp_path / "x"))
 
 
 def test_sounds_with_a_state_and_a_rate(tmp_path: Path) -> None:
@@ -149,3 +178,18 @@ def test_sounds_with_a_state_and_a_rate(tmp_path: Path) -> None:
     ran = cli("run", tmp_path / "x", folder / "a.npz", "--json")
     assert len(ran.document["results"]) == 5
     assert "from float64 to float32" in ran.err
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_lowered_halves_take_pixels_too(precision: str, inside: tuple[Path, Path], tmp_path: Path) -> None:
+    outcome = build(inside[0], tmp_path / "x", *setting(f"weights.precision={precision}"))
+    assert outcome.code == 0, outcome.err
+    assert outcome.document["fidelity"] == 1.0
+    assert [spec.dtype for spec in read_interface(tmp_path / "x/edge/model.onnx").inputs] == ["uint8"]
+
+
+def test_statistics_fit_pictures_to_channels_last(tmp_path: Path) -> None:
+    folder = write_setting(tmp_path / "source", nhwc_net(onnx.TensorProto.UINT8))
+    picture = folder / "pictures/picture00.png"
+    outcome = cli("inspect", folder / "tiny.onnx", "--stats", picture, "--json")
+    assert outcome.code == 0, outcome.err

@@ -14,7 +14,7 @@ from reference.packet import crc32c, read_varint, varint
 
 from splitc.codec import Codec, CodecSpec, StreamFile
 from splitc.errors import BitstreamError
-from splitc.types import F32, TensorSpec
+from splitc.types import F32, Layout, TensorSpec
 
 
 def clip(frames: int = 12, seed: int = 0, shape: tuple[int, ...] = (8, 6, 5)) -> F32:
@@ -114,6 +114,24 @@ def test_several_tensors_a_frame(tmp_path: Path) -> None:
     refused(decode(tmp_path / "x", "--out", tmp_path / "y.npy"), "go into an .npz, all 2 tensors; name the file so.")
 
 
+def test_frames_that_change_their_size_become_an_array_a_run(tmp_path: Path) -> None:
+    """Tokens of any number, as bundles have them; the codec's tensors are made here, since --codec fits one size."""
+    tokens = TensorSpec(name="tokens", dtype="float32", shape=("N", "T", 8))
+    rng = np.random.default_rng(0)
+    samples = [rng.standard_normal((1, length, 8)).astype(np.float32) for length in (3, 3, 5, 1, 1, 1, 3)]
+    codec = Codec.fit(CodecSpec(), [tokens], [samples], layouts=[Layout(channel_axis=2)])
+    (tmp_path / "x").write_bytes(StreamFile(tuple(codec.encode([x]) for x in samples), codec=codec).to_bytes())
+    refused(decode(tmp_path / "x", "--out", tmp_path / "y.npy"), "different sizes, which one .npy cannot hold; name an")
+    shapes = {"tokens#0": [2, 3, 8], "tokens#1": [1, 5, 8], "tokens#2": [3, 1, 8], "tokens#3": [1, 3, 8]}
+    assert done(decode(tmp_path / "x", "--out", tmp_path / "y.npz"))["shape"] == shapes
+    back = dict(np.load(tmp_path / "y.npz"))
+    assert {name: list(x.shape) for name, x in back.items()} == shapes
+    expected = [codec.decode(codec.encode([x]))[0] for x in samples]
+    assert np.array_equal(back["tokens#0"], np.concatenate(expected[:2]))
+    assert np.array_equal(back["tokens#3"], expected[6])
+    assert listing(tmp_path) == {"x", "y.npz"}
+
+
 def test_people_get_a_line_each(features: Path, tmp_path: Path) -> None:
     assert "12 packets, " in cli("encode", features, "--out", tmp_path / "x").out
     assert "feature float32 [12, 8, 6, 5]" in cli("decode", tmp_path / "x", "--out", tmp_path / "y.npy").out
@@ -182,7 +200,9 @@ def test_bad_files(features: Path, bundle: Path, tmp_path: Path) -> None:
     for arguments, message in (
         ([tmp_path / "none.npy", *out], "none.npy: no such file."),
         ([tmp_path / "text.npy", *out], "text.npy: not a readable NumPy file"),
-        ([features, tmp_path / "other.npy", *out], "other.npy: 'feature' is not there or not of the sizes"),
+        ([features, tmp_path / "other.npy", *out], "other.npy: 'feature' is ['N', 8, 6, 6], in "),
+        ([features, tmp_path / "other.npy", *out], "it is ['N', 8, 6, 5]; a codec that is fitted here has"),
+        ([tmp_path / "uneven.npz", features, *out], "uneven.npz: the arrays disagree"),
         ([tmp_path / "uneven.npz", *out], "uneven.npz: the arrays disagree on the number of frames (axis 0)."),
         ([features, "--out", tmp_path], "is a folder; name a file in it."),
         ([features, "--out", tmp_path / "no" / "x"], "cannot be written (No such file or directory)."),
@@ -256,6 +276,8 @@ def test_a_codec_that_inflates_without_end_is_refused(stream: bytes) -> None:
 
 def test_files_that_cannot_be_decoded(bundle: Path, tmp_path: Path, stream: bytes) -> None:
     out = ("--out", tmp_path / "y.npy")
+    (tmp_path / "noise").write_bytes(b"noise")
+    refused(decode(tmp_path / "noise", *out), f"{tmp_path / 'noise'}: stream file: Magic at offset 0 is not SCST")
     refused(decode(tmp_path / "none", *out), "none: cannot be read (No such file or directory).")
     refused(decode(tmp_path / "a.scs", "--bundle", bundle, *out), "carries its own codec; leave out --bundle.")
     file = StreamFile.from_bytes(stream)

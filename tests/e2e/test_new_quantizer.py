@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import margin_quantizer
 import numpy as np
 import pytest
 from e2e_setting import build, cli, setting, write_setting
@@ -93,6 +95,33 @@ def test_from_the_command_line(tmp_path: Path, features: np.ndarray) -> None:
     outcome = cli("encode", tmp_path / "x.npy", "--codec", "quantizer=margin,margin=-1", "--out", tmp_path / "y.scs")
     assert outcome.code == 2
     assert "quantizer 'margin': margin: Input should be greater than or equal to 0" in outcome.err
+
+
+def test_a_changed_quantizer_of_another_package_is_another_codec(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What its earlier code fitted is not believed, though name, options and version are the same."""
+    monkeypatch.delenv("SPLITC_NO_CACHE")
+    monkeypatch.setenv("SPLITC_CACHE", str(tmp_path / "cache"))
+    source = write_setting(tmp_path / "source")
+    given = setting("codec.quantizer=margin", "codec.bits=6")
+    module = tmp_path / "code" / "other_margin.py"
+    module.parent.mkdir()
+    module.write_bytes(Path(margin_quantizer.__file__).read_bytes())
+    monkeypatch.syspath_prepend(module.parent)
+    monkeypatch.delitem(sys.modules, "other_margin", raising=False)
+    QUANTIZERS.remove("margin")
+    QUANTIZERS.add("margin", "other_margin:Margin")
+    assert build(source, tmp_path / "x", *given).code == 0
+    text = module.read_text("utf-8")
+    module.write_text(f"{text}# another version\n", "utf-8")
+    ran, real = list[str](), Codec.fit.__func__  # type: ignore[attr-defined]
+    monkeypatch.setattr(Codec, "fit", classmethod(lambda *given, **more: ran.append("fit") or real(*given, **more)))
+    assert build(source, tmp_path / "y", *given).code == 0
+    assert ran
+    ran.clear()
+    assert build(source, tmp_path / "z", *given).code == 0
+    assert ran == []
 
 
 def test_in_a_bundle_and_in_the_reference(tmp_path: Path) -> None:

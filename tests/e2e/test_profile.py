@@ -52,6 +52,14 @@ def test_a_model_s_record_is_what_a_plan_counts_with(source: Path, tmp_path: Pat
     assert built.code == 0, built.err
 
 
+def test_a_record_that_cannot_be_written_is_refused_before_it_is_measured(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("splitc.cli.profile._local_run", lambda *_: pytest.fail("measured first"))
+    outcome = cli("profile", source / "tiny.onnx", "--out", tmp_path)
+    assert (outcome.code, outcome.err) == (2, f"splitc: {tmp_path}: is a folder; name a file in it.\n")
+
+
 def test_what_trtexec_measured(source: Path, tmp_path: Path) -> None:
     times = tmp_path / "times.json"
     times.write_text(json.dumps([{"latencyMs": 2.0, "computeMs": 1.5}] * 10))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from splitc.errors import UsageError
+from splitc.errors import GraphError, UsageError
 from splitc.files import folder as folder_module
 from splitc.files import whole_folder
 
@@ -101,6 +102,44 @@ def test_an_exchange_that_fails_leaves_the_old(tmp_path: Path, monkeypatch: pyte
         write(tmp_path / "x", "2")
     assert (tmp_path / "x/a").read_text() == "1"
     assert names(tmp_path) == ["x"]
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])
+def test_a_refusal_from_inside_names_the_place_and_not_the_hidden_folder(tmp_path: Path, code: int) -> None:
+    why = {errno.ENOSPC: "the disk is full", errno.EIO: "input/output error"}[code]
+
+    def write_inside(folder: Path) -> None:
+        try:
+            raise OSError(code, os.strerror(code))
+        except OSError as error:
+            raise GraphError(f"{folder / 'model.onnx'}: cannot be written; choose another folder.") from error
+
+    message = rf"^{re.escape(str(tmp_path / 'x'))}: cannot be written: {why}\. Nothing was left behind\.$"
+    with pytest.raises(UsageError, match=message), whole_folder(tmp_path / "x", any_folder) as folder:
+        write_inside(folder)
+    assert names(tmp_path) == []
+
+
+def test_a_disk_that_breaks_is_a_refusal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(descriptor: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "fsync", broken)
+    with pytest.raises(UsageError, match=r"x: cannot be written: input/output error\. Nothing was left behind\.$"):
+        write(tmp_path / "x", "1")
+    assert names(tmp_path) == []
+
+
+def test_a_refusal_of_another_file_passes(tmp_path: Path) -> None:
+    def read_elsewhere() -> None:
+        try:
+            (tmp_path / "model.onnx").read_bytes()
+        except OSError as error:
+            raise GraphError(f"{tmp_path / 'model.onnx'}: no such file.") from error
+
+    with pytest.raises(GraphError, match=r"model\.onnx: no such file"), whole_folder(tmp_path / "x", any_folder):
+        read_elsewhere()
+    assert names(tmp_path) == []
 
 
 KILLED = """

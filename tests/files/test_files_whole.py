@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import resource
 import socket
+import stat
 import subprocess
 import sys
 import threading
@@ -15,7 +18,7 @@ from typing import BinaryIO
 import pytest
 
 from splitc.errors import BundleError, UsageError
-from splitc.files import sweep, whole_file, write_file, write_together
+from splitc.files import sweep, whole_file, whole_folder, write_file, write_together
 
 
 def names(folder: Path) -> list[str]:
@@ -52,6 +55,34 @@ def test_a_link_keeps_pointing(tmp_path: Path) -> None:
         write_file(tmp_path / "link", target)
         assert (tmp_path / "link").is_symlink()
         assert (tmp_path / target).read_text() == target
+
+
+@pytest.mark.parametrize(
+    ("code", "is_written"), [(errno.EACCES, True), (errno.EINVAL, True), (errno.ENOSYS, True), (errno.EIO, False)]
+)
+def test_a_folder_whose_names_cannot_be_synced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, is_written: bool
+) -> None:
+    """The file stands by then: where the system has no such thing it is no failure; a broken disk is one."""
+    real = os.fsync
+
+    def refusing(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(code, os.strerror(code))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", refusing)
+
+    def write_both() -> None:
+        write_file(tmp_path / "x", "new")
+        with whole_folder(tmp_path / "y", lambda place: None) as folder:
+            (folder / "inner").mkdir()
+            (folder / "inner" / "a").write_text("new")
+
+    with contextlib.nullcontext() if is_written else pytest.raises(UsageError, match="Input/output error"):
+        write_both()
+    assert (tmp_path / "x").read_text() == "new"
+    assert names(tmp_path) == (["x", "y"] if is_written else ["x"])
 
 
 def make_pipe(place: Path) -> None:

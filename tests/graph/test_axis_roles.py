@@ -82,6 +82,26 @@ ORDERS = {
         BY_WEIGHTS,
         (0, 2, True),
     ),
+    "time-and-samples-in-one": (
+        TOKENS,
+        "m = MatMul(x, w) t = Transpose<perm=[1,0,2]>(m) s = Constant<value_ints=[-1,8]>() v = Reshape(t, s)",
+        BY_WEIGHTS,
+        (0, 1, True),
+    ),
+    "time-and-samples-apart-again": (
+        TOKENS,
+        """m = MatMul(x, w) t = Transpose<perm=[1,0,2]>(m) s = Constant<value_ints=[-1,8]>() f = Reshape(t, s)
+        r = Relu(f) z = Shape(t) v = Reshape(r, z)""",
+        BY_WEIGHTS,
+        (1, 2, True),
+    ),
+    "samples-and-time-apart-again": (
+        TOKENS,
+        """m = MatMul(x, w) s = Constant<value_ints=[-1,8]>() f = Reshape(m, s) b = Constant<value_floats=[1.0]>()
+        r = Add(b, f) z = Shape(m) v = Reshape(r, z)""",
+        BY_WEIGHTS,
+        (0, 2, True),
+    ),
     "attention-weights": (TOKENS, "k = Transpose<perm=[0,2,1]>(x) v = MatMul(x, k)", "", (0, None, True)),
     "untold": ("float[N,7,6] x", "v = Relu(x)", "", (0, 1, False)),
     "one-choice": (TOKENS, "v = Relu(x)", "", (0, 2, True)),

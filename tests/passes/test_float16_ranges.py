@@ -26,3 +26,4 @@ def test_samples_join() -> None:
     one, other = range_of(np.array([1.0, 2.0])), range_of(np.array([0.0, -5.0, 0.5]))
     assert (one | other) == TensorRange(5, 0.5, 5.5, 25.25, 3, max(one.offset, other.offset))
     assert range_of(np.zeros(0, np.float32)) == TensorRange()
+    assert range_of(np.array([0, -5, 3])).largest == 5

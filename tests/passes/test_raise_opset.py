@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnx.parser
 import onnx_ir as ir
 import pytest
 
 from splitc import graph
 from splitc.errors import GraphError
 from splitc.evaluate import open_graph
-from splitc.passes import RaiseOpset, Simplify
+from splitc.passes import RaiseOpset, Simplify, prepare
 
 LIGHT = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
 
@@ -43,3 +44,30 @@ def test_what_the_converter_cannot_do_is_refused() -> None:
     model = ir.from_proto(onnx.parser.parse_model(text))
     with pytest.raises(GraphError, match=r"imports opset 9, the codec needs 13, and converting it failed"):
         RaiseOpset()(model)
+
+
+BODIES = [
+    pytest.param(7, "o = Clip<min = 0.0, max = 0.5>(r)", id="limits-as-attributes"),
+    pytest.param(9, "o = Softmax<axis = 1>(r)", id="softmax-over-a-flattened-rest"),
+    pytest.param(11, "u = Unsqueeze<axes = [0]>(r) o = Squeeze<axes = [0]>(u)", id="axes-as-attributes"),
+    pytest.param(9, "p = Pad<pads = [0, 1, 0, 1]>(r) o = Slice<axes = [1], starts = [1], ends = [-1]>(p)", id="pad"),
+    pytest.param(11, "a, b = Split<axis = 1, split = [1, 3]>(r) o = Concat<axis = 1>(b, a)", id="split"),
+    pytest.param(12, "s = ReduceSum<axes = [1]>(r) o = Add(r, s)", id="reduction"),
+    pytest.param(9, "o = Dropout(r)", id="a-branch-that-returns-an-outer-value"),
+]
+
+
+@pytest.mark.parametrize(("opset", "body"), BODIES)
+def test_both_branches_answer_bit_for_bit_as_before(opset: int, body: str) -> None:
+    text = f"""<ir_version: 4, opset_import: ["" : {opset}]> g (float[4, 4] x, bool c) => (float[4, 4] y) {{
+        r = Relu(x)
+        z = If (c) <then_branch = t () => (float[4, 4] o) {{ {body} }},
+                    else_branch = e () => (float[4, 4] q) {{ q = Mul(r, r) }}>
+        y = Exp(z) }}"""
+    model = graph.model_from_ir(ir.from_proto(onnx.parser.parse_model(text))).ir_model
+    raised = prepare(model, in_graph=True).model
+    assert raised.opset_imports[""] == 13
+    x = np.random.default_rng(0).standard_normal((4, 4)).astype(np.float32)
+    for taken in (True, False):
+        feeds = {"x": x, "c": np.array(taken)}
+        np.testing.assert_array_equal(open_graph(raised).run(feeds)["y"], open_graph(model).run(feeds)["y"])

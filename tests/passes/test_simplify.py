@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import numpy as np
 import onnx.parser
 import onnx_ir as ir
 import pytest
@@ -13,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "graph"))
 from graph_halves import LIGHT, assert_same_bits, model_file, parse, random_feeds, run
 
 from splitc import graph
+from splitc.evaluate import open_graph
 from splitc.passes.base import PassResult
 from splitc.passes.simplify import Simplify
 
@@ -143,3 +145,19 @@ def test_light_squeezenet_loses_its_dropout() -> None:
     assert "Dropout" not in operators(result.model)
     feeds = random_feeds(model)
     assert_same_bits(run(result.model, feeds), run(model.ir_model, feeds), "squeezenet")
+
+
+@pytest.mark.parametrize("operator", ["Identity", "Dropout"])
+def test_a_branch_may_return_an_outer_value(operator: str) -> None:
+    """Exporters write an If so where one branch does nothing; the outer value keeps its name, and may be an answer."""
+    text = f"""<ir_version: 8, opset_import: ["" : 17]> g (float[4] x, bool c) => (float[4] r, float[4] z) {{
+        r = Relu(x)
+        z = If (c) <then_branch = t () => (float[4] o) {{ o = {operator}(r) }},
+                    else_branch = e () => (float[4] q) {{ q = Neg(r) }}> }}"""
+    model = graph.model_from_ir(ir.from_proto(onnx.parser.parse_model(text))).ir_model
+    simple = Simplify()(model).model
+    assert [value.name for value in simple.graph.outputs] == ["r", "z"]
+    for taken in (True, False):
+        feeds = {"x": np.array([-1, 2, 0, 3], np.float32), "c": np.array(taken)}
+        for name, array in open_graph(model).run(feeds).items():
+            np.testing.assert_array_equal(open_graph(simple).run(feeds)[name], array)

@@ -39,15 +39,15 @@ def _scaled(values: Symbols, bits: int, new_bits: int) -> Symbols:
     return cast(Symbols, scaled.astype(symbol_type(new_bits)))
 
 
-def padded_shape(shape: tuple[int, int]) -> tuple[int, int]:
-    """``(height, width)`` as encoders take it: even sides of at least 16."""
-    height, width = (max(side + side % 2, LEAST_SIDE) for side in shape)
+def padded_shape(shape: tuple[int, int], least: int = LEAST_SIDE) -> tuple[int, int]:
+    """``(height, width)`` as encoders take it: even sides of at least ``least``."""
+    height, width = (max(side + side % 2, least) for side in shape)
     return height, width
 
 
-def padding(shape: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]]:
+def padding(shape: tuple[int, int], least: int = LEAST_SIDE) -> tuple[tuple[int, int], tuple[int, int]]:
     """What to add below and to the right of a picture of ``shape`` to make it one of :func:`padded_shape`."""
-    height, width = padded_shape(shape)
+    height, width = padded_shape(shape, least)
     return (0, height - shape[0]), (0, width - shape[1])
 
 

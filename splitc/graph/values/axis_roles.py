@@ -55,17 +55,20 @@ class Roles:
         batch: Of its samples; None: not known, or gone.
         channel: Of its channels; None: not known.
         is_single: The samples' axis was removed: the value is one sample.
+        is_inner: The samples' axis was merged with axes before it: time and samples in one, samples varying faster.
     """
 
     batch: int | None = None
     channel: int | None = None
     is_single: bool = False
+    is_inner: bool = False
 
     def moved(self, place: Callable[[int], int | None]) -> Roles:
         """The same axes after an operator; ``place`` gives the new number of an old axis, None where it is gone."""
         batch = None if self.batch is None else place(self.batch)
         channel = None if self.channel is None else place(self.channel)
-        return Roles(batch, channel, self.is_single or (self.batch is not None and batch is None))
+        is_single = self.is_single or (self.batch is not None and batch is None)
+        return Roles(batch, channel, is_single, self.is_inner and batch is not None)
 
 
 class CutLayout(NamedTuple):
@@ -164,7 +167,8 @@ def _aligned(known: Sequence[tuple[ir.Value, Roles]], rank: int) -> Roles:
         shifted.append(roles.moved(lambda axis, shift=shift: axis + shift if axis + shift >= 0 else None))  # type: ignore[misc]
     batch = next((roles.batch for roles in shifted if roles.batch is not None), None)
     channel = next((roles.channel for roles in shifted if roles.channel is not None), None)
-    return Roles(batch, channel, batch is None and any(roles.is_single for roles in shifted))
+    is_inner = next((roles.is_inner for roles in shifted if roles.batch is not None), False)
+    return Roles(batch, channel, batch is None and any(roles.is_single for roles in shifted), is_inner)
 
 
 def _transposed(node: ir.Node, roles: Roles) -> Roles:
@@ -228,9 +232,14 @@ def _reshaped(node: ir.Node, roles: Roles) -> Roles:
             return None
         return start if axis == start and axis != last else len(after) - 1 - end if axis == last else None
 
-    if start == last and roles.batch == start:  # the samples' axis alone is taken apart: samples come first
-        return replace(roles.moved(place), batch=start if len(after) > start + end else None)
-    return roles.moved(place)
+    if start == last and roles.batch == start:  # the samples' axis alone is taken apart: samples come first, or last
+        parts = range(start, len(after) - end)
+        batch = None if not parts else parts[-1] if roles.is_inner else start
+        return replace(roles.moved(place), batch=batch, is_inner=False)
+    found = roles.moved(place)
+    if roles.batch is None or not start <= roles.batch <= last:
+        return found
+    return replace(found, is_inner=start < last == roles.batch and len(after) == start + end + 1)
 
 
 def _common(one: Sequence[Dim], other: Sequence[Dim]) -> int:

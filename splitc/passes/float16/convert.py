@@ -22,6 +22,9 @@ from splitc.passes.float16.casts import (
 )
 from splitc.passes.float16.operands import F16, F32, READS_ANY, Float16Ports, float16_ports
 
+Readers = dict[ir.Value, set[tuple[ir.Node, int]]]
+"""Value -> operands that read it as float16."""
+
 
 def with_float16(model: ir.Model, keep: Collection[str]) -> ir.Model:
     """A copy of ``model`` that computes in float16 but for the nodes called ``keep``.
@@ -44,10 +47,6 @@ def with_float16(model: ir.Model, keep: Collection[str]) -> ir.Model:
     for node in list(copy.graph):
         _retype(copy.graph, node, ports.get(node), readers, names)
     return copy
-
-
-Readers = dict[ir.Value, set[tuple[ir.Node, int]]]
-"""Value -> operands that read it as float16."""
 
 
 def _ports(node: ir.Node, opset: int, keep: Collection[str]) -> Float16Ports | None:

@@ -50,8 +50,8 @@ class TensorRange:
 
 
 def range_of(array: Array) -> TensorRange:
-    """Of one sample."""
-    sizes = np.abs(array).ravel()
+    """Of one sample; integers count as numbers too, where a graph says of them that they are floats."""
+    sizes = np.abs(array if array.dtype.kind == "f" else array.astype(np.float64)).ravel()
     is_finite = bool(np.isfinite(sizes.sum(dtype=np.float64)))
     sizes = sizes if is_finite else sizes[np.isfinite(sizes)]
     if not sizes.size:

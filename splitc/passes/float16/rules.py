@@ -49,6 +49,7 @@ class Facts:
     ranges: Mapping[str, TensorRange] = field(default_factory=dict)
 
     def of(self, value: ir.Value | None) -> TensorRange:
+        """The range of a value; an empty one where it is not known."""
         return self.ranges.get("" if value is None else value.name or "", TensorRange())
 
 
@@ -59,7 +60,7 @@ def damaged(model: ir.Model, facts: Facts) -> dict[str, str]:
         why = next((why for rule in _RULES if (why := rule(node, facts))), None)
         if why is not None:
             found[node.name or ""] = why
-            if rule_is_vanishing(why):
+            if _is_vanishing(why):
                 found |= {one.name or "": f"follows {node.name!r}: {why}" for one in _divisions_behind(node)}
         for value in _small_operands(node, facts):
             source = value.producer()
@@ -175,7 +176,7 @@ _RULES: tuple[Callable[[ir.Node, Facts], str | None], ...] = (
 )
 
 
-def rule_is_vanishing(why: str) -> bool:
+def _is_vanishing(why: str) -> bool:
     """Whether a constant is lost, so that what divides by the result must not round it either."""
     return why.endswith(_ZERO)
 

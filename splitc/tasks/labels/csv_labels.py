@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import os
 from collections.abc import Iterator
@@ -11,42 +10,39 @@ from pathlib import Path
 import numpy as np
 
 from splitc.errors import UsageError
-from splitc.files import read_bounded
+from splitc.files import ClassColumns, class_columns, has_heading, is_whole, read_rows
 from splitc.tasks.labels.table import LabelTable
 from splitc.tasks.truth import Truth
 
-MAX_BYTES = 64 << 20
-MAX_CELL = 20
-"""Longer cells are no class index."""
-
 
 def read_class_labels(file: Path, *, several: bool = False) -> LabelTable:
-    """Path of a sample -> class index: the path comes first, the index is the first whole number behind it.
+    """Path of a sample -> class index, from columns as :func:`splitc.files.class_columns` finds them.
 
     A first line without a whole number is taken as the heading.
 
     Args:
-        file: UTF-8 text.
-        several: Every whole number of a line is a class of the sample; a line with none says that there is none.
+        file: A table as :func:`splitc.files.read_rows` takes it.
+        several: The path comes first, and every whole number behind it is a class of the sample; a line with none says
+            that there is none.
 
     Raises:
-        UsageError: Not there, not text, a line without an index, or a sample with two.
+        UsageError: Not there, not text, a line without an index, a sample with two, or several columns that may be the
+            index.
     """
-    labels: dict[str, Truth] = {}
-    for number, name, cells in _rows(file):
-        indices = [int(cell) for cell in cells if cell.isdecimal() and len(cell) < MAX_CELL]
-        if several and not (number == 1 and not indices):
-            found: Truth = frozenset(indices)
-        elif indices:
-            found = indices[0]
-        elif number == 1:
-            continue
-        else:
-            raise UsageError(f'{file}:{number}: no class index; a line is "picture,index".')
-        if labels.setdefault(name, found) != found:
-            raise UsageError(f"{file}:{number}: {name!r} is {found} here and {labels[name]} above; keep one.")
-    if not labels:
+    rows = read_rows(file)
+    body = rows[has_heading(rows) :]
+    if not body:
         raise UsageError(f'{file}: holds no labels; a line is "picture,index".')
+    columns = ClassColumns(0, (1,)) if several else class_columns(file, rows)
+    labels: dict[str, Truth] = {}
+    for row in body:
+        found = frozenset(map(int, filter(is_whole, row.cells[1:]))) if several else columns.class_of(row)
+        path = columns.sample_of(row)
+        if found is None or not path:
+            raise UsageError(f'{file}:{row.line}: no class index; a line is "picture,index".')
+        name = _plain(path)
+        if labels.setdefault(name, found) != found:
+            raise UsageError(f"{file}:{row.line}: {name!r} is {found} here and {labels[name]} above; keep one.")
     return LabelTable(dict(labels))
 
 
@@ -84,11 +80,9 @@ def _number(cell: str) -> float | None:
 
 def _rows(file: Path) -> Iterator[tuple[int, str, list[str]]]:
     """Line number, path and other cells of every line that is not empty."""
-    try:
-        lines = read_bounded(file, MAX_BYTES).decode("utf-8-sig").splitlines()
-    except UnicodeDecodeError:
-        raise UsageError(f"{file}: is not UTF-8 text.") from None
-    for number, row in enumerate(csv.reader(lines), start=1):
-        if row:
-            path = os.path.normpath(row[0].strip().replace("\\", "/"))
-            yield number, path, [cell.strip() for cell in row[1:]]
+    for row in read_rows(file):
+        yield row.line, _plain(row.cells[0]), list(row.cells[1:])
+
+
+def _plain(path: str) -> str:
+    return os.path.normpath(path.replace("\\", "/"))
