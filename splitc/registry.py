@@ -58,6 +58,9 @@ class Registry(Generic[C]):
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)
 
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
     def __contains__(self, name: object) -> bool:
         return name in self._entries
 

@@ -36,17 +36,32 @@ MAY_IMPORT = {
     "lint": BASE | {"device"},
     "backends": BASE | {"codec"},
     "bundle": BASE | {"codec"},
-    "runtime": BASE | ENGINES | {"codec"},
-    "evaluate": BASE | LOW | ENGINES | {"plan", "passes", "runtime"},
+    "runtime": BASE | {"tasks"} | ENGINES | {"codec"},
+    "evaluate": BASE | {"tasks"} | LOW | ENGINES | {"plan", "passes", "runtime"},
     "report": BASE | LOW | ENGINES | {"plan", "passes", "runtime", "evaluate"},
     "records": BASE | ENGINES | {"graph", "device"},
     "profiler": BASE | ENGINES | {"records", "runtime"},
-    "lowering": BASE | {"cache", "recipe", "graph", "device", "weights", "plan", "passes", "runtime", "evaluate"},
-    "trials": BASE | LOW | {"cache", "backends", "plan", "passes", "runtime", "evaluate"},
+    "lowering": BASE
+    | {"tasks"}
+    | {"cache", "recipe", "graph", "device", "weights", "plan", "passes", "runtime", "evaluate"},
+    "trials": BASE | {"tasks"} | LOW | {"cache", "backends", "plan", "passes", "runtime", "evaluate"},
     "driver": BASE
     | LOW
     | ENGINES
-    | {"cache", "zoo", "plan", "passes", "runtime", "evaluate", "report", "records", "lint", "lowering", "trials"},
+    | {
+        "cache",
+        "zoo",
+        "tasks",
+        "plan",
+        "passes",
+        "runtime",
+        "evaluate",
+        "report",
+        "records",
+        "lint",
+        "lowering",
+        "trials",
+    },
 }
 """A room may always import itself. ``cli`` may import everything and nothing imports it."""
 NETWORK = {"grpc", "tritonclient", "prometheus_client"}
@@ -56,7 +71,7 @@ MAY_USE = {
     "graph": {"onnx_ir", "onnx"},
     "passes": {"onnx_ir", "onnx", "onnxruntime"},
     "lint": {"onnx_ir"},
-    "evaluate": {"onnx_ir"},
+    "evaluate": {"onnx_ir", "PIL"},
     "backends": {"onnxruntime"},
     "records": {"onnxruntime"},
     "profiler": {"onnxruntime"},

@@ -6,7 +6,7 @@ import json
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import Field, SerializerFunctionWrapHandler, ValidationError, field_serializer
+from pydantic import Field, JsonValue, SerializerFunctionWrapHandler, ValidationError, field_serializer
 
 from splitc.codec import Codec
 from splitc.errors import BundleError
@@ -28,11 +28,15 @@ class Contract(Frozen):
     ``wire`` is what crosses between graph and host. In graphs that quantize it has the axes that the codec works on,
     samples and channels first, which need not be those of ``cut``: the codec's tensors hold the layout where it is
     not the usual one. On the host it is the cut itself.
+
+    ``task_options`` are what the task needs to read the outputs, everything recognised spelled out; empty, and then not
+    spelled at all, where it is what the task's name says alone.
     """
 
     contract_schema: Literal[1] = 1
     name: str
-    task: Literal["classification", "features"] = "classification"
+    task: str = Field("classification", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+    task_options: dict[str, JsonValue] = Field({})
     inputs: list[TensorSpec] = Field(min_length=1)
     outputs: list[TensorSpec] = Field(min_length=1)
     cut: list[TensorSpec] = Field(min_length=1)
@@ -59,7 +63,8 @@ class Contract(Frozen):
 
     def to_bytes(self) -> bytes:
         """Canonical JSON."""
-        text = json.dumps(self.model_dump(mode="json"), indent=1, sort_keys=True, ensure_ascii=False)
+        absent = set() if self.task_options else {"task_options"}
+        text = json.dumps(self.model_dump(mode="json", exclude=absent), indent=1, sort_keys=True, ensure_ascii=False)
         return (text + "\n").encode()
 
     @classmethod

@@ -19,6 +19,9 @@ Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", hel
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Compute every step, and keep none for the next time.")]
 
 
+ACCURACY_NAMES = {"top1": "top-1", "top5": "top-5", "map50_95": "mAP50-95", "map50": "mAP50", "miou": "mIoU"}
+
+
 @app.command()
 def build(
     recipe: Annotated[Path, typer.Argument(help="The recipe, a TOML file.")],
@@ -63,9 +66,10 @@ def show(document: Mapping[str, Any]) -> None:
     say(f"  cut        {', '.join(document['cut'])}")
     say(f"  wire       {before:,} -> {after:,.0f} bytes a sample ({before / after:.1f}x less)")
     say(f"  rate       {document['rate_bpe']:.3f} bits an element; zstd-19 {document['baseline_rate_bpe']:.3f}")
-    say(f"  fidelity   {document['fidelity']:.4f} on {document['samples']} samples (KL {document['kl']:.2e} nats)")
-    if document["baseline_top1"] is not None:
-        say(f"  top-1      {document['baseline_top1']:.4f} -> {document['split_top1']:.4f}")
+    say(f"  fidelity   {document['fidelity']:.4f} on {document['samples']} samples{_kl(document['kl'])}")
+    say(f"  {document['task']:<10} {document['headline']}")
+    for one in document["agreement"]["accuracy"]:
+        say(f"  {ACCURACY_NAMES.get(one['name'], one['name']):<10} {one['reference']:.4f} -> {one['other']:.4f}")
     for one in document["weights"]:
         say(
             f"  {one['side']:<10} {one['step']}: packed {_change(one, 'packed_bytes')}, in the graph and in memory "
@@ -77,9 +81,19 @@ def show(document: Mapping[str, Any]) -> None:
         verdict = "holds" if gate["ok"] else "missed"
         say(f"  gate       {gate['name']} {gate['value']:.4g} against {gate['limit']:.4g}: {verdict}")
     for example in document["examples"]:
-        full, split = (f"{example[k]} ({example[k + '_share']:.0%})" for k in ("before", "after"))
+        full, split = (_with_share(example, key) for key in ("before", "after"))
         say(f"  {example['name']:<20} full: {full:<28} split: {split}")
     say(f"\n  {document['bundle']}/report.html")
+
+
+def _with_share(example: Mapping[str, Any], key: str) -> str:
+    """An answer, and how sure it is where the task says that."""
+    share = example[f"{key}_share"]
+    return str(example[key]) if share is None else f"{example[key]} ({share:.0%})"
+
+
+def _kl(divergence: float | None) -> str:
+    return "" if divergence is None else f" (KL {divergence:.2e} nats)"
 
 
 def show_plan(plan: Plan) -> None:

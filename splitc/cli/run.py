@@ -19,7 +19,9 @@ from splitc.cli.options import grouped
 if TYPE_CHECKING:
     from splitc.backends import Runner
     from splitc.bundle import Bundle, Contract
+    from splitc.cli.answers import Answers
     from splitc.runtime import InferenceResult, Reader, Sample
+    from splitc.tasks import TaskAnswer
 
 LATEST = 100_000
 """Answers that the percentiles are of, the last ones: a live source may go on for months."""
@@ -57,6 +59,19 @@ class EdgeOptions:
     ] = False
 
 
+@dataclass(frozen=True)
+class Kept:
+    """What is kept of the answers, beside what is printed."""
+
+    draw: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the inputs with their answers drawn on them; a video gives a video."),
+    ] = None
+    save_outputs: Annotated[
+        Path | None, typer.Option("--save-outputs", help="Folder for the network's outputs, one .npz an input.")
+    ] = None
+
+
 @app.command()
 @grouped
 def run(
@@ -70,27 +85,28 @@ def run(
     ],
     remote: ServerChoice,
     edge: EdgeOptions,
+    kept: Kept,
     frames: Annotated[int | None, typer.Option(min=1, help="Stop after this many frames.")] = None,
     json: Json = False,
 ) -> None:
     """Run pictures through the edge half, the bitstream and the cloud half; print the answers."""
     from splitc.bundle import open_bundle
+    from splitc.cli.answers import Answers
     from splitc.runtime import Reader
 
     check_options(context, RULES)
     opened = open_bundle(bundle)
     live = _live_source(inputs, needs_end=json and not frames)
     pair = _local_pair(opened, edge) if remote.server is None else _remote_pair(opened, remote, edge, live)
-    reader = Reader(pair.contract.inputs, pair.contract.preprocess)
+    reader = Reader(pair.contract.inputs, pair.contract.preprocess, keeps_pictures=kept.draw is not None)
+    answers = Answers(pair.contract, kept.draw, kept.save_outputs)
     samples = islice(reader.frames(live) if live else _files(reader, inputs), frames)
     lines: list[dict[str, Any]] = []  # one document holds all of them
     times: deque[dict[str, float]] = deque(maxlen=LATEST)
     try:
-        with closing(pair.run(samples)) as results:
-            for result in results:
-                line = _show(result, pair.contract, json)
-                times.append(line["ms"])
-                lines += [line] if json else []
+        for line in _lines(pair, samples, answers, json):
+            times.append(line["ms"])
+            lines += [line] if json else []
     finally:
         counters = pair.counters()
         stages = percentiles(times)
@@ -187,17 +203,21 @@ def _no_engine(bundle: Bundle) -> Runner | None:
     return None
 
 
-def _show(answer: Any, contract: Any, is_quiet: bool) -> dict[str, Any]:
-    """The answer as JSON; also a line for people, as soon as it is there."""
-    from splitc.runtime import describe
+def _lines(pair: _Pair, samples: Iterable[Sample], answers: Answers, is_quiet: bool) -> Iterator[dict[str, Any]]:
+    """Results one by one; what is drawn is whole when they end, however that is."""
+    with closing(answers), closing(pair.run(samples)) as results:
+        for result in results:
+            yield _show(result, answers.take(result), is_quiet)
 
-    said = describe(answer.outputs, contract)
-    ms = {stage: round(value, 3) for stage, value in answer.ms.items()}
+
+def _show(result: InferenceResult, answer: TaskAnswer, is_quiet: bool) -> dict[str, Any]:
+    """The answer as JSON; also a line for people, as soon as it is there."""
+    ms = {stage: round(value, 3) for stage, value in result.ms.items()}
     if not is_quiet:
-        text = f"{said['name']} ({said['share']:.0%})" if contract.task == "classification" else str(said)
         stages = " + ".join(f"{stage} {value:.2f}" for stage, value in ms.items() if stage != "total")
-        print(f"{answer.name:<24} {text:<28} {answer.bitstream_bytes:>7,} bytes  {ms['total']:.2f} ms = {stages}")
-    return {"input": answer.name, "answer": said, "payload_bytes": answer.bitstream_bytes, "ms": ms}
+        size = f"{result.bitstream_bytes:>7,} bytes"
+        print(f"{result.name:<24} {answer.text:<28} {size}  {ms['total']:.2f} ms = {stages}")
+    return {"input": result.name, "answer": answer.describe(), "payload_bytes": result.bitstream_bytes, "ms": ms}
 
 
 def percentiles(times: Sequence[Mapping[str, float]]) -> dict[str, dict[str, float]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from splitc.graph import Model
     from splitc.recipe import Recipe
     from splitc.runtime import Reader
+    from splitc.tasks import LabelTable
 
 
 RULES = (
@@ -42,7 +43,7 @@ class SampleOptions:
     model: Annotated[Path | None, typer.Option("--model", help="The unsplit model; else the recipe's.")] = None
     labels: Annotated[
         Path | None,
-        typer.Option("--labels", help="CSV of picture and class index; else the recipe's, for the recipe's files."),
+        typer.Option("--labels", help="Labels in a format of the task; else the recipe's, for the recipe's files."),
     ] = None
     crops: Annotated[
         int | None, typer.Option("--crops", min=1, max=25, help="Regions taken of each picture; else the recipe's.")
@@ -83,6 +84,7 @@ def verify(
     recipe = driver.load_recipe(opened.recipe_path, base=samples.base)
     result, notes = _verified(opened, recipe, _inputs(opened, recipe, samples), samples.model)
     gates = evaluate.measured_gates(result, recipe.gate)
+    notes += [f"gate.{name} was not judged: no labels." for name in evaluate.unmeasured_gates(result, recipe.gate)]
     kept = [gate.model_dump(mode="json") for gate in gates]
     print_json(result.model_dump(mode="json") | {"gates": kept, "notes": notes}) if json else show(result, gates)
     for note in notes:
@@ -94,9 +96,12 @@ def show(result: Verification, gates: Sequence[Gate] = ()) -> None:
     """One line a stage, then what was left out, the rate and the limits."""
     has_labels = any(stage.top1 is not None for stage in result.stages)
     top1 = f" {'top-1':>7}" if has_labels else ""
-    print(f"{'stage':<10} {'fidelity':>8} {'KL':>10} {'cosine':>9} {'max diff':>10} {'KL added':>10}{top1}")
+    is_kl = all(stage.kl is not None for stage in result.stages)
+    distance, added = ("KL", "KL added") if is_kl else ("distance", "added")
+    print(f"{'stage':<10} {'fidelity':>8} {distance:>10} {'cosine':>9} {'max diff':>10} {added:>10}{top1}")
     for stage in result.stages:
-        numbers = f"{stage.kl:10.2e} {stage.cosine:9.6f} {stage.max_abs_diff:10.2e} {stage.added_kl:10.2e}"
+        tensors = f"{_number(stage.cosine, '9.6f')} {_number(stage.max_abs_diff, '10.2e')}"
+        numbers = f"{stage.divergence:10.2e} {tensors} {stage.added_divergence:10.2e}"
         top1 = f" {stage.top1:7.4f}" if stage.top1 is not None else ""
         print(f"{stage.name:<10} {stage.fidelity:8.4f} {numbers}{top1}")
     for skipped in result.skipped:
@@ -104,7 +109,14 @@ def show(result: Verification, gates: Sequence[Gate] = ()) -> None:
     print(f"{result.rate_bpe:.3f} bits an element ({result.baseline}: {result.baseline_rate_bpe:.3f})")
     for gate in gates:
         print(f"gate {gate.name}: {gate.value:.4g} against {gate.limit:.4g}: {'holds' if gate.ok else 'missed'}")
+    say(f"{result.task}: {result.headline}")
     say(f"against {result.reference}, on {result.samples} samples")
+
+
+def _number(value: float | None, form: str) -> str:
+    """A number in a column, or a dash in its place."""
+    width = int(form.partition(".")[0])
+    return f"{'-':>{width}}" if value is None else f"{value:{form}}"
 
 
 @dataclass(frozen=True)
@@ -113,13 +125,14 @@ class _Inputs:
 
     files: Sequence[Path]
     reader: Reader
-    known: Mapping[str, int]
+    known: LabelTable
     notes: Sequence[str]
 
 
 def _inputs(opened: Bundle, recipe: Recipe, asked: SampleOptions) -> _Inputs:
     """The files that are named, else the recipe's with the recipe's labels."""
-    from splitc.runtime import Reader, find_files, read_contract, read_labels
+    from splitc.runtime import Reader, bound_task, find_files, read_contract
+    from splitc.tasks import LabelTable
 
     data, labels = asked.data, asked.labels
     calibration, files = ([], find_files(data, Path())) if data else _recipe_files(recipe, asked.base)
@@ -128,7 +141,8 @@ def _inputs(opened: Bundle, recipe: Recipe, asked: SampleOptions) -> _Inputs:
         labels = recipe.resolve(recipe.data.labels)
     contract = read_contract(opened)
     reader = Reader(contract.inputs, contract.preprocess, asked.crops or recipe.data.crops)
-    return _Inputs(files, reader, read_labels(labels) if labels else {}, [*notes, *reader.remarks(files)])
+    known = bound_task(contract).labels(labels) if labels else LabelTable({})
+    return _Inputs(files, reader, known, [*notes, *reader.remarks(files)])
 
 
 def _recipe_files(recipe: Recipe, base: Path) -> tuple[list[Path], list[Path]]:

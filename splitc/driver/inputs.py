@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -10,16 +10,18 @@ from pathlib import Path
 from splitc import graph, passes, plan, trials, zoo
 from splitc.backends import BACKENDS
 from splitc.cache import Key, StepCache, default_cache, key_of
+from splitc.driver.answers import KnownAnswers, find_answers, settle_task
 from splitc.driver.data import Files, data_files
-from splitc.driver.keys import data_key, model_key, other_code
+from splitc.driver.keys import data_key, model_key, other_code, task_key
 from splitc.driver.pixels import preprocess_notes, with_preprocess
 from splitc.driver.places import find_places, with_layers
 from splitc.driver.recipes import codec_spec, predicts, with_defaults
-from splitc.errors import GraphError, RecipeError, UsageError
+from splitc.errors import RecipeError, UsageError
 from splitc.files import Snapshot
 from splitc.recipe import Recipe
 from splitc.registry import nearest
-from splitc.runtime import Reader, Samples, files_sha256, is_picture, is_video, read_classes, read_labels
+from splitc.runtime import Reader, Samples, files_sha256, is_picture, is_video, read_classes
+from splitc.tasks import BoundTask
 from splitc.types import Preprocess
 
 
@@ -49,8 +51,7 @@ class Inputs:
         calibration: Samples to fit on; they are read when they are asked for.
         verification: Files to verify on.
         data_sha256: Of all files.
-        labels: Path of a file, or the end of it -> class index.
-        classes: Names of the classes, where known.
+        answers: What answers are, and what is known of them.
         places: Devices and link.
         cache: Where results of steps are kept.
         snapshot: Of the model's and the samples' files, from before they were read.
@@ -62,8 +63,7 @@ class Inputs:
     calibration: Samples
     verification: list[Path]
     data_sha256: str
-    labels: Mapping[str, int]
-    classes: list[str] | None
+    answers: KnownAnswers
     places: plan.Places
     cache: StepCache
     snapshot: Snapshot
@@ -91,6 +91,11 @@ class Inputs:
     def remarks(self) -> tuple[str, ...]:
         """What reading the samples does that their owner may not expect; headers are read."""
         return tuple(self.reader.remarks([*self.calibration.files, *self.verification]))
+
+    @cached_property
+    def task(self) -> BoundTask:
+        """What the answers are, told by the unsplit model's outputs for a few samples."""
+        return settle_task(self.answers.bound, self.source, self.calibration)
 
     @cached_property
     def model_key(self) -> Key:
@@ -136,9 +141,9 @@ def find_inputs(
     places = find_places(recipe)
     _check_sides_and_clips(recipe)
     calibration, verification = files_of(recipe)
-    labels = read_labels(recipe.resolve(recipe.data.labels)) if recipe.data.labels else {}
     source, snapshot = _load_with_snapshot(recipe, [*calibration, *verification])
-    classes = _checked_classes(recipe, source, calibration)
+    answers = find_answers(recipe, source, _classes(recipe))
+    _refuse_idle_keys(recipe, source, calibration)
     digest = files_sha256(calibration + verification)
     _check_pins(recipe, source.sha256, digest, locked=locked)
     opened = _checked_model(recipe, source)
@@ -150,8 +155,7 @@ def find_inputs(
         calibration=Samples.of(reader, calibration),
         verification=verification,
         data_sha256=digest,
-        labels=labels,
-        classes=classes,
+        answers=answers,
         places=with_layers(places, recipe, source, opened.model),
         cache=replace(default_cache() if cache is None else cache, require_inputs=partial(_refuse_changed, snapshot)),
         snapshot=snapshot,
@@ -170,8 +174,8 @@ def subject_of(inputs: Inputs) -> trials.Subject:
     return trials.Subject(
         model=inputs.model,
         samples=inputs.calibration,
-        labels=inputs.labels,
-        task=inputs.recipe.data.task,
+        labels=inputs.answers.labels,
+        task=inputs.task,
         preprocess=inputs.reader.preprocess,
         is_stream=is_stream,
         sends_pixels=_sends_pixels(inputs.recipe, inputs.calibration.files),
@@ -180,9 +184,9 @@ def subject_of(inputs: Inputs) -> trials.Subject:
         key=key_of(
             model=inputs.model_key,
             data=inputs.data_key,
-            labels=dict(inputs.labels),
+            labels=inputs.answers.labels_sha256,
             code=other_code(),
-            task=inputs.recipe.data.task,
+            task=task_key(inputs.task),
             is_stream=is_stream,
             axes=[inputs.recipe.split.batch_axis, inputs.recipe.split.channel_axis],
         ),
@@ -225,14 +229,6 @@ def _prepared(recipe: Recipe, source: graph.Model) -> OpenModel:
     return OpenModel(source, graph.model_from_ir(prepared.model), notes)
 
 
-def _checked_classes(recipe: Recipe, source: graph.Model, calibration: Sequence[Path]) -> list[str] | None:
-    """Names of the classes, where known; the model suits its task, and every key of the recipe changes something."""
-    _check_task(recipe, source)
-    classes = _classes(recipe)
-    _refuse_idle_keys(recipe, source, calibration, classes)
-    return classes
-
-
 def _check_sides_and_clips(recipe: Recipe) -> None:
     for side in (recipe.target.edge, recipe.target.cloud):
         BACKENDS.make(side.backend, side.options)
@@ -240,9 +236,7 @@ def _check_sides_and_clips(recipe: Recipe) -> None:
         raise RecipeError("data.crops: crops are no consecutive frames, which codec.temporal predicts; leave it out.")
 
 
-def _refuse_idle_keys(
-    recipe: Recipe, source: graph.Model, calibration: Sequence[Path], classes: Sequence[str] | None
-) -> None:
+def _refuse_idle_keys(recipe: Recipe, source: graph.Model, calibration: Sequence[Path]) -> None:
     """A key that changes nothing here is a misunderstanding, not a preference."""
     dims = {str(dim) for spec in source.inputs for dim in spec.shape if isinstance(dim, str)}
     idle = sorted(recipe.model.dims.keys() - dims)
@@ -257,11 +251,6 @@ def _refuse_idle_keys(
             raise RecipeError(
                 f"target.{side}.compute_capabilities: backend {target.backend!r} builds for no GPU; leave it out."
             )
-    spec = source.outputs[0]
-    if recipe.data.classes and classes and spec.shape[-1:] != (len(classes),):
-        raise RecipeError(
-            f"data.classes: {len(classes)} names, output {spec.name!r} has shape {list(spec.shape)}; give one a class."
-        )
 
 
 def _source_path(recipe: Recipe) -> Path:
@@ -291,24 +280,6 @@ def _check_pins(recipe: Recipe, model_sha256: str, data_sha256: str, *, locked: 
             raise RecipeError(
                 f"{key}: pinned as {pinned[:12]}..., found {actual[:12]}...; restore the file or the pin."
             )
-
-
-def _check_task(recipe: Recipe, source: graph.Model) -> None:
-    """Raises: GraphError: no output can be compared. RecipeError: the first is not one float score a class."""
-    if not source.outputs:
-        names = ", ".join(repr(value.name) for value in source.flow.outputs)
-        raise GraphError(
-            f"{recipe.model.source}: no output ({names}) is a tensor of known shape; export it with shapes."
-        )
-    first = source.outputs[0]
-    scores = [size for size in first.shape[len(first.shape) > 1 :] if size != 1]  # behind the batch, without [C, 1, 1]
-    has_classes = len(scores) == 1 and isinstance(scores[0], int) and first.dtype.startswith(("float", "bfloat"))
-    if recipe.data.task == "classification" and not has_classes:
-        raise RecipeError(
-            'data.task: "classification" compares the largest score of each answer, so the first output must hold one '
-            f"float score for each of a fixed number of classes; {first.name!r} is {first.dtype} {list(first.shape)}. "
-            'Use data.task = "features" to compare outputs as they are.'
-        )
 
 
 def _preprocess(recipe: Recipe) -> Preprocess:

@@ -12,6 +12,7 @@ from splitc.codec import PARTS
 from splitc.lowering import LoweringRequest, is_mixed
 from splitc.recipe import Recipe
 from splitc.runtime import Reader
+from splitc.tasks import BoundTask
 from splitc.types import Preprocess
 
 
@@ -39,6 +40,13 @@ def data_key(data_sha256: str, calibration: Sequence[Path], verification: Sequen
     )
 
 
+def task_key(task: BoundTask) -> Key:
+    """What the answers are: the task with all its options, how it was settled, and the code of another package."""
+    package = type(task.task).__module__.partition(".")[0]
+    code = None if package == "splitc" else package_sha256(package)
+    return key_of(name=task.task.name, options=task.task.model_dump(mode="json"), reads=task.reads, code=code)
+
+
 def halves_key(request: LoweringRequest, model: Key, data: Key) -> Key:
     """The halves as they compute: the cut, and what is done to weights and precision, with the samples for it."""
     is_limited = is_mixed(request.weights, request.min_fidelity)
@@ -49,7 +57,7 @@ def halves_key(request: LoweringRequest, model: Key, data: Key) -> Key:
         cut=[spec.name for spec in request.halves.cut],
         weights=request.weights.model_dump(mode="json"),
         min_fidelity=request.min_fidelity if is_limited else None,
-        task=request.task,
+        task=task_key(request.task),
         targets={
             side: [target.device.model_dump(mode="json"), target.backend, target.is_sparse]
             for side, target in request.targets.items()
@@ -57,7 +65,7 @@ def halves_key(request: LoweringRequest, model: Key, data: Key) -> Key:
     )
 
 
-def verification_key(halves: Key, pair_id: str, engines: Sequence[EngineRecord], labels: dict[str, int]) -> Key:
-    """What verification finds: both graphs and the contract (their pair id), the engines, the samples, the labels."""
+def verification_key(halves: Key, pair_id: str, engines: Sequence[EngineRecord], labels: str) -> Key:
+    """What verification finds: graphs and contract (their pair id), engines, samples, labels (their hash)."""
     records = [record.model_dump(mode="json") for record in engines]
     return key_of(halves=halves, pair=pair_id, engines=records, labels=labels)

@@ -97,7 +97,7 @@ def lowering_request(inputs: Inputs, halves: graph.Halves) -> LoweringRequest:
             side: ComputeTarget(side, device, asked.backend, bool(asked.options.get("sparse_weights", False)))
             for side, asked, device in sides
         },
-        task=recipe.data.task,
+        task=inputs.task,
     )
 
 

@@ -11,6 +11,7 @@ from splitc.codec import ENTROPY_CODERS, PARTS, PROFILES, QUANTIZERS, TEMPORALS,
 from splitc.device import device_names
 from splitc.recipe import Known, Recipe
 from splitc.recipe import load_recipe as read_recipe
+from splitc.tasks import TASKS, option_faults
 
 
 def load_recipe(path: str | Path, overrides: Sequence[str] = (), base: Path | None = None) -> Recipe:
@@ -31,6 +32,8 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = (), base: Path | No
         entropy_coders=list(ENTROPY_CODERS),
         backends=list(BACKENDS),
         devices=device_names(),
+        tasks=TASKS,
+        task_faults=lambda name, table: option_faults(TASKS.load(name), table),
         codec_faults=table_faults,
         profiles={name: partial(with_profile, name) for name in PROFILES},
     )

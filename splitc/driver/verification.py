@@ -58,7 +58,7 @@ def verified(
         key: Of ``lowered``.
         step: Called once a sample.
     """
-    found = inputs.cache.find(OUTCOME, verification_key(key, pair.pair_id, engines, dict(inputs.labels)))
+    found = inputs.cache.find(OUTCOME, verification_key(key, pair.pair_id, engines, inputs.answers.labels_sha256))
     if found is not None:
         return found.result
     exact, computed = (evaluate.Joint(one.head, one.tail) for one in (halves, lowered.halves))
@@ -68,9 +68,9 @@ def verified(
     with ExitStack() as tapes:
         heard = tapes.enter_context(_taped(inputs, paths, evaluate.OF_WHOLE, whole))
         heard = tapes.enter_context(_taped(inputs, heard, evaluate.OF_HALVES, key))
-        verification = evaluate.verify(heard, inputs.reader.samples(inputs.verification), inputs.labels, step)
+        verification = evaluate.verify(heard, inputs.reader.samples(inputs.verification), inputs.answers.labels, step)
     outcome = VerifiedBuild(verification, evaluate.examples(paths, inputs.reader, inputs.verification))
-    inputs.cache.keep(OUTCOME, verification_key(key, pair.pair_id, engines, dict(inputs.labels)), outcome)
+    inputs.cache.keep(OUTCOME, verification_key(key, pair.pair_id, engines, inputs.answers.labels_sha256), outcome)
     return outcome
 
 
@@ -98,7 +98,7 @@ def _unpacked(file: BinaryIO) -> VerifiedBuild:
     return VerifiedBuild(evaluate.Verification.model_validate(table["verification"]), table["examples"])
 
 
-OUTCOME: CachedStep[VerifiedBuild] = CachedStep("verification", 2, _packed, _unpacked)
+OUTCOME: CachedStep[VerifiedBuild] = CachedStep("verification", 3, _packed, _unpacked)
 
 
 def _tape_parts(recording: evaluate.Recording) -> Parts:

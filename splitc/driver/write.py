@@ -14,9 +14,11 @@ from splitc import bundle, evaluate, graph, passes, plan, report, runtime
 from splitc.backends import BACKENDS, EngineRecord, EngineTarget, Side
 from splitc.codec import Codec
 from splitc.device import Device
+from splitc.driver.answers import network_of
 from splitc.driver.inputs import Inputs
 from splitc.lowering import LayerPrecision, Lowered, Saving, packed, precisions
 from splitc.recipe import Recipe, TargetSection, lock_toml
+from splitc.tasks import spelled_options
 from splitc.types import USUAL_LAYOUT, TensorSpec, factors_of
 from splitc.version import __version__
 
@@ -92,6 +94,7 @@ def _contract(inputs: Inputs, halves: graph.Halves, codec: Codec, coded: _Coded)
     return bundle.Contract(
         name=inputs.recipe.name,
         task=inputs.recipe.data.task,
+        task_options=spelled_options(inputs.task, network_of(inputs.model, inputs.answers.classes)),
         inputs=list(inputs.model.inputs),
         outputs=list(inputs.model.outputs),
         cut=list(halves.cut),
@@ -99,7 +102,7 @@ def _contract(inputs: Inputs, halves: graph.Halves, codec: Codec, coded: _Coded)
         quantized_in=coded.quantized_in,
         codec=codec.to_json(),
         preprocess=inputs.reader.preprocess,
-        classes=inputs.classes,
+        classes=list(inputs.answers.classes) if inputs.answers.classes else None,
     )
 
 
@@ -181,6 +184,7 @@ def describe(inputs: Inputs, chosen: plan.Plan, pair: WrittenPair, folder: Path)
     return {
         "name": inputs.recipe.name,
         "cut": list(point.cut),
+        "task_notes": list(inputs.task.notes),
         "codec": pair.codec.spec.model_dump(mode="json"),
         "symbol_bits": max(tensor.params.bits for tensor in pair.codec.tensors),
         "halves": halves,

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from splitc.evaluate.examples import examples
 from splitc.evaluate.feature_stats import FeatureStats, feature_stats
-from splitc.evaluate.gates import Gate, at_least, at_most, measured_gates
-from splitc.evaluate.metrics import Agreement, RunningAgreement, compare, expected_agreement
+from splitc.evaluate.gates import ANSWER_GATES, Gate, at_least, at_most, measured_gates, unmeasured_gates
+from splitc.evaluate.metrics import Agreement, RunningAgreement, all_finite, check_size, compare, expected_agreement
 from splitc.evaluate.paths import Joint, Paths, make_paths, open_graph, open_optimized, paths_of_bundle
 from splitc.evaluate.random_runs import both_ways, distance, random_feeds, run_each, run_file, run_optimized
+from splitc.evaluate.stage import Stage
 from splitc.evaluate.tape import OF_HALVES, OF_WHOLE, Recorder, Recording, played
-from splitc.evaluate.verify import Stage, Verification, answer_names, verify
+from splitc.evaluate.verify import Verification, answer_names, verify
 
 __all__ = [
+    "ANSWER_GATES",
     "OF_HALVES",
     "OF_WHOLE",
     "Agreement",
@@ -24,10 +26,12 @@ __all__ = [
     "RunningAgreement",
     "Stage",
     "Verification",
+    "all_finite",
     "answer_names",
     "at_least",
     "at_most",
     "both_ways",
+    "check_size",
     "compare",
     "distance",
     "examples",
@@ -43,5 +47,6 @@ __all__ = [
     "run_each",
     "run_file",
     "run_optimized",
+    "unmeasured_gates",
     "verify",
 ]

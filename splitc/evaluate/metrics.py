@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -105,7 +105,7 @@ def compare(full: Sequence[F32], stage: Sequence[F32], labels: Sequence[int | No
     return running.agreement()
 
 
-def expected_agreement(full: Sequence[F32], stage: Sequence[F32], more: Sequence[F32] = ()) -> float:
+def expected_agreement(full: Sequence[Array], stage: Sequence[Array], more: Sequence[Array] = ()) -> float:
     """Share of samples whose top-1 answer may be expected to stay, from how far answers moved.
 
     Every sample's lead of the first answer over the second moves by some amount; taken as normal noise of the spread
@@ -166,6 +166,11 @@ def check_size(first: Array, *others: Array) -> None:
                 f"the network's answers have {first.size} and {other.size} elements; answers whose size depends on the "
                 "input cannot be compared in this version of splitc."
             )
+
+
+def all_finite(outputs: Mapping[str, Array], names: Sequence[str]) -> bool:
+    """Whether these outputs hold no NaN and no infinity."""
+    return all(bool(np.isfinite(np.asarray(outputs[name]).astype(np.float64)).all()) for name in names)
 
 
 def _rows(answers: Sequence[Array]) -> F64:

@@ -9,17 +9,19 @@ the number of samples.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from pydantic import computed_field
 
 from splitc.codec import Encoder, Quantized
 from splitc.errors import CheckFailed, UsageError
-from splitc.evaluate.metrics import RunningAgreement, check_size
+from splitc.evaluate.metrics import check_size
 from splitc.evaluate.paths import Paths
-from splitc.runtime import EdgeHalf, Labels, Sample
+from splitc.evaluate.stage import ReadOutputs, Stage, StageSums
+from splitc.runtime import EdgeHalf, Sample, bound_task, truth_of
+from splitc.tasks import BoundTask, LabelTable, Truth
 from splitc.types import F32, Array, Frozen
 
 FULL, PREPARED, SPLIT = "full", "prepared", "split"
@@ -30,30 +32,20 @@ BASELINE = "zstd"
 """General-purpose coder that every rate stands beside."""
 
 
-class Stage(Frozen):
-    """One stage: against the full model, and what it adds to the stage before it."""
-
-    name: str
-    fidelity: float
-    kl: float
-    cosine: float
-    max_abs_diff: float
-    top1: float | None
-    added_kl: float
-    added_max_abs_diff: float
-
-
 class Verification(Frozen):
     """The outcome. Rates are bits per feature element, from real packets with their headers.
 
     ``reference`` is what every stage is compared with; where it is not the unsplit model, ``full`` and ``split`` are
     skipped, and ``ok`` cannot notice a half that is not the model's. ``fault`` says why ``ok`` does not hold.
+    ``headline`` says what ``task`` measured of the stage ``coded``, with its interval.
     """
 
     ok: bool
     fault: str = ""
     samples: int
     reference: str
+    task: str
+    headline: str
     stages: tuple[Stage, ...]
     skipped: tuple[dict[str, str], ...]
     rate_bpe: float
@@ -77,21 +69,6 @@ class Verification(Frozen):
         return next(stage for stage in self.stages if stage.name == name)
 
 
-class _StageSums:
-    """One stage: against the full model, and against the stage before it."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.total, self.added = RunningAgreement(), RunningAgreement()
-
-    def stage(self, task: str) -> Stage:
-        """For features there is no top-1 decision: their fidelity is the cosine similarity, never below 0."""
-        numbers, added = asdict(self.total.agreement()), self.added.agreement()
-        if task != "classification":
-            numbers |= {"fidelity": max(numbers["cosine"], 0.0), "top1": None}
-        return Stage(name=self.name, added_kl=added.kl, added_max_abs_diff=added.max_abs_diff, **numbers)
-
-
 @dataclass
 class _Soundness:
     """Whether splitting changed a bit, and how far preparing the model moved its answers.
@@ -109,8 +86,9 @@ class _Soundness:
     tolerance: float = ROUNDING
 
     def add(self, full: F32, prepared: F32, split: F32) -> None:
+        moved = float(np.max(np.abs(full - prepared), initial=0.0)) if full.size == prepared.size else np.inf
         self.spread = max(self.spread, float(np.max(np.abs(full), initial=0.0)))
-        self.moved = max(self.moved, float(np.max(np.abs(full - prepared), initial=0.0)))
+        self.moved = max(self.moved, moved)
         self.is_equal = self.is_equal and bool(np.array_equal(prepared, split))
 
     @property
@@ -130,6 +108,7 @@ class _Tally:
     """Sums over the samples so far.
 
     Attributes:
+        task: Reads and compares answers.
         first: The first answer of the full model; all others have its size.
         stages: In the order of the stages; those that no sample went through are not there.
         soundness: Of the split.
@@ -137,47 +116,48 @@ class _Tally:
         packet_bytes, baseline_bytes: Of all packets, and of the same symbols by the general-purpose coder.
     """
 
+    task: BoundTask
     first: F32 | None = None
-    stages: dict[str, _StageSums] = field(default_factory=dict)
+    stages: dict[str, StageSums] = field(default_factory=dict)
     soundness: _Soundness = field(default_factory=_Soundness)
     samples: int = 0
     elements: int = 0
     packet_bytes: int = 0
     baseline_bytes: int = 0
 
-    def flat(self, stage: str, outputs: Mapping[str, Array], names: Sequence[str], why: Callable[[], str]) -> F32:
-        """The answer as one row; ``why`` is asked where it is not finite.
+    def answer(self, stage: str, outputs: Mapping[str, Array], why: Callable[[], str]) -> ReadOutputs:
+        """What the task reads of one path's outputs; ``why`` is asked where it is not finite.
 
         Raises:
-            CapabilityError: Its size is not that of the first answer.
+            CapabilityError: Its size is not that of the first answer, and the task takes one size.
             CheckFailed: It is not finite.
         """
-        flat = np.concatenate([np.asarray(outputs[name], np.float32).ravel() for name in names])
-        self.first = flat if self.first is None else self.first
-        check_size(self.first, flat)
-        if not np.isfinite(flat).all():
+        answer = ReadOutputs(dict(outputs), self.task.reads)
+        self.first = answer.flat if self.first is None else self.first
+        if not self.task.has_open_sizes:
+            check_size(self.first, answer.flat)
+        if not np.isfinite(answer.flat).all():
             raise CheckFailed(f"an answer of stage {stage!r} holds NaN or infinities, which cannot be compared{why()}.")
-        return flat
+        return answer
 
-    def count(self, answers: Mapping[str, F32], label: int | None) -> None:
+    def count(self, answers: Mapping[str, ReadOutputs], truth: Truth | None) -> None:
         """Add one sample's answers by stage; the full model's are among them."""
         full = before = answers[FULL]
         for name, answer in answers.items():
             if name == PREPARED:
                 continue
-            sums = self.stages.setdefault(name, _StageSums(name))
-            sums.total.add(full, answer, label)
-            sums.added.add(before, answer)
+            self.stages.setdefault(name, StageSums(name, self.task)).add(full, before, answer, truth)
             before = answer
         if SPLIT in answers:
-            self.soundness.add(full, answers.get(PREPARED, answers[SPLIT]), answers[SPLIT])
+            prepared = answers.get(PREPARED, answers[SPLIT])
+            self.soundness.add(full.flat, prepared.flat, answers[SPLIT].flat)
         self.samples += 1
 
 
 def verify(
     paths: Paths,
     samples: Iterable[Sample],
-    labels: Mapping[str, int],
+    labels: LabelTable,
     progress: Callable[[], None] = lambda: None,
 ) -> Verification:
     """Run every sample through every stage.
@@ -185,15 +165,15 @@ def verify(
     Args:
         paths: The stages.
         samples: Inputs.
-        labels: Path of a file, or the end of it -> class index, where known.
+        labels: What is known about samples; read by the task that the bundle names.
         progress: Called once a sample.
 
     Raises:
-        CapabilityError: Answers differ in size from sample to sample.
+        CapabilityError: Answers differ in size from sample to sample, or the bundle's task is not installed.
         CheckFailed: Decoded symbols are not the encoded ones, which nothing may excuse; or an answer is not finite.
         UsageError: No samples; labels that fit none, more than one, or no class.
     """
-    tally, finder, clip = _Tally(), Labels(labels), None
+    tally, known, clip = _Tally(bound_task(paths.edge.contract)), labels.fresh(), None
     tally.soundness.tolerance = FLOAT16_ROUNDING if paths.is_float16 else ROUNDING
     baseline = paths.edge.codec.with_entropy(BASELINE).encoder()
     for sample in samples:
@@ -201,20 +181,21 @@ def verify(
             _start_clip(paths, baseline)
         clip = sample.clip
         answers = _run_sample(paths, sample, tally, baseline)
-        tally.count(answers, _label(paths, sample, finder, len(answers[FULL])))
+        tally.count(answers, _truth(tally.task, sample, known, answers[FULL]))
         progress()
     if not tally.samples:
         raise UsageError("nothing to verify on: no samples; see data.verification or --data.")
-    finder.require_match()
+    known.require_match()
     return _verification(paths, tally)
 
 
-def _label(paths: Paths, sample: Sample, finder: Labels, classes: int) -> int | None:
-    """The sample's label, which must be a class of the network."""
-    label = finder.find(sample)
-    if label is not None and label >= classes and paths.edge.contract.task == "classification":
-        raise UsageError(f"{sample.name}: is labelled {label}, and the network has classes 0 to {classes - 1}.")
-    return label
+def _truth(task: BoundTask, sample: Sample, labels: LabelTable, full: ReadOutputs) -> Truth | None:
+    """The sample's label, which must be an answer that the network can give."""
+    truth = truth_of(sample, labels, task)
+    fault = "" if truth is None else task.label_fault(truth, full.outputs)
+    if fault:
+        raise UsageError(f"{sample.name}: {fault}.")
+    return truth
 
 
 def _start_clip(paths: Paths, baseline: Encoder) -> None:
@@ -224,12 +205,12 @@ def _start_clip(paths: Paths, baseline: Encoder) -> None:
             stream.force_keyframe()
 
 
-def _run_sample(paths: Paths, sample: Sample, tally: _Tally, baseline: Encoder) -> dict[str, F32]:
+def _run_sample(paths: Paths, sample: Sample, tally: _Tally, baseline: Encoder) -> dict[str, ReadOutputs]:
     """The sample's answers by stage; its packets are counted."""
-    names, answers = answer_names(paths.edge), dict[str, F32]()
+    answers = dict[str, ReadOutputs]()
 
     def keep(stage: str, outputs: Mapping[str, Array]) -> None:
-        answers[stage] = tally.flat(stage, outputs, names, lambda: paths.first_fault(stage, sample.feeds))
+        answers[stage] = tally.answer(stage, outputs, lambda: paths.first_fault(stage, sample.feeds))
 
     for stage, model in ((FULL, paths.full), (PREPARED, paths.prepared), (SPLIT, paths.split)):
         if model:
@@ -256,9 +237,8 @@ def _run_sample(paths: Paths, sample: Sample, tally: _Tally, baseline: Encoder) 
 
 
 def answer_names(edge: EdgeHalf) -> list[str]:
-    """A classifier answers in its first output; anything else in all of them."""
-    names = [spec.name for spec in edge.contract.outputs]
-    return names[:1] if edge.contract.task == "classification" else names
+    """Outputs that the bundle's task reads."""
+    return list(bound_task(edge.contract).reads)
 
 
 def _require_alike(sample: Sample, sent: Quantized, got: Quantized) -> None:
@@ -278,8 +258,8 @@ def _require_equal(sample: Sample, sent: Quantized, got: Quantized) -> None:
 
 def _verification(paths: Paths, tally: _Tally) -> Verification:
     """Where there is no unsplit model, the reference compared with itself is no stage."""
-    task, count = paths.edge.contract.task, tally.samples
-    stages = [sums.stage(task) for name, sums in tally.stages.items() if paths.split or name != FULL]
+    count = tally.samples
+    stages = [sums.stage() for name, sums in tally.stages.items() if paths.split or name != FULL]
     skipped = [] if paths.split else [{"stage": name, "reason": paths.why_no_model} for name in (FULL, SPLIT)]
     if "engine" not in tally.stages:
         skipped.append({"stage": "engine", "reason": paths.why_no_engine})
@@ -288,6 +268,8 @@ def _verification(paths: Paths, tally: _Tally) -> Verification:
         fault=tally.soundness.fault,
         samples=count,
         reference=paths.reference,
+        task=tally.task.task.name,
+        headline=next(one.agreement.headline for one in stages if one.name == "coded"),
         stages=tuple(stages),
         skipped=tuple(skipped),
         rate_bpe=8 * tally.packet_bytes / tally.elements,

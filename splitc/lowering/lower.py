@@ -13,6 +13,7 @@ from splitc.lowering.time_claims import ComputeTarget
 from splitc.lowering.weight_steps import FloatHalf, LoweredHalf, Saving, apply_steps, count_steps, with_floats
 from splitc.recipe import WeightsSection
 from splitc.runtime import Sample, pick
+from splitc.tasks import BoundTask
 from splitc.types import Feeds
 
 MOST_SAMPLES = 128
@@ -30,7 +31,7 @@ class LoweringRequest:
             float; None: all are quantized.
         samples: Calibration samples; at most :data:`MOST_SAMPLES` are used, or twice as many where layers are chosen.
         targets: Side -> what the half is built for.
-        task: As recipes say it.
+        task: What the network's answers are.
     """
 
     halves: graph.Halves
@@ -38,7 +39,7 @@ class LoweringRequest:
     min_fidelity: float | None
     samples: Sequence[Sample]
     targets: Mapping[str, ComputeTarget]
-    task: str
+    task: BoundTask
 
     @property
     def changes_nothing(self) -> bool:
@@ -86,9 +87,11 @@ def lower(request: LoweringRequest, step: Callable[[], None] = lambda: None) -> 
     if request.changes_nothing:
         return Lowered(halves)
     fitting, judging = _chosen_feeds(request)
-    head = FloatHalf("edge", halves.head, lambda: fitting, targets["edge"], halves.tail)
+    head = FloatHalf("edge", halves.head, lambda: fitting, targets["edge"], request.task.divergence, halves.tail)
     edge = apply_steps(head, request.weights.edge, step)
-    tail = FloatHalf("cloud", halves.tail, lambda: _features(edge.model, fitting), targets["cloud"])
+    tail = FloatHalf(
+        "cloud", halves.tail, lambda: _features(edge.model, fitting), targets["cloud"], request.task.divergence
+    )
     cloud = apply_steps(tail, request.weights.cloud, step)
     lowered = Lowered(
         replace(halves, head=edge.model, tail=cloud.model),

@@ -1,10 +1,11 @@
 """Which layers of an INT8 pair compute in float after all, so that the answers keep the recipe's ``min_fidelity``.
 
-1. Each layer is quantized alone, and the divergence of the pair's answers is measured: its sensitivity.
+1. Each layer is quantized alone, and the task's divergence of the pair's answers is measured: its sensitivity.
 2. Layers go back to float in the order of their sensitivities, until the agreement keeps the limit; bisection finds how
-   many. It is what the moves of the answers to samples that nothing was calibrated on let expect
-   (:func:`splitc.evaluate.expected_agreement`), and half of what the limit allows is left for the codec and for chance.
-   The agreement of the few samples themselves must not be surely below the limit.
+   many. Where an answer is one decision, it is what the moves of the answers to samples that nothing was calibrated on
+   let expect (:func:`splitc.evaluate.expected_agreement`), and the agreement of these samples themselves must not be
+   surely below the limit. Where an answer is more than a decision, the task's fidelity on them decides. Either way half
+   of what the limit allows is left for the codec and for chance.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ import onnx_ir as ir
 
 from splitc import evaluate, graph, passes, plan
 from splitc.lowering.weight_steps import MOST_PROBES
-from splitc.types import F32, Feeds
+from splitc.tasks import BoundTask
+from splitc.types import F64, Feeds
 
 HELD_OUT_EVERY = 4
 LEAST_SAMPLES = 8
@@ -38,7 +40,7 @@ class LayerPrecision:
 
     Attributes:
         side, layer, weight: Which one: its node, and its weight.
-        sensitivity_kl: Divergence of the pair's answers when it alone is quantized, nats.
+        sensitivity_kl: The task's divergence of the pair's answers when it alone is quantized.
         precision: "int8" or "fp32".
     """
 
@@ -92,7 +94,7 @@ class QuantizedPair:
         originals: Side -> float model that its layers are lifted back to, for the sides that are quantized.
         held: Samples to judge by.
         others: Samples that the float pair answers too, to know how clear its answers are.
-        task: As recipes say it.
+        task: What the pair's answers are.
     """
 
     exact: graph.Halves
@@ -100,7 +102,7 @@ class QuantizedPair:
     originals: Mapping[str, ir.Model]
     held: Sequence[Feeds]
     others: Sequence[Feeds]
-    task: str
+    task: BoundTask
     _features: dict[frozenset[str], Sequence[Feeds]] = field(default_factory=dict)
 
     def keys(self) -> dict[LayerKey, str]:
@@ -117,42 +119,51 @@ class QuantizedPair:
         head = self._half("edge", self.lowered.head, in_float)
         return replace(self.lowered, head=head, tail=self._half("cloud", self.lowered.tail, in_float))
 
-    def answers(self, in_float: frozenset[LayerKey], count: int) -> list[F32]:
-        """To the first ``count`` samples that judge, ``[1, n]`` each."""
+    def answers(self, in_float: frozenset[LayerKey], count: int) -> Sequence[Feeds]:
+        """Outputs for the first ``count`` samples that judge."""
         halves = self.halves(in_float)
         edge = frozenset(key.weight for key in in_float if key.side == "edge")
         if len(self._features.get(edge, ())) < count:
             self._features = {edge: _run(halves.head, self.held[:count])}  # of the last head alone: it is large
-        outputs = _run(halves.tail, self._features[edge][:count])
-        return [self._flat(one) for one in outputs]
+        return _run(halves.tail, self._features[edge][:count])
 
-    def reference(self, samples: Sequence[Feeds]) -> list[F32]:
-        """Answers of the float halves."""
-        return [self._flat(one) for one in _run(self.exact.tail, _run(self.exact.head, samples))]
+    def reference(self, samples: Sequence[Feeds]) -> Sequence[Feeds]:
+        """Outputs of the float halves."""
+        return _run(self.exact.tail, _run(self.exact.head, samples))
 
     def judge(self, least: float) -> Callable[[frozenset[LayerKey]], Judgement]:
         """What the pair agrees with these layers in float, and whether that keeps ``least``."""
-        reference, more = self.reference(self.held), self.reference(self.others)
+        reference = self.reference(self.held)
+        enough = (1 + least) / 2
+        scores, more = self._scores(reference), self._scores(self.reference(self.others))
 
         def judged(in_float: frozenset[LayerKey]) -> Judgement:
             got = self.answers(in_float, len(self.held))
-            measured = evaluate.compare(reference, got, [None] * len(got))
-            if self.task != "classification":
-                return Judgement(max(measured.cosine, 0.0), measured.cosine >= least)
-            expected = evaluate.expected_agreement(reference, got, more)
-            is_possible = not plan.fidelity_reason(measured.fidelity, len(got), least)
-            return Judgement(expected, is_possible and expected >= (1 + least) / 2)
+            found = self._fidelity(reference, got)
+            got_scores = self._scores(got)
+            if scores is None or more is None or got_scores is None:
+                return Judgement(found, found >= enough)
+            expected = evaluate.expected_agreement(scores, got_scores, more)
+            is_possible = not plan.fidelity_reason(found, len(got), least)
+            return Judgement(expected, is_possible and expected >= enough)
 
         return judged
+
+    def _fidelity(self, reference: Sequence[Feeds], got: Sequence[Feeds]) -> float:
+        comparison = self.task.comparison()
+        for before, after in zip(reference, got, strict=True):
+            comparison.add(before, after)
+        return comparison.result().fidelity.value
+
+    def _scores(self, outputs: Sequence[Feeds]) -> list[F64] | None:
+        """What competes for each decision, ``[1, n]`` a sample; None where answers are no single, finite decisions."""
+        found = [self.task.decision_scores(one) for one in outputs]
+        rows = [row[None] for row in found if row is not None and np.isfinite(row).all()]
+        return rows if len(rows) == len(found) else None
 
     def _half(self, side: str, model: ir.Model, in_float: frozenset[LayerKey]) -> ir.Model:
         weights = frozenset(key.weight for key in in_float if key.side == side)
         return passes.LiftLayers(self.originals[side], weights)(model).model if weights else model
-
-    def _flat(self, outputs: Feeds) -> F32:
-        names = [value.name or "" for value in self.exact.tail.graph.outputs]
-        names = names[:1] if self.task == "classification" else names
-        return np.concatenate([np.asarray(outputs[name], np.float32).ravel() for name in names])[None]
 
 
 def mix(pair: QuantizedPair, least: float, step: Callable[[], None]) -> MixedPair:
@@ -185,12 +196,13 @@ def mix(pair: QuantizedPair, least: float, step: Callable[[], None]) -> MixedPai
 
 
 def _sensitivities(pair: QuantizedPair, names: Iterable[LayerKey], step: Callable[[], None]) -> dict[LayerKey, float]:
-    """Divergence of the answers with one layer quantized, nats."""
+    """The task's divergence of the answers with one layer quantized, the mean over the samples."""
     probes, found = pair.held[:MOST_PROBES], {}
     reference = pair.reference(probes)
     for key in names:
         got = pair.answers(frozenset(names) - {key}, len(probes))
-        found[key] = evaluate.compare(reference, got, [None] * len(probes)).kl
+        moved = [pair.task.divergence(before, after) for before, after in zip(reference, got, strict=True)]
+        found[key] = float(np.mean(moved))
         step()
     return found
 

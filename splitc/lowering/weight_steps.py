@@ -46,13 +46,15 @@ class FloatHalf:
         model: In float.
         samples: Gives samples of what it takes.
         target: What it is built for.
-        rest: What makes answers of its outputs: the tail of a head.
+        rest: What makes outputs of the network of its own: the tail of a head.
+        divergence: Smooth distance of two outputs of the network, the unchanged one first.
     """
 
     side: str
     model: ir.Model
     samples: Samples
     target: time_claims.ComputeTarget
+    divergence: Callable[[Feeds, Feeds], float]
     rest: ir.Model | None = None
 
 
@@ -119,7 +121,7 @@ def _rounded(model: ir.Model, noise: float, half: FloatHalf, step: Callable[[], 
     """Steps by measured sensitivities: how far a unit of noise in a layer moves the pair's answers."""
     feeds = half.samples()
     seen = passes.moments_of(model, feeds)
-    found = passes.measure_sensitivity(model, seen, feeds[:MOST_PROBES], half.rest, step)
+    found = passes.measure_sensitivity(model, seen, feeds[:MOST_PROBES], half.rest, step, half.divergence)
     return passes.RoundToSteps(noise, seen, found, step)(model)
 
 

@@ -20,7 +20,7 @@ import onnx_ir as ir
 from splitc.passes.base import PassResult
 from splitc.passes.change_layers import ChangeLayers, Seen
 from splitc.passes.layers import Layer, layers_of, put_weight, read_weight
-from splitc.passes.sensitivity import sensitivities
+from splitc.passes.sensitivity import Divergence, sensitivities, softmax_divergence
 from splitc.types import F32, Feeds
 from splitc.weights import rounded
 
@@ -91,9 +91,10 @@ def measure(
     feeds: Sequence[Feeds],
     through: ir.Model | None = None,
     step: Callable[[], None] = lambda: None,
+    divergence: Divergence = softmax_divergence,
 ) -> dict[str, float]:
-    """Sensitivity of every layer, by weight name; ``through`` and ``step`` are those of :func:`sensitivities`."""
+    """Sensitivity of every layer, by weight name; what follows ``feeds`` is that of :func:`sensitivities`."""
     names = [layer.weight for layer in layers_of(model)]
     return sensitivities(
-        model, lambda noise: layer_steps(model, seen, dict.fromkeys(names, noise)), feeds, through, step
+        model, lambda noise: layer_steps(model, seen, dict.fromkeys(names, noise)), feeds, through, step, divergence
     )

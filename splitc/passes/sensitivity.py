@@ -18,6 +18,20 @@ from splitc.types import F64, Feeds
 PROBE_NOISE = 0.003
 """Noise of the one layer that is disturbed, as a share of its outputs' energy: small, yet above float rounding."""
 LEAST = 1e-9
+Divergence = Callable[[Feeds, Feeds], float]
+"""Smooth distance of two outputs by name, the undisturbed one first."""
+
+
+def softmax_divergence(reference: Feeds, got: Feeds) -> float:
+    """KL divergence of the softmax of the first output ``[n, classes]``, nats, the mean over its rows."""
+    log_p, log_q = (_log_softmax(np.asarray(next(iter(one.values())), np.float64)) for one in (reference, got))
+    return float((np.exp(log_p) * (log_p - log_q)).sum(1).mean())
+
+
+def _log_softmax(logits: F64) -> F64:
+    rows = logits.reshape(len(logits), -1)
+    rows = rows - rows.max(1, keepdims=True)
+    return np.asarray(rows - np.log(np.exp(rows).sum(1, keepdims=True)))
 
 
 def sensitivities(
@@ -26,8 +40,9 @@ def sensitivities(
     feeds: Sequence[Feeds],
     through: ir.Model | None = None,
     step: Callable[[], None] = lambda: None,
+    divergence: Divergence = softmax_divergence,
 ) -> dict[str, float]:
-    """Divergence of the answers, nats for each unit of output noise, by weight name.
+    """Divergence of the answers for each unit of output noise, by weight name.
 
     Args:
         model: The model.
@@ -35,6 +50,7 @@ def sensitivities(
         feeds: Calibration samples.
         through: What makes answers of the model's outputs, such as the other half; absent: they are the answers.
         step: Called once a layer.
+        divergence: Smooth distance of a sample's outputs from those of the undisturbed model.
     """
     reference = _answers(model, feeds, through)
     found = {}
@@ -44,26 +60,19 @@ def sensitivities(
             disturbed = model.clone()
             rounded = np.rint(read_weight(model, layer.weight) / probe[layer.weight]) * probe[layer.weight]
             put_weight(disturbed, layer.weight, rounded)
-            found[layer.weight] = max(_divergence(reference, _answers(disturbed, feeds, through)) / PROBE_NOISE, LEAST)
+            pairs = zip(reference, _answers(disturbed, feeds, through), strict=True)
+            moved = float(np.mean([divergence(before, after) for before, after in pairs]))
+            found[layer.weight] = max(moved / PROBE_NOISE, LEAST)
         step()
     return found
 
 
-def _answers(model: ir.Model, feeds: Sequence[Feeds], through: ir.Model | None) -> F64:
-    """Logarithms of the softmax of the first output, ``[n, classes]``."""
+def _answers(model: ir.Model, feeds: Sequence[Feeds], through: ir.Model | None) -> list[Feeds]:
     outputs = _run(model, feeds)
-    found = [next(iter(one.values())) for one in (outputs if through is None else _run(through, outputs))]
-    logits = np.concatenate(found).astype(np.float64)
-    logits = logits.reshape(len(logits), -1)
-    logits -= logits.max(1, keepdims=True)
-    return np.asarray(logits - np.log(np.exp(logits).sum(1, keepdims=True)))
+    return outputs if through is None else _run(through, outputs)
 
 
 def _run(model: ir.Model, feeds: Sequence[Feeds]) -> list[Feeds]:
     session = open_session(model)
     names, wanted = ([one.name for one in ports] for ports in (session.get_outputs(), session.get_inputs()))
     return [dict(zip(names, session.run(names, {name: feed[name] for name in wanted}), strict=True)) for feed in feeds]
-
-
-def _divergence(reference: F64, got: F64) -> float:
-    return float((np.exp(reference) * (reference - got)).sum(1).mean())

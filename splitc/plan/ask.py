@@ -85,13 +85,15 @@ class Measurement:
     Attributes:
         payload_bytes: Mean packet.
         fidelity, accuracy: Of the answers; None where not computed, or without labels.
-        samples: How many samples ``fidelity`` is a share of; None where it is no share, such as a cosine.
+        samples: How many samples ``fidelity`` is a share of; None where it is no share of samples, such as a cosine.
+        divergence: The task's smooth distance, the mean over the samples; None where not computed.
     """
 
     payload_bytes: float
     fidelity: float | None = None
     accuracy: float | None = None
     samples: int | None = None
+    divergence: float | None = None
 
 
 Measure = Callable[[CandidateCut, Option], Measurement]
@@ -120,4 +122,4 @@ def no_codings(is_enough: Callable[[Measurement], bool], precision: Precision) -
 
 def unmeasured_whole(precision: Precision) -> Measurement:
     """The unsplit model is what fidelity is measured against; without samples no other type is known."""
-    return Measurement(0.0, 1.0 if precision == "fp32" else None)
+    return Measurement(0.0, 1.0, divergence=0.0) if precision == "fp32" else Measurement(0.0)

@@ -17,7 +17,7 @@ from splitc.recipe.faults import plain_words
 from splitc.recipe.locate import KeyPath, key_lines, line_of
 from splitc.recipe.overrides import apply_override, override_label
 from splitc.recipe.recipe import Recipe
-from splitc.recipe.sections import CodecSection
+from splitc.recipe.sections import CodecSection, DataSection
 from splitc.recipe.toml import parse_toml
 from splitc.recipe.unbuilt import PLANNED, not_built, unbuilt_keys
 from splitc.recipe.values import shown
@@ -26,6 +26,8 @@ from splitc.registry import nearest
 Profiles = Mapping[str, Callable[[Mapping[str, Any]], Mapping[str, Any]]]
 CodecFaults = Callable[[Mapping[str, Any], Collection[str]], Sequence[ErrorDetails]]
 """Faults of the options in [codec], given the table and those of its keys that are not options."""
+TaskFaults = Callable[[str, Mapping[str, Any]], Sequence[ErrorDetails]]
+"""Faults of the options in [data.TASK], given the task's name and the table."""
 MAX_BYTES = 1 << 20
 """A recipe is written by hand; anything larger is another file."""
 _SYNTAX = re.compile(r"(?P<what>.*?) \(at (?:line (?P<line>\d+), column \d+|(?P<end>end of document))\)", re.DOTALL)
@@ -41,6 +43,8 @@ class Known:
         entropy_coders: Built entropy coders.
         backends: Built backends.
         devices: Known device profiles.
+        tasks: Known tasks.
+        task_faults: Checks the options in [data.TASK] against the task that declares them.
         codec_faults: Checks the options in [codec] against the parts that declare them.
         profiles: By name of a ``codec.profile``, a function from the keys spelled in [codec] to all that apply.
     """
@@ -50,6 +54,8 @@ class Known:
     entropy_coders: Collection[str] | None = None
     backends: Collection[str] | None = None
     devices: Collection[str] | None = None
+    tasks: Collection[str] | None = None
+    task_faults: TaskFaults | None = None
     codec_faults: CodecFaults | None = None
     profiles: Profiles = field(default_factory=dict)
 
@@ -61,6 +67,7 @@ class Known:
             "entropy coder": self.entropy_coders,
             "backend": self.backends,
             "device": self.devices,
+            "task": self.tasks,
         }
         return names[kind]
 
@@ -91,6 +98,7 @@ def load_recipe(
     recipe = source.validate(known.profiles)
     source.check_names(known)
     source.check_codec(known)
+    source.check_task(known)
     source.check_built()
     source.refuse()
     assert recipe is not None, "no faults means a recipe"
@@ -126,7 +134,8 @@ class _Source:
         try:
             return Recipe.model_validate(_with_profile(self.table, profiles))
         except ValidationError as error:
-            for details in error.errors(include_url=False):
+            found = [one for one in error.errors(include_url=False) if not _is_task_table(one["loc"])]
+            for details in found:
                 self.fault(self.wrong, details["loc"], plain_words(details, Recipe))
         return None
 
@@ -149,6 +158,20 @@ class _Source:
             return
         for details in known.codec_faults(codec, CodecSection.model_fields.keys()):
             self.fault(self.wrong, ("codec", *details["loc"]), plain_words(details, Recipe))
+
+    def check_task(self, known: Known) -> None:
+        """Tables in [data] are options of the task that the recipe names."""
+        data = self.table.get("data")
+        if not isinstance(data, dict):
+            return
+        task = data.get("task", DataSection.model_fields["task"].default)
+        tables = {key: table for key, table in data.items() if key not in DataSection.model_fields}
+        for key, table in tables.items():
+            if key != task or not isinstance(table, dict):
+                self.fault(self.wrong, ("data", key), _no_task_table(key, task, known.tasks or ()))
+            elif known.task_faults is not None and key in (known.tasks or ()):
+                for details in known.task_faults(key, table):
+                    self.fault(self.wrong, ("data", key, *details["loc"]), plain_words(details, Recipe))
 
     def check_built(self) -> None:
         faulty = set(self.wrong.values())
@@ -199,7 +222,22 @@ _NAMED: tuple[tuple[str, KeyPath], ...] = (
     ("backend", ("target", "cloud", "backend")),
     ("device", ("target", "edge", "device")),
     ("device", ("target", "cloud", "device")),
+    ("task", ("data", "task")),
 )
+
+
+def _is_task_table(path: KeyPath) -> bool:
+    """A key of [data] that only a task can be called by."""
+    return len(path) == 2 and path[0] == "data" and path[1] not in DataSection.model_fields
+
+
+def _no_task_table(key: str, task: object, tasks: Collection[str]) -> str:
+    """Why a key of [data] that is none of its own is no table of the task's options either."""
+    if key not in tasks and key != task:
+        return f"unknown key {shown(key)}.{nearest(key, list(DataSection.model_fields))}"
+    if key == task:
+        return "must be a table, of the task's options."
+    return f"holds options of the task {shown(key)}, and data.task is {shown(task)}; set it, or leave the table out."
 
 
 def _with_profile(table: dict[str, Any], profiles: Profiles) -> dict[str, Any]:

@@ -32,6 +32,8 @@ def lock_toml(recipe: Recipe, model_sha256: str | None = None, data_sha256: str 
         table["model"][names] = dict(sorted(table["model"][names].items()))
     for target in table["target"].values():
         target["options"] = dict(sorted(target["options"].items()))
+    if recipe.data.task_options:
+        table["data"][recipe.data.task] = dict(sorted(table["data"][recipe.data.task].items()))
     return tomli_w.dumps(_without_empty(table))
 
 

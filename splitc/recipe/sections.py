@@ -95,8 +95,12 @@ class DataSection(Section):
     """[data] Real samples: calibration, verify and eval use them. Never random.
 
     When ``verification`` is absent, every fourth calibration file is kept out of calibration and verifies
-    (:func:`splitc.recipe.hold_out`).
+    (:func:`splitc.recipe.hold_out`). A table named like the task holds its options, which the task declares
+    (docs/tasks.md).
     """
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, dict[str, Any]]
 
     calibration: Patterns = Field(
         (), description="pictures or .npy/.npz: paths, folders or globs, or package:NAME/GLOB"
@@ -106,12 +110,15 @@ class DataSection(Section):
     preprocess: Preprocess | None = Field(
         None, description="picture to input; absent: the zoo network's own, else 0..1"
     )
-    labels: FilePath | None = Field(None, description='table of pictures and class indices, such as "name,label-index"')
+    labels: FilePath | None = Field(None, description="what is known about the samples, in a format of the task")
     classes: FilePath | None = Field(None, description="class names, one a line; absent: the zoo network's own")
     sha256: str | None = Field(None, description="hash of all calibration and verification files, 64 hex digits")
-    task: Literal["classification", "detection", "retrieval", "features"] = Field(
-        "classification", description="what the model's answer is, for fidelity and accuracy"
-    )
+    task: Text = Field("classification", description="what the model's answer is; its options: [data.TASK]")
+
+    @property
+    def task_options(self) -> Mapping[str, Any]:
+        """What the table of the task spells."""
+        return MappingProxyType(self.__pydantic_extra__.get(self.task, {}))
 
     @field_validator("sha256")
     @classmethod
@@ -343,6 +350,14 @@ class GateSection(Section):
     """[gate] Limits; a build that misses one exits 1. Absent: not checked."""
 
     min_fidelity: float | None = Field(None, ge=0, le=1, description="least agreement with the unsplit model")
+    confidence: float | None = Field(
+        None, ge=0.5, lt=1, description="judge the bound that holds with this confidence; absent: the value itself"
+    )
+    max_kl: float | None = Field(None, ge=0, description="most mean KL divergence from the unsplit model, nats")
+    max_divergence: float | None = Field(None, ge=0, description="the same of tasks whose smooth distance is no KL")
+    max_top1_drop: float | None = Field(None, ge=-1, le=1, description="most loss of top-1, as a share; needs labels")
+    max_map_drop: float | None = Field(None, ge=-1, le=1, description="most loss of mAP, as a share; needs labels")
+    max_miou_drop: float | None = Field(None, ge=-1, le=1, description="most loss of mIoU, as a share; needs labels")
     max_rate_bpe: float | None = Field(None, gt=0, description="most bits a feature element on the wire")
     max_edge_bytes: Bytes | None = Field(None, description='most bytes of the edge half: 5000000, "5MB", "800KiB"')
     max_edge_ms: float | None = Field(None, gt=0, description="most milliseconds of the head on the edge device")

@@ -21,7 +21,6 @@ class Unbuilt(NamedTuple):
 
 UNBUILT = (
     Unbuilt("model.url", (), "download the file and name it in model.source"),
-    Unbuilt("data.task", ("classification", "features"), 'use "features" to compare outputs as they are'),
     Unbuilt("codec.profile", ("fast", "balanced"), 'use "balanced", or spell quantizer, bits and entropy'),
     Unbuilt("codec.transform", ("none",), 'use "none"'),
     Unbuilt("recovery", (), "leave the table out, or raise codec.bits to win fidelity back"),
@@ -34,6 +33,7 @@ PLANNED = {
     "entropy coder": ("rans", "range", "mix", "nrle", "huffman", "cohen", "zstd", "hevc", "h264", "av1"),
     "backend": ("onnxruntime", "tensorrt", "tensorrt_rtx", "null"),
     "device": (),
+    "task": (),
 }
 """Names that the design promises; one that the caller does not know is refused as not built, not as misspelt."""
 

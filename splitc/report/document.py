@@ -39,6 +39,9 @@ def summary(document: Mapping[str, Any]) -> dict[str, Any]:
         "samples": check["samples"],
         "fidelity": stages["coded"]["fidelity"],
         "kl": stages["coded"]["kl"],
+        "task": check["task"],
+        "headline": check["headline"],
+        "agreement": stages["coded"]["agreement"],
         "baseline_top1": stages["full"]["top1"],
         "split_top1": stages["coded"]["top1"],
         "rate_bpe": check["rate_bpe"],
@@ -52,5 +55,5 @@ def summary(document: Mapping[str, Any]) -> dict[str, Any]:
         "layer_precision": document["layer_precision"],
         "engines": document["engines"],
         "gates": document["gates"],
-        "examples": [{key: one[key] for key in one if key != "jpeg_base64"} for one in document["examples"]],
+        "examples": [{key: one[key] for key in one if not key.endswith("jpeg_base64")} for one in document["examples"]],
     }

@@ -65,10 +65,17 @@ def _head(report: Numbers) -> str:
     before, after = check["feature_bytes"], check["payload_bytes_mean"]
     lead = (
         f"Cut at <code>{escape(', '.join(report['cut']))}</code>. A feature of {_bytes(before)} crosses "
-        f"as {_bytes(after)} ({before / after:.1f}x less), and {check['samples']} samples keep "
-        f"{_share(_stage(check, 'coded')['fidelity'])} of the full model's answers."
+        f"as {_bytes(after)} ({before / after:.1f}x less)."
     )
-    return f'<h1>{escape(report["name"])}</h1><p class="lead">{lead}</p>'
+    notes = "".join(f'<p class="note">{escape(note)}</p>' for note in report.get("task_notes", ()))
+    return f'<h1>{escape(report["name"])}</h1><p class="lead">{lead}</p><p class="lead">{_measured(check)}</p>{notes}'
+
+
+def _measured(check: Numbers) -> str:
+    """What was measured of the answers, in the task's own words; bundles of before say a share alone."""
+    if "headline" in check:
+        return f"<b>{escape(check['task'])}</b>: {escape(check['headline'])}"
+    return f"Fidelity on {check['samples']} samples: {_share(_stage(check, 'coded')['fidelity'])}."
 
 
 def _flow(report: Numbers) -> str:
@@ -115,17 +122,32 @@ def _stages(check: Numbers) -> str:
         [
             escape(stage["name"]),
             _share(stage["fidelity"]),
-            f"{stage['kl']:.2e}",
-            f"{stage['cosine']:.5f}",
-            "" if stage["top1"] is None else _share(stage["top1"]),
-            f"{stage['added_kl']:.2e}",
+            _optional(stage.get("divergence", stage["kl"]), ".2e"),
+            _optional(stage["cosine"], ".5f"),
+            _accuracy(stage),
+            _optional(stage.get("added_divergence", stage["added_kl"]), ".2e"),
         ]
         for stage in check["stages"]
     ]
     skipped = "".join(f'<p class="note">{escape(s["stage"])}: {escape(s["reason"])}</p>' for s in check["skipped"])
-    head = ["stage", "#fidelity", "#KL (nats)", "#cosine", "#top-1", "#KL added"]
+    unit = next((stage["agreement"]["divergence_unit"] for stage in check["stages"] if "agreement" in stage), "")
+    is_kl = all(stage["kl"] is not None for stage in check["stages"])
+    distance = ("KL (nats)", "KL added") if is_kl else ("distance", "distance added")
+    head = ["stage", "#fidelity", f"#{distance[0]}", "#cosine", "#against labels", f"#{distance[1]}"]
     note = f'<p class="note">Against {escape(check["reference"])}, on {check["samples"]} samples.</p>'
+    note += f'<p class="note">The distance is the mean {escape(unit)}.</p>' if unit and not is_kl else ""
     return "<h2>Where the answer changes</h2>" + _table(head, rows) + note + skipped
+
+
+def _accuracy(stage: Numbers) -> str:
+    """Measures against labels, the first one first."""
+    measured = stage["agreement"]["accuracy"] if "agreement" in stage else []
+    if not measured:
+        return "" if stage["top1"] is None else _share(stage["top1"])
+    return "<br>".join(
+        f"{escape(one['name'])} {_share(one['other']) if one['is_share'] else _number(one['other'])}"
+        for one in measured
+    )
 
 
 def _rate(check: Numbers, bits: int) -> str:
@@ -158,12 +180,19 @@ def _examples(examples: Sequence[Numbers]) -> str:
 
 def _figure(example: Numbers) -> str:
     verdict = "ok" if example["before"] == example["after"] else "bad"
+    shown = [example[key] for key in ("before_jpeg_base64", "jpeg_base64") if key in example]
+    pictures = "".join(f'<img alt="" src="data:image/jpeg;base64,{escape(one)}">' for one in shown)
     return (
-        f'<figure><img alt="" src="data:image/jpeg;base64,{escape(example["jpeg_base64"])}"><figcaption>'
-        f"full: <b>{escape(example['before'])}</b> {_share(example['before_share'])}<br>"
-        f'split: <b class="{verdict}">{escape(example["after"])}</b> {_share(example["after_share"])}<br>'
+        f"<figure>{pictures}<figcaption>"
+        f"full: <b>{escape(example['before'])}</b> {_sure(example['before_share'])}<br>"
+        f'split: <b class="{verdict}">{escape(example["after"])}</b> {_sure(example["after_share"])}<br>'
         f"{escape(example['name'])}, {example['payload_bytes']:,} bytes</figcaption></figure>"
     )
+
+
+def _sure(share: float | None) -> str:
+    """How sure an answer is, where the task says it."""
+    return "" if share is None else _share(share)
 
 
 def _weights(steps: Sequence[Numbers]) -> str:
@@ -258,6 +287,10 @@ def _verdict(ok: bool) -> str:
 
 def _share(value: float) -> str:
     return f"{100 * value:.1f} %"
+
+
+def _optional(value: float | None, form: str) -> str:
+    return "" if value is None else f"{value:{form}}"
 
 
 def _number(value: float) -> str:

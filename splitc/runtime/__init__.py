@@ -6,15 +6,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from splitc.errors import CapabilityError
-from splitc.runtime.answer import describe
 from splitc.runtime.batches import rows_stay_apart
+from splitc.runtime.classes import read_classes
+from splitc.runtime.drawings import Drawings, FileNames
 from splitc.runtime.engines import check_engine, engine_folder, find_order, finish_engine, open_engine, with_options
-from splitc.runtime.labels import Labels, read_classes, read_labels
 from splitc.runtime.pair import RUNNER, CloudHalf, EdgeHalf, InferenceResult, read_contract, run_pair
 from splitc.runtime.pictures import is_picture, read_picture
 from splitc.runtime.pixels import PixelFormat, pixel_format
 from splitc.runtime.samples import Samples, clip_lengths, pick
 from splitc.runtime.sources import Reader, Sample, files_sha256, find_files, natural_key
+from splitc.runtime.tasks import bound_task, truth_of
 from splitc.runtime.triton import repository as triton_repository
 from splitc.runtime.video import is_live, is_video
 
@@ -40,10 +41,11 @@ __all__ = [
     "CloudHalf",
     "CloudServer",
     "Counters",
+    "Drawings",
     "EdgeClient",
     "EdgeHalf",
+    "FileNames",
     "InferenceResult",
-    "Labels",
     "PixelFormat",
     "Reader",
     "Remote",
@@ -51,9 +53,9 @@ __all__ = [
     "Samples",
     "ServerOptions",
     "TlsFiles",
+    "bound_task",
     "check_engine",
     "clip_lengths",
-    "describe",
     "engine_folder",
     "files_sha256",
     "find_files",
@@ -68,12 +70,12 @@ __all__ = [
     "pixel_format",
     "read_classes",
     "read_contract",
-    "read_labels",
     "read_picture",
     "read_tokens",
     "rows_stay_apart",
     "run_pair",
     "triton_repository",
+    "truth_of",
     "with_options",
 ]
 

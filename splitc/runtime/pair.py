@@ -30,16 +30,21 @@ class InferenceResult:
     """One input's way through the pair.
 
     Attributes:
-        name: The input.
+        sample: The input, without its feeds.
         outputs: The network's outputs by name.
         bitstream_bytes: What crossed, header included.
         ms: Milliseconds by stage: edge, encode, wire, decode, cloud, total.
     """
 
-    name: str
+    sample: Sample
     outputs: dict[str, Array]
     bitstream_bytes: int
     ms: dict[str, float]
+
+    @property
+    def name(self) -> str:
+        """The input's."""
+        return self.sample.name
 
 
 class EdgeHalf:
@@ -148,7 +153,7 @@ def run_pair(edge: EdgeHalf, cloud: CloudHalf, samples: Iterable[Sample]) -> Gen
         marks.append(time.perf_counter())
         edge_ms, encode_ms, decode_ms, cloud_ms = (float(ms) for ms in np.diff(marks) * 1e3)
         times = {"edge": edge_ms, "encode": encode_ms, "wire": 0.0, "decode": decode_ms, "cloud": cloud_ms}
-        yield InferenceResult(sample.name, outputs, len(bitstream), times | {"total": sum(times.values())})
+        yield InferenceResult(sample.origin, outputs, len(bitstream), times | {"total": sum(times.values())})
 
 
 def read_contract(bundle: Bundle) -> Contract:

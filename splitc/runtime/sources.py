@@ -48,6 +48,7 @@ class Sample:
             one folder in the order of their names.
         file: Where it comes from; None where it was made in memory.
         placement: Where the picture lies in the input; None for arrays.
+        picture: What was read, upright and RGB; only of a reader that keeps pictures.
     """
 
     name: str
@@ -55,6 +56,12 @@ class Sample:
     clip: str = ""
     file: Path | None = None
     placement: Placement | None = None
+    picture: Image.Image | None = None
+
+    @property
+    def origin(self) -> Sample:
+        """The same without its feeds: what is known about an answer's input."""
+        return replace(self, feeds={})
 
 
 @dataclass(frozen=True)
@@ -65,11 +72,13 @@ class Reader:
         inputs: The network's inputs.
         preprocess: For pictures; arrays are taken as they are.
         regions: Square regions taken from each picture: the whole picture first, then smaller ones spread over it.
+        keeps_pictures: Whether samples carry the pictures that they were made from, to draw on.
     """
 
     inputs: Sequence[TensorSpec]
     preprocess: Preprocess
     regions: int = 1
+    keeps_pictures: bool = False
 
     def samples(self, files: Sequence[Path]) -> Iterator[Sample]:
         """Read files one by one.
@@ -145,7 +154,8 @@ class Reader:
         self._require_one_input(source)
         for index, picture in read_frames(source, wanted):
             feeds, placement = self._fed(source, picture, (0, 0, *picture.size))
-            yield Sample(f"{Path(source).name}#{index}", feeds, source, placement=placement)
+            kept = picture if self.keeps_pictures else None
+            yield Sample(f"{Path(source).name}#{index}", feeds, source, placement=placement, picture=kept)
 
     def _all_of(self, file: Path) -> Iterator[Sample]:
         if is_video(file):
@@ -166,7 +176,7 @@ class Reader:
         for index in wanted:
             feeds, placement = self._fed(file, picture, boxes[index])
             name = file.name if self.regions == 1 else f"{file.name}#{index}"
-            yield Sample(name, feeds, self.clip(file), file, placement)
+            yield Sample(name, feeds, self.clip(file), file, placement, picture if self.keeps_pictures else None)
 
     def _fed(self, file: Path | str, picture: Image.Image, region: Box) -> tuple[dict[str, Array], Placement]:
         """A region of a picture as the network's one input, and where the whole picture lies in it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from fractions import Fraction
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from splitc.errors import CapabilityError, UsageError
 VIDEOS = {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".y4m"}
 LIVE = ("rtsp://", "rtsps://", "/dev/video")
 """How sources begin that go on for ever."""
+USUAL_RATE, LEAST_RATE, MOST_RATE = Fraction(25), Fraction(1, 60), Fraction(1000)
+"""Frames a second that are believed."""
 TIMEOUT_S = (10.0, 5.0)
 """For opening a source, and for the next frame."""
 
@@ -72,6 +75,20 @@ def count_frames(file: str) -> int:
             return packets
     with _open(file) as (opened, stream):
         return sum(1 for _ in opened.decode(stream))
+
+
+def frame_rate(source: str) -> Fraction:
+    """Frames a second of a file, the mean; :data:`USUAL_RATE` where it does not say them, and of a live source.
+
+    Raises:
+        CapabilityError: PyAV is missing.
+        UsageError: No video there.
+    """
+    if is_live(source):
+        return USUAL_RATE
+    with _open(source) as (_, stream):
+        rate = stream.average_rate
+        return Fraction(rate) if rate and LEAST_RATE <= rate <= MOST_RATE else USUAL_RATE
 
 
 @contextmanager

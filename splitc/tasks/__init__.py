@@ -14,8 +14,10 @@ from splitc.tasks.installed import TaskRegistry
 from splitc.tasks.intervals import FEW_SAMPLES, Share, percent
 from splitc.tasks.labels.table import LabelTable
 from splitc.tasks.mean_average_precision import ap_loss_db
+from splitc.tasks.option_faults import option_faults
 from splitc.tasks.placement import Placement
 from splitc.tasks.rankings import rank_similarity
+from splitc.tasks.spelled import bound_again, spelled_options
 from splitc.tasks.task import BindRequest, BoundTask, Task
 from splitc.tasks.truth import TrueBoxes, TrueMask, Truth
 
@@ -52,6 +54,9 @@ __all__ = [
     "TrueMask",
     "Truth",
     "ap_loss_db",
+    "bound_again",
+    "option_faults",
     "percent",
     "rank_similarity",
+    "spelled_options",
 ]

@@ -56,6 +56,7 @@ class TaskAgreement(Frozen):
         samples: How many were compared.
         accuracy: Against labels, where there are any.
         gates: Value of every gate that could be measured.
+        gate_errors: Standard error of those that are means or drops, where two samples or more tell it.
         details: More numbers of the task.
         headline: All of this in English.
     """
@@ -68,6 +69,7 @@ class TaskAgreement(Frozen):
     samples: int
     accuracy: tuple[TaskAccuracy, ...]
     gates: dict[str, float]
+    gate_errors: dict[str, float] = Field({})
     details: dict[str, JsonValue]
     headline: str
 

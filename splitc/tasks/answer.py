@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from pydantic import JsonValue
 
@@ -23,6 +23,16 @@ class TaskAnswer(ABC):
     @abstractmethod
     def describe(self) -> Document:
         """The answer for ``splitc run --json``."""
+
+    is_for_people: ClassVar[bool] = True
+    """Whether people can tell a good one from a bad one by looking at it."""
+    has_places: ClassVar[bool] = False
+    """Whether it says where in the picture something is."""
+
+    @property
+    def text(self) -> str:
+        """The answer in one short line, for people."""
+        return str(self.describe())
 
     def mapped(self, placement: Placement) -> TaskAnswer:
         """The answer about the picture that the input was made from; what has no place in it stays."""

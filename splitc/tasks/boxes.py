@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from pydantic import JsonValue
@@ -29,6 +30,8 @@ class Boxes(TaskAnswer):
         names: Names of classes by index; None where they are unknown.
     """
 
+    has_places: ClassVar[bool] = True
+
     xyxy: F64
     scores: F64
     classes: Indices
@@ -48,6 +51,13 @@ class Boxes(TaskAnswer):
     def mapped(self, placement: Placement) -> Boxes:
         """The same in the pixels of the picture that the input was made from, clipped to it."""
         return replace(self, xyxy=placement.to_picture(self.xyxy))
+
+    @property
+    def text(self) -> str:
+        """``3 boxes: 2 dog, cat``."""
+        names = Counter(class_name(int(index), self.names) for index in self.classes)
+        listed = ", ".join(f"{count} {name}" if count > 1 else name for name, count in names.most_common())
+        return f"{len(self)} box{'es'[: 2 * (len(self) > 1)]}: {listed}" if listed else "no box"
 
     def describe(self) -> Document:
         listed: list[JsonValue] = [

@@ -35,6 +35,10 @@ class ClassScores(TaskAnswer):
         """The likeliest class; the first of equal ones."""
         return int(self.probabilities.argmax())
 
+    @property
+    def text(self) -> str:
+        return f"{class_name(self.index, self.classes)} ({self.probabilities[self.index]:.0%})"
+
     def describe(self) -> Document:
         order = np.argsort(-self.probabilities, kind="stable")[: self.top]
         listed: list[JsonValue] = [self._one(int(index)) for index in order]
@@ -72,6 +76,13 @@ class LabelScores(TaskAnswer):
         """Labels that are set, the likeliest first."""
         order = np.argsort(-self.probabilities, kind="stable")
         return [int(index) for index in order if self.probabilities[index] >= self.threshold]
+
+    @property
+    def text(self) -> str:
+        if self.probabilities.size == 1:
+            return f"{self._binary_name()} ({self.probabilities[0]:.0%})"
+        named = [f"{class_name(one, self.classes)} ({self.probabilities[one]:.0%})" for one in self.labels]
+        return ", ".join(named) or "no label"
 
     def describe(self) -> Document:
         if self.probabilities.size == 1:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
@@ -17,10 +17,11 @@ from splitc.tasks.answer import TaskAnswer
 from splitc.tasks.class_comparisons import ClassComparison, LabelComparison
 from splitc.tasks.class_scores import ClassScores, LabelScores
 from splitc.tasks.comparison import RunningComparison, finite_output, is_finite, output_of
-from splitc.tasks.divergences import bernoulli_kl, kl, log_of, log_softmax, sigmoid
+from splitc.tasks.divergences import LEAST, bernoulli_kl, kl, log_of, log_softmax, sigmoid
 from splitc.tasks.labels.csv_labels import read_class_labels
 from splitc.tasks.labels.table import LabelTable
 from splitc.tasks.task import BindRequest, BoundTask, Task
+from splitc.tasks.truth import Truth
 from splitc.types import F64, Array, Feeds, TensorSpec
 
 MOST_EXAMPLES = 64
@@ -36,6 +37,7 @@ class Classification(Task):
 
     name: ClassVar[str] = "classification"
     gates: ClassVar[tuple[str, ...]] = ("min_fidelity", "max_kl", "max_top1_drop")
+    unspelled: ClassVar[Mapping[str, object] | None] = {"activation": "logits"}
 
     output: str | None = Field(None, description="name of the output with the scores; the first by default")
     activation: Activation = Field(
@@ -64,6 +66,7 @@ class Classification(Task):
             classes=network.classes,
             options=self,
             is_independent=self.multi_label or count == 1,
+            count=count,
         )
 
     def joined(self, scores: Array, activation: Activation, *, is_independent: bool) -> F64:
@@ -89,11 +92,13 @@ class BoundClassification(BoundTask):
     Attributes:
         options: The task's options.
         is_independent: Every score is a yes or no by itself.
+        count: How many scores there are.
         activation: As settled.
     """
 
     options: Classification
     is_independent: bool
+    count: int
 
     @property
     def activation(self) -> Activation:
@@ -102,6 +107,16 @@ class BoundClassification(BoundTask):
     @property
     def is_settled(self) -> bool:
         return self.activation != "auto"
+
+    @property
+    def name_counts(self) -> tuple[int, ...]:
+        return _name_counts(self.count) if self.count else ()
+
+    def label_fault(self, truth: Truth, reference: Feeds) -> str:
+        count = np.asarray(reference[self.reads[0]]).size
+        if self.is_independent or not isinstance(truth, int) or 0 <= truth < count:
+            return ""
+        return f"is labelled {truth}, and the network has classes 0 to {count - 1}"
 
     def settle(self, examples: Iterable[Feeds]) -> BoundTask:
         if self.is_settled:
@@ -131,6 +146,15 @@ class BoundClassification(BoundTask):
         p, q = (self._joined(one) for one in scores)
         return float(bernoulli_kl(p, q).sum() if self.is_independent else kl(p, q))
 
+    def decision_scores(self, outputs: Feeds) -> F64 | None:
+        found = self._joined(output_of(outputs, self.reads[0], self.task.name))
+        if not self.is_independent:
+            return found
+        if found.size != 1:
+            return None
+        odds = found[0] * (1 - self.options.threshold), (1 - found[0]) * self.options.threshold
+        return np.log(np.maximum(odds[::-1], LEAST))
+
     def labels(self, path: Path) -> LabelTable:
         return read_class_labels(path, several=self.options.multi_label)
 
@@ -146,22 +170,21 @@ def normalized(scores: F64, activation: Activation, *, is_independent: bool) -> 
     return log_of(scores) if activation == "probabilities" else log_softmax(scores)
 
 
-def class_count(spec: TensorSpec, task: str) -> int | None:
-    """Classes of an output ``[N, C]``, ``[N, C, 1, 1]`` or ``[C]``; None where the size is dynamic.
+def class_count(spec: TensorSpec, task: str) -> int:
+    """Classes of an output ``[N, C]``, ``[N, C, 1, 1]`` or ``[C]``.
 
     Raises:
-        RecipeError: More than one axis beside the first has a size above 1.
+        RecipeError: Not one float score for each of a fixed number of classes.
     """
     behind = spec.shape[1:] if len(spec.shape) > 1 else spec.shape
-    wide = [dim for dim in behind if dim != 1]
-    if len(wide) > 1:
-        raise RecipeError(
-            f"task {task!r}: output {spec.name!r} has the shape {_shape_text(spec)}, which are no scores of classes "
-            '[N, classes]; write task = "detection", "segmentation" or "features", or name another output.'
-        )
-    if not wide:
-        return 1
-    return wide[0] if isinstance(wide[0], int) else None
+    wide = [dim for dim in behind if dim != 1] or [1]
+    if len(wide) == 1 and isinstance(wide[0], int) and spec.dtype.startswith(("float", "bfloat")):
+        return wide[0]
+    raise RecipeError(
+        f"data.task: {task!r} compares one float score for each of a fixed number of classes; {spec.name!r} is "
+        f'{spec.dtype} {_shape_text(spec)}, which are no scores of classes [N, classes]; write task = "detection" or '
+        '"segmentation", name another output, or use data.task = "features" to compare outputs as they are.'
+    )
 
 
 def _name_counts(count: int) -> tuple[int, ...]:

@@ -13,7 +13,7 @@ import numpy as np
 from splitc.errors import UsageError
 from splitc.tasks.agreement import TaskAccuracy, TaskAgreement
 from splitc.tasks.answer import Document
-from splitc.tasks.intervals import FEW_SAMPLES, RunningShare, Share, percent
+from splitc.tasks.intervals import FEW_SAMPLES, PairedDifference, RunningShare, Share, percent
 from splitc.tasks.truth import Truth
 from splitc.types import Array, Feeds
 
@@ -51,6 +51,7 @@ class RunningComparison(ABC):
         self._reads = tuple(reads)
         self._share = RunningShare()
         self._divergence = 0.0
+        self._spread = PairedDifference()
         self._worst: tuple[float, int] | None = None
         self._broken = {"reference": 0, "other": 0}
         self._broken_samples = 0
@@ -74,6 +75,8 @@ class RunningComparison(ABC):
             verdict = self._lost(first, second)
         self._share.add(verdict.agreeing, verdict.of)
         self._divergence += verdict.divergence
+        if math.isfinite(verdict.divergence):
+            self._spread.add(verdict.divergence, 0.0)
         if self._worst is None or verdict.divergence > self._worst[0]:
             self._worst = verdict.divergence, self.samples
         self.samples += 1
@@ -100,6 +103,7 @@ class RunningComparison(ABC):
             samples=self.samples,
             accuracy=accuracy,
             gates=self._gates(share, divergence, accuracy),
+            gate_errors=self._gate_errors(accuracy),
             details=self._all_details(),
             headline=" ".join([self._headline(share, divergence), *self._warnings(accuracy)]),
         )
@@ -119,6 +123,11 @@ class RunningComparison(ABC):
     def _gates(self, share: Share, divergence: float, accuracy: Sequence[TaskAccuracy]) -> dict[str, float]:
         drops = {self.drop_gates[one.name]: one.drop for one in accuracy if one.name in self.drop_gates}
         return {"min_fidelity": share.value, self.divergence_gate: divergence, **drops}
+
+    def _gate_errors(self, accuracy: Sequence[TaskAccuracy]) -> dict[str, float]:
+        found = {self.drop_gates[one.name]: one.drop_error for one in accuracy if one.name in self.drop_gates}
+        found[self.divergence_gate] = self._spread.error if math.isfinite(self._divergence) else None
+        return {gate: error for gate, error in found.items() if error is not None}
 
     def _all_details(self) -> Document:
         assert self._worst is not None

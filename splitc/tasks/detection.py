@@ -69,6 +69,10 @@ class BoundDetection(BoundTask):
     def is_settled(self) -> bool:
         return self.head.is_settled
 
+    @property
+    def has_open_sizes(self) -> bool:
+        return True
+
     def settle(self, examples: Iterable[Feeds]) -> BoundTask:
         """Decide by real outputs; a head whose shapes told everything only checks that they are what it reads."""
         return _bound(self.options, self.head.settle(list(itertools.islice(examples, MOST_EXAMPLES))), self.classes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -43,6 +43,7 @@ class Features(Task):
 
     name: ClassVar[str] = "features"
     gates: ClassVar[tuple[str, ...]] = ("min_fidelity", "max_divergence")
+    unspelled: ClassVar[Mapping[str, object] | None] = {}
 
     outputs: tuple[str, ...] | None = Field(None, description="names of the outputs that are compared; all by default")
 
@@ -63,6 +64,8 @@ class Tensors(TaskAnswer):
         arrays: By name.
     """
 
+    is_for_people: ClassVar[bool] = False
+
     arrays: Feeds
 
     def describe(self) -> Document:
@@ -80,6 +83,10 @@ class Tensors(TaskAnswer):
 @dataclass(frozen=True, eq=False)
 class BoundFeatures(BoundTask):
     """Outputs that are compared as tensors."""
+
+    @property
+    def takes_labels(self) -> bool:
+        return False
 
     def answer(self, outputs: Feeds) -> Tensors:
         return Tensors({name: output_of(outputs, name, "features") for name in self.reads})

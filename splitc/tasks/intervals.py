@@ -31,6 +31,23 @@ class Share(Frozen):
     method: str
 
     @property
+    def is_of_samples(self) -> bool:
+        """Whether each sample was one yes or no."""
+        return self.method == PLAIN
+
+    def lower_at(self, confidence: float) -> float:
+        """Lower bound of the interval of another confidence, by the same formula and count as this one.
+
+        Args:
+            confidence: 0 to 1, both excluded; 0.95 gives ``lower``.
+        """
+        if self.lower in (0.0, self.value):
+            return self.lower
+        z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
+        count = z * z * self.lower * (1 - self.lower) / (self.value - self.lower) ** 2
+        return wilson(self.value, count, confidence)[0]
+
+    @property
     def interval(self) -> tuple[float, float]:
         return self.lower, self.upper
 
@@ -102,14 +119,15 @@ class PairedDifference:
         return math.sqrt(spread / (self.samples - 1) / self.samples)
 
 
-def wilson(share: float, count: float) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share seen among ``count`` independent trials.
+def wilson(share: float, count: float, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """Wilson's interval of a share seen among ``count`` independent trials.
 
     Args:
         share: 0 to 1.
         count: Above 0; may be fractional.
+        confidence: Of the interval, 0 to 1.
     """
-    z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
     centre = (share + z * z / (2 * count)) / (1 + z * z / count)
     half = z / (1 + z * z / count) * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
     lower = 0.0 if share == 0 else max(centre - half, 0.0)

@@ -80,14 +80,18 @@ class Values(TaskAnswer):
             },
         }
 
-    def draw(self, picture: Image) -> Image:
-        from splitc.tasks.drawing import caption  # Pillow
-
+    @property
+    def text(self) -> str:
         named = [
             f"{self.names[index]} {value:.4g}" if self.names and index < len(self.names) else f"{value:.4g}"
             for index, value in enumerate(self.values[:4])
         ]
-        return caption(picture, ", ".join(named) + (" ..." if self.values.size > 4 else ""))
+        return ", ".join(named) + (" ..." if self.values.size > 4 else "")
+
+    def draw(self, picture: Image) -> Image:
+        from splitc.tasks.drawing import caption  # Pillow
+
+        return caption(picture, self.text)
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +103,10 @@ class BoundRegression(BoundTask):
     """
 
     options: Regression
+
+    @property
+    def has_open_sizes(self) -> bool:
+        return True
 
     def answer(self, outputs: Feeds) -> Values:
         values = finite_output(outputs, self.reads[0], self.task.name)

@@ -70,6 +70,8 @@ class Embedding(TaskAnswer):
         values: The place.
     """
 
+    is_for_people: ClassVar[bool] = False
+
     values: F64
 
     def describe(self) -> Document:
@@ -79,10 +81,14 @@ class Embedding(TaskAnswer):
             "first_values": [float(one) for one in self.values[:LONGEST_LISTED]],
         }
 
+    @property
+    def text(self) -> str:
+        return f"embedding, {self.values.size} values, length {np.linalg.norm(self.values):.3g}"
+
     def draw(self, picture: Image) -> Image:
         from splitc.tasks.drawing import caption  # Pillow
 
-        return caption(picture, f"embedding, {self.values.size} values, length {np.linalg.norm(self.values):.3g}")
+        return caption(picture, self.text)
 
 
 @dataclass(frozen=True, eq=False)

@@ -28,6 +28,8 @@ from splitc.types import Array, Dim, Feeds, TensorSpec
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+MOST_NAMED = 3
+"""Classes that the answer in one line names, those of the largest areas."""
 MOST_EXAMPLES = 8
 
 
@@ -88,9 +90,19 @@ class Mask(TaskAnswer):
         background: Class that drawings leave clear.
     """
 
+    has_places: ClassVar[bool] = True
+
     classes: Indices
     names: Sequence[str] | None = None
     background: int = 0
+
+    @property
+    def text(self) -> str:
+        """``dog 45%, cat 5%``: the largest shares of the pixels."""
+        found, counts = np.unique(self.classes, return_counts=True)
+        order = np.argsort(-counts, kind="stable")[:MOST_NAMED]
+        named = [f"{class_name(int(found[one]), self.names)} {counts[one] / self.classes.size:.0%}" for one in order]
+        return ", ".join(named)
 
     def describe(self) -> Document:
         found, counts = np.unique(self.classes, return_counts=True)
@@ -131,6 +143,10 @@ class BoundSegmentation(BoundTask):
     @property
     def is_settled(self) -> bool:
         return self.options.activation != "auto"
+
+    @property
+    def has_open_sizes(self) -> bool:
+        return True
 
     @property
     def gates(self) -> tuple[str, ...]:

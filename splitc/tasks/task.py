@@ -10,7 +10,7 @@ Task (options, from the recipe) ── bind(outputs, inputs, classes) ──► 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -22,7 +22,7 @@ from splitc.tasks.comparison import RunningComparison
 from splitc.tasks.labels.table import LabelTable
 from splitc.tasks.placement import Placement
 from splitc.tasks.truth import Truth
-from splitc.types import Feeds, TensorSpec
+from splitc.types import F64, Feeds, TensorSpec
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,8 @@ class Task(Component):
 
     gates: ClassVar[tuple[str, ...]]
     """Names of the gates that exist for it; those against labels end in ``_drop``."""
+    unspelled: ClassVar[Mapping[str, object] | None] = None
+    """Options that a bundle means which spells none; None where a bundle always spells them."""
 
     @abstractmethod
     def bind(self, network: BindRequest) -> BoundTask:
@@ -93,6 +95,30 @@ class BoundTask(ABC):
         """Names of the gates that exist for these outputs."""
         return self.task.gates
 
+    @property
+    def takes_labels(self) -> bool:
+        """Whether answers can be judged against labels."""
+        return True
+
+    @property
+    def name_counts(self) -> tuple[int, ...]:
+        """How many names of classes fit these outputs; empty where the outputs do not tell."""
+        return ()
+
+    @property
+    def has_open_sizes(self) -> bool:
+        """Whether an answer may have another size for another sample."""
+        return False
+
+    def label_fault(self, truth: Truth, reference: Feeds) -> str:
+        """Why a label can be no answer, as the end of a sentence about its sample; empty where it can.
+
+        Args:
+            truth: The label.
+            reference: Outputs of the unsplit network for the sample.
+        """
+        return ""
+
     def settle(self, examples: Iterable[Feeds]) -> BoundTask:
         """Decide by real outputs of the unsplit network what shapes do not tell.
 
@@ -119,6 +145,14 @@ class BoundTask(ABC):
     @abstractmethod
     def divergence(self, reference: Feeds, other: Feeds) -> float:
         """The smooth distance of one sample, for sensitivity loops; infinite where there are NaN or infinities."""
+
+    def decision_scores(self, outputs: Feeds) -> F64 | None:
+        """Logarithms of what competes for the decision, float64 ``[n]``, of finite outputs: the largest one wins.
+
+        Their leads tell how often small moves may be expected to overturn a decision. None where an answer is not one
+        decision.
+        """
+        return None
 
     @abstractmethod
     def labels(self, path: Path) -> LabelTable:

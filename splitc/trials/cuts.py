@@ -14,7 +14,8 @@ from splitc.backends import Runner
 from splitc.cache import CachedStep, arrays_from_file, json_from_file, key_of, parts_of_arrays, parts_of_json
 from splitc.codec import Codec
 from splitc.device import Precision
-from splitc.runtime import Labels, Sample, clip_lengths
+from splitc.runtime import Sample, clip_lengths, truth_of
+from splitc.tasks import Truth
 from splitc.trials.features import run_head, settle
 from splitc.trials.finite import open_checked
 from splitc.trials.subject import Subject
@@ -25,7 +26,7 @@ PLAN_SAMPLES = 32
 
 MEASUREMENT: CachedStep[plan.Measurement] = CachedStep(
     "measurement",
-    2,
+    3,
     lambda found: parts_of_json(asdict(found)),
     lambda file: plan.Measurement(**json_from_file(file)),
 )
@@ -97,7 +98,7 @@ class CutTrials:
 
         def measured() -> plan.Measurement:
             model = self.whole(precision)
-            return self.judge(lambda sample: self.flat(model.run(sample.feeds)), 0.0)
+            return self.judge(lambda sample: model.run(sample.feeds), 0.0)
 
         return self.kept("whole", measured, precision=precision)
 
@@ -108,39 +109,47 @@ class CutTrials:
             self._wholes[precision] = open_checked(model, "the unsplit model")
         return self._wholes[precision]
 
-    def judge(self, answer: Callable[[Sample], F32], mean_bytes: float) -> plan.Measurement:
+    def judge(self, answer: Callable[[Sample], Feeds], mean_bytes: float) -> plan.Measurement:
         """How far other answers to the measured samples agree with the unsplit model's.
 
         Args:
-            answer: Gives the flat answer to one sample.
+            answer: Gives the outputs for one sample.
             mean_bytes: Of the packets behind these answers.
         """
-        agreement = evaluate.compare(self.answers, [answer(one)[None] for one in self.measure_on], self.labels)
-        if self._subject.task != "classification":
-            return plan.Measurement(mean_bytes, max(agreement.cosine, 0.0), None)
-        return plan.Measurement(mean_bytes, agreement.fidelity, agreement.top1, len(self.measure_on))
+        comparison = self._subject.task.comparison()
+        for sample, reference, label in zip(self.measure_on, self.answers, self.labels, strict=True):
+            outputs = answer(sample)
+            if not self._subject.task.has_open_sizes:
+                _check_sizes(self.answers[0], reference, outputs)
+            comparison.add(reference, outputs, label)
+        found = comparison.result()
+        return plan.Measurement(
+            mean_bytes,
+            found.fidelity.value,
+            found.accuracy[0].other if found.accuracy else None,
+            len(self.measure_on) if found.fidelity.is_of_samples else None,
+            found.divergence,
+        )
 
     @cached_property
-    def answers(self) -> list[F32]:
-        """The unsplit model's answers to the measured samples, ``[1, n]`` each."""
+    def answers(self) -> list[Feeds]:
+        """The unsplit model's outputs that the task reads, of the measured samples."""
+        names = self._subject.task.reads
 
         def computed() -> list[Array]:
             whole = self.whole("fp32")
-            return [self.flat(whole.run(sample.feeds))[None] for sample in self.measure_on]
+            return [outputs[name] for outputs in (whole.run(one.feeds) for one in self.measure_on) for name in names]
 
-        return self._subject.cache.run(ARRAYS, key_of(subject=self._subject.key, what="answers"), computed)
+        key = key_of(subject=self._subject.key, what="answers", outputs=names)
+        found = self._subject.cache.run(ARRAYS, key, computed)
+        arrays = iter(found)
+        return [{name: next(arrays) for name in names} for _ in self.measure_on]
 
     @cached_property
-    def labels(self) -> list[int | None]:
-        """Class index of each measured sample, where known."""
-        finder = Labels(self._subject.labels)
-        return [finder.find(sample) for sample in self.measure_on]
-
-    def flat(self, outputs: Feeds) -> F32:
-        """The answer as one row: a classifier's first output, else all of them."""
-        names = [spec.name for spec in self._subject.model.outputs]
-        names = names[:1] if self._subject.task == "classification" else names
-        return np.concatenate([np.asarray(outputs[name], np.float32).ravel() for name in names])
+    def labels(self) -> list[Truth | None]:
+        """What is known about each measured sample."""
+        known = self._subject.labels.fresh()
+        return [truth_of(sample, known, self._subject.task) for sample in self.measure_on]
 
     def _features(self, names: tuple[str, ...], precision: Precision) -> _Features:
         """Of the last cut and precision, or computed now: options of one cut come one after the other."""
@@ -173,9 +182,9 @@ class CutTrials:
         lowered = self._lower(at.halves.tail, option.cloud_precision, lambda: _feeds(at))
         tail = open_checked(lowered, f"cut {list(names)}, tail")
 
-        def answer(sample: Sample) -> F32:
+        def answer(sample: Sample) -> Feeds:
             arrays = zip(at.halves.cut, next(restored), strict=True)
-            return self.flat(tail.run({spec.name: array.astype(spec.dtype) for spec, array in arrays}))
+            return tail.run({spec.name: array.astype(spec.dtype) for spec, array in arrays})
 
         return self.judge(answer, float(np.mean([len(packet) for packet in packets])))
 
@@ -223,3 +232,9 @@ def some_samples(subject: Subject) -> tuple[list[Sample], list[Sample]]:
 def _packets(codec: Codec, values: Sequence[Sequence[F32]]) -> list[bytes]:
     stream = codec.encoder()
     return [stream.encode(one) for one in zip(*values, strict=True)]
+
+
+def _check_sizes(first: Feeds, *others: Feeds) -> None:
+    """Raises: CapabilityError: an output has another size than in the first answer."""
+    for name, array in first.items():
+        evaluate.check_size(array, *(np.asarray(other[name]) for other in others))

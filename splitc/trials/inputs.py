@@ -23,7 +23,7 @@ from splitc.errors import UsageError
 from splitc.runtime import PixelFormat, Sample, pixel_format
 from splitc.trials.cuts import CutTrials
 from splitc.trials.subject import Subject
-from splitc.types import F32, U8, TensorSpec
+from splitc.types import U8, Feeds, TensorSpec
 
 JPEG_QUALITIES = (*range(5, 100, 5), 98, 100)
 FULL_CHROMA_FROM = 90
@@ -104,7 +104,7 @@ class InputTrials:
     def _jpeg(self, quality: int, whole: Runner) -> plan.Measurement:
         sizes: list[int] = []
 
-        def answer(sample: Sample) -> F32:
+        def answer(sample: Sample) -> Feeds:
             pixels = self._pixels(sample)[0]
             data = jpeg_from_pixels(pixels, quality)
             sizes.append(len(data))
@@ -137,12 +137,12 @@ class InputTrials:
         frames = array[0].swapaxes(0, 1) if array.ndim == CLIP_DIMS else array
         return self._format.pixels_from_input(frames)
 
-    def _answer(self, whole: Runner, sample: Sample, pixels: U8) -> F32:
-        """The whole model's answer to pictures ``[T, H, W, C]`` instead of the sample's own."""
+    def _answer(self, whole: Runner, sample: Sample, pixels: U8) -> Feeds:
+        """The whole model's outputs for pictures ``[T, H, W, C]`` instead of the sample's own."""
         ((name, array),) = sample.feeds.items()
         frames = self._format.input_from_pixels(pixels)
         feed = frames.swapaxes(0, 1)[None] if array.ndim == CLIP_DIMS else frames
-        return self._trials.flat(whole.run({name: np.ascontiguousarray(feed, array.dtype)}))
+        return whole.run({name: np.ascontiguousarray(feed, array.dtype)})
 
 
 def least_setting(count: int, is_enough: Callable[[int], bool]) -> int:

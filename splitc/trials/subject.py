@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from splitc import graph
 from splitc.cache import NO_CACHE, Key, StepCache
 from splitc.recipe import SplitSection
 from splitc.runtime import Sample
+from splitc.tasks import BoundTask, LabelTable
 from splitc.types import Preprocess
 
 
@@ -19,8 +20,8 @@ class Subject:
     Attributes:
         model: Prepared for the cut.
         samples: Calibration samples; what verifies is never tried on.
-        labels: Path of a file, or the end of it -> class index, where known.
-        task: As recipes say it.
+        labels: What is known about samples.
+        task: What the model's answers are.
         preprocess: How 8-bit pixels become the model's input.
         is_stream: Samples are consecutive frames to the codec.
         split: What the recipe says of cuts, and of the axes of what crosses.
@@ -31,8 +32,8 @@ class Subject:
 
     model: graph.Model
     samples: Sequence[Sample]
-    labels: Mapping[str, int]
-    task: str
+    labels: LabelTable
+    task: BoundTask
     preprocess: Preprocess
     split: SplitSection
     is_stream: bool = False

@@ -88,7 +88,7 @@ def test_the_codec_works_after_the_trip() -> None:
     ("changes", "words"),
     [
         pytest.param({"contract_schema": 2}, "contract_schema", id="newer"),
-        pytest.param({"task": "detection"}, "task", id="task"),
+        pytest.param({"task": "../detection"}, "task", id="task"),
         pytest.param({"inputs": []}, "inputs", id="no-inputs"),
         pytest.param({"outputs": []}, "outputs", id="no-outputs"),
         pytest.param({"cut": []}, "cut", id="no-cut"),
@@ -246,3 +246,10 @@ def test_any_byte_changed_is_a_contract_or_refused(position: int, byte: int) -> 
     except BundleError:
         return
     assert Contract.from_bytes(found.to_bytes()) == found
+
+
+def test_options_of_the_task_stand_there_only_where_there_are_any() -> None:
+    options = {"head": "yolov8", "anchors": [[1, 2], [3, 4]], "score": 0.5}
+    assert b"task_options" not in contract().to_bytes()
+    kept = Contract.from_bytes(contract(task="detection", task_options=options).to_bytes())
+    assert (kept.task, kept.task_options) == ("detection", options)

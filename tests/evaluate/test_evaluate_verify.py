@@ -16,6 +16,7 @@ from splitc.codec.bitstream import read_header
 from splitc.errors import CapabilityError, CheckFailed, UsageError
 from splitc.evaluate import Paths, Verification, verify
 from splitc.runtime import Sample
+from splitc.tasks import LabelTable
 from splitc.types import Preprocess, TensorSpec
 
 CUT = TensorSpec(name="feature", dtype="float32", shape=("N", 4, 6))
@@ -112,7 +113,7 @@ def paths(task: str = "classification", **changes: Any) -> Paths:
 
 
 def check(where: Paths, labels: dict[str, int] | None = None) -> Verification:
-    return verify(where, SAMPLES, labels or {})
+    return verify(where, SAMPLES, LabelTable(labels or {}))
 
 
 def test_a_sound_pair() -> None:
@@ -271,12 +272,12 @@ def test_answers_that_change_in_size() -> None:
 
 def test_no_samples() -> None:
     with pytest.raises(UsageError, match="nothing to verify on"):
-        verify(paths(), [], {})
+        verify(paths(), [], LabelTable({}))
 
 
 def test_progress_is_called_once_a_sample() -> None:
     calls = []
-    verify(paths(), SAMPLES, {}, lambda: calls.append(1))
+    verify(paths(), SAMPLES, LabelTable({}), lambda: calls.append(1))
     assert len(calls) == len(SAMPLES)
 
 
@@ -298,7 +299,7 @@ def test_every_clip_starts_with_a_keyframe_and_the_rest_is_predicted() -> None:
     codec = Codec.fit(CodecSpec(temporal="dpcm", gop=100), [CUT], [np.repeat(head(samples[0].feeds), 8, axis=0)])
     cloud, engine = Recording(codec), Recording(codec)
     where = paths(edge=Edge(codec=codec), cloud=cloud, engine_edge=Edge(codec=codec), engine_cloud=engine)
-    assert verify(where, samples, {}).ok
+    assert verify(where, samples, LabelTable({})).ok
     assert cloud.keyframes == engine.keyframes == [True, False, False, False] * 2
 
 
@@ -308,7 +309,7 @@ def peak_bytes(samples: int) -> int:
     where = paths()
     tracemalloc.start()
     try:
-        assert verify(where, stream, {}).samples == samples
+        assert verify(where, stream, LabelTable({})).samples == samples
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

@@ -10,6 +10,7 @@ import pytest
 from splitc.codec import table_faults
 from splitc.errors import CapabilityError, RecipeError
 from splitc.recipe import CodecSection, Known, Recipe, load_recipe, lock_toml
+from splitc.tasks import TASKS, option_faults
 
 MODEL = '[model]\nsource = "m.onnx"\n'
 KNOWN = Known(
@@ -19,6 +20,8 @@ KNOWN = Known(
     entropy_coders=["rans", "zstd"],
     backends=["onnxruntime", "null"],
     devices=["jetson-orin-nano", "l4"],
+    tasks=TASKS,
+    task_faults=lambda name, table: option_faults(TASKS.load(name), table),
 )
 
 
@@ -279,8 +282,6 @@ def test_no_message_names_pydantic_or_repeats_itself(load):
 
 NOT_BUILT = [
     ('[model]\nsource="m.onnx"\nurl="https://x/m.onnx"', "model.url: 'https://x/m.onnx'", "name it in model.source"),
-    ('[data]\ntask = "detection"', "data.task: 'detection'", 'use "features"'),
-    ('[data]\ntask = "retrieval"', "data.task: 'retrieval'", 'use "features"'),
     ('[codec]\nprofile = "max"', "codec.profile: 'max'", 'use "balanced"'),
     ('[codec]\ntransform = "klt"', "codec.transform: 'klt'", 'use "none"'),
     ('[codec]\nentropy = "hevc"', "codec.entropy: 'hevc'", "use one of rans, zstd"),
@@ -436,3 +437,40 @@ def test_paths_of_overrides_are_those_of_the_current_folder(
 def test_overrides_of_another_type_are_refused_as_ever(override: str, load) -> None:
     with pytest.raises(RecipeError, match=rf"--set {override.partition('=')[0]}"):
         load(MODEL, override)
+
+
+def test_options_of_the_task_are_a_table_of_its_name(load):
+    text = f'{MODEL}[data]\ntask = "detection"\n[data.detection]\nhead = "yolov3"\nanchors = [[1, 2, 3, 4], [5, 6]]'
+    recipe = load(text, "data.detection.score=0.5")
+    assert recipe.data.task == "detection"
+    assert recipe.data.task_options == {"head": "yolov3", "anchors": [[1, 2, 3, 4], [5, 6]], "score": 0.5}
+    assert load(MODEL).data.task_options == {}
+
+
+TASK_FAULTS = [
+    ('task = "detecton"', "2  data.task: unknown task 'detecton'. Did you mean 'detection'? Known: classification, "),
+    (
+        'task = "detection"\n[data.detection]\nheda = "x"',
+        "4  data.detection.heda: unknown key 'heda'. Did you mean 'head'? ",
+    ),
+    (
+        'task = "detection"\n[data.detection]\nhead = "yolo8"',
+        "4  data.detection.head: 'yolo8' is not a choice. Did you",
+    ),
+    ('task = "detection"\n[data.detection]\nscore = "0.5"', "4  data.detection.score: must be a number, got '0.5'."),
+    ('task = "detection"\n[data.detection]\nscore = 2', "4  data.detection.score: must be below 1, got 2."),
+    ('task = "detection"\n[data.detection]\nanchors = 2', "4  data.detection.anchors: must be a list, got 2."),
+    ('task = "detection"\ndetection = 2', "3  data.detection: must be a table, of the task's options."),
+    ("[data.detection]\nscore = 0.5", "2  data.detection: holds options of the task 'detection', and data.task is "),
+    ("[data.detecton]\nscore = 0.5", "2  data.detecton: unknown key 'detecton'. Did you mean 'verification'? Known: "),
+]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"), TASK_FAULTS, ids=[words.partition("  ")[2][:40] for _, words in TASK_FAULTS]
+)
+def test_options_that_the_task_refuses(load, text, words):
+    """Above [model], so that the line is the text's own."""
+    found = refusal(load, RecipeError, f"[data]\n{text}\n{MODEL}")
+    assert found.startswith(f"r.toml:{words}")
+    assert found.count("\n") == 0

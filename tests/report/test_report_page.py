@@ -22,7 +22,10 @@ VOID = {"meta", "img", "br"}
 
 def stage(name: str, top1: float | None) -> dict[str, Any]:
     numbers = {"fidelity": 0.97, "kl": 0.01, "cosine": 0.999, "max_abs_diff": 0.5, "added_kl": 0.01}
-    return {"name": name, "top1": top1, "added_max_abs_diff": 0.1, **numbers}
+    accuracy = [] if top1 is None else [{"name": "top1", "reference": 0.5, "other": top1, "is_share": True}]
+    agreement = {"accuracy": accuracy, "divergence_unit": "KL divergence, nats"}
+    numbers |= {"divergence": 0.01, "added_divergence": 0.01}
+    return {"name": name, "top1": top1, "added_max_abs_diff": 0.1, "agreement": agreement, **numbers}
 
 
 def point(cut: str) -> dict[str, Any]:
@@ -72,6 +75,7 @@ def numbers(name: str = "plain", top1: float | None = 0.5) -> dict[str, Any]:
         "cut": [name],
         "outline": outline(name),
         "notes": [f"did {name}"],
+        "task_notes": [f"read {name}"],
         "codec": {"quantizer": name, "bits": 8, "entropy": name},
         "symbol_bits": 4,
         "halves": {
@@ -96,6 +100,8 @@ def numbers(name: str = "plain", top1: float | None = 0.5) -> dict[str, Any]:
         "verification": {
             "samples": 25,
             "reference": name,
+            "task": name,
+            "headline": f"97 % of {name}",
             "stages": [stage("full", top1), stage("coded", top1), stage(name, None)],
             "skipped": [{"stage": name, "reason": name}],
             "rate_bpe": 3.25,
@@ -350,3 +356,23 @@ def test_where_no_page_can_be(out: str, words: str, tmp_path: Path) -> None:
         write_page("text", tmp_path / out)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
     assert (tmp_path / "file").read_text() == "kept"
+
+
+def test_the_headline_is_the_task_s_and_a_bundle_of_before_has_a_share_alone() -> None:
+    document = numbers("boxes")
+    assert "<b>boxes</b>: 97 % of boxes" in page(document)
+    for key in ("task", "headline"):
+        del document["verification"][key]
+    for one in document["verification"]["stages"]:
+        del one["agreement"], one["divergence"], one["added_divergence"]
+    assert "Fidelity on 25 samples: 97.0 %." in page(document)
+
+
+def test_a_distance_that_is_no_kl_is_named() -> None:
+    document = numbers()
+    for one in document["verification"]["stages"]:
+        one |= {"kl": None, "added_kl": None, "cosine": None}
+        one["agreement"]["divergence_unit"] = "squared <difference>"
+    text = page(document)
+    assert "KL (nats)" not in text
+    assert "The distance is the mean squared &lt;difference&gt;." in text

@@ -6,11 +6,12 @@ import threading
 
 import pytest
 
+from splitc.runtime import Sample
 from splitc.runtime.client.outbox import Outbox, PendingFrame, Talk
 
 
 def frame(name: str) -> PendingFrame:
-    return PendingFrame(name, [], False, {"read": 0.0, "head": 0.0})
+    return PendingFrame(Sample(name, {}), [], False, {"read": 0.0, "head": 0.0})
 
 
 def names(box: Outbox, talk: Talk, count: int) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from splitc.errors import RemoteError
+from splitc.runtime import Sample
 from splitc.runtime.client.outbox import Outbox, PendingFrame, Talk
 from splitc.runtime.client.patience import LONGEST_PAUSE_S, Patience
 
@@ -64,7 +65,7 @@ def test_a_server_that_owes_nothing_is_not_silent() -> None:
 
 def test_silence_counts_only_while_a_reply_is_waited_for() -> None:
     box, talk = Outbox(2, 2), Talk()
-    box.put(PendingFrame("a", [], False, {}))
+    box.put(PendingFrame(Sample("a", {}), [], False, {}))
     replies = talk.listening(iter("xy"))
     assert box.silent_s(talk) == 0
     next(replies)

@@ -9,8 +9,20 @@ import pytest
 
 from splitc.bundle import Contract
 from splitc.errors import UsageError
-from splitc.runtime import Labels, Sample, describe, read_classes, read_labels
+from splitc.runtime import Sample, bound_task, read_classes, truth_of
+from splitc.tasks import TASKS, BindRequest, LabelTable, Truth
 from splitc.types import Preprocess, TensorSpec
+
+SCORES = TensorSpec(name="scores", dtype="float32", shape=("N", 10))
+TASK = TASKS.make("classification", {}).bind(BindRequest([SCORES]))
+
+
+def read_labels(file: Path) -> LabelTable:
+    return TASK.labels(file)
+
+
+def find(labels: LabelTable, of: Sample) -> Truth | None:
+    return truth_of(of, labels, TASK)
 
 
 @pytest.mark.parametrize(
@@ -29,7 +41,9 @@ from splitc.types import Preprocess, TensorSpec
 )
 def test_labels(text: str, labels: dict[str, int], tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text(text, "utf-8")
-    assert read_labels(tmp_path / "labels.csv") == labels
+    found = read_labels(tmp_path / "labels.csv")
+    assert len(found) == len(labels)
+    assert {name: find(found.fresh(), sample(name)) for name in labels} == labels
 
 
 @pytest.mark.parametrize(
@@ -59,33 +73,33 @@ def sample(path: str, name: str = "") -> Sample:
 
 
 def test_a_label_is_for_the_file_whose_path_ends_in_it() -> None:
-    labels = Labels({"cat/0.png": 1, "dog/0.png": 2, "1.png": 3, "many.npz#1": 4, "cat/2.png": 5})
-    assert [labels.find(sample(f"data/{name}")) for name in ("cat/0.png", "dog/0.png", "cow/0.png")] == [1, 2, None]
-    assert [labels.find(sample("/data/cat/1.png", f"1.png#{region}")) for region in (0, 1)] == [3, 3]
-    assert [labels.find(sample("/data/many.npz", f"many.npz#{row}")) for row in (0, 1)] == [None, 4]
-    assert labels.find(sample("/data/concat/2.png")) is None
+    labels = LabelTable({"cat/0.png": 1, "dog/0.png": 2, "1.png": 3, "many.npz#1": 4, "cat/2.png": 5})
+    assert [find(labels, sample(f"data/{name}")) for name in ("cat/0.png", "dog/0.png", "cow/0.png")] == [1, 2, None]
+    assert [find(labels, sample("/data/cat/1.png", f"1.png#{region}")) for region in (0, 1)] == [3, 3]
+    assert [find(labels, sample("/data/many.npz", f"many.npz#{row}")) for row in (0, 1)] == [None, 4]
+    assert find(labels, sample("/data/concat/2.png")) is None
     labels.require_match()
 
 
 def test_a_name_that_two_files_have_is_refused() -> None:
-    labels = Labels({"0.png": 1})
-    assert labels.find(sample("/data/cat/0.png")) == 1
+    labels = LabelTable({"0.png": 1})
+    assert find(labels, sample("/data/cat/0.png")) == 1
     with pytest.raises(UsageError, match=r"'0.png' names both /data/cat/0.png and /data/dog/0.png; write more"):
-        labels.find(sample("/data/dog/0.png"))
+        find(labels, sample("/data/dog/0.png"))
 
 
 def test_two_labels_of_one_file_are_refused() -> None:
-    labels = Labels({"0.png": 1, "cat/0.png": 2})
+    labels = LabelTable({"0.png": 1, "cat/0.png": 2})
     with pytest.raises(UsageError, match=r"'0.png' is 1 and 'cat/0.png' is 2, and both name /data/cat/0.png; keep one"):
-        labels.find(sample("/data/cat/0.png"))
+        find(labels, sample("/data/cat/0.png"))
 
 
 def test_labels_of_other_files_are_refused() -> None:
-    labels = Labels({"horse/1.png": 1})
-    assert labels.find(sample("/data/cat/0.png")) is None
+    labels = LabelTable({"horse/1.png": 1})
+    assert find(labels, sample("/data/cat/0.png")) is None
     with pytest.raises(UsageError, match=r"none of the 1 names, such as 'horse/1.png', .* such as /data/cat/0.png;"):
         labels.require_match()
-    Labels({}).require_match()
+    LabelTable({}).require_match()
 
 
 def test_classes_keep_their_index(tmp_path: Path) -> None:
@@ -115,20 +129,21 @@ def contract(task: str, classes: list[str] | None = None) -> Contract:
 )
 def test_a_classification_in_words(classes: list[str] | None, name: str) -> None:
     scores = np.log(np.array([[1.0, 2.0, 5.0]], np.float32))
-    said = describe({"scores": scores, "boxes": scores}, contract("classification", classes))
+    said = bound_task(contract("classification", classes)).answer({"scores": scores, "boxes": scores}).describe()
     assert (said["index"], said["name"]) == (2, name)
     assert said["share"] == pytest.approx(5 / 8, rel=1e-6)  # float32 logarithms
 
 
 @pytest.mark.parametrize("scale", [1e4, -1e4], ids=["large", "very-negative"])
 def test_shares_do_not_overflow(scale: float) -> None:
-    said = describe({"scores": np.array([[scale, 0.0, 0.0]], np.float32)}, contract("classification"))
+    scores = np.array([[scale, 0.0, 0.0]], np.float32)
+    said = bound_task(contract("classification")).answer({"scores": scores}).describe()
     assert said["share"] == (1.0 if scale > 0 else 0.5)
 
 
 def test_features_are_described_by_shape_and_mean() -> None:
     outputs = {"scores": np.array([[1, 2, 3]], np.float32), "boxes": np.full((1, 3), 7, np.int64)}
-    assert describe(outputs, contract("features")) == {
+    assert bound_task(contract("features")).answer(outputs).describe() == {
         "scores": {"shape": [1, 3], "mean": 2.0},
         "boxes": {"shape": [1, 3], "mean": 7.0},
     }

@@ -40,6 +40,27 @@ def test_logits_and_probabilities_are_told_apart_and_said(examples: list[Array],
     assert re.search(note, task.notes[-1])
 
 
+@pytest.mark.parametrize(
+    ("options", "scores", "wanted"),
+    [
+        pytest.param({"activation": "logits"}, [[2.0, 0.0]], [2.0, 0.0], id="logits"),
+        pytest.param({"activation": "probabilities"}, [[0.75, 0.25]], np.log([3.0, 1.0]), id="probabilities"),
+        pytest.param({"activation": "probabilities"}, [[0.75]], np.log([1.0, 3.0]), id="yes-or-no"),
+        pytest.param({"activation": "probabilities", "threshold": 0.75}, [[0.75]], [0.0, 0.0], id="at-the-threshold"),
+    ],
+)
+def test_leads_of_decisions(options: dict[str, object], scores: list[list[float]], wanted: list[float]) -> None:
+    task = bound("classification", [spec("scores", "N", len(scores[0]))], **options)
+    found = task.decision_scores(outputs(np.array(scores)))
+    assert found is not None
+    np.testing.assert_allclose(np.diff(found), np.diff(wanted), atol=1e-12)  # float64's rounding
+
+
+def test_several_labels_are_no_single_decision() -> None:
+    task = bound("classification", SCORES, activation="logits", multi_label=True)
+    assert task.decision_scores(outputs(LOGITS[0])) is None
+
+
 def test_one_sample_at_a_time() -> None:
     task = bound("classification", SCORES, activation="logits")
     with pytest.raises(UsageError, match="scores of 2 samples; give one sample at a time"):

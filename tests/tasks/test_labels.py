@@ -175,7 +175,7 @@ def test_the_end_of_a_path_names_a_sample() -> None:
 
 
 def test_names_that_contradict_each_other() -> None:
-    with pytest.raises(UsageError, match=r"'0.png' and 'cat/0.png' differ, and both name /p/cat/0.png; keep one"):
+    with pytest.raises(UsageError, match=r"'0.png' is 4 and 'cat/0.png' is 3, and both name /p/cat/0.png; keep"):
         LabelTable({"cat/0.png": 3, "0.png": 4}).find("/p/cat/0.png")
 
 

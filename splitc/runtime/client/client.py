@@ -217,7 +217,7 @@ class EdgeClient:
             **cloud,
             "total": (arrived - at["read"]) * 1e3,
         }
-        return InferenceResult(frame.name, protocol.outputs_of(reply, self.contract.outputs), frame.packet_bytes, ms)
+        return InferenceResult(frame.sample, protocol.outputs_of(reply, self.contract.outputs), frame.packet_bytes, ms)
 
     def _note(self, frame: PendingFrame, ms: Mapping[str, float], waited_s: float) -> None:
         computing_ms = sum(ms[stage] for stage in ("edge", "encode", *protocol.STAGES))
@@ -236,7 +236,7 @@ class EdgeClient:
             ms |= dict.fromkeys(("encode", "wire", *protocol.STAGES), 0.0)
             box.answered(frame)
             self.counters.answered_here += 1
-            yield frame.index, InferenceResult(frame.name, outputs, 0, ms | {"total": (done - at["read"]) * 1e3})
+            yield frame.index, InferenceResult(frame.sample, outputs, 0, ms | {"total": (done - at["read"]) * 1e3})
 
 
 class _Head(threading.Thread):
@@ -255,7 +255,7 @@ class _Head(threading.Thread):
                 begun, rung = now(), self._ladder.rung
                 wires = self._senders[rung].head(sample.feeds)
                 marks = {"read": begun, "head": now()}
-                frame = PendingFrame(sample.name, wires, sample.clip != clip, marks, rung)
+                frame = PendingFrame(sample.origin, wires, sample.clip != clip, marks, rung)
                 clip = sample.clip
                 if not self._box.put(frame):
                     return

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from splitc.runtime.sources import Sample
 from splitc.types import Array
 
 _Reply = TypeVar("_Reply")
@@ -20,7 +21,7 @@ class PendingFrame:
     """One sample on its way.
 
     Attributes:
-        name: Of the sample.
+        sample: Without its feeds.
         wires: What the head gave.
         starts_clip: It must not be predicted from the previous frame.
         marks: ``time.perf_counter()`` at: read, head done, encoding begun, encoding done; the last two of the last try.
@@ -30,7 +31,7 @@ class PendingFrame:
         sent_s: ``now()`` of the last try.
     """
 
-    name: str
+    sample: Sample
     wires: list[Array]
     starts_clip: bool
     marks: dict[str, float]
@@ -39,6 +40,11 @@ class PendingFrame:
     tries: int = 0
     sent_s: float = 0.0
     index: int = -1
+
+    @property
+    def name(self) -> str:
+        """Of the sample."""
+        return self.sample.name
 
 
 class Outbox:

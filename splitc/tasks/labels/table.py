@@ -27,6 +27,10 @@ class LabelTable:
         self._labelled: dict[str, str] = {}
         self._last = ""
 
+    def fresh(self) -> LabelTable:
+        """The same labels, none of which was looked for."""
+        return LabelTable(self._known, by_stem=self._by_stem)
+
     def __len__(self) -> int:
         return len(self._known)
 
@@ -46,7 +50,8 @@ class LabelTable:
         names = [name for path in dict.fromkeys((one, whole)) for name in _endings(path) if name in self._known]
         values = [self._known[name] for name in names]
         if any(value is not values[0] and not _is_same(value, values[0]) for value in values):
-            raise UsageError(f"labels: {names[0]!r} and {names[-1]!r} differ, and both name {whole}; keep one.")
+            said = " and ".join(f"{name!r} is {_shown(self._known[name])}" for name in (names[0], names[-1]))
+            raise UsageError(f"labels: {said}, and both name {whole}; keep one.")
         for name in names:
             other = self._labelled.setdefault(name, whole)
             if other != whole:
@@ -69,6 +74,11 @@ class LabelTable:
 
 def _is_same(one: object, other: object) -> bool:
     return isinstance(one, int | frozenset) and one == other
+
+
+def _shown(value: object) -> str:
+    """A class as it is written; of other labels, that they say something."""
+    return str(value) if isinstance(value, int) else "labelled"
 
 
 def _plain(path: str) -> str:

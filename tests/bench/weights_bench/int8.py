@@ -25,7 +25,8 @@ from splitc.passes.quantize_static import (
     round_layers,
     with_activations,
 )
-from splitc.types import Feeds
+from splitc.tasks import TASKS, BindRequest
+from splitc.types import Feeds, TensorSpec
 from weights_bench.rates import files_of, pictures
 
 LEAST = 0.99
@@ -108,7 +109,9 @@ def _mixed(network: Network, model: ir.Model, feeds: Sequence[Feeds]) -> tuple[s
     assert tail.original is not None
     lowered = replace(exact, head=head.model, tail=tail.model)
     originals = {"edge": head.original, "cloud": tail.original}
-    found = mix(QuantizedPair(exact, lowered, originals, held, fitted, "classification"), LEAST, lambda: None)
+    output = TensorSpec(name=exact.tail.graph.outputs[0].name or "", dtype="float32", shape=("N", "classes"))
+    task = TASKS.make("classification", {"activation": "logits"}).bind(BindRequest([output]))
+    found = mix(QuantizedPair(exact, lowered, originals, held, fitted, task), LEAST, lambda: None)
     count = sum(one.precision == "fp32" for one in found.layers)
     return f"mixed for {LEAST} on held-out samples: {count} of {len(found.layers)} layers in float", found.halves
 
