@@ -86,9 +86,9 @@ def test_killed_at_some_changes(ask: Ask, inputs: Path, places: Path, tmp_path: 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_killed_at_many_changes_and_times(ask: Ask, inputs: Path, places: Path, tmp_path: Path, name: str) -> None:
     scene, source = Scene(ask, inputs, places, tmp_path, name), random.Random(name)
-    for number, at in enumerate(spread(12, scene.changes)):
+    for number, at in enumerate(spread(8, scene.changes)):
         scene.kill(number, is_new=number % 3 == 2, at=at)
-    for number in range(100, 108):
+    for number in range(100, 104):
         scene.kill(number, is_new=number % 3 == 2, after=source.uniform(0, scene.command.seconds))
 
 
