@@ -42,6 +42,7 @@ def test_every_cut_of_the_small_graphs_holds() -> None:
     paths = [
         path for paths in CORPUS.values() for path in paths if path.stat().st_size < 1 << 20 and not is_heavy(path)
     ]
-    tally = total(paths, wide=100, limit=40)
-    assert tally.wide == 100
+    wide = 100 if CORPUS["libonnx-testdata"] else 60  # ONNX's own graphs alone have no more
+    tally = total(paths, wide=wide, limit=40)
+    assert tally.wide == wide
     print(f"\n{tally.graphs} graphs, {tally.singles + tally.wide} cuts split, {tally.refused.total()} refused, 0 wrong")

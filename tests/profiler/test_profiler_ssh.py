@@ -223,6 +223,7 @@ def test_a_full_disk_there_is_said_before_anything_is_sent(
 def test_a_file_that_cannot_be_written_there_is_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.delenv("SPLITC_CACHE", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     (tmp_path / "splitc/profile/ab/taken").mkdir(parents=True)
     assert on_device.main(["receive", "ab", "taken", "0"]) == 2

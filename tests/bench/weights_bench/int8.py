@@ -109,7 +109,9 @@ def _mixed(network: Network, model: ir.Model, feeds: Sequence[Feeds]) -> tuple[s
     assert tail.original is not None
     lowered = replace(exact, head=head.model, tail=tail.model)
     originals = {"edge": head.original, "cloud": tail.original}
-    output = TensorSpec(name=exact.tail.graph.outputs[0].name or "", dtype="float32", shape=("N", "classes"))
+    (scores,) = exact.tail.graph.outputs
+    assert scores.shape is not None
+    output = TensorSpec(name=scores.name or "", dtype="float32", shape=("N", int(scores.shape[-1])))
     task = TASKS.make("classification", {"activation": "logits"}).bind(BindRequest([output]))
     found = mix(QuantizedPair(exact, lowered, originals, held, fitted, task), LEAST, lambda: None)
     count = sum(one.precision == "fp32" for one in found.layers)
