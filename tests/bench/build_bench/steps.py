@@ -26,7 +26,7 @@ GATES_OFF = ("gate.min_fidelity=0.1", "gate.max_rate_bpe=16.0")
 """What is timed is a build that ends well, whatever the change does to its rate."""
 SPLITC = "import sys; from splitc.cli import main; sys.exit(main())"
 CUT = "/_blocks.6/Add_output_0"
-MOBILENET_CUT = "/features/features.7/Add_output_0"
+MOBILENET_CUT = "/features/features.9/Add_output_0"
 MOBILENET = f"""\
 schema = 1
 name = "mobilenet"
