@@ -5,7 +5,7 @@ from __future__ import annotations
 from splitc.evaluate.examples import examples
 from splitc.evaluate.feature_stats import FeatureStats, feature_stats
 from splitc.evaluate.gates import ANSWER_GATES, Gate, at_least, at_most, measured_gates, unmeasured_gates
-from splitc.evaluate.metrics import Agreement, RunningAgreement, all_finite, check_size, compare, expected_agreement
+from splitc.evaluate.metrics import all_finite, check_size, expected_agreement
 from splitc.evaluate.paths import Joint, Paths, make_paths, open_graph, open_optimized, paths_of_bundle
 from splitc.evaluate.random_runs import both_ways, distance, random_feeds, run_each, run_file, run_optimized
 from splitc.evaluate.stage import Stage
@@ -16,14 +16,12 @@ __all__ = [
     "ANSWER_GATES",
     "OF_HALVES",
     "OF_WHOLE",
-    "Agreement",
     "FeatureStats",
     "Gate",
     "Joint",
     "Paths",
     "Recorder",
     "Recording",
-    "RunningAgreement",
     "Stage",
     "Verification",
     "all_finite",
@@ -32,7 +30,6 @@ __all__ = [
     "at_most",
     "both_ways",
     "check_size",
-    "compare",
     "distance",
     "examples",
     "expected_agreement",

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 from pydantic import JsonValue, field_serializer
 
-from splitc.evaluate.metrics import cosine
-from splitc.tasks import BoundTask, TaskAgreement, Truth
+from splitc.tasks import BoundTask, TaskAgreement, Truth, cosine
 from splitc.types import F32, Feeds, Frozen
 
 
@@ -100,10 +99,9 @@ class _TensorSums:
         if one.size != other.size:
             self._is_comparable = False
             return
-        rows = one[None].astype(np.float64), other[None].astype(np.float64)
         self._samples += 1
-        self._cosine += float(cosine(*rows)[0])
-        self._largest = max(self._largest, float(np.max(np.abs(rows[0] - rows[1]), initial=0.0)))
+        self._cosine += cosine(one, other)
+        self._largest = max(self._largest, float(np.max(np.abs(np.float64(one) - np.float64(other)), initial=0.0)))
 
     @property
     def cosine(self) -> float | None:

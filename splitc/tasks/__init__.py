@@ -10,6 +10,7 @@ from __future__ import annotations
 from splitc.tasks.agreement import TaskAccuracy, TaskAgreement
 from splitc.tasks.answer import Document, TaskAnswer
 from splitc.tasks.comparison import RunningComparison, SampleVerdict
+from splitc.tasks.divergences import cosine
 from splitc.tasks.installed import TaskRegistry
 from splitc.tasks.intervals import FEW_SAMPLES, Share, percent
 from splitc.tasks.labels.table import LabelTable
@@ -55,6 +56,7 @@ __all__ = [
     "Truth",
     "ap_loss_db",
     "bound_again",
+    "cosine",
     "option_faults",
     "percent",
     "rank_similarity",

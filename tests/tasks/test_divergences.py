@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -69,3 +71,45 @@ def test_extremes_neither_overflow_nor_warn() -> None:
 )
 def test_cosine(a: list[float], b: list[float], similarity: float) -> None:
     assert cosine(np.array(a), np.array(b)) == pytest.approx(similarity, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("p", "q"),
+    [
+        pytest.param([0.5, 0.5], [0.25, 0.75], id="two"),
+        pytest.param([0.7, 0.2, 0.1], [0.1, 0.2, 0.7], id="three"),
+        pytest.param([1.0 - 1e-9, 1e-9], [0.5, 0.5], id="almost-certain"),
+    ],
+)
+def test_kl_against_its_definition(p: list[float], q: list[float]) -> None:
+    expected = sum(a * math.log(a / b) for a, b in zip(p, q, strict=True))
+    got = kl(log_softmax(np.log(p)), log_softmax(np.log(q)))
+    assert got == pytest.approx(expected, rel=1e-9)  # float64 throughout; the smallest share is 1e-9
+
+
+def test_kl_knows_no_offset() -> None:
+    random = np.random.default_rng(0)
+    p, q = random.normal(0, 30, (200, 17)), random.normal(0, 30, (200, 17))
+    moved = kl(log_softmax(p + 1000), log_softmax(q - 1000))
+    np.testing.assert_allclose(moved, kl(log_softmax(p), log_softmax(q)), rtol=1e-9, atol=1e-9)
+
+
+def test_kl_of_certain_answers_is_finite() -> None:
+    """A difference of 2000 in the logits is a share of exp(-2000), which float64 rounds to zero."""
+    assert kl(log_softmax(np.array([0.0, 2000.0])), log_softmax(np.array([2000.0, 0.0]))) == 2000.0
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "expected"),
+    [
+        pytest.param([3.0, 4.0], [4.0, 3.0], 24 / 25, id="by-hand"),
+        pytest.param([1.0, 0.0], [0.0, 1.0], 0.0, id="orthogonal"),
+        pytest.param([1.0, 2.0], [-2.0, -4.0], -1.0, id="opposite"),
+        pytest.param([0.0, 0.0], [0.0, 0.0], 1.0, id="both-zero"),
+        pytest.param([0.0, 0.0], [1.0, 0.0], 0.0, id="one-zero"),
+        pytest.param([1e-30, 0.0], [1e-30, 0.0], 1.0, id="tiny"),
+        pytest.param([1e30, 1e30], [1e30, 1e30], 1.0, id="huge"),
+    ],
+)
+def test_cosine_against_numbers_by_hand(a: list[float], b: list[float], expected: float) -> None:
+    assert cosine(np.array(a), np.array(b)) == pytest.approx(expected, abs=1e-12)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -46,9 +47,9 @@ class ListedHead(DetectionHead):
         numbers = np.clip(classes[kept], -1, MOST_CLASSES).astype(np.int64) - self.options.class_offset
         return Decoded(to_pixels(boxes[kept], self.options, self.size), np.clip(scores[kept], 0, 1), numbers)
 
+    @abstractmethod
     def _rows(self, outputs: Feeds) -> tuple[F64, F64, F64]:
         """Boxes ``[K, 4]``, scores ``[K]`` and class numbers ``[K]`` as the outputs have them."""
-        raise NotImplementedError
 
 
 class End2End(ListedHead):
