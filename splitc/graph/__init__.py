@@ -29,7 +29,9 @@ from splitc.graph.halves.extract import Halves, split, with_outputs
 from splitc.graph.halves.merge import fix_names, join, merge
 from splitc.graph.model import Model, load, model_from_ir, verify, with_sizes
 from splitc.graph.values.axis_roles import CutLayout
+from splitc.graph.values.names import FreshNames, free_name, values_of
 from splitc.graph.values.pixels import is_preprocessing, preprocess_prefix
+from splitc.graph.values.readers import Operand, is_read_beside, operands_that_read
 from splitc.graph.values.tensors import own_bytes
 
 __all__ = [
@@ -42,9 +44,11 @@ __all__ = [
     "CutCandidates",
     "CutLayout",
     "Edge",
+    "FreshNames",
     "Halves",
     "Model",
     "ModelStage",
+    "Operand",
     "Outline",
     "OutlineBlock",
     "Refuse",
@@ -61,11 +65,13 @@ __all__ = [
     "enumerate_cuts",
     "find_place",
     "fix_names",
+    "free_name",
     "from_bytes",
     "halves_folder",
     "has_comments",
     "head_nodes",
     "is_preprocessing",
+    "is_read_beside",
     "is_same_computation",
     "join",
     "load",
@@ -73,6 +79,7 @@ __all__ = [
     "model_file",
     "model_from_ir",
     "node_flops",
+    "operands_that_read",
     "outline",
     "own_bytes",
     "preprocess_prefix",
@@ -84,6 +91,7 @@ __all__ = [
     "strip",
     "takes_all",
     "to_bytes",
+    "values_of",
     "verify",
     "weight_bytes",
     "with_outputs",

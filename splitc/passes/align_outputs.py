@@ -4,7 +4,8 @@
    in segments, each from what is kept of those before it (:class:`splitc.passes.segments.SegmentRuns`).
 2. Means are met by the bias, one number a channel, as far as the samples agree on the difference (below); spreads by a
    factor on the channel's weights and bias.
-3. A layer whose weight is quantized keeps its weights; one without a bias initializer is left alone.
+3. A layer whose weight is quantized, or read by others too, keeps its weights; one without a bias initializer, or
+   with a beta of 0, is left alone. A bias that others read becomes the layer's own.
 
 Source: Nagel et al. 2019 (bias correction); spreads are what re-estimating batch normalization would restore.
 
@@ -27,10 +28,13 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 import onnx_ir as ir
 
+from splitc import graph
 from splitc.passes.activations import run_with
 from splitc.passes.base import PassResult
+from splitc.passes.edit_weights import put_operand, read_operand
+from splitc.passes.layers import BIAS, WEIGHT
 from splitc.passes.segments import SegmentRuns
-from splitc.types import F32, F64, Array, Feeds
+from splitc.types import F64, Array, Feeds
 
 LEAST_SPREAD = 1e-6
 MOST_KEPT_BYTES = 2 << 30
@@ -66,14 +70,14 @@ class AlignOutputs:
     def __call__(self, model: ir.Model) -> PassResult:
         """Raises nothing; layers that cannot be aligned are counted in the note."""
         aligned = model.clone()
-        nodes = [node for node in aligned.graph if _bias_of(node) is not None]
+        nodes = [node for node in aligned.graph if _bias_share(node)]
         names = [node.outputs[0].name or "" for node in nodes]
         feeds = affordable(self.original, names, self.feeds)
         wanted = moments(self.original, names, feeds)
         for node, made in SegmentRuns(aligned, nodes, feeds):
             found = _moments([_sums(one) for one in made])
             aim = _shrunk(wanted[node.outputs[0].name or ""], found)
-            factor = _align(node, aim, found)
+            factor = _align(aligned, node, aim, found)
             for one in made:  # the layer's new outputs, in place: later layers read them
                 shape = (1, -1, *[1] * (one.ndim - 2))
                 one *= factor.astype(one.dtype).reshape(shape)
@@ -82,13 +86,15 @@ class AlignOutputs:
         return PassResult(aligned, bool(nodes), (f"outputs of {len(nodes)} layers aligned",))
 
 
-def _bias_of(node: ir.Node) -> ir.Value | None:
-    """The bias initializer of a convolution or product."""
-    if node.op_type not in ("Conv", "Gemm") or len(node.inputs) < 3:
-        return None
-    bias = node.inputs[2]
-    is_own = bias is not None and bias.const_value is not None and len(bias.uses()) == 1
-    return bias if is_own else None
+def _bias_share(node: ir.Node) -> float:
+    """What a convolution or product multiplies its bias initializer by; 0 where it has none that can be changed."""
+    if node.op_type not in ("Conv", "Gemm") or node.domain != "" or len(node.inputs) <= BIAS:
+        return 0.0
+    bias = node.inputs[BIAS]
+    is_float = bias is not None and bias.const_value is not None and bias.const_value.dtype == ir.DataType.FLOAT
+    if bias is None or not bias.is_initializer() or bias.graph is not node.graph or not is_float:
+        return 0.0
+    return node.attributes.get_float("beta", 1.0) if node.op_type == "Gemm" else 1.0
 
 
 def affordable(model: ir.Model, names: Sequence[str], feeds: Sequence[Feeds]) -> Sequence[Feeds]:
@@ -132,25 +138,17 @@ def _shrunk(wanted: Moments, found: Moments) -> Moments:
     return wanted._replace(mean=found.mean + share * (wanted.mean - found.mean))
 
 
-def _align(node: ir.Node, wanted: Moments, found: Moments) -> F64:
+def _align(model: ir.Model, node: ir.Node, wanted: Moments, found: Moments) -> F64:
     """Change bias and, where it is float, weight; the factor that each channel's spread got."""
-    bias, weight = node.inputs[2], node.inputs[1]
-    assert bias is not None
+    weight = node.inputs[WEIGHT]
     assert weight is not None
     factor = np.ones_like(wanted.mean)
-    if node.op_type == "Conv" and weight.const_value is not None and len(weight.uses()) == 1:
+    is_own = weight.is_initializer() and not graph.is_read_beside(weight, {(node, WEIGHT)})
+    if node.op_type == "Conv" and is_own:
         ratio = wanted.spread / np.maximum(found.spread, LEAST_SPREAD)
         factor = np.where(found.spread > LEAST_SPREAD, np.clip(ratio, 1 / MOST_FACTOR, MOST_FACTOR), 1)
-        whole = _numpy(weight)
-        _replace(weight, whole * factor.reshape(-1, *[1] * (whole.ndim - 1)))
-    _replace(bias, factor * (_numpy(bias) - found.mean) + wanted.mean)
+        whole = read_operand(node, WEIGHT)
+        put_operand(model, node, WEIGHT, whole * factor.reshape(-1, *[1] * (whole.ndim - 1)))
+    share = _bias_share(node)
+    put_operand(model, node, BIAS, factor * read_operand(node, BIAS) + (wanted.mean - factor * found.mean) / share)
     return np.asarray(factor, np.float64)
-
-
-def _numpy(value: ir.Value) -> F32:
-    assert value.const_value is not None
-    return value.const_value.numpy()
-
-
-def _replace(value: ir.Value, values: Array) -> None:
-    value.const_value = ir.tensor(np.ascontiguousarray(values, np.float32), name=value.name)

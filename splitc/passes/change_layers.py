@@ -24,7 +24,8 @@ import onnx_ir as ir
 
 from splitc.passes.activations import COLUMNS, columns_of, kernel_of, run_with
 from splitc.passes.base import PassResult
-from splitc.passes.layers import Layer, layers_of, put_weight, read_weight
+from splitc.passes.edit_weights import put_bias, put_weight, read_weight
+from splitc.passes.layers import Layer, layers_of
 from splitc.types import F32, F64, Feeds
 from splitc.weights import factor_of, shrunk
 
@@ -91,10 +92,10 @@ class ChangeLayers:
         whole, seen = read_weight(model, layer.weight), self.seen[layer.weight]
         old, is_centred = layer.matrix(whole), layer.bias is not None
         new = np.stack([self.change(layer, old[g], seen.factor(g, is_centred)) for g in range(len(old))])
-        put_weight(model, layer.weight, layer.weight_from(new, whole.shape))
+        put_weight(model, layer, layer.weight_from(new, whole.shape))
         if layer.bias is not None:
             shift = np.einsum("gok,gk->go", old - new, seen.mean)
-            put_weight(model, layer.bias, read_weight(model, layer.bias) + shift.reshape(-1))
+            put_bias(model, layer, read_weight(model, layer.bias) + shift.reshape(-1))
 
 
 def moments_of(model: ir.Model, feeds: Sequence[Feeds]) -> dict[str, Seen]:

@@ -23,7 +23,8 @@ import onnx_ir as ir
 
 from splitc.passes.activations import run_with
 from splitc.passes.base import PassResult
-from splitc.passes.layers import Layer, layers_of, put_weight, read_weight
+from splitc.passes.edit_weights import put_bias, put_weight, read_weight
+from splitc.passes.layers import Layer, layers_of
 from splitc.types import F64, Array, Feeds
 
 MOST = 4.0
@@ -88,13 +89,13 @@ def _factors(group: Group, largest: Mapping[str, F64], most: float) -> F64:
 def _scale(model: ir.Model, group: Group, factors: F64) -> None:
     for maker in group.makers:
         weight = read_weight(model, maker.weight)
-        put_weight(model, maker.weight, weight * _along(factors, weight.ndim, 1 if maker.is_transposed else 0))
+        put_weight(model, maker, weight * _along(factors, weight.ndim, 1 if maker.is_transposed else 0))
         if maker.bias is not None:
-            put_weight(model, maker.bias, read_weight(model, maker.bias) * factors)
+            put_bias(model, maker, read_weight(model, maker.bias) * factors)
     for reader in group.readers:
         weight = read_weight(model, reader.weight)
         axis = 0 if reader.groups > 1 or reader.is_transposed else 1
-        put_weight(model, reader.weight, weight / _along(factors, weight.ndim, axis))
+        put_weight(model, reader, weight / _along(factors, weight.ndim, axis))
 
 
 def _along(factors: F64, axes: int, axis: int) -> Array:
@@ -168,10 +169,9 @@ def _data(node: ir.Node) -> Sequence[ir.Value | None]:
 
 
 def _can_make(layer: Layer) -> bool:
-    """Whether the layer's output channels are on axis 1 and its bias, if any, is not shared."""
+    """Whether the layer's output channels are on axis 1 and its bias, if any, is a constant."""
     bias = layer.node.inputs[2] if len(layer.node.inputs) > 2 else None
-    is_own = bias is None or (layer.bias is not None and len(bias.uses()) == 1)
-    return layer.node.op_type != "MatMul" and is_own
+    return layer.node.op_type != "MatMul" and (bias is None or layer.bias is not None)
 
 
 def _can_read(model: ir.Model, layer: Layer) -> bool:
@@ -189,7 +189,11 @@ def _clip(node: ir.Node) -> float | None:
     """The upper end of Clip(0, high)."""
     if node.op_type != "Clip" or len(node.inputs) < 3:
         return None
-    ends = [value.const_value for value in node.inputs[1:3] if value is not None]
-    if len(ends) != 2 or ends[0] is None or ends[1] is None or float(ends[0].numpy()) != 0:
-        return None
-    return float(ends[1].numpy())
+    ends = [_number(value) for value in node.inputs[1:3]]
+    return ends[1] if ends[0] == 0 else None
+
+
+def _number(value: ir.Value | None) -> float | None:
+    """A constant of one element, of any rank."""
+    tensor = value.const_value if value is not None else None
+    return float(tensor.numpy().reshape(())) if tensor is not None and tensor.size == 1 else None

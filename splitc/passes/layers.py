@@ -9,9 +9,12 @@ from typing import Literal
 import numpy as np
 import onnx_ir as ir
 
+from splitc import graph
 from splitc.types import F32, Array
 
 Kind = Literal["conv", "fc"]
+WEIGHT, BIAS = 1, 2
+"""Operands of a layer."""
 POOLS = ("GlobalAveragePool", "AveragePool", "ReduceMean")
 
 
@@ -21,7 +24,7 @@ class Layer:
 
     Attributes:
         node: In the graph.
-        weight: Name of its weight initializer, which no other layer reads.
+        weight: Name of its weight initializer, which nobody else reads.
         kind: "conv", or "fc" for a product.
         groups: Of a convolution; 1 for a product.
         is_transposed: The weight is ``[in, out]``.
@@ -52,9 +55,9 @@ class Layer:
 
     @property
     def bias(self) -> str | None:
-        """Name of its bias initializer, if it has one."""
-        value = self.node.inputs[2] if len(self.node.inputs) > 2 else None
-        return value.name if value is not None and value.const_value is not None else None
+        """Name of its bias initializer, if it has one; others may read that too."""
+        value = self.node.inputs[BIAS] if len(self.node.inputs) > BIAS else None
+        return value.name if value is not None and value.is_initializer() else None
 
     def matrix(self, weight: Array) -> F32:
         """The weight as ``[groups, out / groups, kernel * in / groups]``, float32.
@@ -77,7 +80,11 @@ class Layer:
 
 
 def layers_of(model: ir.Model) -> list[Layer]:
-    """Layers of the top graph in order; a weight that several nodes read is not a layer's."""
+    """Layers of the top graph in order, that weights can be changed of.
+
+    Not among them: a layer whose weight somebody else reads, or takes as an output of the model; one that computes on
+    a constant, which engines fold; one without any weights.
+    """
     return list(_found(model))
 
 
@@ -85,14 +92,20 @@ def _found(model: ir.Model) -> Iterator[Layer]:
     for node in model.graph:
         if node.domain not in ("", "ai.onnx") or node.op_type not in ("Conv", "Gemm", "MatMul"):
             continue
-        value = node.inputs[1]
-        if value is None or value.const_value is None or value.name not in model.graph.initializers:
-            continue
-        if len(value.uses()) != 1 or value.const_value.dtype != ir.DataType.FLOAT:
+        data, value = node.inputs[0], node.inputs[WEIGHT]
+        if data is None or data.is_initializer() or value is None or not _is_own_weight(node, value):
             continue
         layer = _conv(node, value) if node.op_type == "Conv" else _product(node, value)
         if layer is not None:
             yield layer
+
+
+def _is_own_weight(node: ir.Node, value: ir.Value) -> bool:
+    """Whether ``value`` holds float32 weights that nobody but the node reads."""
+    tensor = value.const_value
+    if tensor is None or not value.is_initializer() or value.graph is not node.graph:
+        return False
+    return tensor.dtype == ir.DataType.FLOAT and tensor.size > 0 and not graph.is_read_beside(value, {(node, WEIGHT)})
 
 
 def _conv(node: ir.Node, weight: ir.Value) -> Layer:
@@ -110,24 +123,3 @@ def _product(node: ir.Node, weight: ir.Value) -> Layer | None:
     if attributes.get_float("alpha", 1.0) != 1.0 or attributes.get_float("beta", 1.0) != 1.0:
         return None
     return Layer(node, weight.name, "fc", 1, attributes.get_int("transB", 0) == 0)
-
-
-def read_weight(model: ir.Model, name: str) -> Array:
-    """Values of the initializer ``name``."""
-    tensor = model.graph.initializers[name].const_value
-    assert tensor is not None
-    return tensor.numpy()
-
-
-def put_weight(model: ir.Model, name: str, values: Array) -> None:
-    """Replace the initializer ``name`` of a model that is ours to change, as float32 without negative zeros."""
-    positive = np.ascontiguousarray(values, np.float32) + np.float32(0)  # -0.0 lies on no grid of steps
-    model.graph.initializers[name].const_value = ir.tensor(positive, name=name)
-
-
-def add_weight(model: ir.Model, name: str, values: Array) -> ir.Value:
-    """A new initializer ``name`` of a model that is ours to change, in the type that ``values`` have."""
-    tensor = ir.tensor(values, name=name)
-    value = ir.Value(name=name, shape=ir.Shape(values.shape), type=ir.TensorType(tensor.dtype), const_value=tensor)
-    model.graph.register_initializer(value)
-    return value

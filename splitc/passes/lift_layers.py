@@ -10,7 +10,11 @@ import onnx_ir as ir
 from onnx_ir.passes import common
 
 from splitc.passes.base import PassResult
-from splitc.passes.layers import add_weight, read_weight
+from splitc.passes.edit_weights import add_weight, put_operand, read_operand, read_weight
+from splitc.passes.layers import BIAS, WEIGHT
+
+QUANTIZED = "splitc.quantized"
+"""What a DequantizeLinear that we made for a weight remembers, in memory alone: the weight's name before."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,29 +36,31 @@ class LiftLayers:
     def __call__(self, model: ir.Model) -> PassResult:
         """Raises nothing; names of layers that are in float already, or unknown, are passed over."""
         lifted = model.clone()
+        before = {node.outputs[0].name: node for node in self.original.graph}
         count = 0
         for node, weight in list(quantized_layers(lifted)):
             if weight in self.weights:
-                self._lift(lifted, node, weight)
+                self._lift(lifted, node, weight, before[node.outputs[0].name])
                 count += 1
         common.RemoveUnusedNodesPass()(lifted)
         return PassResult(lifted, bool(count), (f"{count} layers compute in float again",))
 
-    def _lift(self, model: ir.Model, node: ir.Node, weight: str) -> None:
-        restore, bias = node.inputs[0], node.inputs[2] if len(node.inputs) > 2 else None
+    def _lift(self, model: ir.Model, node: ir.Node, weight: str, before: ir.Node) -> None:
+        restore = node.inputs[0]
         quantize = restore.producer() if restore is not None else None
         read = quantize.inputs[0].producer() if quantize is not None and quantize.inputs[0] is not None else None
         assert read is not None
         node.replace_input_with(0, read.inputs[0])
-        node.replace_input_with(1, add_weight(model, weight, read_weight(self.original, weight)))
-        if bias is not None and bias.name and bias.name in self.original.graph.initializers:
-            bias.const_value = ir.tensor(read_weight(self.original, bias.name), name=bias.name)
+        node.replace_input_with(WEIGHT, add_weight(model, weight, read_weight(self.original, weight)))
+        bias = before.inputs[BIAS] if len(before.inputs) > BIAS else None
+        if bias is not None and bias.is_initializer():
+            put_operand(model, node, BIAS, read_operand(before, BIAS))
 
 
 def quantized_layers(model: ir.Model) -> Iterator[tuple[ir.Node, str]]:
-    """Every layer that reads a quantized weight, and that weight's name before."""
+    """Every layer whose weight :class:`splitc.passes.QuantizeStatic` quantized, and that weight's name before."""
     for node in model.graph:
-        weight = node.inputs[1] if node.op_type in ("Conv", "Gemm", "MatMul") else None
+        weight = node.inputs[WEIGHT] if node.op_type in ("Conv", "Gemm", "MatMul") else None
         restore = weight.producer() if weight is not None else None
-        if restore is not None and restore.op_type == "DequantizeLinear" and weight is not None:
-            yield node, (weight.name or "").removesuffix("_dequantized")
+        if restore is not None and QUANTIZED in restore.meta:
+            yield node, restore.meta[QUANTIZED]

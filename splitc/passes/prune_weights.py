@@ -22,7 +22,8 @@ from splitc.errors import CodecError
 from splitc.passes.align_outputs import AlignOutputs
 from splitc.passes.base import PassResult
 from splitc.passes.change_layers import ChangeLayers, moments_of
-from splitc.passes.layers import Kind, Layer, layers_of, put_weight, read_weight
+from splitc.passes.edit_weights import put_weight, read_weight
+from splitc.passes.layers import Kind, Layer, layers_of
 from splitc.types import F32, Array, Feeds
 from splitc.weights import keep_largest, keep_largest_of_all, keep_share, pruned
 
@@ -63,7 +64,8 @@ class PruneWeights:
 def _masked(model: ir.Model, shares: Mapping[Kind, float], method: Method) -> ir.Model:
     changed = model.clone()
     by_role: dict[Kind, dict[str, Array]] = {"conv": {}, "fc": {}}
-    for layer in layers_of(changed):
+    layers = {layer.weight: layer for layer in layers_of(changed)}
+    for layer in layers.values():
         by_role[layer.role][layer.weight] = read_weight(changed, layer.weight)
     for role, weights in by_role.items():
         if not weights or shares[role] == 0:
@@ -73,7 +75,7 @@ def _masked(model: ir.Model, shares: Mapping[Kind, float], method: Method) -> ir
         else:
             masks = {name: keep_largest(values, shares[role]) for name, values in weights.items()}
         for name, mask in masks.items():
-            put_weight(changed, name, np.where(mask, weights[name], np.float32(0)))
+            put_weight(changed, layers[name], np.where(mask, weights[name], np.float32(0)))
     return changed
 
 

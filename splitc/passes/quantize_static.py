@@ -33,8 +33,10 @@ from splitc.passes.activations import run_with
 from splitc.passes.align_outputs import AlignOutputs
 from splitc.passes.base import PassResult
 from splitc.passes.change_layers import ChangeLayers, moments_of
+from splitc.passes.edit_weights import add_weight, read_weight
 from splitc.passes.equalize import Equalize
-from splitc.passes.layers import Layer, add_weight, layers_of, read_weight
+from splitc.passes.layers import Layer, layers_of
+from splitc.passes.lift_layers import QUANTIZED
 from splitc.types import F32, F64, Array, Feeds
 from splitc.weights import rounded
 
@@ -151,22 +153,27 @@ def read_by(model: ir.Model, chosen: frozenset[str]) -> list[str]:
 def with_activations(model: ir.Model, ranges: Mapping[str, float], chosen: frozenset[str]) -> ir.Model:
     """A copy with Q and DQ before the chosen layers, one pair a value."""
     changed = model.clone()
+    names = graph.FreshNames(changed)
     layers = [layer for layer in layers_of(changed) if layer.weight in chosen]
     values = {layer.input.name or "": layer.input for layer in layers}
     for name, value in values.items():
         readers = [layer.node for layer in layers if layer.input is value]
-        _insert_pair(changed, value, np.float32(ranges[name] / TOP), readers)
+        _insert_pair(changed, value, np.float32(ranges[name] / TOP), readers, names)
     return changed
 
 
-def _insert_pair(model: ir.Model, value: ir.Value, scale: np.float32, readers: Sequence[ir.Node]) -> None:
+def _insert_pair(
+    model: ir.Model, value: ir.Value, scale: np.float32, readers: Sequence[ir.Node], names: graph.FreshNames
+) -> None:
     parts = [
-        add_weight(model, f"{value.name}_{kind}", np.array(one))
+        add_weight(model, f"{value.name}_{kind}", np.array(one), names)
         for kind, one in (("scale", scale), ("zero_point", np.int8(0)))
     ]
-    quantize = ir.node("QuantizeLinear", [value, *parts], name=f"{value.name}_QuantizeLinear")
-    restore = ir.node("DequantizeLinear", [quantize.outputs[0], *parts], name=f"{value.name}_DequantizeLinear")
-    quantize.outputs[0].name, restore.outputs[0].name = f"{value.name}_quantized", f"{value.name}_dequantized"
+    quantize = ir.node("QuantizeLinear", [value, *parts], name=names(f"{value.name}_QuantizeLinear"))
+    restore = ir.node("DequantizeLinear", [quantize.outputs[0], *parts], name=names(f"{value.name}_DequantizeLinear"))
+    quantize.outputs[0].name, restore.outputs[0].name = (
+        names(f"{value.name}_{kind}") for kind in ("quantized", "dequantized")
+    )
     restore.outputs[0].type, restore.outputs[0].shape = value.type, value.shape
     model.graph.insert_before(readers[0], [quantize, restore])
     for reader in readers:
@@ -259,9 +266,10 @@ def round_layers(
         return rounded(weights, factor, lambda column, index: _on_grid(column, scale))
 
     lowered = ChangeLayers(change, moments_of(original, feeds), chosen)(prepared).model
+    names = graph.FreshNames(lowered)
     for layer in layers_of(lowered):
         if layer.weight in scales:
-            _store(lowered, layer, np.concatenate(scales[layer.weight]))
+            _store(lowered, layer, np.concatenate(scales[layer.weight]), names)
     return lowered
 
 
@@ -280,7 +288,7 @@ def _on_grid(column: F32, scale: F32) -> F32:
     return np.asarray(np.clip(np.rint(column / scale), -TOP, TOP) * scale)
 
 
-def _store(model: ir.Model, layer: Layer, scale: F32) -> None:
+def _store(model: ir.Model, layer: Layer, scale: F32, names: graph.FreshNames) -> None:
     """The weight as int8 behind a DequantizeLinear along its output channels."""
     whole = read_weight(model, layer.weight)
     axis = 1 if layer.is_transposed else 0
@@ -288,9 +296,10 @@ def _store(model: ir.Model, layer: Layer, scale: F32) -> None:
     shape[axis] = -1
     levels: Array = np.clip(np.rint(whole / scale.reshape(shape)), -TOP, TOP).astype(np.int8)
     parts = {"quantized": levels, "scale": scale, "zero_point": np.zeros(len(scale), np.int8)}
-    inputs = [add_weight(model, f"{layer.weight}_{kind}", one) for kind, one in parts.items()]
-    restore = ir.node("DequantizeLinear", inputs, {"axis": axis}, name=f"{layer.weight}_DequantizeLinear")
-    restore.outputs[0].name = f"{layer.weight}_dequantized"
+    inputs = [add_weight(model, f"{layer.weight}_{kind}", one, names) for kind, one in parts.items()]
+    restore = ir.node("DequantizeLinear", inputs, {"axis": axis}, name=names(f"{layer.weight}_DequantizeLinear"))
+    restore.outputs[0].name = names(f"{layer.weight}_dequantized")
+    restore.meta[QUANTIZED] = layer.weight
     model.graph.insert_before(layer.node, restore)
     layer.node.replace_input_with(1, restore.outputs[0])
     del model.graph.initializers[layer.weight]

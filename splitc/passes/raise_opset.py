@@ -50,12 +50,12 @@ def _with_own_outputs(model: ir.Model) -> ir.Model:
     if not any(_borrowed(body) for body in model.graphs() if body is not model.graph):
         return model
     copy = model.clone()
-    taken = {value.name for body in copy.graphs() for node in body for value in node.outputs}
+    names = graph.FreshNames(copy)
     for body in copy.graphs():
         for index in _borrowed(body) if body is not copy.graph else ():
             value = body.outputs[index]
             own = ir.node("Identity", [value])
-            own.outputs[0].name = _fresh(f"{value.name}/returned", taken)
+            own.outputs[0].name = names(f"{value.name}/returned")
             own.outputs[0].type, own.outputs[0].shape = value.type, value.shape
             body.append(own)
             body.outputs[index] = own.outputs[0]
@@ -66,12 +66,3 @@ def _borrowed(body: ir.Graph) -> list[int]:
     """Positions of outputs that are values of the graphs around the body."""
     own = {*body.inputs, *body.initializers.values(), *(value for node in body for value in node.outputs)}
     return [index for index, value in enumerate(body.outputs) if value not in own]
-
-
-def _fresh(wanted: str, taken: set[str | None]) -> str:
-    name, count = wanted, 1
-    while name in taken:
-        count += 1
-        name = f"{wanted}_{count}"
-    taken.add(name)
-    return name

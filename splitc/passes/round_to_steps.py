@@ -19,7 +19,8 @@ import onnx_ir as ir
 
 from splitc.passes.base import PassResult
 from splitc.passes.change_layers import ChangeLayers, Seen
-from splitc.passes.layers import Layer, layers_of, put_weight, read_weight
+from splitc.passes.edit_weights import put_bias, read_weight
+from splitc.passes.layers import Layer, layers_of
 from splitc.passes.sensitivity import Divergence, sensitivities, softmax_divergence
 from splitc.types import F32, Feeds
 from splitc.weights import rounded
@@ -58,7 +59,7 @@ class RoundToSteps:
             if layer.bias is not None and layer.weight in steps:
                 bias = read_weight(result, layer.bias)
                 step = np.float32(max(float(np.abs(bias).max()), 1e-12) / BIAS_STEPS)
-                put_weight(result, layer.bias, np.rint(bias / step) * step)
+                put_bias(result, layer, np.rint(bias / step) * step)
         return PassResult(result, bool(steps), (f"{len(steps)} layers rounded to steps",))
 
 

@@ -12,7 +12,8 @@ import numpy as np
 import onnx_ir as ir
 
 from splitc.passes.activations import open_session
-from splitc.passes.layers import layers_of, put_weight, read_weight
+from splitc.passes.edit_weights import put_weight, read_weight
+from splitc.passes.layers import layers_of
 from splitc.types import F64, Feeds
 
 PROBE_NOISE = 0.003
@@ -55,11 +56,11 @@ def sensitivities(
     reference = _answers(model, feeds, through)
     found = {}
     probe = steps(PROBE_NOISE)
-    for layer in layers_of(model):
+    for index, layer in enumerate(layers_of(model)):
         if layer.weight in probe:
             disturbed = model.clone()
             rounded = np.rint(read_weight(model, layer.weight) / probe[layer.weight]) * probe[layer.weight]
-            put_weight(disturbed, layer.weight, rounded)
+            put_weight(disturbed, layers_of(disturbed)[index], rounded)
             pairs = zip(reference, _answers(disturbed, feeds, through), strict=True)
             moved = float(np.mean([divergence(before, after) for before, after in pairs]))
             found[layer.weight] = max(moved / PROBE_NOISE, LEAST)

@@ -12,7 +12,8 @@ from typing import ClassVar
 import onnx_ir as ir
 
 from splitc.passes.base import PassResult
-from splitc.passes.layers import layers_of, put_weight, read_weight
+from splitc.passes.edit_weights import put_weight, read_weight
+from splitc.passes.layers import layers_of
 from splitc.weights import Init, share, share_rate
 
 
@@ -37,7 +38,7 @@ class ShareWeights:
         for layer in layers:
             bits = self.conv_bits if layer.role == "conv" else self.fc_bits
             weights = read_weight(changed, layer.weight)
-            put_weight(changed, layer.weight, share(weights, bits, self.init))
+            put_weight(changed, layer, share(weights, bits, self.init))
             before, after = before + weights.size, after + weights.size / share_rate(weights.size, 1 << bits)
         note = f"shared weights: {len(layers)} layers, codes of {self.conv_bits} (conv) and {self.fc_bits} (fc) bits"
         rate = f"; codes and codebooks alone are {before / after:.2f} times smaller" if layers else ""

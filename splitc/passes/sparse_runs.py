@@ -16,7 +16,8 @@ import onnx_ir as ir
 from splitc.passes.align_outputs import AlignOutputs
 from splitc.passes.base import PassResult
 from splitc.passes.change_layers import ChangeLayers, moments_of
-from splitc.passes.layers import Layer, layers_of, put_weight, read_weight
+from splitc.passes.edit_weights import put_weight, read_weight
+from splitc.passes.layers import Layer, layers_of
 from splitc.types import F32, Feeds
 from splitc.weights import keep_largest_of_runs, keep_n_of_m, pruned
 
@@ -64,5 +65,5 @@ class SparseRuns:
                 whole = read_weight(changed, layer.weight)
                 matrix = layer.matrix(whole)
                 kept = matrix * keep_largest_of_runs(matrix, self.n, self.m)
-                put_weight(changed, layer.weight, layer.weight_from(kept, whole.shape))
+                put_weight(changed, layer, layer.weight_from(kept, whole.shape))
         return PassResult(changed, bool(chosen))

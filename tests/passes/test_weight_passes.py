@@ -12,7 +12,8 @@ from splitc import graph, passes
 from splitc.errors import CodecError, GraphError
 from splitc.passes import align_outputs
 from splitc.passes.activations import columns_of, kernel_of, open_session, run_with
-from splitc.passes.layers import layers_of, read_weight
+from splitc.passes.edit_weights import read_weight
+from splitc.passes.layers import layers_of
 from splitc.passes.quantize_static import activation_ranges, best_equalized
 from splitc.passes.segments import SegmentRuns
 from splitc.types import Array, Feeds

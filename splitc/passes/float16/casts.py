@@ -2,37 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import onnx_ir as ir
 
 Reads = Callable[[ir.Node, int], bool]
 """Whether a node's operand is to change."""
-
-
-class FreshNames:
-    """Names that no value and no node of a model has yet."""
-
-    def __init__(self, model: ir.Model) -> None:
-        self._taken = {value.name for graph in model.graphs() for value in values_of(graph)}
-        self._taken |= {node.name for graph in model.graphs() for node in graph}
-
-    def __call__(self, wanted: str) -> str:
-        """``wanted`` itself where it is free, else with a number behind it."""
-        name, count = wanted, 1
-        while name in self._taken:
-            count += 1
-            name = f"{wanted}_{count}"
-        self._taken.add(name)
-        return name
-
-
-def values_of(graph: ir.Graph) -> Iterator[ir.Value]:
-    """Inputs, initializers and node outputs of one graph."""
-    yield from graph.inputs
-    yield from graph.initializers.values()
-    for node in graph:
-        yield from node.outputs
 
 
 def cast_of(value: ir.Value, dtype: ir.DataType, name: str) -> ir.Value:

@@ -12,8 +12,8 @@ from collections.abc import Collection
 import numpy as np
 import onnx_ir as ir
 
+from splitc.graph import FreshNames, is_read_beside, operands_that_read
 from splitc.passes.float16.casts import (
-    FreshNames,
     bodies_that_return,
     cast_of,
     maker_of,
@@ -81,7 +81,7 @@ def _narrow(
 ) -> None:
     """``value`` becomes float16; whoever reads it as float32, answers among them, gets a cast that has its name."""
     value.type = ir.TensorType(F16)
-    others = {(use.node, use.idx) for use in value.uses()} - halves
+    others = operands_that_read(value) - halves
     others = {one for one in others if one[0].op_type not in READS_ANY or one[0].graph is not graph}
     bodies = bodies_that_return(graph, value)
     if not others and not bodies and not value.is_graph_output():
@@ -117,11 +117,9 @@ def _insert(
 def _store(graph: ir.Graph, value: ir.Value, readers: set[tuple[ir.Node, int]], names: FreshNames) -> None:
     """A weight as float16 for these readers; under its own name where nobody else reads it."""
     assert value.const_value is not None
-    others = {(use.node, use.idx) for use in value.uses()} - readers
-    is_alone = not others and not value.is_graph_output() and not bodies_that_return(graph, value)
     name = value.name or ""
     narrow = ir.Tensor(value.const_value.numpy().astype(np.float16), name=name)
-    if is_alone:
+    if not is_read_beside(value, readers):
         value.const_value, value.type = narrow, ir.TensorType(F16)
         return
     narrow.name = names(f"{name}/float16")

@@ -20,14 +20,13 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import onnx_ir as ir
 
+from splitc.graph import FreshNames, values_of
 from splitc.passes.float16.casts import (
-    FreshNames,
     bodies_that_return,
     cast_of,
     maker_of,
     replace_operands,
     replace_outputs,
-    values_of,
 )
 
 MOVES: tuple[str, ...] = (

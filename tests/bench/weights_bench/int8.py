@@ -16,7 +16,8 @@ from engines_bench.int8 import PAIRS, labels_of, ort_int8
 
 from splitc import evaluate, graph, passes
 from splitc.lowering import QuantizedPair, hold_out_judges, mix
-from splitc.passes.layers import layers_of, put_weight, read_weight
+from splitc.passes.edit_weights import put_weight, read_weight
+from splitc.passes.layers import layers_of
 from splitc.passes.quantize_static import (
     TOP,
     activation_ranges,
@@ -130,7 +131,7 @@ def nearest(model: ir.Model) -> ir.Model:
         whole = read_weight(changed, layer.weight)
         matrix = layer.matrix(whole)
         scale = np.maximum(np.abs(matrix).max(2, keepdims=True), 1e-12) / TOP
-        put_weight(changed, layer.weight, layer.weight_from(np.rint(matrix / scale) * scale, whole.shape))
+        put_weight(changed, layer, layer.weight_from(np.rint(matrix / scale) * scale, whole.shape))
     return changed
 
 

@@ -14,7 +14,8 @@ from codec_bench.networks import BATCH, DATA, SEED, Network
 
 from splitc import graph, passes
 from splitc.passes.activations import open_session
-from splitc.passes.layers import layers_of, put_weight, read_weight
+from splitc.passes.edit_weights import put_weight, read_weight
+from splitc.passes.layers import layers_of
 from splitc.runtime import find_files, read_picture
 from splitc.runtime.pictures import input_from_picture
 from splitc.weights import container_bytes, smallest_items
@@ -131,6 +132,6 @@ def integers(model: ir.Model, bits: int) -> tuple[ir.Model, int]:
         scale = np.maximum(np.abs(whole).max(axis=axes, keepdims=True), 1e-12) / top
         levels = np.clip(np.rint(whole / scale), -top, top)
         size += len(packer.compress(levels.astype(np.int8 if bits <= 8 else np.int16).tobytes())) + 4 * scale.size
-        put_weight(changed, layer.weight, levels * scale)
+        put_weight(changed, layer, levels * scale)
     others = [one for one in passes.weights_of(model) if one.name not in names]
     return changed, size + sum(BIAS_BYTES * one.values.size for one in others)
