@@ -12,7 +12,7 @@ from splitc.codec.bitstream import NO_PAIR, StreamLayout, TensorLayout, write_pa
 from splitc.codec.fitted import FittedTensor, JsonObject
 from splitc.codec.fitting import check_features, check_lengths, check_samples, fit_tensor, samples_of
 from splitc.codec.planes import as_planes
-from splitc.codec.quantized import Quantized
+from splitc.codec.quantized import Predicted, Quantized
 from splitc.codec.spec import CodecSpec
 from splitc.codec.stream import Decoder, Encoder
 from splitc.codec.temporal import Temporal
@@ -101,8 +101,8 @@ class Codec:
 
     def dequantize(self, quantized: Quantized) -> list[F32]:
         """Symbols of the wire's axes to reconstructed float32 features of the cut's."""
-        every = zip(self.tensors, quantized.symbols, quantized.side, strict=True)
-        return [t.from_wire(t.quantizer.dequantize(q, t.params, s)) for t, q, s in every]
+        every, predicted = zip(self.tensors, quantized.symbols, quantized.side, strict=True), quantized.is_predicted
+        return [t.from_wire(t.dequantize(q, s, is_predicted=predicted)) for t, q, s in every]
 
     def wire_shapes(self, features: Sequence[F32]) -> list[tuple[int, ...]]:
         """Shapes of the symbols that features will have, nothing checked."""
@@ -185,7 +185,7 @@ class Codec:
         wires = self._wires(features)
         every = zip(self.tensors, wires, previous, strict=True)
         symbols = tuple(self.temporal.choose(x, before, t) for t, x, before in every)
-        return Quantized(symbols, tuple(t.quantizer.side(x) for t, x in zip(self.tensors, wires, strict=True)))
+        return Predicted(symbols, tuple(t.quantizer.side(x) for t, x in zip(self.tensors, wires, strict=True)))
 
     def residual(self, quantized: Quantized, previous: Sequence[Symbols]) -> Quantized:
         """Symbols of a predicted frame to residual symbols; side values stay.

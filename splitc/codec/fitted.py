@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,8 @@ from splitc.types import F32, USUAL_LAYOUT, AnyArray, Array, Layout, Shape, Symb
 JsonObject = dict[str, Any]
 HASH_BYTES = 8
 PARAMETERS = ("lo", "scale", "thresholds", "levels")
+GAINS = ("gain", "bias")
+"""Parameters of one rule; they are left out where they are empty."""
 MAX_ROWS = 1 << 20
 """Most channels a fitted tensor may claim."""
 
@@ -35,6 +37,8 @@ class FittedTensor:
         tables: Of the entropy coder, for keyframes.
         predicted_tables: For residual symbols; empty where there is no prediction.
         layout: Which axes of the cut are samples and channels; by default the first and the second.
+        predicted_params: What the symbols of predicted frames stand for: ``params`` with another ``bias``; None: the
+            same.
     """
 
     spec: TensorSpec
@@ -43,6 +47,7 @@ class FittedTensor:
     tables: bytes
     predicted_tables: bytes = b""
     layout: Layout = USUAL_LAYOUT
+    predicted_params: QuantParams | None = None
 
     @property
     def count(self) -> int:
@@ -56,6 +61,15 @@ class FittedTensor:
             CodecError: NaN in ``x``, or channels that do not fit.
         """
         return self.quantizer.quantize(x, self.params, self.quantizer.side(x))
+
+    def dequantize(self, symbols: Symbols, side: F32, *, is_predicted: bool = False) -> F32:
+        """Wire ``[n, C, ...]`` that the symbols of a keyframe, or of a predicted frame, stand for.
+
+        Raises:
+            CodecError: Channels that do not fit.
+        """
+        params = self.predicted_params if is_predicted and self.predicted_params else self.params
+        return self.quantizer.dequantize(symbols, params, side)
 
     def to_wire(self, x: AnyArray) -> AnyArray:
         """A feature, of the cut's axes, as the codec sees it: contiguous ``[n, C, ...]``."""
@@ -79,10 +93,15 @@ class FittedTensor:
     def quantizer_field(self) -> bytes:
         """Quantizer in the packet's tensor table (FORMAT.md section 9): its id and the hash of its parameters."""
         digest = hashlib.sha256()
-        for name in PARAMETERS:
-            array: F32 = getattr(self.params, name)
+        for array in self._arrays().values():
             digest.update(np.array(array.shape, "<u4").tobytes() + array.astype("<f4").tobytes())
         return bytes([self.quantizer.wire_id]) + digest.digest()[:HASH_BYTES]
+
+    def _arrays(self) -> dict[str, F32]:
+        """Parameters by name, in the order of FORMAT.md section 9."""
+        predicted = {"predicted_bias": self.predicted_params.bias} if self.predicted_params else {}
+        gains = GAINS if self.params.gain.size else ()
+        return {name: getattr(self.params, name) for name in (*PARAMETERS, *gains)} | predicted
 
     @property
     def channels(self) -> int:
@@ -94,7 +113,7 @@ class FittedTensor:
 
     def to_json(self) -> JsonObject:
         """Everything but the quantizer's options, which the codec holds once; the usual layout is left out."""
-        arrays: JsonObject = {name: _pack(getattr(self.params, name)) for name in PARAMETERS}
+        arrays: JsonObject = {name: _pack(array) for name, array in self._arrays().items()}
         return self._layout_json() | {
             "tensor": self.spec.model_dump(mode="json"),
             "quant_params": {"count": self.params.count} | arrays,
@@ -108,11 +127,14 @@ class FittedTensor:
         try:
             spec = TensorSpec(**data["tensor"])
             stored = data["quant_params"]
-            params = QuantParams(_whole(stored["count"]), **{name: _unpack(stored[name]) for name in PARAMETERS})
+            needed = (*PARAMETERS, *(GAINS if quantizer.rule.has_gain else ()))
+            params = QuantParams(_whole(stored["count"]), **{name: _unpack(stored[name]) for name in needed})
+            other = _unpack(stored["predicted_bias"]) if "predicted_bias" in stored else None
             names = ("entropy_tables", "predicted_tables")
             tables, predicted = (base64.b64decode(data[name], validate=True) for name in names)
             layout = Layout(**data.get("layout", {}))
-            fitted = cls(spec, quantizer, params, tables, predicted, layout)
+            after = None if other is None else replace(params, bias=other)
+            fitted = cls(spec, quantizer, params, tables, predicted, layout, after)
             fitted._check(data)
         except (KeyError, TypeError, ValueError, AttributeError, binascii.Error) as error:
             raise BundleError(f"contract: a tensor of the codec is not well-formed ({error}).") from error
@@ -134,6 +156,8 @@ class FittedTensor:
         if rows not in {1, self.channels}:
             raise ValueError(f"{rows} rows of parameters for {self.channels} channels")
         self.quantizer.check(self.params)
+        if self.predicted_params is not None:
+            self.quantizer.check(self.predicted_params)
 
 
 def _whole(number: object) -> int:

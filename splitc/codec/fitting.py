@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import cast
+from typing import NamedTuple, cast
 
 import numpy as np
 
 from splitc.codec.fitted import FittedTensor
 from splitc.codec.planes import as_planes
+from splitc.codec.quantizers import MeanError, QuantParams
 from splitc.codec.spec import CodecSpec
 from splitc.errors import CodecError
 from splitc.types import F32, USUAL_LAYOUT, Layout, Symbols, TensorSpec
@@ -39,13 +40,31 @@ def fit_tensor(
     params = quantizer.fit(wires)
     fitted = FittedTensor(tensor, quantizer, params, tables=b"", layout=layout)
     fitted = replace(fitted, tables=coder.fit_tensor([fitted.quantize(wire) for wire in wires], params.bits))
-    if spec.make_temporal().period == 1 or not coder.is_trained:
+    if spec.make_temporal().period == 1 or not (coder.is_trained or quantizer.rule.has_gain):
         return fitted
-    pairs = [(as_planes(one), as_planes(two)) for one, two in _residuals(spec, fitted, wires, sequence_lengths)]
-    if not pairs:
+    return _with_prediction(spec, fitted, wires, sequence_lengths)
+
+
+def _with_prediction(
+    spec: CodecSpec, fitted: FittedTensor, wires: Sequence[F32], sequence_lengths: Sequence[int]
+) -> FittedTensor:
+    """``fitted`` with tables and mean errors of predicted frames."""
+    frames = list(_predicted_frames(spec, fitted, wires, sequence_lengths))
+    if not frames:
         raise CodecError(f"temporal {spec.temporal!r} is fitted on consecutive frames, and no two samples are.")
-    before, residuals = zip(*pairs, strict=True)
-    return replace(fitted, predicted_tables=coder.fit_predicted(residuals, before, params.bits))
+    before, residuals = ([as_planes(one) for one in each] for each in zip(*((f[0], f[1]) for f in frames), strict=True))
+    tables = spec.make_entropy().fit_predicted(residuals, before, fitted.params.bits)
+    return replace(fitted, predicted_tables=tables, predicted_params=_predicted_params(spec, fitted, frames))
+
+
+def _predicted_params(spec: CodecSpec, fitted: FittedTensor, frames: Sequence[PredictedFrame]) -> QuantParams | None:
+    """Levels without the mean error of predicted frames, whose symbols a closed loop chooses otherwise."""
+    if spec.make_temporal().is_open_loop or not fitted.quantizer.rule.has_gain:
+        return None
+    error = MeanError(len(fitted.params.bias))
+    for frame in frames:
+        error.add(frame.x, fitted.dequantize(frame.symbols, fitted.quantizer.side(frame.x)))
+    return fitted.params.with_gain(error.corrected(fitted.params.bias))
 
 
 def check_samples(
@@ -120,10 +139,19 @@ def check_features(
             raise CodecError(f"features of {tensor.name!r} have shape {list(x.shape)}, must be {want}.")
 
 
-def _residuals(
+class PredictedFrame(NamedTuple):
+    """A predicted frame as a stream would code it, symbols ``[n, C, ...]`` of its wire ``x``."""
+
+    before: Symbols
+    residual: Symbols
+    symbols: Symbols
+    x: F32
+
+
+def _predicted_frames(
     spec: CodecSpec, fitted: FittedTensor, wires: Sequence[F32], sequence_lengths: Sequence[int]
-) -> Iterator[tuple[Symbols, Symbols]]:
-    """Residual symbols ``[1, C, ...]`` of every predicted frame, after those of the frame before it.
+) -> Iterator[PredictedFrame]:
+    """Every predicted frame with its residual symbols, and those of the frame before it.
 
     Keyframes are where a stream would have them, and where sizes change; their residual symbols are zeros.
     """
@@ -140,6 +168,6 @@ def _residuals(
             since_keyframe += 1
             symbols = temporal.choose(x, previous, fitted)
             residual = temporal.residual(symbols, previous, fitted.count)
-            yield before, residual
+            yield PredictedFrame(before, residual, symbols, x)
             previous, before = symbols, residual
         start += length

@@ -23,3 +23,18 @@ class Quantized(NamedTuple):
     def as_keyframe(self) -> Quantized:
         """What a keyframe holds of this frame."""
         return self if self.alone is None else Quantized(self.alone, self.side)
+
+    @property
+    def is_predicted(self) -> bool:
+        """Whether they are a predicted frame's, which may stand for other values than a keyframe's."""
+        return False
+
+
+class Predicted(Quantized):
+    """:class:`Quantized` of a predicted frame."""
+
+    __slots__ = ()
+
+    @property
+    def is_predicted(self) -> bool:
+        return True

@@ -16,7 +16,7 @@ import numpy as np
 
 from splitc.codec.bitstream import MAX_SEQUENCE, StreamLayout, read_header, read_packet, write_packet
 from splitc.codec.fitted import FittedTensor
-from splitc.codec.quantized import Quantized
+from splitc.codec.quantized import Predicted, Quantized
 from splitc.codec.temporal.base import Temporal, refuse_above
 from splitc.errors import BitstreamError, CodecError
 from splitc.types import F32, Symbols
@@ -58,6 +58,11 @@ class Frame(NamedTuple):
     residual: tuple[Symbols, ...]
     sequence: int
     packet: bytes
+    is_predicted: bool = True
+
+    def quantized(self, side: tuple[F32, ...]) -> Quantized:
+        """Its symbols with their side values."""
+        return (Predicted if self.is_predicted else Quantized)(self.symbols, side)
 
 
 class Encoder:
@@ -121,7 +126,7 @@ class Encoder:
                 frame, self._since_keyframe, self._keyframe_bytes = keyframe, 0, len(keyframe.packet)
         self._since_keyframe += 1
         self._last = frame
-        self._sent = Quantized(frame.symbols, quantized.side)
+        self._sent = frame.quantized(quantized.side)
         return frame.packet
 
     @property
@@ -197,7 +202,7 @@ class Decoder:
         last = None if header.is_keyframe else self._predecessor(header.sequence)
         frame, side = self._keyframe(packet) if last is None else self._predicted(packet, last)
         self._last = frame
-        return Quantized(frame.symbols, side)
+        return frame.quantized(side)
 
     @property
     def state_digest(self) -> str:
@@ -237,7 +242,7 @@ class Decoder:
 
 def _first(symbols: tuple[Symbols, ...], sequence: int, packet: bytes) -> Frame:
     """The state after a keyframe."""
-    return Frame(symbols, tuple(np.zeros_like(array) for array in symbols), sequence, packet)
+    return Frame(symbols, tuple(np.zeros_like(array) for array in symbols), sequence, packet, is_predicted=False)
 
 
 def _digest(last: Frame | None) -> str:

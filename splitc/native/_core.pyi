@@ -91,6 +91,20 @@ def lookup_levels(symbols: _U8 | _U16, levels: _F32) -> _F32:
         CodecError: A symbol of ``L`` or more, or ``S`` does not divide the planes.
     """
 
+def restore_affine(symbols: _U8 | _U16, gain: _F32, bias: _F32) -> _F32:
+    """``symbol * gain[p % S] + bias[p % S]`` in binary32, both operations rounded by themselves.
+
+    Args:
+        symbols: ``[planes, values]``, C-contiguous.
+        gain, bias: float32 ``[S]``.
+
+    Returns:
+        float32 ``[planes, values]``.
+
+    Raises:
+        CodecError: ``S`` does not divide the planes, or ``gain`` and ``bias`` differ in length.
+    """
+
 class RansModel:
     """Tables of the rANS coder, expanded. Immutable and thread-safe."""
 

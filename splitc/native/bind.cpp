@@ -239,6 +239,15 @@ nb::object lookup_levels(const Rows<T>& symbols, const Rows<float>& levels) {
   });
 }
 
+template <typename T>
+nb::object restore_affine(const Rows<T>& symbols, const PerChannel& gain, const PerChannel& bias) {
+  const auto shape = row_shape(symbols.shape(0), symbols.shape(1), gain.size());
+  if (gain.size() != bias.size()) splitc::refuse_argument("gain and bias differ in length.");
+  return new_rows<float>(shape, [&](float* x) {
+    splitc::restore_affine(symbols.data(), shape, gain.data(), bias.data(), x);
+  });
+}
+
 const char* simd_name() {
   for (const splitc::NamedLevel& each : splitc::kNamedLevels)
     if (each.level == splitc::simd_level()) return each.name;
@@ -279,6 +288,10 @@ NB_MODULE(_core, m) {
         "previous"_a.noconvert(), "count"_a);
   m.def("lookup_levels", &lookup_levels<std::uint8_t>, "symbols"_a.noconvert(), "levels"_a.noconvert());
   m.def("lookup_levels", &lookup_levels<std::uint16_t>, "symbols"_a.noconvert(), "levels"_a.noconvert());
+  m.def("restore_affine", &restore_affine<std::uint8_t>, "symbols"_a.noconvert(), "gain"_a.noconvert(),
+        "bias"_a.noconvert());
+  m.def("restore_affine", &restore_affine<std::uint16_t>, "symbols"_a.noconvert(), "gain"_a.noconvert(),
+        "bias"_a.noconvert());
 
   nb::class_<splitc::RansModel>(m, "RansModel")
       .def("__init__",

@@ -210,6 +210,23 @@ inline std::size_t looked_up_in_registers(const std::uint16_t*, std::size_t, con
   return 0;
 }
 
+/// One row of `symbol * gain + bias`, two roundings.
+template <typename Symbol>
+struct AffineRow {
+  const Symbol* symbols;
+  std::size_t size;
+  float gain, bias;
+  float* x;
+
+  SPLITC_INLINE bool operator()() const {
+    const Symbol* const from = symbols;
+    float* __restrict const to = x;
+    const float factor = gain, base = bias;
+    for (std::size_t i = 0, n = size; i < n; ++i) to[i] = static_cast<float>(from[i]) * factor + base;
+    return false;
+  }
+};
+
 template <typename Symbol>
 struct LargestSymbol {
   Span<const Symbol> symbols;
@@ -277,6 +294,15 @@ void lookup_levels(const Symbol* symbols, const RowShape& shape, const float* le
     const float* const its = levels + p % shape.channels * count;
     const std::size_t done = looked_up_in_registers(symbols, shape.size, its, count, x);
     dispatch(LookupRow<Symbol>{symbols + done, shape.size - done, its, x + done});
+  }
+}
+
+/// `gain` and `bias` hold one value a channel.
+template <typename Symbol>
+void restore_affine(const Symbol* symbols, const RowShape& shape, const float* gain, const float* bias, float* x) {
+  for (std::size_t p = 0; p < shape.planes; ++p, x += shape.size, symbols += shape.size) {
+    const std::size_t c = p % shape.channels;
+    dispatch(AffineRow<Symbol>{symbols, shape.size, gain[c], bias[c], x});
   }
 }
 

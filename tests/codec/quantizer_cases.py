@@ -28,7 +28,7 @@ def options(name: str) -> list[dict[str, object]]:
     tried = {
         "bits": (1, 2, 4, 8, 12, 16),
         "scope": ("tensor", "channel", "sample"),
-        "reconstruction": ("centroid", "midpoint"),
+        "reconstruction": ("centroid", "midpoint", "unbiased"),
         "clip": ("mse", "percentile", "kl", "minmax"),
         "step": (0.1, 1.0),
         "maximum": (None, 3.0),

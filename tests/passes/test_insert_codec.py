@@ -63,6 +63,10 @@ FORMS = [
     for bits in range(1, 9)
     for scope in ("tensor", "channel", "sample")
     if (scope != "sample" or name == "log") and (bits == 1 or name != "binary")
+] + [
+    pytest.param("step", {"bits": bits, "scope": scope, "reconstruction": "unbiased"}, id=f"unbiased-{bits}-{scope}")
+    for bits in range(1, 9)
+    for scope in ("tensor", "channel")
 ]
 """Every quantizer with every width that fits a graph, and every scope."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from splitc.codec.quantizers.base import Quantizer
+from splitc.codec.quantizers.mean_error import MeanError
 from splitc.codec.quantizers.operators import Operators, against_channels
 from splitc.codec.quantizers.params import MAX_GRAPH_BITS, QuantParams
 from splitc.codec.quantizers.rules import as_rows, refuse_nan
@@ -23,6 +24,7 @@ QUANTIZERS = Registry[Quantizer](
 __all__ = [
     "MAX_GRAPH_BITS",
     "QUANTIZERS",
+    "MeanError",
     "Operators",
     "QuantParams",
     "Quantizer",

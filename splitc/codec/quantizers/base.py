@@ -69,11 +69,7 @@ class Quantizer(Component):
         Raises:
             CodecError: No finite values, or NaN among them.
         """
-        arrays = [_checked(x) for x in ([features] if isinstance(features, np.ndarray) else features)]
-        if not arrays:
-            raise CodecError(NOTHING)
-        by_tensor = self.scope != "channel" or arrays[0].ndim < 2
-        return self._fit(_joined([x.reshape(1, -1) if by_tensor else channel_rows(x) for x in arrays]))
+        return self._fit(rows_of(features, by_channel=self.scope == "channel"))
 
     @property
     def side_count(self) -> int:
@@ -138,6 +134,19 @@ class Quantizer(Component):
     @abstractmethod
     def _fit(self, rows: F32) -> QuantParams:
         """Parameters from ``[S, values]``."""
+
+
+def rows_of(features: F32 | Sequence[F32], *, by_channel: bool) -> F32:
+    """Calibration values as ``[S, values]``: one row, or one a channel where there are channels.
+
+    Raises:
+        CodecError: No finite values, or NaN among them.
+    """
+    arrays = [_checked(x) for x in ([features] if isinstance(features, np.ndarray) else features)]
+    if not arrays:
+        raise CodecError(NOTHING)
+    has_rows = by_channel and arrays[0].ndim > 1
+    return _joined([channel_rows(x) if has_rows else x.reshape(1, -1) for x in arrays])
 
 
 def channel_rows(features: F32) -> F32:

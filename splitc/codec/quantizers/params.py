@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -26,6 +26,8 @@ class QuantParams:
         thresholds: float32 ``[S, count - 1]``, ascending: a value is symbol ``q`` when exactly ``q`` thresholds are
             at or below it. ``[S, 0]`` where ``round((x - lo) * scale)`` itself decides.
         levels: Reconstruction points, float32 ``[S, count]``; ``[S, 0]`` where a formula gives them.
+        gain: Symbol ``q`` stands for ``q * gain + bias``, float32 ``[S]``, above 0; ``[0]`` where it does not.
+        bias: float32, as ``gain``.
     """
 
     count: int
@@ -33,6 +35,8 @@ class QuantParams:
     scale: F32
     thresholds: F32
     levels: F32
+    gain: F32 = field(default_factory=lambda: np.empty(0, np.float32))
+    bias: F32 = field(default_factory=lambda: np.empty(0, np.float32))
 
     def __eq__(self, other: object) -> bool:
         return self._content == other._content if isinstance(other, QuantParams) else NotImplemented
@@ -42,7 +46,7 @@ class QuantParams:
 
     @property
     def _content(self) -> tuple[object, ...]:
-        arrays = (self.lo, self.scale, self.thresholds, self.levels)
+        arrays = (self.lo, self.scale, self.thresholds, self.levels, self.gain, self.bias)
         return self.count, *((array.shape, array.dtype.str, array.tobytes()) for array in arrays)
 
     @classmethod
@@ -60,6 +64,11 @@ class QuantParams:
     def with_levels(self, levels: F32) -> QuantParams:
         """The same with other reconstruction points."""
         return replace(self, levels=levels)
+
+    def with_gain(self, bias: F32 | None = None) -> QuantParams:
+        """The same of even levels ``1 / scale`` apart, from ``bias`` on; None: from ``lo``."""
+        gain = (1 / self.scale.astype(np.float64)).astype(np.float32)
+        return replace(self, gain=gain, bias=self.lo if bias is None else bias)
 
     @property
     def bits(self) -> int:

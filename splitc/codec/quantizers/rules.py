@@ -1,6 +1,7 @@
 """Rules by which fitted parameters turn values into symbols and back (FORMAT.md section 9), each in two forms.
 
 Linear       round((x - lo) * scale)               uniform, step
+Affine       the same; q * gain + bias             step, reconstruction "unbiased"
 Thresholds   how many thresholds are at or below x  log up to 8 bits, binary, lloyd_max
 FixedLog     round(log2(x - lo + 1) * scale)       log above 8 bits; on the host only
 SampleLog    the same with each sample's own range log, scope "sample"
@@ -31,6 +32,8 @@ class Rule(ABC):
     has_thresholds: ClassVar[bool] = False
     needs_levels: ClassVar[bool] = True
     """Up to 8 bits levels are stored."""
+    has_gain: ClassVar[bool] = False
+    """Symbols stand for ``q * gain + bias``."""
     is_linear: ClassVar[bool] = False
     """Symbols stand for evenly spaced values: ``round((x - lo) * scale)``."""
 
@@ -85,13 +88,16 @@ class Rule(ABC):
             "scale": (rows,),
             "thresholds": (rows, count - 1 if self.has_thresholds else 0),
             "levels": (rows, count if has_levels else 0),
+            "gain": (rows if self.has_gain else 0,),
+            "bias": (rows if self.has_gain else 0,),
         }
         for name, shape in wanted.items():
             array: F32 = getattr(params, name)
             if array.shape != shape or not np.isfinite(array).all():
                 raise ValueError(f"{name}: shape {array.shape}, must be {shape} and finite")
-        if not (params.scale > 0).all():
-            raise ValueError("scale: must be above 0")
+        for name in ("scale", "gain"):
+            if not (getattr(params, name) > 0).all():
+                raise ValueError(f"{name}: must be above 0")
         if (np.diff(params.thresholds, axis=1) < 0).any():
             raise ValueError("thresholds: must ascend")
 
@@ -128,6 +134,21 @@ class Lattice(Linear):
         lo, scale = _wide(params, symbols)
         restored: F32 = ((symbols + np.rint(lo * scale)) / scale).astype(np.float32)
         return restored
+
+
+class Affine(Linear):
+    """:class:`Linear` whose symbols stand for ``q * gain + bias`` of their channel: two operations, and no table."""
+
+    needs_levels: ClassVar[bool] = False
+    has_gain: ClassVar[bool] = True
+
+    def features(self, symbols: Symbols, params: QuantParams, side: F32 | None) -> F32:
+        planes = as_rows(symbols, params.gain)
+        return _core.restore_affine(planes, params.gain, params.bias).reshape(symbols.shape)
+
+    def graph_features(self, ops: Operators[T], symbols: T, params: QuantParams, side: T | None) -> T:
+        scaled = ops.op("Mul", ops.cast(symbols, "float32"), ops.per_channel("gain", params.gain))
+        return ops.op("Add", scaled, ops.per_channel("bias", params.bias))
 
 
 class Thresholds(Rule):
