@@ -11,6 +11,7 @@
     ├── BackendError       exit 2  a model that a backend refuses
     ├── RemoteError        exit 2  the other half cannot be reached, or refuses
     ├── CapabilityError    exit 3  an extra, a device or a room that this machine or version lacks
+    ├── SignatureError     exit 1  a signature that is missing, damaged, another's or of an older release
     └── CheckFailed        exit 1  a gate or a verification that did not hold
 
 Anything else that escapes is a bug of splitc, and assertions are for those.
@@ -67,6 +68,12 @@ class CapabilityError(SplitcError):
     """Something that this machine or this version of splitc does not have."""
 
     exit_code: ClassVar[int] = 3
+
+
+class SignatureError(SplitcError):
+    """Nobody who is trusted vouches for this bundle or update, or it is older than what was used before."""
+
+    exit_code: ClassVar[int] = 1
 
 
 class CheckFailed(SplitcError):

@@ -36,6 +36,7 @@ MAY_IMPORT = {
     "lint": BASE | {"device"},
     "backends": BASE | {"codec"},
     "bundle": BASE | {"codec"},
+    "signing": BASE | {"bundle"},
     "runtime": BASE | {"tasks"} | ENGINES | {"codec"},
     "evaluate": BASE | {"tasks"} | LOW | ENGINES | {"plan", "passes", "runtime"},
     "report": BASE | LOW | ENGINES | {"plan", "passes", "runtime", "evaluate"},
@@ -65,7 +66,7 @@ MAY_IMPORT = {
 }
 """A room may always import itself. ``cli`` may import everything and nothing imports it."""
 NETWORK = {"grpc", "tritonclient", "prometheus_client"}
-OUTSIDE = {"onnx", "onnx_ir", "torch", "onnxruntime", "PIL", "pycocotools", "rich", "typer"} | NETWORK
+OUTSIDE = {"onnx", "onnx_ir", "torch", "onnxruntime", "PIL", "pycocotools", "rich", "typer", "cryptography"} | NETWORK
 """Heavy or special packages, and below, the only rooms that may import them."""
 MAY_USE = {
     "graph": {"onnx_ir", "onnx"},
@@ -81,6 +82,7 @@ MAY_USE = {
     "lowering": {"onnx_ir"},
     "trials": {"PIL", "onnx_ir"},
     "driver": {"onnx_ir"},
+    "signing": {"cryptography"},
     "cli": {"rich", "typer"},
 }
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from splitc.bundle.contract import Contract
-from splitc.bundle.manifest import FileEntry, Manifest, pair_id
+from splitc.bundle.manifest import SIGNATURE, FileEntry, Manifest, pair_id
 from splitc.bundle.read import Bundle, open_bundle
+from splitc.bundle.sbom import SBOM, sbom
 from splitc.bundle.staging import staging
 from splitc.bundle.strict_json import canonical_json, parse_json
 from splitc.bundle.write import write_manifest
 
 __all__ = [
+    "SBOM",
+    "SIGNATURE",
     "Bundle",
     "Contract",
     "FileEntry",
@@ -18,6 +21,7 @@ __all__ = [
     "open_bundle",
     "pair_id",
     "parse_json",
+    "sbom",
     "staging",
     "write_manifest",
 ]

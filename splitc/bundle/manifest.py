@@ -17,8 +17,11 @@ from splitc.types import Frozen
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
+SIGNATURE = "signature.json"
 CONTRACT = "contract.json"
 RECIPE = "recipe.lock.toml"
+UNLISTED = (MANIFEST, SIGNATURE)
+"""Files that no manifest lists: itself, and what vouches for it."""
 EDGE_MODEL = "edge/model.onnx"
 CLOUD_MODEL = "cloud/model.onnx"
 REQUIRED = (CONTRACT, RECIPE, EDGE_MODEL, CLOUD_MODEL)
@@ -43,7 +46,7 @@ def is_file_name(name: str) -> bool:
     """Whether ``name`` may stand in a bundle: relative, forward slashes, no ``..``, nothing hidden. FORMAT.md §3."""
     parts = name.split("/")
     is_short = len(name) <= MAX_NAME_LENGTH and len(parts) <= MAX_DEPTH
-    return is_short and name != MANIFEST and all(_PART.fullmatch(part) for part in parts)
+    return is_short and name not in UNLISTED and all(_PART.fullmatch(part) for part in parts)
 
 
 def is_built_folder(name: str) -> bool:

@@ -17,6 +17,8 @@ from splitc.bundle.manifest import (
     MAX_FILES,
     MAX_READ_BYTES,
     RECIPE,
+    SIGNATURE,
+    UNLISTED,
     Manifest,
     file_entry,
     graph_sha256,
@@ -68,6 +70,11 @@ class Bundle:
     def cloud_model(self) -> Path:
         """The tail as ONNX."""
         return self.path / CLOUD_MODEL
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether somebody has signed it; ``splitc.signing`` tells who, and whether that holds."""
+        return (self.path / SIGNATURE).is_file()
 
     def __contains__(self, name: object) -> bool:
         return name in self.manifest.files
@@ -169,7 +176,7 @@ def _file_sizes(root: Path) -> dict[str, int]:
                     continue
                 if stat.S_ISDIR(mode) and name.count("/") < MAX_DEPTH and len(folders) <= MAX_FILES:
                     folders.append(f"{name}/")
-                elif name != MANIFEST:
+                elif name not in UNLISTED or not stat.S_ISREG(mode):
                     _refuse_odd(root, name, mode)
                     sizes[name] = entry.stat(follow_symlinks=False).st_size
                 if len(sizes) > MAX_FILES:

@@ -6,7 +6,7 @@ import os
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from splitc.bundle.manifest import MANIFEST, is_built_folder, read_manifest
+from splitc.bundle.manifest import MANIFEST, UNLISTED, is_built_folder, read_manifest
 from splitc.errors import BundleError
 from splitc.files import whole_folder
 
@@ -44,5 +44,5 @@ def _refuse_foreign(place: Path, out: Path) -> None:
     except BundleError:
         raise BundleError(f"{out}: exists and is not a bundle (no readable {MANIFEST}), {advice}") from None
     names = {name for name in names if not is_built_folder("/".join(name.split("/")[:4]))}
-    if foreign := sorted(names - manifest.files.keys() - {MANIFEST}):
+    if foreign := sorted(names - manifest.files.keys() - set(UNLISTED)):
         raise BundleError(f"{out}: holds {foreign[0]!r}, which is no part of the bundle, {advice}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, NoReturn
 
-from splitc.errors import BundleError
+from splitc.errors import BundleError, SplitcError
 
 
 def canonical_json(value: object) -> bytes:
@@ -17,26 +17,27 @@ def canonical_json(value: object) -> bytes:
     return (json.dumps(value, sort_keys=True, indent=2, allow_nan=False) + "\n").encode("ascii")
 
 
-def parse_json(data: bytes, what: str) -> Any:
+def parse_json(data: bytes, what: str, refusal: type[SplitcError] = BundleError) -> Any:
     """Parse bytes that nobody vouches for.
 
     Args:
         data: At most as many bytes as the caller is ready to hold.
         what: How messages name the document.
+        refusal: Class of the errors.
 
     Raises:
-        BundleError: Not UTF-8, not JSON, a key twice in one object, a number that is not finite, or nesting too deep.
+        SplitcError: Not UTF-8, not JSON, a key twice in one object, a number that is not finite, or nesting too deep.
     """
     try:
         return json.loads(data.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
     except UnicodeDecodeError as error:
-        raise BundleError(f"{what}: is not UTF-8 text (byte {error.start}).") from None
+        raise refusal(f"{what}: is not UTF-8 text (byte {error.start}).") from None
     except json.JSONDecodeError as error:
-        raise BundleError(f"{what}: is not JSON: {error.msg} at line {error.lineno}, column {error.colno}.") from None
+        raise refusal(f"{what}: is not JSON: {error.msg} at line {error.lineno}, column {error.colno}.") from None
     except RecursionError:
-        raise BundleError(f"{what}: is nested too deeply.") from None
+        raise refusal(f"{what}: is nested too deeply.") from None
     except ValueError as error:
-        raise BundleError(f"{what}: is refused: {error}.") from None
+        raise refusal(f"{what}: is refused: {error}.") from None
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from splitc.bundle.manifest import (
     MANIFEST,
     REQUIRED,
     SCHEMA,
+    UNLISTED,
     Manifest,
     file_entry,
     graph_sha256,
@@ -59,7 +60,7 @@ def _file_names(folder: Path) -> set[str]:
     names = set()
     for path in folder.rglob("*"):
         name = path.relative_to(folder).as_posix()
-        if name == MANIFEST or (path.is_dir() and not path.is_symlink()):
+        if name in UNLISTED or (path.is_dir() and not path.is_symlink()):
             continue
         if path.is_symlink() or not path.is_file() or not is_file_name(name):
             raise BundleError(f"{name!r} is not a plain file with a plain name; a bundle holds no other.")

@@ -17,6 +17,7 @@ from splitc.cli import (  # noqa: F401  # they register themselves
     report,
     run,
     serve,
+    sign,
     split,
     verify,
 )

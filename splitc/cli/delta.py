@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, BinaryIO
 
 import typer
 
 from splitc.cli.app import Json, app, print_json
+from splitc.cli.signature import Signers
 from splitc.errors import CheckFailed
 
 delta = typer.Typer(name="delta", help="Update a deployed weight container with far fewer bytes.", no_args_is_help=True)
@@ -50,12 +52,13 @@ def apply(
     base: Annotated[Path, typer.Argument(help="The deployed container; it is replaced.")],
     update: Annotated[Path, typer.Argument(metavar="DELTA", help="Made for this base.")],
     max_bytes: MaxBytes = None,
+    require_signature: Signers = None,
     json: Json = False,
 ) -> None:
     """Update a container in place: all of it or nothing. The old one stays beside it for rollback."""
     from splitc import weights
 
-    done = weights.apply_delta(base, update, max_bytes)
+    done = weights.apply_delta(base, _checked(update, require_signature), max_bytes)
     document = {
         "container": str(done.path),
         "previous": str(done.previous),
@@ -64,6 +67,15 @@ def apply(
         "bytes": done.path.stat().st_size,
     }
     print_json(document) if json else print(f"{base}: {done.changed} tensors changed; before: {done.previous}")
+
+
+def _checked(update: Path, signers: Sequence[Path] | None) -> Path | BinaryIO:
+    """The update; where signers are named, the very bytes that one of them signed."""
+    if not signers:
+        return update
+    from splitc.signing import trusted_update
+
+    return trusted_update(update, signers)
 
 
 @delta.command()

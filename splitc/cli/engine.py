@@ -12,6 +12,7 @@ from splitc.cli.app import Json, app, print_json, say
 from splitc.cli.names import pairs
 from splitc.cli.option_rules import Excludes, check_options
 from splitc.cli.options import grouped
+from splitc.cli.signature import Signers, open_checked
 from splitc.errors import UsageError
 
 if TYPE_CHECKING:
@@ -41,17 +42,17 @@ def engine(
     choice: EngineChoice,
     check: Annotated[bool, typer.Option("--check", help="Build nothing; exit 1 if the engine is stale.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Build again even if nothing has changed.")] = False,
+    require_signature: Signers = None,
     json: Json = False,
 ) -> None:
     """Build the engine of one side on the machine where it runs; does nothing if it is already built."""
-    from splitc.bundle import open_bundle
     from splitc.cli.progress import phases
     from splitc.runtime import check_engine, finish_engine
 
     check_options(context, RULES)
     if choice.side not in ("edge", "cloud"):
         raise UsageError(f"--side: must be edge or cloud, got {choice.side!r}.")
-    opened = open_bundle(bundle)
+    opened = open_checked(bundle, require_signature)
     order = _order(opened, choice)
     identity = {"side": choice.side, "target": order.target, "backend": order.backend}
     if check:

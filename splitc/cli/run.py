@@ -15,6 +15,7 @@ import typer
 from splitc.cli.app import Json, app, print_json, say
 from splitc.cli.option_rules import Needs, check_options
 from splitc.cli.options import grouped
+from splitc.cli.signature import Signers, open_checked
 
 if TYPE_CHECKING:
     from splitc.backends import Runner
@@ -51,12 +52,13 @@ class ServerChoice:
 
 @dataclass(frozen=True)
 class EdgeOptions:
-    """How the edge half runs here."""
+    """What runs here, and how."""
 
     threads: Annotated[int, typer.Option(min=1, help="Threads that ONNX Runtime may use.")] = 1
     engine: Annotated[
         bool, typer.Option("--engine", help="Run the engine that splitc engine built here for the edge half.")
     ] = False
+    require_signature: Signers = None
 
 
 @dataclass(frozen=True)
@@ -90,14 +92,13 @@ def run(
     json: Json = False,
 ) -> None:
     """Run pictures through the edge half, the bitstream and the cloud half; print the answers."""
-    from splitc.bundle import open_bundle
     from splitc.cli.answers import Answers
     from splitc.runtime import Reader
 
     check_options(context, RULES)
-    opened = open_bundle(bundle)
+    opened, *also = (open_checked(one, edge.require_signature) for one in [bundle, *(remote.also or [])])
     live = _live_source(inputs, needs_end=json and not frames)
-    pair = _local_pair(opened, edge) if remote.server is None else _remote_pair(opened, remote, edge, live)
+    pair = _local_pair(opened, edge) if remote.server is None else _remote_pair([opened, *also], remote, edge, live)
     reader = Reader(pair.contract.inputs, pair.contract.preprocess, keeps_pictures=kept.draw is not None)
     answers = Answers(pair.contract, kept.draw, kept.save_outputs)
     samples = islice(reader.frames(live) if live else _files(reader, inputs), frames)
@@ -150,9 +151,8 @@ def _local_pair(bundle: Bundle, asked: EdgeOptions) -> _Pair:
     return _Pair(edge.contract, lambda samples: run_pair(edge, cloud, samples), dict)
 
 
-def _remote_pair(bundle: Bundle, asked: ServerChoice, edge: EdgeOptions, live: str | None) -> _Pair:
+def _remote_pair(bundles: Sequence[Bundle], asked: ServerChoice, edge: EdgeOptions, live: str | None) -> _Pair:
     """The edge half here, the cloud half on the server; frames of a live source that come late are dropped."""
-    from splitc.bundle import open_bundle
     from splitc.runtime import ClientOptions, EdgeClient, Remote, TlsFiles, read_tokens
 
     token = read_tokens(asked.token_file)[0] if asked.token_file else None
@@ -161,7 +161,6 @@ def _remote_pair(bundle: Bundle, asked: ServerChoice, edge: EdgeOptions, live: s
     options = ClientOptions(
         window=asked.window, patience_s=asked.patience_s, drops_late=bool(live), falls_back=asked.fall_back
     )
-    bundles = [bundle, *map(open_bundle, asked.also or [])]
     client = EdgeClient(bundles, remote, options, edge.threads, _head_opener(edge))
     return _Pair(client.contract, client.run, client.counters.as_dict)
 

@@ -14,6 +14,7 @@ import typer
 
 from splitc.cli.app import Json, app, print_json, say
 from splitc.cli.options import grouped
+from splitc.cli.signature import Signers, open_checked
 
 if TYPE_CHECKING:
     from splitc.runtime import CloudServer, TlsFiles
@@ -60,16 +61,16 @@ def serve(
     bundles: Annotated[list[Path], typer.Argument(help="One or more bundles.")],
     listening: ListenOptions,
     limits: LimitOptions,
+    require_signature: Signers = None,
     json: Json = False,
 ) -> None:
     """Serve the cloud half over gRPC (Open Inference Protocol v2) until SIGINT or SIGTERM, then drain."""
-    from splitc.bundle import open_bundle
     from splitc.runtime import CloudServer, ServerOptions, TlsFiles, read_tokens
 
     options = ServerOptions.model_validate(asdict(limits))
     tls = TlsFiles(listening.tls_cert, listening.tls_key, listening.tls_ca)
     tokens = read_tokens(listening.token_file) if listening.token_file else ()
-    server = CloudServer([open_bundle(path) for path in bundles], options, tokens)
+    server = CloudServer([open_checked(path, require_signature) for path in bundles], options, tokens)
     asyncio.run(_serve(server, listening, tls, print_json if json else _log_start))
 
 

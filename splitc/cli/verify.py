@@ -13,6 +13,7 @@ from splitc.cli.app import Json, app, print_json, say
 from splitc.cli.lint import print_lint
 from splitc.cli.option_rules import Excludes, Needs, check_options
 from splitc.cli.options import grouped
+from splitc.cli.signature import print_signature
 from splitc.errors import CheckFailed, SplitcError, UsageError
 from splitc.version import __version__
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 
 RULES = (
+    Excludes("key", ("data", "model", "labels", "crops", "lint"), "it runs nothing"),
     Excludes("lint", ("data", "model", "labels", "crops"), "it runs nothing"),
     Needs("target", "lint", "it chooses what is looked for"),
     Needs("dla", "lint", "it chooses what is looked for"),
@@ -70,10 +72,17 @@ def verify(
     bundle: Annotated[Path, typer.Argument(help="A bundle; with --lint also an ONNX model.")],
     samples: SampleOptions,
     linting: LintOptions,
+    key: Annotated[
+        list[Path] | None,
+        typer.Option("--key", metavar="KEY.pub", help="Run nothing: who signed this bundle, or this update?"),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Full model vs split vs quantized vs coded vs engine, on real inputs."""
     check_options(context, RULES)
+    if key:
+        print_signature(bundle, key, json)
+        return
     if linting.lint:
         print_lint(bundle, samples.base, linting.target or [], linting.dla, json)
         return

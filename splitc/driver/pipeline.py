@@ -17,7 +17,7 @@ from splitc.driver.inputs import Inputs, find_inputs
 from splitc.driver.keys import halves_key
 from splitc.driver.verification import verified
 from splitc.driver.watch import Stages, Watch
-from splitc.driver.write import build_engines, describe, model_bytes, seal, write_pair, write_reports
+from splitc.driver.write import build_engines, describe, model_bytes, seal, write_pair, write_reports, write_sbom
 from splitc.errors import BundleError, CheckFailed
 from splitc.lowering import ComputeTarget, Lowered, LoweringRequest, count_lowering, lower, lowered_step
 from splitc.recipe import Recipe
@@ -67,10 +67,10 @@ def build(
             found = report.outcome(outcome.verification, gates, engines, outcome.examples)
             document = describe(inputs, chosen, pair, folder) | found
             write_reports(folder, document, outcome.verification)
+            write_sbom(folder, inputs, codec, engines)
             seal(folder, inputs)
         summary = report.summary(document) | {"bundle": str(out), "seconds": stages.seconds}
-        fault = _fault(outcome.verification, document["notes"])
-        _require(fault, gates, engines, folder, out, summary)
+        _require(_fault(outcome.verification, document["notes"]), gates, engines, folder, out, summary)
     return Built(out, summary)
 
 

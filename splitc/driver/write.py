@@ -139,9 +139,22 @@ def seal(folder: Path, inputs: Inputs) -> bundle.Bundle:
         name=inputs.recipe.name,
         splitc=__version__,
         tools=tool_versions(),
-        inputs={"model": inputs.source.sha256, "data": inputs.data_sha256},
+        inputs=_pins(inputs),
     )
     return bundle.Bundle(folder, manifest)
+
+
+def _pins(inputs: Inputs) -> dict[str, str]:
+    """What a bundle is built from, to hash."""
+    return {"model": inputs.source.sha256, "data": inputs.data_sha256}
+
+
+def write_sbom(folder: Path, inputs: Inputs, codec: Codec, engines: Sequence[EngineRecord]) -> None:
+    """sbom.json: packages that decide the bundle's bytes, toolkits of its engines, model and samples."""
+    toolkits = {name: version for engine in engines for name, version in engine.versions.items()}
+    tools = {**toolkits, **codec.spec.make_entropy().tools, **tool_versions()}
+    document = bundle.sbom(inputs.recipe.name, __version__, tools, _pins(inputs))
+    (folder / bundle.SBOM).write_bytes(bundle.canonical_json(document))
 
 
 def build_engines(folder: Path, inputs: Inputs, step: Callable[[], None]) -> list[EngineRecord]:

@@ -8,7 +8,7 @@ The only room that renames, locks and hashes files. It knows nothing of what it 
     what was killed            sweep: by the next writer of the place; sweep_temporary: by the next splitc
     reading                    sha256_of, read_bounded, open_plain: plain files, in blocks, up to a limit
     changed meanwhile          Snapshot
-    other places               cache_folder, temporary_folder
+    other places               cache_folder, state_folder, temporary_folder
 
 A hidden name says its owner, so a live one's file is never swept, however old it is. Writers that only replace need no
 lock; the last rename stands.
@@ -17,7 +17,7 @@ lock; the last rename stands.
 from __future__ import annotations
 
 from splitc.files.folder import whole_folder
-from splitc.files.folders import cache_folder, sweep_temporary, temporary_folder, temporary_root
+from splitc.files.folders import cache_folder, state_folder, sweep_temporary, temporary_folder, temporary_root
 from splitc.files.keeping import finish_keeping, replace_and_keep
 from splitc.files.lock import locked, locked_together
 from splitc.files.reading import open_plain, read_bounded, sha256_bytes, sha256_of, sha256_stream
@@ -58,6 +58,7 @@ __all__ = [
     "sha256_bytes",
     "sha256_of",
     "sha256_stream",
+    "state_folder",
     "sweep",
     "sweep_folder",
     "sweep_temporary",

@@ -24,6 +24,15 @@ def cache_folder(*names: str) -> Path:
     return Path(os.environ.get("SPLITC_CACHE") or default).joinpath(*names)
 
 
+def state_folder(*names: str) -> Path:
+    """``$SPLITC_STATE``, else ``$XDG_STATE_HOME/splitc``, else ``~/.local/state/splitc``; ``names`` below it. Not made.
+
+    What lies there cannot be made again, unlike what a cache holds.
+    """
+    default = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "splitc"
+    return Path(os.environ.get("SPLITC_STATE") or default).joinpath(*names)
+
+
 def temporary_root() -> Path:
     """``$TMPDIR/splitc-USER``, else ``/tmp/splitc-USER``: the folder of all temporary folders of this user.
 

@@ -23,11 +23,14 @@ from splitc.files.refusals import as_refusals
 from splitc.files.sweep import sweep
 
 _NOT_SYNCED = (errno.EACCES, errno.EPERM, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF)
+_USUAL_MODE = 0o666
 Content: TypeAlias = bytes | str | Callable[[BinaryIO], object]
 """What goes into a file: bytes, text (UTF-8), or a function that writes to the open file."""
 
 
-def write_file(place: Path, content: Content, refusal: type[SplitcError] = UsageError) -> None:
+def write_file(
+    place: Path, content: Content, refusal: type[SplitcError] = UsageError, *, mode: int = _USUAL_MODE
+) -> None:
     """Write a file whole or not at all; a link keeps pointing where it did.
 
     Permissions are those of the file that is replaced, else what a plain ``open`` would give.
@@ -36,12 +39,13 @@ def write_file(place: Path, content: Content, refusal: type[SplitcError] = Usage
         place: The file. Its folder must be there.
         content: What goes into it.
         refusal: Class of the errors.
+        mode: Permissions of a new file, less the process's mask; from the first byte on.
 
     Raises:
         SplitcError: The folder is missing, full or not ours to write, or ``place`` is a folder, a device or a pipe.
             Nothing was left behind.
     """
-    with as_refusals(place, refusal), _beside(place, content, refusal) as aside:
+    with as_refusals(place, refusal), _beside(place, content, refusal, mode) as aside:
         move_into_place(aside, Path(os.path.realpath(place)))
 
 
@@ -121,14 +125,14 @@ def refuse_special(place: Path, refusal: type[SplitcError] = UsageError) -> None
 
 
 @contextlib.contextmanager
-def _beside(place: Path, content: Content, refusal: type[SplitcError]) -> Iterator[Path]:
+def _beside(place: Path, content: Content, refusal: type[SplitcError], mode: int = _USUAL_MODE) -> Iterator[Path]:
     """``content`` on the disk beside ``place``; gone afterwards if it is still there."""
     refuse_special(place, refusal)
     target = Path(os.path.realpath(place))
     sweep(target)
     aside = hidden_path(target, PARTIAL)
     try:
-        with aside.open("xb") as file:
+        with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode), "wb") as file:
             _fill(file, content)
             file.flush()
             os.fsync(file.fileno())

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
 from splitc import files
 from splitc.errors import BitstreamError, CheckFailed, CodecError, UsageError
@@ -132,7 +133,7 @@ def _recoded(tensors: Sequence[WeightTensor], entries: Sequence[Entry]) -> list[
     return items
 
 
-def apply_delta(base: Path, delta: Path, max_bytes: int | None = None) -> Applied:
+def apply_delta(base: Path, delta: Path | BinaryIO, max_bytes: int | None = None) -> Applied:
     """Update ``base`` in place, completely or not at all; the old container is kept beside it.
 
     ``base`` is locked from reading to writing: of two updates for the same base that come at once, one is applied and
@@ -140,7 +141,7 @@ def apply_delta(base: Path, delta: Path, max_bytes: int | None = None) -> Applie
 
     Args:
         base: The deployed container.
-        delta: For this base.
+        delta: For this base; a file, or bytes that can be read and sought.
         max_bytes: Refuse an updated container larger than this.
 
     Raises:
@@ -160,7 +161,7 @@ def refuse_absent(base: Path) -> None:
         raise UsageError(f"{base}: cannot be read (No such file or directory).")
 
 
-def _applied(base: Path, delta: Path, max_bytes: int | None) -> Applied:
+def _applied(base: Path, delta: Path | BinaryIO, max_bytes: int | None) -> Applied:
     with open_container(base) as old, open_container(delta) as update:
         data = merged(old, update)
         content = update.header.target.hex()

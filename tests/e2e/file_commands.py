@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +14,15 @@ import onnx
 from e2e_setting import CUT, build, cli, setting, tiny_net, write_setting
 
 VARIANTS = (0, 1)
+KEY = "signer"
 PLACES = ["--edge", "jetson-orin-nano", "--cloud", "l4"]
 ENGINE_PLANS = (b"plan of the first build " * 50, b"plan of the second build " * 50)
 Words = Callable[[Path, Path, int], list[object]]
 """Arguments of a command, from the folder of inputs, the folder of outputs and the variant."""
+
+
+def _nothing(source: Path, out: Path) -> None:
+    """Most commands write at an empty place."""
 
 
 @dataclass(frozen=True)
@@ -27,11 +33,13 @@ class Command:
         words: Its arguments.
         is_one_step: What it writes changes at one moment; else each file for itself.
         seconds: How long it runs, about, for kills at any time.
+        prepare: Puts into a new folder of outputs what is there before the command comes, from the folder of inputs.
     """
 
     words: Words
     is_one_step: bool = True
     seconds: float = 0.03
+    prepare: Callable[[Path, Path], object] = _nothing
 
 
 def _merge(source: Path, out: Path, variant: int) -> list[object]:
@@ -49,6 +57,14 @@ def _plan(source: Path, out: Path, variant: int) -> list[object]:
 
 def _profile(source: Path, out: Path, variant: int) -> list[object]:
     return ["profile", source / f"m{variant}.onnx", "--samples", 2, "--warmup", 0, "--out", out / "record.json"]
+
+
+def _sign(source: Path, out: Path, variant: int) -> list[object]:
+    return ["sign", out / "signed", "--key", source / KEY, "--release", 1 + variant]
+
+
+def _sign_update(source: Path, out: Path, variant: int) -> list[object]:
+    return ["sign", out / "u.scd", "--key", source / KEY, "--release", 1 + variant, "--name", "net"]
 
 
 COMMANDS: Mapping[str, Command] = {
@@ -70,6 +86,8 @@ COMMANDS: Mapping[str, Command] = {
     "plan-pictures": Command(_plan, False, 0.15),
     "report": Command(lambda s, out, v: ["report", s / f"bundle{v}", "--out", out / "page.html"]),
     "profile": Command(_profile),
+    "sign": Command(_sign, prepare=lambda s, out: shutil.copytree(s / "bundle0", out / "signed")),
+    "sign-update": Command(_sign_update, prepare=lambda s, out: shutil.copy(s / "update.scd", out / "u.scd")),
     "engine": Command(
         lambda s, out, v: ["engine", s / "waiting", "--side", "edge", "--out", out / "engine", "--force"], False
     ),
@@ -94,6 +112,7 @@ def write_inputs(folder: Path) -> Path:
     target = setting("target.edge.backend=tensorrt", "target.edge.device=jetson-orin-nx")
     assert build(folder, folder / "waiting", *target).code == 0
     assert cli("delta", "make", folder / "m0.scw", folder / "m1.scw", "--out", folder / "update.scd").code == 0
+    assert cli("keygen", folder / KEY).code == 0
     return folder
 
 

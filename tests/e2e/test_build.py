@@ -59,6 +59,7 @@ FILES = TRITON | {
     "verify.json",
     "report.html",
     "report.json",
+    "sbom.json",
 }
 """What design section 4 promises of a bundle whose halves run on ONNX Runtime."""
 

@@ -25,11 +25,15 @@ class Scene:
         self.command = COMMANDS[name]
         self.old, self.new = folder / "old", folder / "new"
         for variant, out in ((OLD, self.old), (NEW, self.new)):
-            out.mkdir()
+            self.new_folder(out)
             done = self.run(out, variant)
             assert done["code"] == 0, done
         shutil.copytree(self.old, folder / "counted")
         self.changes = self.run(folder / "counted", NEW)["changes"]
+
+    def new_folder(self, out: Path) -> None:
+        out.mkdir()
+        self.command.prepare(self.inputs, out)
 
     def run(self, out: Path, variant: int, **kill: float | None) -> Mapping[str, int]:
         words = self.command.words(self.inputs, out, variant)
@@ -41,7 +45,7 @@ class Scene:
         """Kill one run, look, and run again."""
         out = self.folder / f"killed{number}"
         if is_new:
-            out.mkdir()
+            self.new_folder(out)
         else:
             shutil.copytree(self.old, out)
         before, after = state(out), state(self.new)

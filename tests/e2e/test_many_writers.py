@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from file_commands import data_files, hidden, state
+from file_commands import COMMANDS, data_files, hidden, state
 from file_server import Ask
 from file_writers import REFUSALS, WRITERS
 
@@ -18,6 +18,7 @@ BUILD_ROUNDS = max(1, ROUNDS // 10)
 
 def many(ask: Ask, inputs: Path, out: Path, name: str, workers: int, count: int) -> None:
     """Run one writer in all of them, and look at what they left."""
+    prepare(inputs, out, name)
     if name == "delta":
         (out / "base.scw").write_bytes((inputs / "m0.scw").read_bytes())
     answers = ask({"loop": name, "inputs": inputs, "out": out, "workers": workers, "count": count})
@@ -29,6 +30,12 @@ def many(ask: Ask, inputs: Path, out: Path, name: str, workers: int, count: int)
     assert done > 0
     assert hidden(out) == []
     check(ask, inputs, out, name)
+
+
+def prepare(inputs: Path, out: Path, name: str) -> None:
+    """What a command finds there."""
+    if name in COMMANDS:
+        COMMANDS[name].prepare(inputs, out)
 
 
 def check(ask: Ask, inputs: Path, out: Path, name: str) -> None:
@@ -47,6 +54,7 @@ def check(ask: Ask, inputs: Path, out: Path, name: str) -> None:
     for variant in (0, 1):
         other = out.with_name(f"{out.name}-{variant}")
         other.mkdir()
+        prepare(inputs, other, name)
         answers = ask({"loop": name, "inputs": inputs, "out": other, "workers": 1, "count": variant + 1})
         assert [answer["failed"] for answer in answers] == [[]]
         alone.append(state(other))
