@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -57,6 +58,8 @@ class OnnxRuntime(Backend):
         if threads < 1:
             raise BackendError(f"threads is {threads}; it must be at least 1.")
         interface = read_interface(model_path)
+        if not _is_utf8(model_path):
+            raise BackendError(f"{model_path}: onnxruntime opens no file whose path is not UTF-8; rename the folder.")
         try:
             session = ort.InferenceSession(
                 str(model_path), sess_options=_session_options(threads, optimize), providers=self._providers()
@@ -116,6 +119,11 @@ def _session_options(threads: int, optimize: bool) -> ort.SessionOptions:
     level = ort.GraphOptimizationLevel
     options.graph_optimization_level = level.ORT_ENABLE_ALL if optimize else level.ORT_DISABLE_ALL
     return options
+
+
+def _is_utf8(path: Path) -> bool:
+    """Whether a path is text; bytes that are none stand as surrogates."""
+    return str(path).isascii() or os.fsencode(path) == str(path).encode("utf-8", "replace")
 
 
 def _sentence(error: Exception) -> str:

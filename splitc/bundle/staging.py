@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -35,14 +36,18 @@ def _refuse_foreign(place: Path, out: Path) -> None:
     advice = "so it is not replaced; choose another place or move it away."
     if place.is_symlink() or not place.is_dir():
         raise BundleError(f"{out}: exists and is not a folder, {advice}")
-    found = (path for path in place.rglob("*") if path.is_symlink() or not path.is_dir())
-    names = {path.relative_to(place).as_posix() for path in found}
-    if not names:
+    if next(_files_in(place), None) is None:
         return
     try:
         manifest = read_manifest(place)
     except BundleError:
         raise BundleError(f"{out}: exists and is not a bundle (no readable {MANIFEST}), {advice}") from None
+    names = {path.relative_to(place).as_posix() for path in _files_in(place)}
     names = {name for name in names if not is_built_folder("/".join(name.split("/")[:4]))}
     if foreign := sorted(names - manifest.files.keys() - set(UNLISTED)):
         raise BundleError(f"{out}: holds {foreign[0]!r}, which is no part of the bundle, {advice}")
+
+
+def _files_in(folder: Path) -> Iterator[Path]:
+    """Everything below but folders, one by one: the first of ``/`` is at hand before all are found."""
+    return (path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
@@ -41,6 +42,8 @@ class _Answer:
 
     def __init__(self, stream: TextIO | None) -> None:
         self._is_closed = stream is None
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # file names may be bytes that no encoding has
         self._stream = stream or open(os.devnull, "w")  # noqa: SIM115  # until the process ends
 
     def write(self, text: str) -> int:
@@ -149,8 +152,16 @@ def _terminate(number: int, frame: object) -> NoReturn:
 
 
 def print_json(document: Mapping[str, Any]) -> None:
-    """The one document of ``--json``."""
-    print(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
+    """The one document of ``--json``; in ASCII where stdout takes no more.
+
+    Bytes of a file name that are not UTF-8 stand as ``\\udc80`` to ``\\udcff``, from which ``os.fsencode`` makes them.
+    """
+    print(json.dumps(document, indent=2, ensure_ascii=not _is_utf8(sys.stdout), allow_nan=False))
+
+
+def _is_utf8(stream: TextIO) -> bool:
+    """Whether any text can be written; a stream of text alone, as in tests, has no encoding."""
+    return (getattr(stream, "encoding", None) or "utf-8").lower().replace("_", "-") in ("utf-8", "utf8")
 
 
 def say(text: str = "") -> None:

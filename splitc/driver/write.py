@@ -183,7 +183,8 @@ def write_reports(folder: Path, document: Mapping[str, Any], verification: evalu
     """verify.json, report.json and report.html; no clock in any of them."""
     (folder / "verify.json").write_bytes(bundle.canonical_json(verification.model_dump(mode="json")))
     (folder / "report.json").write_bytes(bundle.canonical_json(document))
-    (folder / "report.html").write_text(report.page(document), "utf-8")
+    page = report.page(document).encode("utf-8", "backslashreplace")  # names of files may be bytes that are no UTF-8
+    (folder / "report.html").write_bytes(page)
 
 
 def describe(inputs: Inputs, chosen: plan.Plan, pair: WrittenPair, folder: Path) -> dict[str, Any]:
