@@ -255,7 +255,25 @@ def _imported(half: ProfiledModel, times: Path, asked: ImportOptions, device: st
     from splitc.profiler import Exports, record_from_trtexec
 
     exports = Exports(times, asked.import_profile, asked.import_layers, asked.tensorrt, device, asked.trtexec_flags)
-    return record_from_trtexec(half, exports)
+    record = record_from_trtexec(half, exports)
+    if record.layers:
+        _say_untraced(record)
+    return record
+
+
+def _say_untraced(record: Record) -> None:
+    """Warn of a profile whose layers do not tell which part of the model they are."""
+    from splitc.records import LEAST_TRACED, traced_share
+
+    share = traced_share(record)
+    if not any(layer.median_ms for layer in record.layers):
+        say("note: every layer took 0 ms: plan will spread the whole model's time over its layers as predicted.")
+    elif share < LEAST_TRACED:
+        say(
+            f"note: {share:.0%} of the layers' time traces to nodes of this model; the rest is of other nodes, of "
+            "regions that TensorRT names ForeignNode, or of another model. Export with --exportLayerInfo and "
+            "--profilingVerbosity=detailed, and give --import-layers; else plan spreads the whole time as predicted."
+        )
 
 
 def _with_inputs(record: Record, data: list[str] | None) -> Record:
@@ -280,4 +298,9 @@ def _with_log(record: Record, log: Path, chip: str | None) -> Record:
     """The record with the watts and clocks of a tegrastats log."""
     from splitc.profiler import read_tegrastats, summarize_log
 
-    return summarize_log(record, read_tegrastats(log, chip))
+    read = read_tegrastats(log, chip)
+    found, notes = summarize_log(record, read.samples), read.notes()
+    for name in ("tegrastats_skipped", "power"):
+        if name in notes:
+            say(f"note: {log}: {name.removeprefix('tegrastats_')}: {notes[name]}.")
+    return found.model_copy(update={"environment": notes | found.environment})

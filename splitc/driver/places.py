@@ -45,12 +45,23 @@ def with_layers(places: plan.Places, recipe: Recipe, source: graph.Model, model:
         edge=places.edge if edge is None else _with_power(places.edge, edge),
         edge_layers=_layers(edge, source, model),
         cloud_layers=_layers(cloud, source, model),
+        edge_whole_ms=_whole_ms(edge),
+        cloud_whole_ms=_whole_ms(cloud),
     )
 
 
 def _layers(record: records.Record | None, source: graph.Model, model: graph.Model) -> plan.Layers:
-    """Of the one element type that was measured."""
-    return {} if record is None else {record.precision: _carried(records.layer_ms(record), source, model)}
+    """Of the one element type that was measured, where most of its time is known layer by layer."""
+    if record is None or records.traced_share(record) < records.LEAST_TRACED:
+        return {}
+    return {record.precision: _carried(records.layer_ms(record), source, model)}
+
+
+def _whole_ms(record: records.Record | None) -> dict[records.Precision, float]:
+    """The model's time where that of its layers is not known."""
+    if record is None or records.traced_share(record) >= records.LEAST_TRACED:
+        return {}
+    return {record.precision: record.latency_ms.p50}
 
 
 def _record(recipe: Recipe, target: TargetSection, device: Device, source: graph.Model) -> records.Record | None:

@@ -27,6 +27,8 @@ class Places:
         link: From edge to cloud.
         edge_layers, cloud_layers: Measured milliseconds of this very model; where given, they replace every
             prediction for that place in that element type, and no other.
+        edge_whole_ms, cloud_whole_ms: Measured milliseconds of the whole model, by element type, where no layer's are
+            known: every prediction for that place is scaled to them.
     """
 
     edge: Device
@@ -34,6 +36,8 @@ class Places:
     link: Link
     edge_layers: Layers = field(default_factory=dict)
     cloud_layers: Layers = field(default_factory=dict)
+    edge_whole_ms: Mapping[Precision, float] = field(default_factory=dict)
+    cloud_whole_ms: Mapping[Precision, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

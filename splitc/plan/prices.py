@@ -6,7 +6,7 @@ price it at once; a cut of several is summed over its own two sides.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
 
 from splitc.device import ELEMENT_BYTES, Device, Precision, layer_ms
@@ -60,18 +60,24 @@ class Prices:
         return power_w * busy_ms + (radio_w or 0.0) * push_ms
 
     def _edge_sums(self, precision: Precision) -> list[float]:
-        return self._sums_of("edge", self._places.edge, self._places.edge_layers, precision)
+        places = self._places
+        return self._sums_of("edge", places.edge, places.edge_layers, places.edge_whole_ms, precision)
 
     def _cloud_sums(self, precision: Precision) -> list[float]:
-        return self._sums_of("cloud", self._places.cloud, self._places.cloud_layers, precision)
+        places = self._places
+        return self._sums_of("cloud", places.cloud, places.cloud_layers, places.cloud_whole_ms, precision)
 
-    def _sums_of(self, side: str, device: Device, layers: Layers, precision: Precision) -> list[float]:
+    def _sums_of(
+        self, side: str, device: Device, layers: Layers, whole_ms: Mapping[Precision, float], precision: Precision
+    ) -> list[float]:
         """Running sums over the nodes; one entry more than there are nodes."""
         key = side, precision
         if key not in self._sums:
             known = layers.get(precision)
             each = [known.get(one.value, 0.0) for one in self._work] if known else self._predicted(device, precision)
-            self._sums[key] = list(accumulate(each, initial=0.0))
+            total = sum(each)
+            scale = whole_ms[precision] / total if not known and precision in whole_ms and total else 1.0
+            self._sums[key] = list(accumulate((scale * ms for ms in each), initial=0.0))
         return self._sums[key]
 
     def _predicted(self, device: Device, precision: Precision) -> list[float]:

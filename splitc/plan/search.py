@@ -47,6 +47,7 @@ FLOAT_BYTES = 4
 PEAKS = "a roofline of the device's published peak and bandwidth"
 FITTED = "rates fitted to measured layers"
 MEASURED = "measured times of this model's layers"
+SCALED = "this model's measured time, spread over its layers as predicted (no layer of the profile names their nodes)"
 REAL, ESTIMATED = "Packet sizes are real for the cuts shown.", "Packet sizes are estimates: no samples were given."
 
 
@@ -305,8 +306,9 @@ def _unmeasured(point: Point, ask: Ask) -> RejectedCut:
 
 def _note(option: Option, best: Point, baselines: Sequence[Point], places: Places, ask: Ask) -> str:
     """What the predictions are worth, whether the cut is good enough, and which ways without one are better."""
-    edge = _origin(places.edge_layers.get(option.edge_precision), places.edge.rates)
-    cloud = _origin(places.cloud_layers.get(option.cloud_precision), places.cloud.rates)
+    on_edge, in_cloud = option.edge_precision, option.cloud_precision
+    edge = _origin(places.edge_layers.get(on_edge), places.edge_whole_ms.get(on_edge), places.edge.rates)
+    cloud = _origin(places.cloud_layers.get(in_cloud), places.cloud_whole_ms.get(in_cloud), places.cloud.rates)
     origin = f"{edge} on both sides" if edge == cloud else f"{edge} on the edge, {cloud} in the cloud"
     words = [f"Predicted for one sample alone: {origin}, and the link's bandwidth and delay."]
     words += [coding_words(option.spec), REAL if best.is_measured else ESTIMATED]
@@ -333,5 +335,5 @@ def _doubt(best: Point, ask: Ask) -> list[str]:
     return [f"{found}, less than min_fidelity {ask.min_fidelity:.4f}; with so few samples that may be chance."]
 
 
-def _origin(layers: object, rates: object) -> str:
-    return MEASURED if layers else FITTED if rates else PEAKS
+def _origin(layers: object, whole_ms: object, rates: object) -> str:
+    return MEASURED if layers else SCALED if whole_ms else FITTED if rates else PEAKS

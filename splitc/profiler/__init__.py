@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from splitc.profiler.inputs import MOST_FEEDS, bundle_feeds, model_feeds, model_sha256, precision_of
     from splitc.profiler.power import Power, read_power
     from splitc.profiler.remote import SshDestination, measure_remote
-    from splitc.profiler.tegrastats import Tegrastats, parse_line, read_tegrastats, summarize_log
+    from splitc.profiler.tegrastats import Tegrastats, TegrastatsLog, parse_line, read_tegrastats, summarize_log
     from splitc.profiler.timing import Inside, Opened, ProfiledModel, Runs, TimedRecord, engine_half, measure
     from splitc.profiler.trtexec import Exports, export_files, record_from_trtexec
 
@@ -24,7 +24,7 @@ _HOMES = {
     "timing": ("ProfiledModel", "Inside", "TimedRecord", "Opened", "Runs", "engine_half", "measure"),
     "power": ("Power", "read_power"),
     "remote": ("SshDestination", "measure_remote"),
-    "tegrastats": ("Tegrastats", "parse_line", "read_tegrastats", "summarize_log"),
+    "tegrastats": ("Tegrastats", "TegrastatsLog", "parse_line", "read_tegrastats", "summarize_log"),
     "trtexec": ("Exports", "export_files", "record_from_trtexec"),
 }
 """Module -> its names. Loaded when first used: what answers on the device does so in a tenth of the time."""
@@ -40,6 +40,7 @@ __all__ = [
     "Runs",
     "SshDestination",
     "Tegrastats",
+    "TegrastatsLog",
     "TimedRecord",
     "bundle_feeds",
     "engine_half",

@@ -12,6 +12,8 @@ CHIPS = ("tegra264", "tegra234", "tegra194", "tegra186", "tegra210")
 """Thor, Orin, Xavier, TX2, Nano."""
 OFF_C = -256.0
 """Reading of a thermal zone whose part is powered off."""
+_CONSTANT_ZONES = ("pmic",)
+"""Zones whose driver reports a constant in place of a temperature: 50 or 100 degrees, by board."""
 _RELEASE = re.compile(r"# R(\d+) \(release\), REVISION: ([\d.]+)")
 _MODE = re.compile(r"<\s*POWER_MODEL\s+ID=(\d{1,4})\s+NAME=(\S+)\s*>")
 
@@ -26,7 +28,7 @@ class Board:
         linux: Version of Jetson Linux, such as ``36.4``.
         power_mode: Name of the nvpmodel mode.
         clocks_mhz: ``gpu``, ``cpu`` (the fastest core) and ``emc``, as far as sysfs shows them.
-        temperatures_c: By thermal zone; zones that are powered off are left out.
+        temperatures_c: By thermal zone; zones that are powered off or report a constant are left out.
     """
 
     model: str | None = None
@@ -42,6 +44,11 @@ class Board:
         clocks = {f"{name}_mhz": f"{value:g}" for name, value in self.clocks_mhz.items()}
         heat = {"temperature_c": f"{max(self.temperatures_c.values()):g}"} if self.temperatures_c else {}
         return {name: text for name, text in texts.items() if text} | clocks | heat
+
+
+def is_constant_zone(name: str) -> bool:
+    """Whether a thermal zone reports a constant whatever its temperature: the power management chip's (PMIC) does."""
+    return name.lower().startswith(_CONSTANT_ZONES)
 
 
 def read_board(root: Path = ROOT) -> Board:
@@ -87,7 +94,8 @@ def _temperatures(sysfs: Path) -> dict[str, float]:
     zones = {}
     for zone in sorted(sysfs.glob("class/thermal/thermal_zone*")):
         name, text = _text(zone / "type").strip(), _text(zone / "temp").strip()
-        if name and re.fullmatch(r"-?\d{1,9}", text) and int(text) / 1e3 > OFF_C:
+        is_number = re.fullmatch(r"-?\d{1,9}", text) is not None
+        if name and is_number and int(text) / 1e3 > OFF_C and not is_constant_zone(name):
             zones[name] = int(text) / 1e3
     return zones
 

@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from splitc import files
 from splitc.backends import node_outputs
 from splitc.errors import UsageError
+from splitc.profiler.texts import decoded
 from splitc.profiler.timing import ProfiledModel, TimedRecord
 from splitc.records import LayerTiming, Milliseconds, Percentiles, Record, joined_values
 
@@ -33,6 +34,8 @@ _TIMES = re.compile(
     rf'\s*:\s*{_NUMBER}\s*,\s*"averageMs"\s*:\s*(?P<averageMs>{_NUMBER})'
     rf'(?:\s*,\s*"medianMs"\s*:\s*(?P<medianMs>{_NUMBER}))?'
 )
+_TOTAL = "Total"
+"""Name of a row that sums the others."""
 _COUNT = re.compile(r'"count"\s*:\s*(\d{1,12})')
 _LAYER_NAME = re.compile(r'"Name"\s*:\s*"(.*)"\s*,\s*', re.DOTALL)
 _LAYER_TYPE = re.compile(r'\s*:\s*"([^"]*)"')
@@ -75,6 +78,8 @@ def record_from_trtexec(half: ProfiledModel, exports: Exports) -> Record:
 
 def _record(half: ProfiledModel, exports: Exports) -> Record:
     queries = _read_times(exports.times)
+    if not any(query.latencyMs for query in queries):
+        raise UsageError(f"{exports.times}: every inference took 0 ms, so nothing was measured; run trtexec again.")
     layers, count = _read_profile(exports.profile) if exports.profile else ([], None)
     kinds = _read_layer_info(exports.layers) if exports.layers else {}
     made = node_outputs(half.path)
@@ -182,7 +187,7 @@ def _read_times(path: Path) -> list[_Query]:
 def _read_profile(path: Path) -> tuple[list[tuple[str, float, float]], int | None]:
     """Name, median and mean milliseconds of each layer, and the number of runs; broken quoting is read around."""
     text = _text(path)
-    layers = list(_profile_entries(text))
+    layers = [entry for entry in _profile_entries(text) if entry[0] != _TOTAL]
     if not layers:
         raise UsageError(f"{path}: is not what trtexec --exportProfile writes: no layer with timeMs and averageMs.")
     count = _COUNT.search(text)
@@ -252,4 +257,4 @@ def _values(name: str, kinds: Mapping[str, _Info], made: Mapping[str, str]) -> t
 
 
 def _text(path: Path) -> str:
-    return files.read_bounded(path, MAX_FILE_BYTES, "a file that trtexec wrote").decode("utf-8", "replace")
+    return decoded(files.read_bounded(path, MAX_FILE_BYTES, "a file that trtexec wrote"))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from splitc.records.layers import joined_values, layers_from_trace, timed_layer
 from splitc.records.record import (
+    LEAST_TRACED,
     PRECISIONS,
     LayerTiming,
     Milliseconds,
@@ -17,6 +18,7 @@ from splitc.records.record import (
     Strict,
     layer_ms,
     read_record,
+    traced_share,
     write_record,
 )
 
@@ -33,6 +35,7 @@ _COMPILER = {
 """Names whose modules read graphs: a device without compiler uses the record alone."""
 
 __all__ = [
+    "LEAST_TRACED",
     "PRECISIONS",
     "Effort",
     "LayerTiming",
@@ -50,6 +53,7 @@ __all__ = [
     "profile_onnxruntime",
     "read_record",
     "timed_layer",
+    "traced_share",
     "write_record",
 ]
 

@@ -26,6 +26,9 @@ MAX_RECORD_BYTES = 64 << 20
 """Largest file that is read: 100,000 layers with long names."""
 MAX_LAYERS = 200_000
 
+LEAST_TRACED = 0.5
+"""Least share of a profile's time that its layers must trace to the model's values, to price parts of it by layer."""
+
 Name: TypeAlias = Annotated[str, Field(min_length=1, max_length=4096)]
 Milliseconds: TypeAlias = Annotated[float, Field(ge=0, le=1e9)]
 Precision: TypeAlias = Literal["fp32", "fp16", "int8"]
@@ -108,6 +111,16 @@ def layer_ms(record: Record) -> Mapping[str, float]:
     total = sum(placed.values())
     scale = record.latency_ms.p50 / total if total else 0.0
     return {value: scale * ms for value, ms in placed.items()}
+
+
+def traced_share(record: Record) -> float:
+    """Share of the layers' time that belongs to values of the model; 0 without layers, or where all take no time.
+
+    TensorRT names a region that another compiler took over ``{ForeignNode[first...last]}``: it belongs to no value.
+    """
+    total = sum(layer.median_ms for layer in record.layers)
+    traced = sum(layer.median_ms for layer in record.layers if layer.values)
+    return traced / total if total else 0.0
 
 
 def read_record(path: Path | str) -> Record:

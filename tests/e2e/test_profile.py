@@ -74,6 +74,38 @@ def test_what_trtexec_measured(source: Path, tmp_path: Path) -> None:
     assert document["environment"]["gpu_mhz"] == "1173"
 
 
+def untraced(name: str, ms: float) -> list[dict[str, object]]:
+    """trtexec's --exportProfile of one layer."""
+    return [{"count": 10}, {"name": name, "timeMs": ms * 10, "averageMs": ms, "medianMs": ms, "percentage": 100}]
+
+
+@pytest.mark.parametrize(
+    ("layer", "ms", "note"),
+    [
+        ("{ForeignNode[first.../last]}", 1.5, "note: 0% of the layers' time traces to nodes of this model"),
+        ("conv_of_another_model", 1.5, "note: 0% of the layers' time traces to nodes of this model"),
+        ("first", 0.0, "note: every layer took 0 ms"),
+    ],
+    ids=["foreign", "another-model", "zero"],
+)
+def test_a_profile_without_the_model_s_layers_prices_nothing_at_zero(
+    layer: str, ms: float, note: str, source: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "times.json").write_text(json.dumps([{"latencyMs": 8.0, "computeMs": 7.5}] * 10))
+    (tmp_path / "layers.json").write_text(json.dumps(untraced(layer, ms)))
+    record = tmp_path / "record.json"
+    exported = ["--import", tmp_path / "times.json", "--import-profile", tmp_path / "layers.json", "--tensorrt", "10.3"]
+    outcome = cli("profile", source / "tiny.onnx", *exported, "--name", "jetson-orin-nx", "--out", record)
+    assert outcome.code == 0, outcome.err
+    assert note in outcome.err
+    places = ["--edge", "jetson-orin-nx", "--set", f"target.edge.profile={record}"]
+    found = cli("plan", source / "tiny.onnx", *places, "--json")
+    assert found.code == 0, found.err
+    whole = next(one for one in found.document["baselines"] if one["name"] == "edge only")
+    assert whole["edge_ms"] == pytest.approx(8.0)
+    assert "this model's measured time, spread over its layers as predicted" in found.document["note"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [

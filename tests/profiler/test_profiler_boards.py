@@ -28,10 +28,11 @@ def test_mode_clocks_and_heat(board: Fixture, tmp_path: Path) -> None:
     assert (found.chip, found.linux, found.model) == (board.chip, board.linux, board.model)
     assert found.power_mode == board.modes[board.mode]
     assert found.clocks_mhz["gpu"] == pytest.approx(board.gpu_mhz)
-    assert found.temperatures_c == {name: value / 1e3 for name, value in board.heat.items() if value > -256000}
+    heat = {name: value / 1e3 for name, value in board.heat.items() if value > -256000 and name != "PMIC-Die"}
+    assert found.temperatures_c == heat  # the PMIC's driver reports a constant
     environment = found.environment()
     assert environment["power_mode"] == board.modes[board.mode]
-    assert float(environment["temperature_c"]) == max(board.heat.values()) / 1e3
+    assert float(environment["temperature_c"]) == max(heat.values())
 
 
 @EVERY
@@ -148,3 +149,80 @@ def test_a_log(tmp_path: Path) -> None:
         read_tegrastats(log)
     with pytest.raises(UsageError, match="cannot be read"):
         read_tegrastats(tmp_path / "none.txt")
+
+
+ORIN_LINE = BOARDS["orin-nx-jetpack6"].line
+HOT_PMIC = "RAM 2448/3964MB CPU [14%@1479] EMC_FREQ 3%@1600 GR3D_FREQ 99%@921 {0}@100C GPU@36.5C POM_5V_IN 4532/4200"
+
+
+@pytest.mark.parametrize("name", ["PMIC", "pmic", "PMIC-Die", "pmic_die"])
+def test_a_zone_that_reports_a_constant_is_no_temperature(name: str, tmp_path: Path) -> None:
+    assert parse_line(HOT_PMIC.format(name)).temperatures_c == {"GPU": 36.5}
+    zone = tmp_path / "sys/class/thermal/thermal_zone0"
+    zone.mkdir(parents=True)
+    (zone / "type").write_text(f"{name}\n")
+    (zone / "temp").write_text("100000\n")
+    assert read_board(tmp_path).temperatures_c == {}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ("nohup: ignoring input\n", "", "log.txt:1: not a line of tegrastats: 'nohup: ignoring input'"),
+        ("[sudo] password for nvidia: \n", "", "log.txt:1: not a line of tegrastats: '[sudo] password for nvidia:'"),
+        ("", "^C\n", "log.txt:6: not a line of tegrastats: '^C'"),
+        ("", ORIN_LINE[:12] + "\n", "log.txt:6: not a line of tegrastats"),
+        ("", ORIN_LINE[: ORIN_LINE.index("VDD_IN") + 10], "log.txt:6: cut off: "),
+    ],
+    ids=["nohup", "sudo", "interrupted", "cut-line", "cut-end"],
+)
+def test_foreign_and_cut_lines_are_left_out_and_named(before: str, after: str, said: str, tmp_path: Path) -> None:
+    log = tmp_path / "log.txt"
+    log.write_text(before + (ORIN_LINE + "\n") * 5 + after)
+    read = read_tegrastats(log)
+    assert len(read) == 5
+    assert len(read.skipped) == 1
+    assert read.skipped[0].startswith(said)
+    assert read.notes()["tegrastats_skipped"] == f"1, first {read.skipped[0]}"
+    assert "power" not in read.notes()
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le"])
+def test_encodings_of_a_log(encoding: str, tmp_path: Path) -> None:
+    log = tmp_path / "log.txt"
+    log.write_bytes((ORIN_LINE + "\r\n").encode(encoding))
+    if encoding == "utf-16-le":  # without its mark nothing tells
+        with pytest.raises(UsageError, match=r"log\.txt:1: not a line of tegrastats"):
+            read_tegrastats(log)
+        return
+    assert read_tegrastats(log).samples[0].power.total_w == parse_line(ORIN_LINE).power.total_w
+
+
+@pytest.mark.parametrize(
+    ("lines", "note"),
+    [
+        ([ORIN_LINE] * 5, None),
+        ([ORIN_LINE] * 4, "mean over 4 of 4 lines"),
+        ([ORIN_LINE, *["RAM 1/2MB GR3D_FREQ 5%@1300"] * 9], "mean over 1 of 10 lines"),
+        (["RAM 1/2MB GR3D_FREQ 5%@1300"] * 9, None),  # nothing was measured, which the record says
+    ],
+    ids=["enough", "few", "a-part", "none"],
+)
+def test_a_mean_over_few_lines_is_marked(lines: list[str], note: str | None, tmp_path: Path) -> None:
+    log = tmp_path / "log.txt"
+    log.write_text("\n".join(lines) + "\n")
+    assert read_tegrastats(log).notes().get("power") == note
+
+
+def test_monitors_that_read_nothing_measure_nothing(tmp_path: Path) -> None:
+    record = Record(
+        **{"device": "own", "backend": "b", "backend_version": "1", "model_sha256": "0" * 64, "side": "whole"},
+        **{"warmup": 0, "samples": 1, "latency_ms": Percentiles.of([10.0])},
+    )
+    found = summarize_log(record, [parse_line("RAM 1/2MB VDD_IN 0mW/0mW")] * 9)
+    assert (found.power_w, found.energy_mj) == (None, None)
+    assert found.environment["power"] == "not measured: the monitors read 0 W"
+
+
+def test_a_decimal_comma(tmp_path: Path) -> None:
+    assert parse_line("RAM 1/2MB cpu@48,25C gpu@47.5C").temperatures_c == {"cpu": 48.25, "gpu": 47.5}

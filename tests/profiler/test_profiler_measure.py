@@ -27,7 +27,7 @@ from splitc.profiler import (
     record_from_trtexec,
     timing,
 )
-from splitc.records import layer_ms, read_record, write_record
+from splitc.records import layer_ms, read_record, traced_share, write_record
 
 TEXT = """
 <ir_version: 8, opset_import: ["" : 17]>
@@ -140,6 +140,43 @@ def test_what_trtexec_measured(half: ProfiledModel, tmp_path: Path) -> None:
         ("Reformatting CopyNode", "Reformat", 0.1, ()),
     ]
     assert record.environment == {"tensorrt": "10.3.0", "trtexec_flags": "--useSpinWait", "layer_runs": "40"}
+
+
+def rows(*names: str, ms: float = 0.5) -> str:
+    """An --exportProfile of these layers."""
+    one = {"timeMs": 40 * ms, "averageMs": ms, "medianMs": ms, "percentage": 50.0}
+    return json.dumps([{"count": 40}, *({"name": name, **one} for name in names)])
+
+
+@pytest.mark.parametrize(
+    ("profile", "share"),
+    [
+        (rows("node_of_y", "node_of_z"), 1.0),
+        (rows("node_of_y", "Reformatting CopyNode"), 0.5),
+        (rows("node_of_y", "node_of_z", "Total"), 1.0),
+        (rows("{ForeignNode[node_of_y...node_of_z]}"), 0.0),
+        (rows("__myl_Conv_0x1f", "node_of_y", "__myl_Relu_0x2e"), 1 / 3),
+        (rows("conv1", "conv2"), 0.0),
+        (rows("node_of_y", "node_of_z", ms=0.0), 0.0),
+    ],
+    ids=["whole", "half", "total", "foreign", "myelin", "another-model", "zero"],
+)
+def test_what_of_a_profile_is_the_model_s(profile: str, share: float, half: ProfiledModel, tmp_path: Path) -> None:
+    record = record_from_trtexec(half, exports(tmp_path, [QUERY], profile))
+    assert traced_share(record) == pytest.approx(share)
+    assert "Total" not in [layer.name for layer in record.layers]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_times_with_a_byte_order_mark(encoding: str, half: ProfiledModel, tmp_path: Path) -> None:
+    asked = exports(tmp_path, [QUERY])
+    asked.times.write_bytes(json.dumps([QUERY]).encode(encoding))
+    assert record_from_trtexec(half, asked).samples == 1
+
+
+def test_times_of_nothing(half: ProfiledModel, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"times\.json: every inference took 0 ms"):
+        record_from_trtexec(half, exports(tmp_path, [{**QUERY, "latencyMs": 0.0}] * 3))
 
 
 def test_layers_without_the_inspector(half: ProfiledModel, tmp_path: Path) -> None:
