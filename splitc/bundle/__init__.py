@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from splitc.bundle.contract import Contract
-from splitc.bundle.manifest import SIGNATURE, FileEntry, Manifest, pair_id
+from splitc.bundle.manifest import CONTRACT, SIGNATURE, FileEntry, Manifest, pair_id
 from splitc.bundle.read import Bundle, open_bundle
 from splitc.bundle.sbom import SBOM, sbom
 from splitc.bundle.staging import staging
@@ -11,6 +11,7 @@ from splitc.bundle.strict_json import canonical_json, parse_json
 from splitc.bundle.write import write_manifest
 
 __all__ = [
+    "CONTRACT",
     "SBOM",
     "SIGNATURE",
     "Bundle",

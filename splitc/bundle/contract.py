@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field, JsonValue, SerializerFunctionWrapHandler, ValidationError, field_serializer
 
+from splitc.bundle.strict_json import parse_json
 from splitc.codec import Codec
 from splitc.errors import BundleError
 from splitc.types import Frozen, Preprocess, TensorSpec
@@ -72,6 +73,7 @@ class Contract(Frozen):
         """Raises: BundleError: not a contract of this version, or one that contradicts itself."""
         if len(data) > MAX_BYTES:
             raise BundleError(f"contract.json: {len(data)} bytes; at most {MAX_BYTES} are read.")
+        parse_json(data, "contract.json")  # refuses what pydantic would let pass: a key twice, NaN, deep nesting
         try:
             contract = cls.model_validate_json(data)
         except ValidationError as error:

@@ -49,12 +49,20 @@ def is_file_name(name: str) -> bool:
     return is_short and name not in UNLISTED and all(_PART.fullmatch(part) for part in parts)
 
 
+def is_bytecode_folder(name: str) -> bool:
+    """Whether ``name`` is where Python would look for bytecode of a file in the Triton folder. FORMAT.md §5."""
+    parts = name.split("/")
+    return parts[:2] == ["cloud", "triton"] and parts[-1] == "__pycache__"
+
+
 def is_built_folder(name: str) -> bool:
     """Whether ``name`` is where a machine keeps what it made of the bundle itself. FORMAT.md §5."""
     parts = name.split("/")
-    if parts[:2] == ["cloud", "triton"]:
-        return parts[-1] == "__pycache__"
     return len(parts) == 4 and parts[0] in ("edge", "cloud") and parts[1] == "engines" and parts[3] == "built"
+
+
+def _is_machines(folder: str) -> bool:
+    return is_built_folder(folder) or is_bytecode_folder(folder)
 
 
 def _file_name(name: str) -> str:
@@ -125,6 +133,10 @@ def manifest_from_bytes(data: bytes, where: str) -> Manifest:
         raise BundleError(f"{where}: {_first_fault(error)}.") from None
     if missing := [name for name in REQUIRED if name not in manifest.files]:
         raise BundleError(f"{where}: files does not list {', '.join(missing)}, which every bundle has.")
+    for name in manifest.files:
+        parts = name.split("/")
+        if any(map(_is_machines, ("/".join(parts[:depth]) for depth in range(1, len(parts))))):
+            raise BundleError(f"{where}: files lists {name!r}, in a folder that is never part of a bundle.")
     if len({name.casefold() for name in manifest.files}) < len(manifest.files):
         raise BundleError(f"{where}: files holds two names that differ only in case.")
     return manifest

@@ -23,6 +23,7 @@ from splitc.bundle.manifest import (
     file_entry,
     graph_sha256,
     is_built_folder,
+    is_bytecode_folder,
     is_file_name,
     pair_id,
     read_manifest,
@@ -126,13 +127,15 @@ class Bundle:
         return parse_json(self.read_bytes(name), str(self.path / name))
 
 
-def open_bundle(path: str | os.PathLike[str], verify: bool = True) -> Bundle:
+def open_bundle(path: str | os.PathLike[str], verify: bool = True, *, has_bytecode: bool = False) -> Bundle:
     """Open a bundle and refuse one that is damaged, incomplete, padded or of another pair.
 
     Args:
         path: The bundle's folder.
         verify: Hash every file. Without it names, sizes and the pair id are still checked, and
             :meth:`Bundle.read_bytes` still hashes what it reads.
+        has_bytecode: Triton runs this process and may have written bytecode beside its Python files. Everyone else
+            refuses that: Python runs it in place of the files that were checked.
 
     Raises:
         BundleError: The message names each file at fault.
@@ -142,7 +145,7 @@ def open_bundle(path: str | os.PathLike[str], verify: bool = True) -> Bundle:
         if not root.is_dir():
             raise BundleError(f"{root}: is not a bundle: {'not a folder' if root.exists() else 'no such folder'}.")
         bundle = Bundle(root, read_manifest(root))
-        _refuse(root, _listing_faults(root, bundle.manifest))
+        _refuse(root, _listing_faults(root, bundle.manifest, has_bytecode))
         _refuse(root, _hash_faults(root, bundle.manifest) if verify else [])
     except (OSError, ValueError) as error:
         raise BundleError(f"{str(root)!r}: cannot be read: {getattr(error, 'strerror', None) or error}.") from error
@@ -150,11 +153,12 @@ def open_bundle(path: str | os.PathLike[str], verify: bool = True) -> Bundle:
     return bundle
 
 
-def _listing_faults(root: Path, manifest: Manifest) -> list[str]:
+def _listing_faults(root: Path, manifest: Manifest, has_bytecode: bool) -> list[str]:
     """Files that are missing, extra or of another size."""
-    sizes = _file_sizes(root)
+    sizes = _file_sizes(root, has_bytecode)
     faults = [f"{name} is missing" for name in sorted(manifest.files.keys() - sizes.keys())]
-    faults += [f"{name} is not listed in {MANIFEST}" for name in sorted(sizes.keys() - manifest.files.keys())]
+    extra = sorted(sizes.keys() - manifest.files.keys())
+    faults += [f"{name} is not listed in {MANIFEST}{_advice(name)}" for name in extra]
     for name in sorted(manifest.files.keys() & sizes.keys()):
         expected = manifest.files[name].bytes
         if sizes[name] != expected:
@@ -162,7 +166,13 @@ def _listing_faults(root: Path, manifest: Manifest) -> list[str]:
     return faults
 
 
-def _file_sizes(root: Path) -> dict[str, int]:
+def _advice(name: str) -> str:
+    if not is_bytecode_folder(name.rpartition("/")[0]):
+        return ""
+    return " (Python's bytecode, which runs in place of its file: remove it, and set PYTHONDONTWRITEBYTECODE=1)"
+
+
+def _file_sizes(root: Path, has_bytecode: bool) -> dict[str, int]:
     """Name to size of every file but the manifest; links, devices and odd names are refused."""
     sizes: dict[str, int] = {}
     folders = [""]
@@ -172,7 +182,8 @@ def _file_sizes(root: Path) -> dict[str, int]:
             for entry in entries:
                 name = prefix + entry.name
                 mode = entry.stat(follow_symlinks=False).st_mode
-                if stat.S_ISDIR(mode) and is_built_folder(name):
+                is_left_out = is_built_folder(name) or (has_bytecode and is_bytecode_folder(name))
+                if stat.S_ISDIR(mode) and is_left_out:
                     continue
                 if stat.S_ISDIR(mode) and name.count("/") < MAX_DEPTH and len(folders) <= MAX_FILES:
                     folders.append(f"{name}/")

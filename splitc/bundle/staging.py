@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from splitc.bundle.manifest import MANIFEST, UNLISTED, is_built_folder, read_manifest
+from splitc.bundle.manifest import MANIFEST, UNLISTED, is_built_folder, is_bytecode_folder, read_manifest
 from splitc.errors import BundleError
 from splitc.files import whole_folder
 
@@ -44,6 +44,7 @@ def _refuse_foreign(place: Path, out: Path) -> None:
         raise BundleError(f"{out}: exists and is not a bundle (no readable {MANIFEST}), {advice}") from None
     names = {path.relative_to(place).as_posix() for path in _files_in(place)}
     names = {name for name in names if not is_built_folder("/".join(name.split("/")[:4]))}
+    names = {name for name in names if not is_bytecode_folder(name.rpartition("/")[0])}
     if foreign := sorted(names - manifest.files.keys() - set(UNLISTED)):
         raise BundleError(f"{out}: holds {foreign[0]!r}, which is no part of the bundle, {advice}")
 

@@ -16,6 +16,7 @@ from typing import Annotated, Any, NoReturn, TextIO
 
 import typer
 
+from splitc.cli.plain_text import plain, plain_json
 from splitc.errors import SplitcError, UsageError
 from splitc.files import sweep_temporary
 from splitc.version import __version__
@@ -50,7 +51,8 @@ class _Answer:
         if self._is_closed:
             raise UsageError("the output cannot be written: stdout is closed.")
         with self._refusing():
-            return self._stream.write(text)
+            self._stream.write(plain(text))
+        return len(text)
 
     def flush(self) -> None:
         with self._refusing():
@@ -156,7 +158,8 @@ def print_json(document: Mapping[str, Any]) -> None:
 
     Bytes of a file name that are not UTF-8 stand as ``\\udc80`` to ``\\udcff``, from which ``os.fsencode`` makes them.
     """
-    print(json.dumps(document, indent=2, ensure_ascii=not _is_utf8(sys.stdout), allow_nan=False))
+    text = json.dumps(document, indent=2, ensure_ascii=not _is_utf8(sys.stdout), allow_nan=False)
+    print(plain_json(text))
 
 
 def _is_utf8(stream: TextIO) -> bool:
@@ -166,7 +169,7 @@ def _is_utf8(stream: TextIO) -> bool:
 
 def say(text: str = "") -> None:
     """A line for people."""
-    print(text, file=sys.stderr)
+    print(plain(text), file=sys.stderr)
 
 
 def _print_version(asked: bool) -> None:

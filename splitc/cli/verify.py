@@ -90,7 +90,7 @@ def verify(
     from splitc.bundle import open_bundle
 
     opened = open_bundle(bundle)
-    recipe = driver.load_recipe(opened.recipe_path, base=samples.base)
+    recipe = driver.load_bundle_recipe(opened.recipe_path, samples.base)
     result, notes = _verified(opened, recipe, _inputs(opened, recipe, samples), samples.model)
     gates = evaluate.measured_gates(result, recipe.gate)
     notes += [f"gate.{name} was not judged: no labels." for name in evaluate.unmeasured_gates(result, recipe.gate)]

@@ -13,7 +13,7 @@ from splitc.driver.pipeline import Built, build, lowering_request
 from splitc.driver.pixels import with_preprocess
 from splitc.driver.places import find_places
 from splitc.driver.planning import Answer, Question, fit_edge, make_plan, recipe_of_model
-from splitc.driver.recipes import codec_spec, load_recipe, with_defaults
+from splitc.driver.recipes import codec_spec, load_bundle_recipe, load_recipe, with_defaults
 from splitc.driver.simplify import simplified
 from splitc.driver.split import SplitFiles, merge_models, refuse_own_files, split_model
 from splitc.driver.statistics import cut_stats
@@ -38,6 +38,7 @@ __all__ = [
     "fit_edge",
     "lint_bundle",
     "lint_model",
+    "load_bundle_recipe",
     "load_recipe",
     "lowering_request",
     "make_plan",

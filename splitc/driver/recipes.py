@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 from splitc.backends import BACKENDS
 from splitc.codec import ENTROPY_CODERS, PARTS, PROFILES, QUANTIZERS, TEMPORALS, CodecSpec, table_faults, with_profile
 from splitc.device import device_names
+from splitc.errors import RecipeError
 from splitc.recipe import Known, Recipe
 from splitc.recipe import load_recipe as read_recipe
+from splitc.runtime import PACKAGE
 from splitc.tasks import TASKS, option_faults
 
 
@@ -38,6 +40,40 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = (), base: Path | No
         profiles={name: partial(with_profile, name) for name in PROFILES},
     )
     return read_recipe(path, overrides, base=base, known=known)
+
+
+def load_bundle_recipe(path: Path, base: Path) -> Recipe:
+    """The recipe in a bundle, which may be a stranger's: it names nothing outside ``base`` and installed packages.
+
+    Args:
+        path: ``recipe.lock.toml``.
+        base: Folder that its relative paths refer to.
+
+    Raises:
+        RecipeError: As :func:`load_recipe`, or a path that leads out of ``base``.
+        CapabilityError: As :func:`load_recipe`.
+    """
+    recipe = load_recipe(path, base=base)
+    for key, text in _named_files(recipe):
+        inner = text.partition("/")[2] if text.startswith(PACKAGE) else text
+        if inner.startswith("/") or ".." in inner.split("/"):
+            raise RecipeError(
+                f"{path}: {key}: {text!r} leads out of --base, and a bundle's recipe reads nothing else; name the "
+                "files yourself with --data, --model and --labels."
+            )
+    return recipe
+
+
+def _named_files(recipe: Recipe) -> Iterator[tuple[str, str]]:
+    """Key and text of everything in a recipe that names files."""
+    data = recipe.data
+    files = [("model.source", recipe.model.source), ("data.labels", data.labels), ("data.classes", data.classes)]
+    files += [("data.calibration", one) for one in data.calibration]
+    files += [("data.verification", one) for one in data.verification]
+    files += [("link.trace", recipe.link.trace)]
+    for side, section in (("edge", recipe.target.edge), ("cloud", recipe.target.cloud)):
+        files += [(f"target.{side}.device", section.device), (f"target.{side}.profile", section.profile)]
+    yield from ((key, text) for key, text in files if text is not None)
 
 
 def codec_spec(recipe: Recipe) -> CodecSpec:

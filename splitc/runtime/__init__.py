@@ -14,7 +14,7 @@ from splitc.runtime.pair import RUNNER, CloudHalf, EdgeHalf, InferenceResult, re
 from splitc.runtime.pictures import is_picture, read_picture
 from splitc.runtime.pixels import PixelFormat, pixel_format
 from splitc.runtime.samples import Samples, clip_lengths, pick
-from splitc.runtime.sources import Reader, Sample, files_sha256, find_files, natural_key
+from splitc.runtime.sources import PACKAGE, Reader, Sample, files_sha256, find_files, natural_key
 from splitc.runtime.tasks import bound_task, truth_of
 from splitc.runtime.triton import repository as triton_repository
 from splitc.runtime.video import is_live, is_video
@@ -36,6 +36,7 @@ _NETWORKED = {
 }
 
 __all__ = [
+    "PACKAGE",
     "RUNNER",
     "ClientOptions",
     "CloudHalf",

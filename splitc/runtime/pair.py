@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from splitc.backends import BACKENDS, Runner, read_interface
-from splitc.bundle import Bundle, Contract
+from splitc.bundle import CONTRACT, Bundle, Contract
 from splitc.codec import Codec, Quantized
 from splitc.errors import BundleError
 from splitc.runtime.sources import Sample
@@ -163,10 +163,7 @@ def read_contract(bundle: Bundle) -> Contract:
         BundleError: Unreadable, not a contract, or not one of these graphs.
         BackendError: A graph cannot be read.
     """
-    try:
-        contract = Contract.from_bytes(bundle.contract_path.read_bytes())
-    except OSError as error:
-        raise BundleError(f"{bundle.contract_path}: cannot be read ({error.strerror}).") from error
+    contract = Contract.from_bytes(bundle.read_bytes(CONTRACT))
     edge, cloud = read_interface(bundle.edge_model), read_interface(bundle.cloud_model)
     answers = [spec for spec in cloud.outputs if spec.name in {one.name for one in contract.outputs}]
     _require_same("inputs", contract.inputs, "edge model takes", edge.inputs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
@@ -12,12 +13,15 @@ from typing import Any
 from PIL import Image
 
 from splitc.errors import CapabilityError, UsageError
+from splitc.files import refuse_special
 
 VIDEOS = {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".y4m"}
 LIVE = ("rtsp://", "rtsps://", "/dev/video")
 """How sources begin that go on for ever."""
 USUAL_RATE, LEAST_RATE, MOST_RATE = Fraction(25), Fraction(1, 60), Fraction(1000)
 """Frames a second that are believed."""
+CONTAINERS = "mov,matroska,avi,mpeg,mpegvideo,mpegts,yuv4mpegpipe"
+"""FFmpeg's readers of :data:`VIDEOS`. It has others that follow what a file says to other files and addresses."""
 TIMEOUT_S = (10.0, 5.0)
 """For opening a source, and for the next frame."""
 
@@ -95,8 +99,12 @@ def frame_rate(source: str) -> Fraction:
 def _open(source: str) -> Iterator[tuple[Any, Any]]:
     """The container and its first video stream."""
     av = _library()
+    place = source
+    if not is_live(source):
+        refuse_special(Path(source))
+        place = os.path.abspath(source)  # no name is taken for one of FFmpeg's protocols
     try:
-        with av.open(source, format="v4l2" if source.startswith("/dev/video") else None, **_options(source)) as opened:
+        with av.open(place, format="v4l2" if source.startswith("/dev/video") else None, **_options(source)) as opened:
             if not opened.streams.video:
                 raise UsageError(f"{source}: holds no video.")
             yield opened, opened.streams.video[0]
@@ -115,5 +123,5 @@ def _library() -> Any:
 
 def _options(source: str) -> dict[str, Any]:
     if not is_live(source):
-        return {}
+        return {"options": {"protocol_whitelist": "file", "format_whitelist": CONTAINERS}}
     return {"timeout": TIMEOUT_S, "options": {"rtsp_transport": "tcp"} if source.startswith("rtsp") else {}}

@@ -10,11 +10,12 @@ from importlib.resources import files as resources
 from pathlib import Path
 
 from splitc import files
-from splitc.errors import CapabilityError, RecipeError
+from splitc.errors import CapabilityError, RecipeError, UsageError
 from splitc.registry import nearest
 from splitc.types import Preprocess
 
 SCHEME = "zoo:"
+_HASH_FILE_BYTES = 128
 EXPORT_S = 600.0
 """How long a process waits for another one's export of the same network."""
 
@@ -64,14 +65,35 @@ def fetch(source: str) -> Path:
     Raises:
         RecipeError: Unknown name.
         CapabilityError: The zoo extra is not installed, or the cache cannot be written.
+        UsageError: The file in the cache is not the one that was exported.
     """
     network = _network(source)
     versions = [f"{name}=={_version(source, name)}" for name in network.packages]
     key = files.sha256_bytes("\n".join(versions).encode())[:16]
     path = files.cache_folder() / f"{source[len(SCHEME) :]}-{key}.onnx"
-    if not path.exists():
+    if not _is_whole(path):
         _export(source, network, path)
     return path
+
+
+def _hash_file(path: Path) -> Path:
+    return path.with_name(f"{path.name}.sha256")
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether the file is there, and is what was exported.
+
+    Raises:
+        UsageError: It is another one.
+    """
+    if not path.exists() or not _hash_file(path).exists():
+        return False
+    kept = files.read_bounded(_hash_file(path), _HASH_FILE_BYTES).decode("ascii", "replace").strip()
+    if files.sha256_of(path) != kept:
+        raise UsageError(
+            f"{path}: is not the network that was exported (damaged or replaced); remove it to export anew."
+        )
+    return True
 
 
 def class_names(source: str) -> list[str]:
@@ -108,8 +130,9 @@ def _export(source: str, network: Network, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         files.sweep_folder(path.parent)
         with files.locked(path, EXPORT_S, CapabilityError), files.aside_folder(path) as folder:
-            if not path.exists():  # another process may have exported it meanwhile
+            if not _is_whole(path):  # another process may have exported it meanwhile
                 exporter(folder / path.name)
+                files.write_file(_hash_file(path), f"{files.sha256_of(folder / path.name)}\n", CapabilityError)
                 files.move_into_place(folder / path.name, path)
     except OSError as error:
         why = error.strerror or error

@@ -253,3 +253,19 @@ def test_options_of_the_task_stand_there_only_where_there_are_any() -> None:
     assert b"task_options" not in contract().to_bytes()
     kept = Contract.from_bytes(contract(task="detection", task_options=options).to_bytes())
     assert (kept.task, kept.task_options) == ("detection", options)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        pytest.param('"name": ', '"name": "other", "name": ', "occurs twice in one object", id="key-twice"),
+        pytest.param('"contract_schema": 1', '"contract_schema": NaN', "NaN is not a JSON number", id="nan"),
+        pytest.param('"contract_schema": 1', '"contract_schema": ' + "[" * 100_000, "nested too deeply", id="deep"),
+        pytest.param('"contract_schema": 1', '"contract_schema": \ufeff1', "is not JSON", id="mark"),
+    ],
+)
+def test_it_is_read_as_strictly_as_a_manifest(old: str, new: str, words: str) -> None:
+    text = contract().to_bytes().decode()
+    assert text.count(old) >= 1
+    with pytest.raises(BundleError, match=words):
+        Contract.from_bytes(text.replace(old, new, 1).encode())

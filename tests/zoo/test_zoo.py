@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from splitc import zoo
-from splitc.errors import CapabilityError, RecipeError
+from splitc.errors import CapabilityError, RecipeError, UsageError
 from splitc.files import cache_folder
 from splitc.files.owner import this_process
 
@@ -73,7 +73,23 @@ def test_a_network_is_exported_once(exports: list[Path], tmp_path: Path) -> None
     assert first.read_text() == "network"
     assert len(exports) == 1
     assert exports[0] != first  # written aside, then renamed
-    assert list(first.parent.iterdir()) == [first]
+    assert sorted(first.parent.iterdir()) == [first, first.with_name(f"{first.name}.sha256")]
+
+
+def test_a_network_that_was_replaced_is_refused(exports: list[Path]) -> None:
+    path = zoo.fetch(LITE0)
+    path.write_text("another")
+    with pytest.raises(UsageError, match="is not the network that was exported"):
+        zoo.fetch(LITE0)
+    path.unlink()
+    assert zoo.fetch(LITE0).read_text() == "network"
+
+
+def test_a_network_of_unknown_origin_is_exported_anew(exports: list[Path]) -> None:
+    path = zoo.fetch(LITE0)
+    path.with_name(f"{path.name}.sha256").unlink()
+    path.write_text("another")
+    assert zoo.fetch(LITE0).read_text() == "network"
 
 
 def test_another_version_of_a_package_is_another_file(exports: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,4 +194,4 @@ def test_what_a_killed_export_left_goes_with_the_next(exports: list[Path], tmp_p
     left.mkdir(parents=True)
     (left / "network.raw.onnx").write_bytes(bytes(1000))
     first = zoo.fetch(LITE0)
-    assert list(first.parent.iterdir()) == [first]
+    assert sorted(first.parent.iterdir()) == [first, first.with_name(f"{first.name}.sha256")]

@@ -23,7 +23,7 @@ class TritonPythonModel:
     """One decoder a sequence; without sequences one a request."""
 
     def initialize(self, args: dict[str, str]) -> None:
-        bundle = open_bundle(Path(args["model_repository"]).parents[BUNDLE_UP])
+        bundle = open_bundle(Path(args["model_repository"]).parents[BUNDLE_UP], has_bytecode=True)
         self._contract = read_contract(bundle)
         self._codec = self._contract.fitted_codec(bundle.pair_id)
         self._is_stateful = "sequence_batching" in json.loads(args["model_config"])

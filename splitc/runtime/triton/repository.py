@@ -161,6 +161,7 @@ def _kserve(name: str, pair_id: str) -> dict[str, Any]:
         "storageUri": f"pvc://models/{name}",
         "args": arguments,
         "ports": [port],
+        "env": [{"name": "PYTHONDONTWRITEBYTECODE", "value": "1"}],
         "resources": {"limits": {"nvidia.com/gpu": "1"}},
     }
     label = re.sub("[^a-z0-9]+", "-", name.lower()).strip("-") or "pair"
@@ -183,6 +184,7 @@ def _readme(name: str) -> str:
     return (
         "A Triton model repository in two variants of equal names: cpu and gpu.\n"
         "Deploy the whole bundle; the Python models open it. Triton's Python needs splitc, and numpy below 2.\n"
+        "PYTHONDONTWRITEBYTECODE=1 keeps the bundle as it was checked: bytecode beside its files is refused.\n"
         f"tritonserver --model-repository=BUNDLE/cloud/triton/cpu --model-control-mode=explicit --load-model={name}\n"
         "kserve.json is a KServe InferenceService of the gpu variant: copy the bundle to the volume that storageUri\n"
         "names, and use a Triton image whose Python has splitc.\n"

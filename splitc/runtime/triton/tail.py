@@ -19,7 +19,8 @@ class TritonPythonModel:
     """Requests that Triton batched run as one."""
 
     def initialize(self, args: dict[str, str]) -> None:
-        self._half = CloudHalf(open_bundle(Path(args["model_repository"]).parents[BUNDLE_UP]))
+        bundle = open_bundle(Path(args["model_repository"]).parents[BUNDLE_UP], has_bytecode=True)
+        self._half = CloudHalf(bundle)
         self._batches = json.loads(args["model_config"])["max_batch_size"] > 0
 
     def execute(self, requests: list[Any]) -> list[Any]:
