@@ -68,6 +68,8 @@ def show(document: Mapping[str, Any]) -> None:
     say(f"  rate       {document['rate_bpe']:.3f} bits an element; zstd-19 {document['baseline_rate_bpe']:.3f}")
     say(f"  fidelity   {document['fidelity']:.4f} on {document['samples']} samples{_kl(document['kl'])}")
     say(f"  {document['task']:<10} {document['headline']}")
+    if document["agreement"]["labelled"]:
+        say(f"  labels     of {document['agreement']['labelled']} of {document['samples']} samples")
     for one in document["agreement"]["accuracy"]:
         say(f"  {ACCURACY_NAMES.get(one['name'], one['name']):<10} {one['reference']:.4f} -> {one['other']:.4f}")
     for one in document["weights"]:

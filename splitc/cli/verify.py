@@ -118,6 +118,8 @@ def show(result: Verification, gates: Sequence[Gate] = ()) -> None:
     print(f"{result.rate_bpe:.3f} bits an element ({result.baseline}: {result.baseline_rate_bpe:.3f})")
     for gate in gates:
         print(f"gate {gate.name}: {gate.value:.4g} against {gate.limit:.4g}: {'holds' if gate.ok else 'missed'}")
+    if labelled := result.stage("coded").agreement.labelled:
+        print(f"labels of {labelled} of {result.samples} samples")
     say(f"{result.task}: {result.headline}")
     say(f"against {result.reference}, on {result.samples} samples")
 

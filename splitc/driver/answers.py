@@ -123,5 +123,11 @@ def _first_fault(model: graph.Model, feeds: Feeds) -> str:
     return "" if name is None else f"; node {name!r} is the first to give them"
 
 
+def said_files(recipe: Recipe) -> list[Path]:
+    """Files that say what is known of the answers: labels, and names of classes."""
+    labels = [] if recipe.data.labels is None else _files_of(recipe.resolve(recipe.data.labels))
+    return labels if recipe.data.classes is None else [*labels, recipe.resolve(recipe.data.classes)]
+
+
 def _files_of(path: Path) -> list[Path]:
     return sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]

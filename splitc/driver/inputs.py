@@ -10,7 +10,7 @@ from pathlib import Path
 from splitc import graph, passes, plan, trials, zoo
 from splitc.backends import BACKENDS
 from splitc.cache import Key, StepCache, default_cache, key_of
-from splitc.driver.answers import KnownAnswers, find_answers, settle_task
+from splitc.driver.answers import KnownAnswers, find_answers, said_files, settle_task
 from splitc.driver.data import Files, data_files
 from splitc.driver.keys import data_key, model_key, other_code, task_key
 from splitc.driver.pixels import preprocess_notes, with_preprocess
@@ -54,7 +54,7 @@ class Inputs:
         answers: What answers are, and what is known of them.
         places: Devices and link.
         cache: Where results of steps are kept.
-        snapshot: Of the model's and the samples' files, from before they were read.
+        snapshot: Of the files of the model, the samples, labels and names of classes, from before they were read.
     """
 
     recipe: Recipe
@@ -141,7 +141,7 @@ def find_inputs(
     places = find_places(recipe)
     _check_sides_and_clips(recipe)
     calibration, verification = files_of(recipe)
-    source, snapshot = _load_with_snapshot(recipe, [*calibration, *verification])
+    source, snapshot = _load_with_snapshot(recipe, [*calibration, *verification, *said_files(recipe)])
     answers = find_answers(recipe, source, _classes(recipe))
     _refuse_idle_keys(recipe, source, calibration)
     digest = files_sha256(calibration + verification)
@@ -262,9 +262,9 @@ def _load_source(recipe: Recipe) -> graph.Model:
     return with_preprocess(graph.load(_source_path(recipe), recipe.model.shapes), _preprocess(recipe))
 
 
-def _load_with_snapshot(recipe: Recipe, samples: Sequence[Path]) -> tuple[graph.Model, Snapshot]:
-    """The model, and what its files and the samples were like before any of them was read or hashed."""
-    before = Snapshot.of([_source_path(recipe), *samples])
+def _load_with_snapshot(recipe: Recipe, others: Sequence[Path]) -> tuple[graph.Model, Snapshot]:
+    """The model, and what its files and the others were like before any of them was read or hashed."""
+    before = Snapshot.of([_source_path(recipe), *others])
     source = _load_source(recipe)
     return source, before | Snapshot.of(source.external)
 

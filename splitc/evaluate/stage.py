@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from pydantic import JsonValue, field_serializer
 
-from splitc.tasks import BoundTask, TaskAgreement, Truth, cosine
+from splitc.tasks import BoundTask, KeptOutputs, TaskAgreement, Truth, cosine
 from splitc.types import F32, Feeds, Frozen
 
 
@@ -47,14 +47,14 @@ class StageSums:
         self.name, self._task = name, task
         self._total = task.comparison()
         self._added = 0.0
-        self._tensors, self._added_tensors = _TensorSums(), _TensorSums()
+        self._tensors, self._added_distance = _TensorSums(), _LargestDistance()
 
     def add(self, full: ReadOutputs, before: ReadOutputs, answer: ReadOutputs, truth: Truth | None) -> None:
         """Count one sample: the full model's answer, that of the stage before, and this stage's."""
         self._total.add(full.outputs, answer.outputs, truth)
         self._added += 0.0 if before is answer else self._task.divergence(before.outputs, answer.outputs)
         self._tensors.add(full.flat, answer.flat)
-        self._added_tensors.add(before.flat, answer.flat)
+        self._added_distance.add(before.flat, answer.flat)
 
     def stage(self) -> Stage:
         """The stage so far; at least one sample was added."""
@@ -68,7 +68,7 @@ class StageSums:
             max_abs_diff=self._tensors.max_abs_diff,
             top1=next((one.other for one in found.accuracy if one.name == "top1"), None),
             added_kl=added if is_kl else None,
-            added_max_abs_diff=self._added_tensors.max_abs_diff,
+            added_max_abs_diff=self._added_distance.value,
             divergence=found.divergence,
             added_divergence=added,
             agreement=found,
@@ -84,29 +84,50 @@ class ReadOutputs:
     """
 
     def __init__(self, outputs: Feeds, names: tuple[str, ...]) -> None:
-        self.outputs: Feeds = {name: np.asarray(outputs[name]) for name in names}
+        self.outputs: Feeds = KeptOutputs({name: np.asarray(outputs[name]) for name in names})
         self.flat: F32 = np.concatenate([array.astype(np.float32).ravel() for array in self.outputs.values()])
+
+    def equals(self, other: ReadOutputs) -> bool:
+        """Whether all outputs have the same type, shape and values."""
+        pairs = zip(self.outputs.values(), other.outputs.values(), strict=True)
+        return all(one.dtype == two.dtype and np.array_equal(one, two) for one, two in pairs)
+
+
+class _LargestDistance:
+    """Of outputs as tensors; answers of different sizes cannot be compared so."""
+
+    def __init__(self) -> None:
+        self._largest: float | None = 0.0
+
+    def add(self, one: F32, other: F32) -> None:
+        if self._largest is None or one.size != other.size:
+            self._largest = None
+        elif one is not other:
+            self._largest = max(self._largest, float(np.max(np.abs(np.float64(one) - np.float64(other)), initial=0.0)))
+
+    @property
+    def value(self) -> float | None:
+        """Largest absolute difference of a value; None where answers differ in size."""
+        return self._largest
 
 
 class _TensorSums:
-    """Outputs as tensors; answers of different sizes cannot be compared so."""
+    """Outputs as tensors."""
 
     def __init__(self) -> None:
-        self._samples, self._cosine, self._largest = 0, 0.0, 0.0
-        self._is_comparable = True
+        self._samples, self._cosine = 0, 0.0
+        self._distance = _LargestDistance()
 
     def add(self, one: F32, other: F32) -> None:
-        if one.size != other.size:
-            self._is_comparable = False
-            return
-        self._samples += 1
-        self._cosine += cosine(one, other)
-        self._largest = max(self._largest, float(np.max(np.abs(np.float64(one) - np.float64(other)), initial=0.0)))
+        self._distance.add(one, other)
+        if self._distance.value is not None:
+            self._samples += 1
+            self._cosine += cosine(one, other)
 
     @property
     def cosine(self) -> float | None:
-        return self._cosine / self._samples if self._is_comparable else None
+        return None if self._distance.value is None else self._cosine / self._samples
 
     @property
     def max_abs_diff(self) -> float | None:
-        return self._largest if self._is_comparable else None
+        return self._distance.value

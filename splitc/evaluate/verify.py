@@ -210,7 +210,8 @@ def _run_sample(paths: Paths, sample: Sample, tally: _Tally, baseline: Encoder) 
     answers = dict[str, ReadOutputs]()
 
     def keep(stage: str, outputs: Mapping[str, Array]) -> None:
-        answers[stage] = tally.answer(stage, outputs, lambda: paths.first_fault(stage, sample.feeds))
+        answer = tally.answer(stage, outputs, lambda: paths.first_fault(stage, sample.feeds))
+        answers[stage] = answers[FULL] if stage != FULL and answer.equals(answers[FULL]) else answer  # and is read once
 
     for stage, model in ((FULL, paths.full), (PREPARED, paths.prepared), (SPLIT, paths.split)):
         if model:

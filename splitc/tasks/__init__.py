@@ -18,6 +18,7 @@ from splitc.tasks.mean_average_precision import ap_loss_db
 from splitc.tasks.option_faults import option_faults
 from splitc.tasks.placement import Placement
 from splitc.tasks.rankings import rank_similarity
+from splitc.tasks.readings import KeptOutputs
 from splitc.tasks.spelled import bound_again, spelled_options
 from splitc.tasks.task import BindRequest, BoundTask, Task
 from splitc.tasks.truth import TrueBoxes, TrueMask, Truth
@@ -41,6 +42,7 @@ __all__ = [
     "BindRequest",
     "BoundTask",
     "Document",
+    "KeptOutputs",
     "LabelTable",
     "Placement",
     "RunningComparison",

@@ -54,6 +54,7 @@ class TaskAgreement(Frozen):
             or infinities.
         divergence_unit: What ``divergence`` is, with its unit.
         samples: How many were compared.
+        labelled: How many of them had labels.
         accuracy: Against labels, where there are any.
         gates: Value of every gate that could be measured.
         gate_errors: Standard error of those that are means or drops, where two samples or more tell it.
@@ -67,6 +68,7 @@ class TaskAgreement(Frozen):
     divergence: float = Field(ge=0)
     divergence_unit: str
     samples: int
+    labelled: int = 0
     accuracy: tuple[TaskAccuracy, ...]
     gates: dict[str, float]
     gate_errors: dict[str, float] = Field({})

@@ -101,6 +101,7 @@ class RunningComparison(ABC):
             divergence=divergence,
             divergence_unit=self.divergence_unit,
             samples=self.samples,
+            labelled=self.labelled,
             accuracy=accuracy,
             gates=self._gates(share, divergence, accuracy),
             gate_errors=self._gate_errors(accuracy),
@@ -142,13 +143,23 @@ class RunningComparison(ABC):
         """What a reader must know before believing the headline."""
         said = list(self._remarks())
         if accuracy:
-            said.append(f"Against the labels of {accuracy[0].labelled} samples, {accuracy[0].text}.")
+            said.append(f"Against the labels of {self._labelled_text}, {accuracy[0].text}.")
         if self._broken_samples:
             sides = [f"{count} of {_SIDES[side]}" for side, count in self._broken.items() if count]
             said.insert(0, f"NaN or infinities in {self._broken_samples} of {self.samples} ({' and '.join(sides)}).")
+        if accuracy and self.labelled < FEW_SAMPLES <= self.samples:
+            said.append(
+                f"Few labels: {self.labelled}, fewer than {FEW_SAMPLES}; what is measured against them may be luck."
+            )
         if self.samples < FEW_SAMPLES:
             said.append(f"Few samples: {self.samples}, fewer than {FEW_SAMPLES}; the interval says what they can show.")
         return said
+
+    @property
+    def _labelled_text(self) -> str:
+        """``40 samples``; where only some are labelled, ``10 of 40 samples``."""
+        of = "" if self.labelled == self.samples else f" of {self.samples}"
+        return f"{self.labelled}{of} {'sample' if self.samples == 1 else 'samples'}"
 
     @property
     def _on_samples(self) -> str:

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from splitc.tasks.boxes import Boxes
 from splitc.tasks.comparison import RunningComparison, finite_output, is_finite, output_of
-from splitc.tasks.detection_comparison import BoxComparison, box_divergence
+from splitc.tasks.detection_comparison import BoxComparison, BoxReader, box_divergence
 from splitc.tasks.geometry import suppress
 from splitc.tasks.heads.head import Decoded, DetectionHead, HeadRequest
 from splitc.tasks.heads.options import HeadOptions
@@ -21,6 +21,7 @@ from splitc.tasks.heads.recognise import bind_head
 from splitc.tasks.labels.objects import read_object_labels
 from splitc.tasks.labels.table import LabelTable
 from splitc.tasks.placement import Placement
+from splitc.tasks.readings import KeptOutputs, reading
 from splitc.tasks.task import BindRequest, BoundTask
 from splitc.tasks.truth import TrueBoxes, Truth
 from splitc.types import Feeds
@@ -80,22 +81,36 @@ class BoundDetection(BoundTask):
     def answer(self, outputs: Feeds) -> Boxes:
         for name in self.reads:
             finite_output(outputs, name, self.task.name)
-        return self.boxes(self._decode(outputs), self.options.score)
+        return self.found(outputs, self.options.score)
 
     def comparison(self) -> RunningComparison:
-        return BoxComparison(self.reads, self.options.score, self._decode, self.boxes, is_dense=self.head.is_dense)
+        reader = BoxReader(self._decode, self.found, self._distance, self.head.is_dense)
+        return BoxComparison(self.reads, self.options.score, reader)
 
     def divergence(self, reference: Feeds, other: Feeds) -> float:
         both = [output_of(outputs, name, self.task.name) for outputs in (reference, other) for name in self.reads]
         if not all(is_finite(one) for one in both):
             return float("inf")
-        return sum(box_divergence(self._decode(reference), self._decode(other), is_dense=self.head.is_dense))
+        return sum(self._distance(reference, other))
+
+    def _distance(self, reference: Feeds, other: Feeds) -> tuple[float, float]:
+        """KL divergence and box error of one sample's finite outputs."""
+
+        def measured() -> tuple[float, float]:
+            return box_divergence(self._decode(reference), self._decode(other), is_dense=self.head.is_dense)
+
+        is_kept = isinstance(reference, KeptOutputs)
+        return reading(other, (self.head, reference), measured) if is_kept else measured()
 
     def labels(self, path: Path) -> LabelTable:
         return read_object_labels(path, self.classes)
 
     def place(self, truth: Truth, placement: Placement) -> Truth:
         return truth.in_input(placement) if isinstance(truth, TrueBoxes) else truth
+
+    def found(self, outputs: Feeds, score: float) -> Boxes:
+        """Boxes of at least ``score`` in one sample's outputs; in input pixels."""
+        return reading(outputs, (self.head, score), lambda: self.boxes(self._decode(outputs), score))
 
     def boxes(self, decoded: Decoded, score: float) -> Boxes:
         """Boxes of at least ``score`` after suppression, by falling score; in input pixels."""
@@ -114,7 +129,7 @@ class BoundDetection(BoundTask):
 
     def _decode(self, outputs: Feeds) -> Decoded:
         assert self.is_settled, "settle the task with outputs of the network first"
-        return self.head.decode(outputs)
+        return reading(outputs, self.head, lambda: self.head.decode(outputs))
 
 
 def _bound(options: Detection, head: DetectionHead, classes: Sequence[str] | None) -> BoundDetection:

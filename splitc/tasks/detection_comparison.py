@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -29,15 +30,30 @@ MISSED_SCORE = 0.001
 """Score of an object that a list lacks; evaluators look at no smaller ones."""
 
 
+@dataclass(frozen=True, eq=False)
+class BoxReader:
+    """What a detector makes of outputs.
+
+    Attributes:
+        decode: Outputs -> everything that the head says.
+        found: Outputs and a least score -> boxes after suppression.
+        distance: Outputs of the unsplit network, and of another path -> KL divergence and box error.
+        is_dense: Whether rows of both paths mean the same places.
+    """
+
+    decode: Callable[[Feeds], Decoded]
+    found: Callable[[Feeds, float], Boxes]
+    distance: Callable[[Feeds, Feeds], tuple[float, float]]
+    is_dense: bool
+
+
 class BoxComparison(RunningComparison):
     """Boxes against the unsplit network's.
 
     Args:
         reads: Outputs that are read.
         score: Least score of a box that is an answer.
-        decode: Outputs -> everything that the head says.
-        boxes: That, and a least score -> boxes after suppression.
-        is_dense: Whether rows of both paths mean the same places.
+        reader: Reads them.
     """
 
     measure = "boxes are the unsplit network's"
@@ -45,17 +61,9 @@ class BoxComparison(RunningComparison):
     divergence_gate = "max_kl"
     drop_gates: ClassVar[Mapping[str, str]] = {"map50_95": "max_map_drop"}
 
-    def __init__(
-        self,
-        reads: Sequence[str],
-        score: float,
-        decode: Callable[[Feeds], Decoded],
-        boxes: Callable[[Decoded, float], Boxes],
-        *,
-        is_dense: bool,
-    ) -> None:
+    def __init__(self, reads: Sequence[str], score: float, reader: BoxReader) -> None:
         super().__init__("detection", reads)
-        self._score, self._decode, self._boxes, self._is_dense = score, decode, boxes, is_dense
+        self._score, self._reader = score, reader
         self._counts = np.zeros(3, np.int64)  # matched, of the reference, of the other
         self._empty = {"both": 0, "reference_only": 0, "other_only": 0}
         self._rc9 = np.zeros(2)  # printed, absolute
@@ -64,15 +72,14 @@ class BoxComparison(RunningComparison):
         self._precision: tuple[MeanAveragePrecision, MeanAveragePrecision] | None = None
 
     def _compare(self, reference: Feeds, other: Feeds) -> SampleVerdict:
-        first, second = self._decode(reference), self._decode(other)
-        before, after = self._boxes(first, self._score), self._boxes(second, self._score)
+        before, after = (self._reader.found(outputs, self._score) for outputs in (reference, other))
         matched = _matched(before, after)
         self._count(len(before), len(after), matched)
         self._rc9 += rc9(before, after)
-        parts = box_divergence(first, second, is_dense=self._is_dense)
+        parts = self._reader.distance(reference, other)
         self._parts += parts
-        if self._is_dense:
-            self._add_drift(first, second)
+        if self._reader.is_dense:
+            self._add_drift(self._reader.decode(reference), self._reader.decode(other))
         return SampleVerdict(2.0 * matched, len(before) + len(after), sum(parts))
 
     def _count(self, before: int, after: int, matched: int) -> None:
@@ -84,8 +91,7 @@ class BoxComparison(RunningComparison):
     def _lost(self, reference: Feeds | None, other: Feeds | None) -> SampleVerdict:
         """All boxes of the sound side are lost; at least one, so that the sample counts."""
         before, after = (
-            0 if outputs is None else len(self._boxes(self._decode(outputs), self._score))
-            for outputs in (reference, other)
+            0 if outputs is None else len(self._reader.found(outputs, self._score)) for outputs in (reference, other)
         )
         self._counts += 0, before, after
         return SampleVerdict(0.0, float(max(before + after, 1)), math.inf)
@@ -107,7 +113,7 @@ class BoxComparison(RunningComparison):
         if self._precision is None:
             self._precision = MeanAveragePrecision(), MeanAveragePrecision()
         for precision, outputs in zip(self._precision, (reference, other), strict=True):
-            found = None if outputs is None else self._boxes(self._decode(outputs), MISSED_SCORE)
+            found = None if outputs is None else self._reader.found(outputs, MISSED_SCORE)
             precision.add(found, truth)
 
     def _accuracy(self) -> Sequence[TaskAccuracy]:

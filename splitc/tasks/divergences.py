@@ -45,9 +45,12 @@ def bernoulli_kl(p: Array, q: Array, least: float = LEAST) -> F64:
         q: Of the other, of the same shape.
         least: Both are kept this far from 0 and 1.
     """
-    a = np.clip(np.asarray(p, np.float64), least, 1 - least)
-    b = np.clip(np.asarray(q, np.float64), least, 1 - least)
-    return np.asarray(np.maximum(a * np.log(a / b) + (1 - a) * np.log((1 - a) / (1 - b)), 0.0))
+    a, b = (np.clip(np.asarray(one, np.float64), least, 1 - least) for one in (p, q))
+    found = np.zeros(np.broadcast(a, b).shape)
+    differ = np.asarray(a != b)
+    a, b = a[differ], b[differ]
+    found[differ] = np.maximum(a * np.log(a / b) + (1 - a) * np.log((1 - a) / (1 - b)), 0.0)
+    return found
 
 
 def relative_squared_error(reference: Array, other: Array) -> float:

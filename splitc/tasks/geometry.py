@@ -74,12 +74,18 @@ def match(one: F64, one_classes: Indices, other: F64, other_classes: Indices, le
 
 def _suppress_class(boxes: F64, scores: F64, members: Indices, iou: float) -> Indices:
     order = members[np.argsort(-scores[members], kind="stable")]
-    kept = []
-    while order.size:
-        best, order = order[0], order[1:]
+    x1, y1, x2, y2 = boxes[order].T
+    area = _area(boxes[order])
+    kept, left = [], np.arange(len(order))
+    while left.size:
+        best, left = left[0], left[1:]
         kept.append(best)
-        order = order[_overlap(boxes[best], boxes[order]) <= iou]
-    return np.array(kept, np.int64)
+        width = np.minimum(x2[best], x2[left]) - np.maximum(x1[best], x1[left])
+        height = np.minimum(y2[best], y2[left]) - np.maximum(y1[best], y1[left])
+        shared = np.maximum(width, 0) * np.maximum(height, 0)
+        union = area[best] + area[left] - shared
+        left = left[shared <= iou * union]
+    return np.asarray(order[kept], np.int64)
 
 
 def _overlap(one: F64, other: F64) -> F64:

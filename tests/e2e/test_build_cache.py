@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from e2e_setting import build, file_bytes, setting, write_setting
+from e2e_setting import CLASSES, PICTURES, build, file_bytes, setting, write_setting
 
 from splitc import driver, evaluate, lowering, trials
 from splitc.driver import pipeline
@@ -131,6 +131,28 @@ def test_a_file_that_changes_during_a_build_is_refused_and_poisons_nothing(
     (source / name).write_bytes(kept)
     assert build(source, tmp_path / "warm").code == build(source, tmp_path / "none", "--no-cache").code == 0
     assert file_bytes(tmp_path / "warm") == file_bytes(tmp_path / "none")
+
+
+@pytest.mark.parametrize("name", ["labels.csv", "classes.txt"])
+def test_what_is_said_of_answers_may_not_change_during_a_build(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Masks are read when they are asked for; other labels, and names, would belong to the new bytes in the report."""
+    source, real = write_setting(tmp_path / "source"), pipeline.find_inputs
+    (source / "labels.csv").write_text("".join(f"picture{index:02}.png,1\n" for index in range(PICTURES)))
+    (source / "classes.txt").write_text("\n".join(f"name {index}" for index in range(CLASSES)))
+
+    def changing(*arguments: object, **options: object) -> object:
+        found = real(*arguments, **options)
+        (source / name).write_bytes((source / name).read_bytes() + b"\n")
+        return found
+
+    monkeypatch.setattr(pipeline, "find_inputs", changing)
+    outcome = build(
+        source, tmp_path / "x", *setting(f"data.labels={source}/labels.csv", f"data.classes={source}/classes.txt")
+    )
+    assert (outcome.code, (tmp_path / "x").exists()) == (2, False)
+    assert f"{name}: changed while it was used" in outcome.err
 
 
 def test_damaged_entries_are_rebuilt(source: Path, tmp_path: Path, cache: Path) -> None:

@@ -289,6 +289,7 @@ def test_verify_other_data_and_labels(source: Path, bundle: Path, tmp_path: Path
     assert document["samples"] == 2
     assert document["stages"][4]["top1"] == 1.0  # the labels are the engines' own answers
     shown = cli("verify", bundle, "--base", source, *arguments, "--labels", tmp_path / "labels.csv").out.splitlines()
+    assert f"labels of {len(names)} of {len(names)} samples" in shown
     assert shown[0].split()[-1] == "top-1"
     assert shown[5].split()[-1] == "1.0000"
 

@@ -120,6 +120,25 @@ def test_top1_and_top5_and_gates() -> None:
     assert result.gates == {"min_fidelity": 0.0, "max_kl": result.divergence, "max_top1_drop": 1.0}
 
 
+@pytest.mark.parametrize(
+    ("samples", "labelled", "said"),
+    [
+        pytest.param(40, 10, "Against the labels of 10 of 40 samples, top1 is", id="some"),
+        pytest.param(40, 40, "Against the labels of 40 samples, top1 is", id="all"),
+        pytest.param(1, 1, "Against the labels of 1 sample, top1 is", id="one"),
+    ],
+)
+def test_how_many_samples_have_labels_is_said(samples: int, labelled: int, said: str) -> None:
+    comparison = bound("classification", SCORES, activation="logits").comparison()
+    for index in range(samples):
+        one = outputs(LOGITS[index % len(LOGITS)])
+        comparison.add(one, one, 3 if index < labelled else None)
+    result = comparison.result()
+    assert (result.samples, result.labelled) == (samples, labelled)
+    assert said in result.headline
+    assert ("Few labels: 10, fewer than 30" in result.headline) == (labelled < samples)
+
+
 def test_gates_against_labels_exist_only_with_labels() -> None:
     comparison = bound("classification", SCORES, activation="logits").comparison()
     comparison.add(outputs(LOGITS[0]), outputs(LOGITS[0]))
