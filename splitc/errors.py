@@ -13,6 +13,7 @@
     ├── CapabilityError    exit 3  an extra, a device or a room that this machine or version lacks
     ├── SignatureError     exit 1  a signature that is missing, damaged, another's or of an older release
     └── CheckFailed        exit 1  a gate or a verification that did not hold
+        └── OwnFault       exit 1  a step of splitc whose result is unsound; neither the model nor the cut is to blame
 
 Anything else that escapes is a bug of splitc, and assertions are for those.
 """
@@ -85,3 +86,7 @@ class CheckFailed(SplitcError):
         """``document`` is what ``--json`` prints all the same: the numbers that did not hold."""
         super().__init__(message)
         self.document = document
+
+
+class OwnFault(CheckFailed):
+    """A step of splitc made something unsound of something sound. The message names the step and says whose fault."""

@@ -227,6 +227,15 @@ def _find_model(bundle: Bundle, recipe: Recipe, asked: Path | None) -> tuple[Mod
 def _require(result: Verification, gates: Sequence[Gate]) -> None:
     missed = [f"{gate.name} is {gate.value:.4g}, the limit is {gate.limit:.4g}" for gate in gates if not gate.ok]
     if not result.ok:
-        missed.append("the split model's answers are not the full model's; rebuild the bundle")
+        missed.append(_fault(result))
     if missed:
         raise CheckFailed(f"{'; '.join(missed)}.")
+
+
+def _fault(result: Verification) -> str:
+    """What is wrong with the halves, or with the model that they were cut from."""
+    from splitc.evaluate import SPLIT_CHANGES
+
+    if result.fault == SPLIT_CHANGES:
+        return "the split model's answers are not the full model's; rebuild the bundle"
+    return f"{result.fault}; rebuild the bundle, which names the pass that does"

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from splitc import bundle, evaluate, graph, plan, report
+from splitc import bundle, evaluate, graph, passes, plan, report
 from splitc.backends import EngineRecord
 from splitc.cache import Key, StepCache
+from splitc.driver.blame import first_change
 from splitc.driver.calibrate import fit, samples_to_fit
 from splitc.driver.choose import choose
 from splitc.driver.inputs import Inputs, find_inputs
@@ -70,7 +71,7 @@ def build(
             write_sbom(folder, inputs, codec, engines)
             seal(folder, inputs)
         summary = report.summary(document) | {"bundle": str(out), "seconds": stages.seconds}
-        _require(_fault(outcome.verification, document["notes"]), gates, engines, folder, out, summary)
+        _require(_fault(outcome.verification, inputs), gates, engines, folder, out, summary)
     return Built(out, summary)
 
 
@@ -113,13 +114,14 @@ def check_gates(
     ]
 
 
-def _fault(verification: evaluate.Verification, notes: Sequence[str]) -> str:
-    """Why the split is not the model, or nothing; conversions that preparing it took are named."""
+def _fault(verification: evaluate.Verification, inputs: Inputs) -> str:
+    """Why what was built is not the model, or nothing: the split is to blame, or the pass that changed the answers."""
     if verification.ok:
         return ""
-    converted = [note for note in notes if note.startswith("converted from opset")]
-    why = "; ".join([verification.fault, *(f"{note}; export it in a newer opset" for note in converted)])
-    return f"the split model's answers are not the full model's: {why}"
+    if verification.fault == evaluate.SPLIT_CHANGES:
+        return f"the split model's answers are not those of the model that was cut. {passes.WHOSE_FAULT}"
+    changed = first_change(inputs)
+    return f"{verification.fault}: {changed} changes the model's answers. {passes.WHOSE_FAULT}"
 
 
 def _require(

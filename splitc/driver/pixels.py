@@ -23,7 +23,7 @@ def with_preprocess(source: graph.Model, how: Preprocess) -> graph.Model:
     form = pixel_format(spec, how.model_copy(update={"in_graph": False}))
     _require_channels(spec, form)
     insert = passes.InsertPreprocess(form.scale, form.mean, form.std, form.is_nhwc)
-    changed = graph.model_from_ir(insert(source.ir_model).model)
+    changed = graph.model_from_ir(passes.apply(insert, source.ir_model).model)
     return graph.Model(changed.ir_model, source.path, source.external)
 
 

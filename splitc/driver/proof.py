@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from splitc import graph, passes
-from splitc.errors import CheckFailed
+from splitc.errors import CheckFailed, OwnFault
 from splitc.evaluate import both_ways, distance, run_each, run_optimized
 from splitc.files import temporary_folder
 from splitc.types import Array, Feeds
@@ -81,7 +81,8 @@ def prove(model: graph.Model, halves: graph.Halves, files: tuple[Path, Path], re
         recomputed: Shapes that the tail works out again.
 
     Raises:
-        CheckFailed: They do not, or nothing can prove it.
+        OwnFault: They do not.
+        CheckFailed: Nothing can prove it.
     """
     cut = [spec.name for spec in halves.cut]
     kind = _kind(model, halves, recomputed)
@@ -132,12 +133,15 @@ def _ran(model: graph.Model, head: Path, tail: Path, cut: Sequence[str]) -> floa
     """Run whole and halves on ONNX Runtime without optimizations, one after the other; the largest difference.
 
     Raises:
-        CheckFailed: They differ.
+        OwnFault: They differ.
     """
     pairs = _pairs(model, head, tail, cut, run_each)
     difference = max((distance(one, other) for one, other in pairs), default=0.0)
     if difference:
-        raise CheckFailed(f"the halves do not make the whole: outputs differ by {difference:.3g}; nothing was written.")
+        raise OwnFault(
+            f"the halves do not make the whole: outputs differ by {difference:.3g}; nothing was written. "
+            f"{passes.WHOSE_FAULT}"
+        )
     return difference
 
 

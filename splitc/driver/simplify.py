@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from splitc import graph, passes
 from splitc.backends import fold_constants
-from splitc.errors import CheckFailed, GraphError
+from splitc.errors import GraphError, OwnFault
 from splitc.evaluate import distance, random_feeds, run_file
 from splitc.files import temporary_folder
 
@@ -18,7 +18,7 @@ def simplified(model: graph.Model) -> graph.Model:
     Raises:
         GraphError: The weights are too large.
         BackendError: ONNX Runtime refuses the model.
-        CheckFailed: The answers to random inputs changed.
+        OwnFault: The answers to random inputs changed.
     """
     size = graph.weight_bytes(model.ir_model)
     if size > MAX_WEIGHT_BYTES:
@@ -27,10 +27,12 @@ def simplified(model: graph.Model) -> graph.Model:
         source, folded, out = (folder / name for name in ("source.onnx", "folded.onnx", "model.onnx"))
         graph.save(model.ir_model, source, external=False)
         fold_constants(source, folded)
-        result = passes.Simplify()(graph.load(folded).ir_model).model
+        result = passes.apply(passes.Simplify(), graph.load(folded).ir_model).model
         graph.save(result, out, external=False)
         feeds = random_feeds(model.inputs)
         before, after = run_file(source, feeds), run_file(out, feeds)
         if any(distance(before[name], after.get(name)) for name in before):
-            raise CheckFailed("simplifying changed the answers to random inputs; leave out --simplify.")
+            raise OwnFault(
+                "simplifying changed the answers to random inputs: leave out --simplify. " + passes.WHOSE_FAULT
+            )
         return graph.Model(graph.load(out).ir_model)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from splitc import graph
+from splitc import graph, passes
 from splitc.driver.proof import Arithmetic, prove
 from splitc.errors import CutError, UsageError
 from splitc.types import TensorSpec
@@ -117,7 +117,7 @@ def merge_models(head: Path, tail: Path, out: Path) -> graph.Model:
     halves = [graph.load(path) for path in (head, tail)]
     refuse_own_files([out, Path(f"{out}{graph.DATA}")], [head, tail, *halves[0].external, *halves[1].external])
     merged = graph.join(halves[0].ir_model, halves[1].ir_model)
-    graph.verify(merged, "merge")
+    passes.require_sound(merged, "merging")
     with graph.model_file(out) as path:
         graph.save_alike(merged, path)
     return graph.Model(merged)

@@ -57,7 +57,7 @@ def write_pair(
     """
     coded = _with_codec(lowered.halves, codec)
     for side, model in (("edge", coded.head), ("cloud", coded.tail)):
-        graph.verify(model, f"the {side} half")
+        passes.require_sound(model, f"splitting off the {side} half")
         (folder / side).mkdir()
         graph.save(model, folder / side / "model.onnx")
         if any(one.side == side for one in lowered.savings):
@@ -84,8 +84,8 @@ class _Coded(NamedTuple):
 def _with_codec(halves: graph.Halves, codec: Codec) -> _Coded:
     if not codec.spec.fits_graph:
         return _Coded(halves.head, halves.tail, halves.cut, "host", ())
-    ending = passes.InsertQuantizers(codec.tensors)(halves.head)
-    beginning = passes.InsertDequantizers(codec.tensors)(halves.tail)
+    ending = passes.apply(passes.InsertQuantizers(codec.tensors), halves.head)
+    beginning = passes.apply(passes.InsertDequantizers(codec.tensors), halves.tail)
     wire = passes.wire_specs(codec.tensors)
     return _Coded(ending.model, beginning.model, wire, "graph", (*ending.notes, *beginning.notes))
 

@@ -10,12 +10,13 @@ from splitc.evaluate.paths import Joint, Paths, make_paths, open_graph, open_opt
 from splitc.evaluate.random_runs import both_ways, distance, random_feeds, run_each, run_file, run_optimized
 from splitc.evaluate.stage import Stage
 from splitc.evaluate.tape import OF_HALVES, OF_WHOLE, Recorder, Recording, played
-from splitc.evaluate.verify import Verification, answer_names, verify
+from splitc.evaluate.verify import SPLIT_CHANGES, Verification, answer_names, verify
 
 __all__ = [
     "ANSWER_GATES",
     "OF_HALVES",
     "OF_WHOLE",
+    "SPLIT_CHANGES",
     "FeatureStats",
     "Gate",
     "Joint",

@@ -26,6 +26,8 @@ from splitc.types import F32, Array, Frozen
 
 FULL, PREPARED, SPLIT = "full", "prepared", "split"
 """The answers to compare with, those of the model as it was cut (no stage of its own), and those of its halves."""
+SPLIT_CHANGES = "splitting changes them"
+"""The fault of halves that do not answer bit for bit as the prepared model does; any other is one of preparing it."""
 ROUNDING, FLOAT16_ROUNDING = 1e-3, 8 * 2.0**-11
 """What preparing may move an answer by, of the answers' spread: rounding in another order, by element type."""
 BASELINE = "zstd"
@@ -95,7 +97,7 @@ class _Soundness:
     def fault(self) -> str:
         """What is wrong; nothing where splitting changes no bit, and preparing for it only rounds otherwise."""
         if not self.is_equal:
-            return "splitting changes them"
+            return SPLIT_CHANGES
         if self.moved <= self.tolerance * (self.spread or 1.0):
             return ""
         return (

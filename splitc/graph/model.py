@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import onnx
+import onnx.defs
 import onnx_ir as ir
 import onnx_ir.passes.common as common
 
@@ -198,6 +200,17 @@ def _refuse_opset(ir_model: ir.Model, label: str) -> None:
     version = ir_model.opset_imports.get("")
     if version is not None and version < FIRST_OPSET:
         raise GraphError(f"{label}: opset {version} is too old; convert the model to opset {FIRST_OPSET} or later.")
+    newest = onnx.defs.onnx_opset_version()
+    if version is not None and version > newest:
+        raise GraphError(
+            f"{label}: opset {version} is newer than this onnx knows ({newest}); install newer onnx and onnxruntime, "
+            f"or export the model with opset {newest} or older."
+        )
+    if (ir_model.ir_version or 0) > onnx.IR_VERSION:
+        raise GraphError(
+            f"{label}: IR version {ir_model.ir_version} is newer than this onnx knows ({onnx.IR_VERSION}); install "
+            "newer onnx and onnxruntime, or export the model with older ones."
+        )
 
 
 def _refuse_unsound(model: Model, label: str) -> None:

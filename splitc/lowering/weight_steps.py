@@ -143,9 +143,12 @@ def apply_steps(half: FloatHalf, asked: SideWeights, step: Callable[[], None]) -
     notes: list[str] = []
     savings: list[Saving] = []
     side, model, before, original = half.side, half.model, None, None
+    if asked.changes_values:
+        passes.refuse_not_finite(model, side)
     for one in steps_of(half, asked, step):
         before = before or (packed_bytes(model), graph.weight_bytes(model))
         result = one.run(model)
+        passes.require_sound(result.model, f"the step {one.title!r}")
         model, original = result.model, result.original
         after = (packed_bytes(model), graph.weight_bytes(model))
         notes += [f"{side}: {note}" for note in result.notes]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from splitc.passes.align_outputs import AlignOutputs
-from splitc.passes.base import Pass, PassResult
+from splitc.passes.base import WHOSE_FAULT, Pass, PassResult, apply, require_sound
 from splitc.passes.change_layers import ChangeLayers, Seen, moments_of
 from splitc.passes.equalize import Equalize
 from splitc.passes.float16 import ToFloat16, computes_in_float16, first_not_finite, float16_arithmetic
@@ -16,10 +16,10 @@ from splitc.passes.insert_codec import (
     wire_specs,
 )
 from splitc.passes.insert_preprocess import InsertPreprocess
-from splitc.passes.layers import Layer, layers_of
+from splitc.passes.layers import Layer, layers_of, refuse_not_finite
 from splitc.passes.lift_layers import LiftLayers, quantized_layers
 from splitc.passes.lower_precision import LOWER
-from splitc.passes.prepare import prepare
+from splitc.passes.prepare import prepare, prepare_steps
 from splitc.passes.prune_weights import PruneWeights, count_zeros
 from splitc.passes.quantize_static import QuantizeStatic
 from splitc.passes.quantize_static import steps_of as quantizing_steps
@@ -33,6 +33,7 @@ from splitc.passes.sparse_runs import SparseRuns
 
 __all__ = [
     "LOWER",
+    "WHOSE_FAULT",
     "AlignOutputs",
     "ChangeLayers",
     "Equalize",
@@ -54,6 +55,7 @@ __all__ = [
     "Skeleton",
     "SparseRuns",
     "ToFloat16",
+    "apply",
     "computes_in_float16",
     "count_zeros",
     "first_not_finite",
@@ -65,8 +67,11 @@ __all__ = [
     "measure_sensitivity",
     "moments_of",
     "prepare",
+    "prepare_steps",
     "quantized_layers",
     "quantizing_steps",
+    "refuse_not_finite",
+    "require_sound",
     "side_name",
     "symbols_name",
     "unpacked_of",

@@ -70,20 +70,25 @@ class AlignOutputs:
     def __call__(self, model: ir.Model) -> PassResult:
         """Raises nothing; layers that cannot be aligned are counted in the note."""
         aligned = model.clone()
-        nodes = [node for node in aligned.graph if _bias_share(node)]
+        nodes = aligned_nodes(aligned)
         names = [node.outputs[0].name or "" for node in nodes]
         feeds = affordable(self.original, names, self.feeds)
         wanted = moments(self.original, names, feeds)
         for node, made in SegmentRuns(aligned, nodes, feeds):
             found = _moments([_sums(one) for one in made])
             aim = _shrunk(wanted[node.outputs[0].name or ""], found)
-            factor = _align(aligned, node, aim, found)
+            factor, shift = _align(aligned, node, aim, found)
             for one in made:  # the layer's new outputs, in place: later layers read them
                 shape = (1, -1, *[1] * (one.ndim - 2))
                 one *= factor.astype(one.dtype).reshape(shape)
-                one += (aim.mean - factor * found.mean).astype(one.dtype).reshape(shape)
+                one += shift.astype(one.dtype).reshape(shape)
             self.step()
         return PassResult(aligned, bool(nodes), (f"outputs of {len(nodes)} layers aligned",))
+
+
+def aligned_nodes(model: ir.Model) -> list[ir.Node]:
+    """What :class:`AlignOutputs` aligns, in graph order."""
+    return [node for node in model.graph if _bias_share(node)]
 
 
 def _bias_share(node: ir.Node) -> float:
@@ -93,6 +98,8 @@ def _bias_share(node: ir.Node) -> float:
     bias = node.inputs[BIAS]
     is_float = bias is not None and bias.const_value is not None and bias.const_value.dtype == ir.DataType.FLOAT
     if bias is None or not bias.is_initializer() or bias.graph is not node.graph or not is_float:
+        return 0.0
+    if bias.const_value is None or not bias.const_value.size:
         return 0.0
     return node.attributes.get_float("beta", 1.0) if node.op_type == "Gemm" else 1.0
 
@@ -138,17 +145,22 @@ def _shrunk(wanted: Moments, found: Moments) -> Moments:
     return wanted._replace(mean=found.mean + share * (wanted.mean - found.mean))
 
 
-def _align(model: ir.Model, node: ir.Node, wanted: Moments, found: Moments) -> F64:
-    """Change bias and, where it is float, weight; the factor that each channel's spread got."""
+def _align(model: ir.Model, node: ir.Node, wanted: Moments, found: Moments) -> tuple[F64, F64]:
+    """Change bias and, where it is float, weight; what each channel was multiplied by, and what was added then.
+
+    A channel with NaN or infinities has no mean to meet, and stays as it is.
+    """
     weight = node.inputs[WEIGHT]
     assert weight is not None
     factor = np.ones_like(wanted.mean)
     is_own = weight.is_initializer() and not graph.is_read_beside(weight, {(node, WEIGHT)})
     if node.op_type == "Conv" and is_own:
         ratio = wanted.spread / np.maximum(found.spread, LEAST_SPREAD)
-        factor = np.where(found.spread > LEAST_SPREAD, np.clip(ratio, 1 / MOST_FACTOR, MOST_FACTOR), 1)
+        usable = (found.spread > LEAST_SPREAD) & np.isfinite(ratio)
+        factor = np.where(usable, np.clip(ratio, 1 / MOST_FACTOR, MOST_FACTOR), 1)
         whole = read_operand(node, WEIGHT)
         put_operand(model, node, WEIGHT, whole * factor.reshape(-1, *[1] * (whole.ndim - 1)))
-    share = _bias_share(node)
-    put_operand(model, node, BIAS, factor * read_operand(node, BIAS) + (wanted.mean - factor * found.mean) / share)
-    return np.asarray(factor, np.float64)
+    shift = wanted.mean - factor * found.mean
+    shift = np.where(np.isfinite(shift), shift, 0)
+    put_operand(model, node, BIAS, factor * read_operand(node, BIAS) + shift / _bias_share(node))
+    return np.asarray(factor, np.float64), shift

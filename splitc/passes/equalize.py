@@ -68,10 +68,15 @@ class Equalize:
             for name in names:
                 found = np.abs(np.moveaxis(values[name], 1, 0)).reshape(values[name].shape[1], -1).max(1)
                 largest[name] = np.maximum(largest.get(name, np.zeros(len(found))), found)
-        fitting = [group for group in groups if len({len(largest[name]) for name in group.values}) == 1]
+        fitting = [group for group in groups if _is_fitting([largest[name] for name in group.values])]
         for group in fitting:
             _scale(changed, group, _factors(group, largest, self.most))
         return PassResult(changed, bool(fitting), (f"equalized {len(fitting)} groups of layers",))
+
+
+def _is_fitting(largest: Sequence[F64]) -> bool:
+    """Whether values of a group have the same channels, and finite ones."""
+    return len({len(one) for one in largest}) == 1 and all(np.isfinite(one).all() for one in largest)
 
 
 def _factors(group: Group, largest: Mapping[str, F64], most: float) -> F64:

@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 import onnx_ir as ir
 
+from splitc.graph import FreshNames
 from splitc.types import Array, Layout
 
 AXES_ARE_INPUTS = 18
@@ -21,10 +22,11 @@ class GraphOperators:
         prefix: Of every name.
         rank: Of the wire.
         opset: Of the graph that the nodes go into.
+        names: Of that graph: a name that is taken gets a number.
     """
 
-    def __init__(self, prefix: str, rank: int, opset: int) -> None:
-        self.prefix, self.rank, self.opset = prefix, rank, opset
+    def __init__(self, prefix: str, rank: int, opset: int, names: FreshNames) -> None:
+        self.prefix, self.rank, self.opset, self.names = prefix, rank, opset, names
         self.nodes: list[ir.Node] = []
         self.constants: dict[str, ir.Value] = {}
 
@@ -63,7 +65,7 @@ class GraphOperators:
 
     def constant(self, label: str, value: Array | np.generic) -> ir.Value:
         if label not in self.constants:
-            name = f"{self.prefix}/{label}"
+            name = self.names(f"{self.prefix}/{label}")
             tensor = ir.Tensor(np.asarray(value), name=name)
             self.constants[label] = ir.Value(
                 name=name, shape=tensor.shape, type=ir.TensorType(tensor.dtype), const_value=tensor
@@ -108,7 +110,7 @@ class GraphOperators:
 
     def _node(self, kind: str, *inputs: ir.Value, **attributes: int | list[int]) -> ir.Value:
         label = f"{self.prefix}/{len(self.nodes)}_{kind}"
-        node = ir.node(kind, inputs, attributes=attributes, name=label)
-        node.outputs[0].name = f"{label}_out"
+        node = ir.node(kind, inputs, attributes=attributes, name=self.names(label))
+        node.outputs[0].name = self.names(f"{label}_out")
         self.nodes.append(node)
         return node.outputs[0]

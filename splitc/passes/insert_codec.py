@@ -19,7 +19,8 @@ from typing import ClassVar
 import onnx_ir as ir
 
 from splitc.codec import FittedTensor
-from splitc.errors import CapabilityError
+from splitc.errors import CapabilityError, GraphError
+from splitc.graph import FreshNames, free_name
 from splitc.passes.base import PassResult
 from splitc.passes.graph_operators import GraphOperators
 from splitc.types import TensorSpec
@@ -57,13 +58,14 @@ class InsertQuantizers:
     tensors: Sequence[FittedTensor]
 
     def __call__(self, model: ir.Model) -> PassResult:
-        """Raises: CapabilityError: the opset is too old for the operators."""
+        """Raises: CapabilityError, GraphError: As :func:`require_opset`, and :func:`wire_names`."""
         opset = require_opset(model)
         head = model.clone()
+        names = wire_names(head, self.tensors)
         outputs = {value.name: value for value in head.graph.outputs}
         wires, sides = [], []
         for tensor in self.tensors:
-            ops = GraphOperators(f"{tensor.spec.name}.quantize", len(tensor.wire_shape), opset)
+            ops = GraphOperators(f"{tensor.spec.name}.quantize", len(tensor.wire_shape), opset, names)
             symbols, side = _quantize(ops, outputs[tensor.spec.name], tensor)
             ops.add_to_end(head.graph)
             wires.append(symbols)
@@ -80,15 +82,16 @@ class InsertDequantizers:
     tensors: Sequence[FittedTensor]
 
     def __call__(self, model: ir.Model) -> PassResult:
-        """Raises: CapabilityError: the opset is too old for the operators."""
+        """Raises: CapabilityError, GraphError: As :func:`require_opset`, and :func:`wire_names`."""
         opset = require_opset(model)
         tail = model.clone()
+        names = wire_names(tail, self.tensors)
         graph = tail.graph
         inputs = {value.name: value for value in graph.inputs}
         wires, sides, nodes = [], [], []
         for tensor in self.tensors:
             feature = inputs[tensor.spec.name]
-            ops = GraphOperators(f"{tensor.spec.name}.dequantize", len(tensor.wire_shape), opset)
+            ops = GraphOperators(f"{tensor.spec.name}.dequantize", len(tensor.wire_shape), opset, names)
             symbols, side, restored = _dequantize(ops, feature, tensor)
             ir.convenience.replace_all_uses_with(feature, restored, replace_graph_outputs=True)
             feature.name, restored.name = None, tensor.spec.name
@@ -99,6 +102,24 @@ class InsertDequantizers:
         graph.inputs[:] = [*wires, *sides]
         graph.insert_before(graph[0], nodes)
         return PassResult(tail, True, tuple(f"tail begins with {wire.name} ({wire.dtype})" for wire in graph.inputs))
+
+
+def wire_names(half: ir.Model, tensors: Sequence[FittedTensor]) -> FreshNames:
+    """Fresh names of a half in which the names of the wire tensors are free: inner values that have them get others.
+
+    Raises:
+        GraphError: An input or output of the half has the name of a wire tensor.
+    """
+    names = FreshNames(half)
+    ports = {value.name for value in (*half.graph.inputs, *half.graph.outputs)}
+    for spec in wire_specs(tensors):
+        if spec.name in ports:
+            raise GraphError(
+                f"cut {[one.spec.name for one in tensors]}: its symbols would be called {spec.name!r} as an input or "
+                "output of the model is; cut elsewhere, or rename that."
+            )
+        free_name(half, spec.name, names)
+    return names
 
 
 def require_opset(model: ir.Model) -> int:

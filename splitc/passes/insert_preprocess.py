@@ -16,7 +16,7 @@ import numpy as np
 import onnx_ir as ir
 
 from splitc.errors import GraphError
-from splitc.graph import preprocess_prefix
+from splitc.graph import FreshNames, preprocess_prefix
 from splitc.passes.base import PassResult
 from splitc.passes.graph_operators import GraphOperators
 
@@ -48,13 +48,14 @@ class InsertPreprocess:
         graph = changed.graph
         (value,) = _data_inputs(graph)
         name, dims = value.name or "", list(value.shape or ())
-        ops = GraphOperators(preprocess_prefix(name), _RANK, changed.opset_imports[""])
+        names = FreshNames(changed)
+        ops = GraphOperators(preprocess_prefix(name), _RANK, changed.opset_imports[""], names)
         last = dims if self.is_nhwc else [dims[0], *dims[2:], dims[1]]
         pixels = ir.Value(name=name, shape=ir.Shape(last), type=ir.TensorType(ir.DataType.UINT8))
         result = self._normalized(ops, pixels, value.dtype or ir.DataType.FLOAT)
         result.shape, result.type = value.shape, value.type
         ir.convenience.replace_all_uses_with(value, result, replace_graph_outputs=True)
-        value.name, result.name = None, f"{preprocess_prefix(name)}/normalized"
+        value.name, result.name = None, names(f"{preprocess_prefix(name)}/normalized")
         graph.inputs[list(graph.inputs).index(value)] = pixels
         ops.register(graph)
         graph.insert_before(graph[0], ops.nodes)

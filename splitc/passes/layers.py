@@ -10,6 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 from splitc import graph
+from splitc.errors import GraphError
 from splitc.types import F32, Array
 
 Kind = Literal["conv", "fc"]
@@ -123,3 +124,15 @@ def _product(node: ir.Node, weight: ir.Value) -> Layer | None:
     if attributes.get_float("alpha", 1.0) != 1.0 or attributes.get_float("beta", 1.0) != 1.0:
         return None
     return Layer(node, weight.name, "fc", 1, attributes.get_int("transB", 0) == 0)
+
+
+def refuse_not_finite(model: ir.Model, label: str) -> None:
+    """Raises: GraphError: The weight or the bias of a layer holds NaN or infinities, which nothing can make smaller."""
+    for layer in layers_of(model):
+        for name in filter(None, (layer.weight, layer.bias)):
+            tensor = model.graph.initializers[name].const_value
+            if tensor is not None and not np.isfinite(tensor.numpy()).all():
+                raise GraphError(
+                    f"{label}: weight {name!r} of {layer.node.op_type} {layer.node.name!r} holds NaN or infinities; "
+                    "mend it, or leave this half's weights as they are."
+                )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import onnx_ir as ir
 
-from splitc import graph
-from splitc.passes.base import PassResult
+from splitc.passes.base import Pass, PassResult, apply_all
 from splitc.passes.raise_opset import RaiseOpset
 from splitc.passes.simplify import Simplify
 
@@ -18,11 +19,12 @@ def prepare(model: ir.Model, *, in_graph: bool) -> PassResult:
         in_graph: Whether the codec's quantizers will be part of the graphs.
 
     Raises:
-        GraphError: A pass left an unsound graph, or the opset cannot be raised.
+        GraphError: The opset cannot be raised.
+        OwnFault: A pass left an unsound graph.
     """
-    result, notes = PassResult(model, False), list[str]()
-    for step in (Simplify(), RaiseOpset()) if in_graph else (Simplify(),):
-        result = step(result.model)
-        graph.verify(result.model, f"the model after {step.name}")
-        notes += result.notes
-    return PassResult(result.model, bool(notes), tuple(notes))
+    return apply_all(prepare_steps(in_graph=in_graph), model)
+
+
+def prepare_steps(*, in_graph: bool) -> Sequence[Pass]:
+    """The passes of :func:`prepare`, in order."""
+    return (Simplify(), RaiseOpset()) if in_graph else (Simplify(),)

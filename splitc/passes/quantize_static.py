@@ -30,8 +30,8 @@ import onnx_ir as ir
 from splitc import graph
 from splitc.errors import GraphError
 from splitc.passes.activations import run_with
-from splitc.passes.align_outputs import AlignOutputs
-from splitc.passes.base import PassResult
+from splitc.passes.align_outputs import AlignOutputs, aligned_nodes
+from splitc.passes.base import PassResult, require_sound
 from splitc.passes.change_layers import ChangeLayers, moments_of
 from splitc.passes.edit_weights import add_weight, read_weight
 from splitc.passes.equalize import Equalize
@@ -86,23 +86,38 @@ class QuantizeStatic:
             raise GraphError(f"INT8: opset {version} has no DequantizeLinear with an axis; use precision fp32.")
         equal = best_equalized(model, self.feeds)
         ranges = activation_ranges(equal.model, read_by(equal.model, chosen), self.feeds)
+        chosen = _with_ranges(equal.model, chosen, ranges)
         self.step()
         prepared = with_activations(equal.model, ranges, chosen)
         lowered = round_layers(prepared, equal.model, chosen, self.feeds[:MAX_MOMENT_SAMPLES], self.step)
         lowered = AlignOutputs(equal.model, self.feeds[:MAX_MOMENT_SAMPLES], self.step)(lowered).model
-        graph.verify(lowered, f"the model after {self.name}")
+        require_sound(lowered, f"pass {self.name!r}")
+        finite = [name for name, reach in ranges.items() if np.isfinite(reach)]
         notes = (
-            f"INT8 Q/DQ: {len(ranges)} activations quantized on {_count(self.feeds)} samples",
+            f"INT8 Q/DQ: {len(finite)} activations quantized on {_count(self.feeds)} samples",
             *equal.notes,
+            *_endless(ranges),
             f"{len(chosen)} layers rounded and corrected, {len(layers_of(model)) - len(chosen)} kept in float",
         )
         return PassResult(lowered, True, notes, equal.model)
 
 
+def _with_ranges(model: ir.Model, chosen: frozenset[str], ranges: Mapping[str, float]) -> frozenset[str]:
+    """The layers whose inputs have a finite range."""
+    layers = [layer for layer in layers_of(model) if layer.weight in chosen]
+    return frozenset(layer.weight for layer in layers if np.isfinite(ranges[layer.input.name or ""]))
+
+
+def _endless(ranges: Mapping[str, float]) -> list[str]:
+    """What is said of values without a finite range."""
+    names = [repr(name) for name, reach in ranges.items() if not np.isfinite(reach)]
+    return [f"layers that read {', '.join(names)} stay float: NaN or infinities on calibration samples"] * bool(names)
+
+
 def steps_of(model: ir.Model) -> int:
     """How often :attr:`QuantizeStatic.step` is called for ``model``, nothing kept in float."""
-    layers = layers_of(model)
-    return 1 + len(layers) + sum(layer.bias is not None for layer in layers) if layers else 0
+    layers = len(layers_of(model))
+    return 1 + layers + len(aligned_nodes(model)) if layers else 0
 
 
 def _count(feeds: Sequence[Feeds]) -> int:
@@ -151,12 +166,14 @@ def read_by(model: ir.Model, chosen: frozenset[str]) -> list[str]:
 
 
 def with_activations(model: ir.Model, ranges: Mapping[str, float], chosen: frozenset[str]) -> ir.Model:
-    """A copy with Q and DQ before the chosen layers, one pair a value."""
+    """A copy with Q and DQ before the chosen layers, one pair a value; none for a value without a finite range."""
     changed = model.clone()
     names = graph.FreshNames(changed)
     layers = [layer for layer in layers_of(changed) if layer.weight in chosen]
     values = {layer.input.name or "": layer.input for layer in layers}
     for name, value in values.items():
+        if not np.isfinite(ranges[name]):
+            continue
         readers = [layer.node for layer in layers if layer.input is value]
         _insert_pair(changed, value, np.float32(ranges[name] / TOP), readers, names)
     return changed
@@ -188,6 +205,8 @@ def activation_ranges(
     Why across folds: see the top of this module. Errors count by the power ``norm``: clipped outliers move the answers
     more than their squares say.
 
+    A value that holds NaN or infinities for any sample has an infinite range.
+
     Args:
         model: In float.
         names: Of the values.
@@ -197,11 +216,13 @@ def activation_ranges(
     """
     tops = {name: np.full(folds, 1e-9) for name in names}
     for name, fold, found in _folds(model, names, feeds, folds):
-        tops[name][fold] = max(tops[name][fold], float(found.max()))
-    counts: dict[str, F64] = {name: np.zeros((folds, BINS)) for name in names}
-    for name, fold, found in _folds(model, names, feeds, folds):
+        tops[name][fold] = np.maximum(tops[name][fold], float(found.max()))
+    finite = [name for name in names if np.isfinite(tops[name]).all()]
+    counts: dict[str, F64] = {name: np.zeros((folds, BINS)) for name in finite}
+    for name, fold, found in _folds(model, finite, feeds, folds):
         counts[name][fold] += np.histogram(found, BINS, (0, tops[name].max()))[0]
-    return {name: float(tops[name].max()) * _best_reach(counts[name], tops[name], norm) for name in names}
+    reaches = {name: float(tops[name].max()) * _best_reach(counts[name], tops[name], norm) for name in finite}
+    return {name: reaches.get(name, float("inf")) for name in names}
 
 
 def _folds(
@@ -209,7 +230,7 @@ def _folds(
 ) -> Iterator[tuple[str, int, Array]]:
     """Magnitudes of every value, fold by fold: sample ``i`` of all is of fold ``i % folds``."""
     first = 0
-    for values in run_with(model, names, feeds, only=True):
+    for values in run_with(model, names, feeds, only=True) if names else ():
         for name in names:
             for fold in range(folds):
                 found = np.abs(values[name][(fold - first) % folds :: folds])

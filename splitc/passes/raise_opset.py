@@ -14,6 +14,9 @@ from splitc.errors import GraphError
 from splitc.passes.base import PassResult
 from splitc.passes.insert_codec import MIN_OPSET
 
+RESIZE_HAS_MODES = 11
+"""First opset in which Resize says where it reads, in attributes whose defaults are not what it did before."""
+
 
 @dataclass(frozen=True)
 class RaiseOpset:
@@ -23,7 +26,9 @@ class RaiseOpset:
     2. The answers stay those of the source model; a build verifies that on real samples.
     3. Branches and loop bodies are converted too; one that returns a value of the graph around it gets the Identity
        that the converter needs.
-    4. A model with operators that the converter does not know is refused.
+    4. Resize of opset 10 puts pixels elsewhere than the default of later ones; what the converter leaves out of that
+       is spelled.
+    5. A model with operators that the converter does not know is refused.
     """
 
     name: ClassVar[str] = "raise_opset"
@@ -42,7 +47,20 @@ class RaiseOpset:
                 f"the model imports opset {version}, the codec needs {MIN_OPSET}, and converting it failed ({why}); "
                 f"export it again with opset {MIN_OPSET} or newer."
             ) from error
-        return PassResult(ir.from_proto(raised), True, (f"converted from opset {version} to {MIN_OPSET}",))
+        converted = ir.from_proto(raised)
+        if version < RESIZE_HAS_MODES:
+            _spell_resize(converted)
+        return PassResult(converted, True, (f"converted from opset {version} to {MIN_OPSET}",))
+
+
+def _spell_resize(model: ir.Model) -> None:
+    """The places that Resize and Upsample read before they could be told: ``x / scale``, rounded down."""
+    for node in (node for body in model.graphs() for node in body):
+        if node.op_type == "Resize" and node.domain == "":
+            node.attributes["coordinate_transformation_mode"] = ir.AttrString(
+                "coordinate_transformation_mode", "asymmetric"
+            )
+            node.attributes["nearest_mode"] = ir.AttrString("nearest_mode", "floor")
 
 
 def _with_own_outputs(model: ir.Model) -> ir.Model:

@@ -267,6 +267,12 @@ class SideWeights(Section):
     precision: Precision = Field("fp32", description="element type that engines compute in")
     sparsity: Literal["none", "2:4"] = Field("none", description="structured zeros")
 
+    @property
+    def changes_values(self) -> bool:
+        """Whether layers get other weights, and not only another float type."""
+        steps = (self.prune, self.cluster, self.rounding)
+        return any(one is not None for one in steps) or self.precision == "int8" or self.sparsity != "none"
+
     @model_validator(mode="after")
     def _has_one_set_of_values(self) -> SideWeights:
         is_int8 = self.precision == "int8"

@@ -12,6 +12,7 @@ from google.protobuf.message import DecodeError
 
 from splitc import files
 from splitc.errors import GraphError
+from splitc.graph.files.dense import without_sparse
 from splitc.graph.files.soundness import odd_external_field, refuse_damage
 
 DATA = ".data"
@@ -34,7 +35,8 @@ def read(path: Path) -> tuple[ir.Model, tuple[Path, ...]]:
     if not path.is_file():
         raise GraphError(f"{path}: no such file; give the path of an ONNX model.")
     try:
-        model = ir.load(path)
+        model = ir.from_proto(without_sparse(onnx.load(path, load_external_data=False)))
+        ir.external_data.set_base_dir(model.graph, path.parent)
         refuse_damage(model)
     except Exception as error:  # protobuf and onnx-ir raise a dozen unrelated types on damaged files
         cause = odd_external_field(path) or _cause(error)

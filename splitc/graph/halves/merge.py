@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import onnx_ir as ir
 import onnx_ir.passes.common as common
 from onnx_ir.passes.common import naming
@@ -12,7 +10,7 @@ from splitc.errors import GraphError
 from splitc.graph.files.external import same_bytes
 from splitc.graph.halves.output_order import in_order
 from splitc.graph.values.collector import collector_paused
-from splitc.graph.values.flow import subgraphs
+from splitc.graph.values.names import FreshNames
 
 
 @collector_paused()
@@ -38,7 +36,7 @@ def join(head: ir.Model, tail: ir.Model) -> ir.Model:
             operator sets differ.
     """
     _refuse_strangers(head, tail)
-    _share_initializers(head.graph, tail.graph)
+    _share_initializers(head.graph, tail.graph, FreshNames(head, tail))
     given = {value.name: value for value in head.graph.outputs}
     outputs = [given[value.name] if value.is_graph_input() else value for value in tail.graph.outputs]
     taken = {value.name for value in tail.graph.inputs}
@@ -99,35 +97,17 @@ def _move(source: ir.Graph, target: ir.Graph) -> None:
     target.initializers.update(initializers)
 
 
-def _share_initializers(ours: ir.Graph, theirs: ir.Graph) -> None:
+def _share_initializers(ours: ir.Graph, theirs: ir.Graph, names: FreshNames) -> None:
     """Point ``theirs`` at our equal constants; give the unequal ones of the same name another."""
-    taken = {*_names(ours), *_names(theirs)}
     for name, value in list(theirs.initializers.items()):
         twin = ours.initializers.get(name)
         if twin is not None and value.is_graph_output():
-            twin.name = _fresh(name, taken)
+            twin.name = names(name)
         elif twin is not None and _same_tensor(twin.const_value, value.const_value):
             ir.convenience.replace_all_uses_with(value, twin)
             del theirs.initializers[name]
         elif twin is not None:
-            value.name = _fresh(name, taken)
-
-
-def _names(graph: ir.Graph) -> Iterable[str]:
-    for value in (*graph.inputs, *graph.initializers.values()):
-        yield value.name or ""
-    for node in graph:
-        yield from (value.name or "" for value in node.outputs)
-        for body in subgraphs(node):
-            yield from _names(body)
-
-
-def _fresh(name: str, taken: set[str]) -> str:
-    number = 1
-    while f"{name}_{number}" in taken:
-        number += 1
-    taken.add(f"{name}_{number}")
-    return f"{name}_{number}"
+            value.name = names(name)
 
 
 def _same_tensor(one: ir.TensorProtocol | None, other: ir.TensorProtocol | None) -> bool:

@@ -28,6 +28,7 @@ from splitc.passes.float16.casts import (
     replace_operands,
     replace_outputs,
 )
+from splitc.passes.float16.operands import READS_ANY
 
 MOVES: tuple[str, ...] = (
     "Concat",
@@ -84,7 +85,7 @@ def _untyped_halves(graph: ir.Graph, known: set[ir.Value]) -> Iterator[ir.Value]
     """Results without a type that inference could find: float16 where the first operand is."""
     for node in graph:
         first = next((value for value in node.inputs if value is not None), None)
-        if first is not None and (first in known or _is_half(first)):
+        if first is not None and node.op_type not in READS_ANY and (first in known or _is_half(first)):
             for value in node.outputs:
                 if value.dtype is None and value.type is None:
                     known.add(value)

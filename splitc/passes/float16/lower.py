@@ -10,7 +10,7 @@ import onnx_ir as ir
 
 from splitc import graph
 from splitc.errors import GraphError
-from splitc.passes.base import PassResult
+from splitc.passes.base import PassResult, require_sound
 from splitc.passes.float16.convert import with_float16
 from splitc.passes.float16.emulate import float16_arithmetic
 from splitc.passes.float16.measure import PROBE_SAMPLES, Outputs, outputs_of, repaired, sensitive
@@ -55,7 +55,7 @@ class ToFloat16:
         if _halves(lowered) == _halves(named):
             found = "the half computes in it already" if _halves(named) else "no node computes in it"
             return PassResult(model, False, (f"FP16: {found}", *_said(keep)))
-        graph.verify(lowered, f"the model after {self.name}")
+        require_sound(lowered, f"pass {self.name!r}")
         return PassResult(lowered, True, (self._moved(named, lowered), *_said(keep)))
 
     def stays(self, model: ir.Model) -> dict[str, str]:
