@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
+import sys
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
     from splitc.runtime import CloudServer, TlsFiles
 
 LISTEN = "127.0.0.1:8001"
+LATE_S = 2.0
+"""Beyond ``--drain-s``, for answers to be sent and sockets to be closed."""
 
 
 @dataclass(frozen=True)
@@ -43,13 +48,26 @@ class ListenOptions:
 class LimitOptions:
     """Fields of :class:`splitc.runtime.ServerOptions`."""
 
-    max_batch: Annotated[int, typer.Option(min=1, help="Largest batch.")] = 8
+    max_batch: Annotated[int, typer.Option(min=1, help="Most samples in a batch, and in one packet.")] = 8
     max_delay_ms: Annotated[
         float, typer.Option(min=0, help="How long a sample waits for others to join its batch.")
     ] = 0.0
+    max_memory_mb: Annotated[
+        int, typer.Option(min=16, help="MB for requests at once, beside what the process takes after its start.")
+    ] = 1024
+    max_message_bytes: Annotated[
+        int | None, typer.Option(min=1024, help="Largest message; by default what the bundles' packets need.")
+    ] = None
+    max_connections: Annotated[int, typer.Option(min=2, help="Connections open at once.")] = 1024
     max_streams: Annotated[int, typer.Option(min=1, help="Streams open at once.")] = 256
     stall_s: Annotated[float, typer.Option(min=0.1, help="Seconds an answer may stay unread.")] = 30.0
-    idle_s: Annotated[float, typer.Option(min=1, help="Seconds a stream may stay open without packets.")] = 600.0
+    idle_s: Annotated[
+        float,
+        typer.Option(min=1, help="Seconds a stream may stay open without packets, or a connection without calls."),
+    ] = 600.0
+    greet_s: Annotated[float, typer.Option(min=0.1, help="Seconds a connection has for its first admitted call.")] = (
+        10.0
+    )
     rate: Annotated[float, typer.Option(min=0, help="Requests a second for each client; 0: no limit.")] = 0.0
     threads: Annotated[int, typer.Option(min=1, help="Threads an engine may use.")] = 1
     drain_s: Annotated[float, typer.Option(min=0, help="Seconds to finish open requests at shutdown.")] = 10.0
@@ -71,11 +89,15 @@ def serve(
     tls = TlsFiles(listening.tls_cert, listening.tls_key, listening.tls_ca)
     tokens = read_tokens(listening.token_file) if listening.token_file else ()
     server = CloudServer([open_checked(path, require_signature) for path in bundles], options, tokens)
-    asyncio.run(_serve(server, listening, tls, print_json if json else _log_start))
+    asyncio.run(_serve(server, listening, tls, limits.drain_s, print_json if json else _log_start))
 
 
 async def _serve(
-    server: CloudServer, asked: ListenOptions, tls: TlsFiles, started: Callable[[dict[str, Any]], None]
+    server: CloudServer,
+    asked: ListenOptions,
+    tls: TlsFiles,
+    drain_s: float,
+    started: Callable[[dict[str, Any]], None],
 ) -> None:
     """Serve until a signal comes; ``started`` is told the address, the bundles and the metrics' address."""
     ending = asyncio.Event()
@@ -84,15 +106,30 @@ async def _serve(
         loop.add_signal_handler(number, ending.set)
     try:
         address = await server.start(asked.listen, tls, allow_plain_text=asked.insecure)
-        document: dict[str, Any] = {"address": address, "bundles": server.names}
+        document: dict[str, Any] = {"address": address, "bundles": server.names, **server.bounds}
         if asked.metrics:
-            document["metrics"] = server.listen_for_metrics(asked.metrics)
+            document["metrics"] = await server.listen_for_metrics(asked.metrics, tls, allow_plain_text=asked.insecure)
         started(document)
         await ending.wait()
         _log("draining: no new work, what is under way is answered")
     finally:
+        _end_at_the_latest_in(drain_s + LATE_S)
         await server.drain()
     _log(", ".join(f"{name} {count:,}" for name, count in server.metrics.totals().items()) or "nothing was asked")
+
+
+def _end_at_the_latest_in(seconds: float) -> None:
+    """A tail that is computing cannot be stopped: if it outlives the drain, the process ends without it."""
+
+    def end() -> None:
+        _log(f"a run was still going on {seconds:g} s after the signal; ended without its answer")
+        with suppress(OSError):
+            sys.stderr.flush()
+        os._exit(0)
+
+    watch = threading.Timer(seconds, end)
+    watch.daemon = True
+    watch.start()
 
 
 def _log_start(document: dict[str, Any]) -> None:

@@ -324,6 +324,24 @@ def read_packet(
     return Packet(symbols, side, header.sequence, header.is_keyframe, header.pair_tag)
 
 
+def packet_shapes(
+    layout: StreamLayout, data: bytes, *, max_elements: int = DEFAULT_MAX_ELEMENTS
+) -> list[tuple[int, ...]]:
+    """Shapes of a packet's tensors, from its header alone: whoever has little memory may refuse it before decoding.
+
+    Args:
+        layout: What the packet must be of.
+        data: The packet.
+        max_elements: Refuse a tensor with more elements than this.
+
+    Raises:
+        BitstreamError: No packet of this layout, as far as the header says.
+    """
+    reader = FieldReader(data, "bitstream")
+    _check_same_pair(layout, _read_header(reader))
+    return [_read_shape(reader, index, tensor, max_elements) for index, tensor in enumerate(layout.tensors)]
+
+
 def _read_header(reader: FieldReader) -> Header:
     if reader.take("Magic", len(MAGIC)) != MAGIC:
         reader.refuse("Magic", f"is not {MAGIC.hex()}: not a splitc packet")
@@ -344,13 +362,17 @@ def _read_header(reader: FieldReader) -> Header:
     return Header(tag, sequence, bool(flags & KEYFRAME), tensors, reader.read_so_far()[start:])
 
 
-def _check_same_layout(layout: StreamLayout, header: Header) -> None:
+def _check_same_pair(layout: StreamLayout, header: Header) -> None:
     if header.pair_tag != layout.tag:
         whose = "this codec's" if layout.pair_tag == NO_PAIR else "this pair's"
         raise BitstreamError(
             f"bitstream: Pair_Tag at offset 2 is {header.pair_tag.hex()}, {whose} is {layout.tag.hex()}: "
             "the packet belongs to another build; use the two halves of one bundle."
         )
+
+
+def _check_same_layout(layout: StreamLayout, header: Header) -> None:
+    _check_same_pair(layout, header)
     if header.tensors is not None and header.description != layout.description:
         raise BitstreamError("bitstream: the packet's tensor table differs from this decoder's layout.")
 

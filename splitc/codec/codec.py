@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from splitc.codec.bitstream import NO_PAIR, StreamLayout, TensorLayout, write_packet
+from splitc.codec.bitstream import NO_PAIR, StreamLayout, TensorLayout, packet_shapes, write_packet
 from splitc.codec.fitted import FittedTensor, JsonObject
 from splitc.codec.fitting import check_features, check_lengths, check_samples, fit_tensor, samples_of
 from splitc.codec.planes import as_planes
@@ -144,6 +144,14 @@ class Codec:
             BitstreamError: Damaged, another pair's, or predicted from another packet.
         """
         return self.decoder().decode_symbols(packet)
+
+    def packet_shapes(self, packet: bytes) -> list[tuple[int, ...]]:
+        """Shapes of the symbols that a packet of any kind holds, from its header: nothing is decoded.
+
+        Raises:
+            BitstreamError: No packet of this codec, as far as the header says.
+        """
+        return packet_shapes(self.layout, packet)
 
     def encode(self, features: Sequence[F32], *, sequence: int = 0) -> bytes:
         """Features to one keyframe packet: :meth:`quantize`, then :meth:`encode_symbols`.

@@ -13,6 +13,7 @@ from splitc.runtime.engines import check_engine, engine_folder, find_order, fini
 from splitc.runtime.pair import RUNNER, CloudHalf, EdgeHalf, InferenceResult, read_contract, run_pair
 from splitc.runtime.pictures import is_picture, read_picture
 from splitc.runtime.pixels import PixelFormat, pixel_format
+from splitc.runtime.process_limits import require_process_limits
 from splitc.runtime.samples import Samples, clip_lengths, pick
 from splitc.runtime.sources import PACKAGE, Reader, Sample, files_sha256, find_files, natural_key
 from splitc.runtime.tasks import bound_task, truth_of
@@ -85,6 +86,7 @@ def __getattr__(name: str) -> object:
     """Import the networking modules when they are first used: a pair in one process needs none of them."""
     if name not in _NETWORKED:
         raise AttributeError(f"module 'splitc.runtime' has no attribute {name!r}")
+    require_process_limits("a pair over a network")
     try:
         return getattr(import_module(f"splitc.runtime.{_NETWORKED[name]}"), name)
     except ModuleNotFoundError as error:

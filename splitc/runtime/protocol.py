@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from tritonclient.grpc import service_pb2 as oip
-from tritonclient.utils import np_to_triton_dtype, triton_to_np_dtype
+from tritonclient.utils import np_to_triton_dtype
 
 from splitc.errors import RemoteError, UsageError
 from splitc.types import Array, TensorSpec
@@ -28,6 +28,9 @@ DAMAGED, BUSY, REFUSED = "damaged", "busy", "refused"
 STAGES = ("decode", "queue", "cloud")
 """Stages of the cloud; a reply has ``STAGE_ms`` of each as a parameter."""
 MAX_MESSAGE_BYTES = 64 << 20
+"""The largest message that a client sends or takes."""
+MOST_SHOWN = 600
+"""Letters of a message of the other end."""
 
 
 def packet_request(model: str, pair_id: str, name: str, packet: bytes) -> Any:
@@ -93,28 +96,72 @@ def answer_reply(model: str, name: str, outputs: Mapping[str, Array], ms: Mappin
     return reply
 
 
-def outputs_of(reply: Any, wanted: Sequence[TensorSpec]) -> dict[str, Array]:
-    """The outputs in a response.
+def outputs_of(reply: Any, wanted: Sequence[TensorSpec], sizes: Mapping[str, int] | None = None) -> dict[str, Array]:
+    """The outputs in a response, checked against what the contract says of them: the server is not trusted.
+
+    Args:
+        reply: From the server.
+        wanted: Names, types and shapes; a size that is a name is open unless ``sizes`` has it. Others are left out.
+        sizes: Sizes by name, as the features had them that were sent.
 
     Raises:
-        RemoteError: They are not what the contract says, or sizes and bytes differ.
+        RemoteError: Missing, twice, of another type or shape, of other bytes than their shape needs, or not finite.
     """
-    outputs = {}
-    for tensor, raw in zip(reply.outputs, reply.raw_output_contents, strict=False):
-        dtype = np.dtype(triton_to_np_dtype(tensor.datatype) or np.uint8)
-        if any(size < 0 for size in tensor.shape) or math.prod(tensor.shape) * dtype.itemsize != len(raw):
-            raise RemoteError(f"the server's {tensor.name!r} has {len(raw)} bytes for {list(tensor.shape)} of {dtype}.")
-        outputs[tensor.name] = np.frombuffer(raw, dtype).reshape(tuple(tensor.shape))
-    missing = [spec.name for spec in wanted if spec.name not in outputs]
+    names = [tensor.name for tensor in reply.outputs]
+    if len(names) != len(reply.raw_output_contents):
+        raise RemoteError(
+            f"the server's answer has {len(names)} outputs and {len(reply.raw_output_contents)} contents."
+        )
+    if len(set(names)) < len(names):
+        raise RemoteError("the server's answer has an output twice.")
+    missing = [spec.name for spec in wanted if spec.name not in names]
     if missing:
         raise RemoteError(f"the server's answer lacks {', '.join(missing)}; is it the cloud half of this bundle?")
-    return outputs
+    place = {name: index for index, name in enumerate(names)}
+    return {
+        spec.name: _output(
+            spec, reply.outputs[place[spec.name]], reply.raw_output_contents[place[spec.name]], sizes or {}
+        )
+        for spec in wanted
+    }
 
 
-def stage_ms(reply: Any) -> dict[str, float]:
-    """Milliseconds by stage in a response; zeros from a server that tells none."""
+def _output(spec: TensorSpec, tensor: Any, raw: bytes, sizes: Mapping[str, int]) -> Array:
+    """One output as the contract describes it."""
+    wanted, shape = np.dtype(spec.dtype), tuple(tensor.shape)
+    if tensor.datatype != np_to_triton_dtype(wanted):
+        raise RemoteError(f"the server's {spec.name!r} is {tensor.datatype[:20]!r}, the contract says {spec.dtype}.")
+    said = [size if isinstance(size, int) else sizes.get(size) for size in spec.shape]
+    same = len(shape) == len(said) and all(one in (None, other) for one, other in zip(said, shape, strict=True))
+    if not same or any(size < 0 for size in shape):
+        raise RemoteError(f"the server's {spec.name!r} is {list(shape)[:20]}, the contract says {list(spec.shape)}.")
+    if math.prod(shape) * wanted.itemsize != len(raw):
+        raise RemoteError(f"the server's {spec.name!r} has {len(raw)} bytes for {list(shape)} of {wanted}.")
+    array: Array = np.frombuffer(raw, wanted).reshape(shape)
+    if wanted.kind in "fc" and not np.isfinite(array).all():
+        raise RemoteError(f"the server's {spec.name!r} holds values that are not finite.")
+    if wanted.kind == "b" and np.frombuffer(raw, np.uint8).max(initial=0) > 1:
+        raise RemoteError(f"the server's {spec.name!r} holds bytes that are neither true nor false.")
+    return array
+
+
+def stage_ms(reply: Any, at_most: float = math.inf) -> dict[str, float]:
+    """Milliseconds by stage in a response; zeros from a server that tells none, or what cannot be.
+
+    Args:
+        reply: From the server.
+        at_most: All of it together took no longer than this.
+    """
     said = reply.parameters
-    return {stage: said[f"{stage}_ms"].double_param if f"{stage}_ms" in said else 0.0 for stage in STAGES}
+    ms = {stage: said[f"{stage}_ms"].double_param if f"{stage}_ms" in said else 0.0 for stage in STAGES}
+    is_possible = all(math.isfinite(value) and value >= 0 for value in ms.values()) and sum(ms.values()) <= at_most
+    return ms if is_possible else dict.fromkeys(STAGES, 0.0)
+
+
+def shown(text: str) -> str:
+    """Words of the other end, fit for a terminal: short, and without control characters."""
+    cut = text[:MOST_SHOWN]
+    return "".join(char if char.isprintable() else " " for char in cut) + ("..." if len(text) > MOST_SHOWN else "")
 
 
 def fault_reply(model: str, name: str, fault: str, message: str) -> Any:

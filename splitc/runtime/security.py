@@ -55,6 +55,18 @@ class TlsFiles:
         ca = _read(self.ca) if self.ca else None
         return grpc.ssl_server_credentials([(_read(self.key), _read(self.cert))], ca, self.ca is not None)
 
+    def server_context(self) -> ssl.SSLContext | None:
+        """The same for a server of Python's own; None: plain text."""
+        if self.cert is None or self.key is None:
+            return None
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.load_cert_chain(self.cert, self.key)
+        if self.ca is not None:
+            context.load_verify_locations(self.ca)
+            context.verify_mode = ssl.CERT_REQUIRED
+        return context
+
     def channel_credentials(self) -> grpc.ChannelCredentials | None:
         """None: plain text. Without ``ca`` the system's authorities are trusted where a certificate is shown."""
         if self.ca is None and self.cert is None:
@@ -101,9 +113,10 @@ def read_tokens(path: Path) -> tuple[str, ...]:
     return tokens
 
 
-def is_known(token: str, tokens: tuple[str, ...]) -> bool:
-    """Whether the token is one of them, in constant time."""
-    return sum(hmac.compare_digest(token.encode(), known.encode()) for known in tokens) > 0
+def known_token(token: str, tokens: tuple[str, ...]) -> int:
+    """Number of the token among them, in constant time; -1 for one that is not there."""
+    said = token.encode()
+    return max(number if hmac.compare_digest(said, one.encode()) else -1 for number, one in enumerate(tokens))
 
 
 def _check_pair(cert: Path, key: Path) -> None:

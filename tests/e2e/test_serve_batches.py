@@ -13,7 +13,8 @@ from e2e_setting import CLASSES, CUT, RECIPE, SIDE, Net, build, features_to_logi
 from splitc.bundle import open_bundle
 
 pytest.importorskip("grpc", reason="needs splitc[serve]")
-from splitc.runtime.server.models import ServedModel
+from splitc.runtime.server.models import ServedModel, Workers
+from splitc.runtime.server.turns import FairSlots
 
 
 def network(kind: str) -> onnx.ModelProto:
@@ -42,4 +43,5 @@ def test_only_rows_that_stay_apart_run_together(kind: str, largest: int, tmp_pat
         assert f"max_batch_size: {largest if largest > 1 else 0}\n" in config
         assert ("dynamic_batching" in config) == (largest > 1)
     with ThreadPoolExecutor(1) as pool:
-        assert ServedModel(open_bundle(tmp_path / "out"), pool, pool, 8, 0.0, 1).max_batch == largest
+        workers = Workers(pool, pool, FairSlots(1))
+        assert ServedModel(open_bundle(tmp_path / "out"), workers, 8, 0.0, 1).max_batch == largest

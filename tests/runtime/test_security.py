@@ -12,7 +12,8 @@ from splitc.runtime.address import Address, is_loopback, read_address
 
 pytest.importorskip("grpc", reason="needs splitc[serve]")
 from splitc.runtime.security import TlsFiles, refuse_plain_text
-from splitc.runtime.server.access import Rates
+from splitc.runtime.server.access import Admission, NotAdmittedError, Rates
+from splitc.runtime.server.metrics import Metrics
 
 
 @pytest.mark.parametrize(
@@ -113,12 +114,38 @@ class Call:
     def peer(self) -> str:
         return self._peer
 
+    def peer_identities(self) -> None:
+        return None
+
+
+class Visit:
+    """A connection from there."""
+
+    address = "10.0.0.1"
+
+    def was_refused(self) -> None:
+        """Nothing follows from it here."""
+
+
+def clients(tokens: tuple[str, ...], *said: str) -> set[str]:
+    admission = Admission(tokens, lambda peer: Visit(), Metrics())
+    return {
+        admission.caller(Call(one, f"unix-abstract:x-{index}"), "ModelInfer").client for index, one in enumerate(said)
+    }
+
 
 def test_who_pays_for_a_request() -> None:
     """A made-up token is no way around a rate."""
-    calls = [Call("Bearer a", "ipv4:10.0.0.1:5000"), Call("Bearer b", "ipv4:10.0.0.1:5001")]
-    assert {Rates(1.0).client_of(call) for call in calls} == {"ipv4:10.0.0.1"}
-    assert {Rates(1.0, by_token=True).client_of(call) for call in calls} == {"Bearer a", "Bearer b"}
+    assert clients((), "Bearer a", "Bearer b") == {"address 10.0.0.1"}
+    assert clients(("a", "b"), "Bearer a", "Bearer b") == {"token 0", "token 1"}
+    for made_up in ("Bearer c", "Bearer ", "a", ""):
+        with pytest.raises(NotAdmittedError, match="no known bearer token"):
+            clients(("a", "b"), made_up)
+
+
+def test_a_connection_that_the_gate_does_not_know_may_not_call() -> None:
+    with pytest.raises(NotAdmittedError, match="is being closed"):
+        Admission((), lambda peer: None, Metrics()).caller(Call("", "unix:"), "ModelInfer")
 
 
 def test_a_rate_is_a_second_s_worth_at_once() -> None:

@@ -12,6 +12,7 @@ from tritonclient.grpc import service_pb2_grpc as oip_grpc
 
 from splitc.errors import RemoteError
 from splitc.runtime import protocol
+from splitc.runtime.address import is_loopback
 from splitc.runtime.security import TlsFiles, refuse_plain_text
 
 HANDSHAKE_S = 10.0
@@ -63,6 +64,7 @@ class Remote:
             ("grpc.keepalive_timeout_ms", PING_TIMEOUT_MS),
             ("grpc.enable_retries", 0),  # a frame is sent again by its outbox, which knows about keyframes
             ("grpc.use_local_subchannel_pool", 1),
+            ("grpc.enable_http_proxy", int(not is_loopback(self.address))),  # a proxy elsewhere cannot reach it
         ]
         channel = (
             grpc.secure_channel(self.address, credentials, options)
@@ -97,7 +99,7 @@ class Channel:
             reply = self._stub.ModelConfig(request, metadata=self._metadata, timeout=timeout_s)
         except grpc.RpcError as error:
             raise self._translated(error) from error
-        theirs = reply.config.parameters[protocol.PAIR_ID].string_value
+        theirs = protocol.shown(reply.config.parameters[protocol.PAIR_ID].string_value)
         if theirs != pair_id:
             raise RemoteError(
                 f"{self._address}: serves {model!r} of pair {theirs[:12] or 'none'}, this edge half is of pair "
@@ -124,7 +126,7 @@ class Channel:
         self._channel.close()
 
     def _translated(self, error: Any) -> Exception:
-        code, details = error.code(), error.details() or "no reason given"
+        code, details = error.code(), protocol.shown(error.details() or "no reason given")
         if code in TRANSIENT or code in BUSY:
             return LostConnectionError(details)
         return RemoteError(f"{self._address}: {details} ({code.name.lower().replace('_', ' ')})")

@@ -24,17 +24,19 @@ from splitc.runtime import protocol
 from splitc.runtime.client.channel import HANDSHAKE_S, Channel, LostConnectionError, Remote
 from splitc.runtime.client.ladder import Ladder
 from splitc.runtime.client.outbox import Outbox, PendingFrame, Talk, now
-from splitc.runtime.client.patience import FIRST_PAUSE_S, Patience, Watchdog
+from splitc.runtime.client.patience import FIRST_PAUSE_S, LEAST_GREETING_S, Patience, Watchdog
 from splitc.runtime.client.sender import Sender
 from splitc.runtime.pair import InferenceResult
 from splitc.runtime.sources import Sample
-from splitc.types import Frozen
+from splitc.types import Array, Frozen
 
 MAX_TRIES = 8
 FALLING_BACK_S = 2.0
 """For shaking hands where frames wait that could be answered here."""
 LEAVE_S = 15.0
 """For the sample being read (a camera gives up sooner), the head's last run and the last packet."""
+MOST_DIGITS = 18
+"""Of a frame's number."""
 LAY_HERE_S = 5e-3
 """An answer that is taken faster may have waited for the caller: a long time on the wire is then no slow link."""
 
@@ -136,12 +138,11 @@ class EdgeClient:
     def _answers(self, box: Outbox) -> Iterator[tuple[int, InferenceResult]]:
         """Answers of all connections, with the numbers of their frames."""
         patience = Patience(self._options.patience_s)
-        handshake_s = FALLING_BACK_S if self._options.falls_back else HANDSHAKE_S
         while not box.is_done:
-            talk, channel = Talk(), self._remote.open()
+            talk, channel, silent_s, begun = Talk(), self._remote.open(), 0.0, now()
             try:
                 for sender in self._senders:
-                    channel.check_pair(sender.name, sender.pair_id, handshake_s)
+                    channel.check_pair(sender.name, sender.pair_id, self._handshake_s(patience))
                 talk.is_greeted = True
                 Watchdog(box, talk, self._options.patience_s, channel.close).start()
                 for found in self._talk(box, talk, channel):
@@ -150,12 +151,15 @@ class EdgeClient:
                 if not box.is_done and talk.error is None:
                     raise LostConnectionError("the server ended the stream")
             except LostConnectionError as lost:
-                if talk.is_greeted and not box.silent_s(talk):
+                silent_s = box.silent_s(talk) if talk.is_greeted else now() - begun
+                if talk.is_greeted and box.oldest() is None:
                     patience.owed_nothing()
                 box.hang_up(talk)
                 self.counters.reconnected += 1
                 reason = "it takes frames and answers none" if talk.is_unanswered else str(lost)
-                pause_s = patience.next_pause(self._remote.address, reason, is_endless=self._options.falls_back)
+                pause_s = patience.next_pause(
+                    self._remote.address, reason, is_endless=self._options.falls_back, silent_s=silent_s
+                )
                 if self._options.falls_back:
                     yield from self._answers_here(box, pause_s)
                 else:
@@ -166,12 +170,18 @@ class EdgeClient:
             if talk.error is not None:
                 raise talk.error
 
+    def _handshake_s(self, patience: Patience) -> float:
+        if self._options.falls_back:
+            return FALLING_BACK_S
+        return min(HANDSHAKE_S, max(patience.left_s, LEAST_GREETING_S))
+
     def _talk(self, box: Outbox, talk: Talk, channel: Channel) -> Iterator[tuple[int, InferenceResult]]:
         for reply in talk.listening(channel.stream(self._requests(box, talk))):
             arrived = now()
             frame = box.find(_number(reply.infer_response.id))
-            if frame is None:
-                continue  # an answer to a try that was given up
+            if frame is None or "sent" not in frame.marks:
+                talk.is_answer = False  # to a try that was given up, or to nothing
+                continue
             if reply.error_message:
                 self._mend(box, frame, reply)
                 continue
@@ -199,7 +209,7 @@ class EdgeClient:
         """After a refusal of one packet: send it again, or give up."""
         fault = protocol.fault_of(reply)
         if fault == protocol.REFUSED or frame.tries >= MAX_TRIES:
-            raise RemoteError(f"{self._remote.address}: {frame.name}: {reply.error_message}")
+            raise RemoteError(f"{self._remote.address}: {frame.name}: {protocol.shown(reply.error_message)}")
         if fault == protocol.BUSY:
             time.sleep(FIRST_PAUSE_S)
         else:
@@ -208,7 +218,8 @@ class EdgeClient:
         box.send_again(frame)
 
     def _answer(self, frame: PendingFrame, reply: Any, arrived: float) -> InferenceResult:
-        at, cloud = frame.marks, protocol.stage_ms(reply)
+        at = frame.marks
+        cloud = protocol.stage_ms(reply, at_most=(arrived - at["sent"]) * 1e3)
         ms = {
             "edge": (at["head"] - at["read"]) * 1e3,
             "wait": (at["encode"] - at["head"]) * 1e3,
@@ -217,7 +228,22 @@ class EdgeClient:
             **cloud,
             "total": (arrived - at["read"]) * 1e3,
         }
-        return InferenceResult(frame.sample, protocol.outputs_of(reply, self.contract.outputs), frame.packet_bytes, ms)
+        outputs = self._outputs(frame, reply)
+        return InferenceResult(frame.sample, outputs, frame.packet_bytes, ms)
+
+    def _outputs(self, frame: PendingFrame, reply: Any) -> dict[str, Array]:
+        """Checked: as many samples as were sent, where the contract says that both are the same number."""
+        sender = self._senders[frame.rung]
+        if reply.model_name not in ("", sender.name):
+            raise RemoteError(
+                f"{self._remote.address}: {frame.name}: an answer of {protocol.shown(reply.model_name)!r}."
+            )
+        first = sender.contract.wire[0].shape[:1]
+        sizes = {str(size): len(frame.wires[0]) for size in first if isinstance(size, str)}
+        try:
+            return protocol.outputs_of(reply, self.contract.outputs, sizes)
+        except RemoteError as error:
+            raise RemoteError(f"{self._remote.address}: {frame.name}: {error}") from error
 
     def _note(self, frame: PendingFrame, ms: Mapping[str, float], waited_s: float) -> None:
         computing_ms = sum(ms[stage] for stage in ("edge", "encode", *protocol.STAGES))
@@ -283,4 +309,4 @@ def _ready(early: dict[int, InferenceResult], box: Outbox) -> Iterator[Inference
 
 
 def _number(text: str) -> int:
-    return int(text) if text.isdecimal() else -1
+    return int(text) if text.isdecimal() and len(text) <= MOST_DIGITS else -1

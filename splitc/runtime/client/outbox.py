@@ -183,6 +183,7 @@ class Talk:
         over: Set when it was hung up.
         waits_since: ``now()`` when waiting for the next reply began; infinite while none is waited for.
         waited_s: For the last reply. Short where it lay here already: then nobody knows when it came.
+        is_answer: The last reply was one to a frame; whoever takes it may say that it was not.
         is_greeted: The pair ids were compared.
         is_unanswered: Hung up because no answer came.
         error: Why encoding ended early.
@@ -192,6 +193,7 @@ class Talk:
     over: threading.Event = field(default_factory=threading.Event)
     waits_since: float = float("inf")
     waited_s: float = 0.0
+    is_answer: bool = True
     is_greeted: bool = False
     is_unanswered: bool = False
     error: Exception | None = None
@@ -203,12 +205,14 @@ class Talk:
         return self.over.is_set()
 
     def listening(self, replies: Iterable[_Reply]) -> Iterator[_Reply]:
-        """The replies; records since when the next one is awaited."""
-        self.waits_since = now()
+        """The replies; records since when the next one is awaited. One that is no answer ends no wait."""
+        self.waits_since = since = now()
         for reply in replies:
-            self.waited_s, self.waits_since = now() - self.waits_since, float("inf")
+            self.waited_s, self.waits_since = now() - since, float("inf")
+            self.is_answer = True
             yield reply
-            self.waits_since = now()
+            since = now() if self.is_answer else since
+            self.waits_since = since
 
 
 def now() -> float:

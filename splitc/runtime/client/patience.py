@@ -10,7 +10,9 @@ from splitc.runtime.client.outbox import Outbox, Talk, now
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 5.0
 LEAST_ANSWER_S = 10.0
-"""Even without patience for a server that is away, one that is there gets so long for an answer."""
+"""One that is there gets so long for an answer, or half of the patience if that is longer; with less, all of it."""
+LEAST_GREETING_S = 2.0
+"""For shaking hands, however little patience is left."""
 
 
 class Patience:
@@ -28,20 +30,36 @@ class Patience:
         """The server was reachable and owed no answer, so its silence does not count."""
         self._since = float("inf")
 
-    def next_pause(self, address: str, reason: str, *, is_endless: bool) -> float:
+    @property
+    def left_s(self) -> float:
+        """How long a server that is away still has."""
+        return max(0.0, self._patience_s - max(0.0, self._clock() - self._since))
+
+    def next_pause(self, address: str, reason: str, *, is_endless: bool, silent_s: float = 0.0) -> float:
         """Seconds to wait before the next try.
+
+        Args:
+            address: Of the server.
+            reason: Why it counts as away.
+            is_endless: Patience never ends.
+            silent_s: For so long an answer has been awaited already.
 
         Raises:
             RemoteError: The server has been unreachable for too long, unless patience is endless.
         """
         moment, pause_s = self._clock(), self._pause_s
-        self._since, self._pause_s = min(self._since, moment), min(2 * pause_s, LONGEST_PAUSE_S)
+        self._since, self._pause_s = min(self._since, moment - silent_s), min(2 * pause_s, LONGEST_PAUSE_S)
         silent = moment - self._since
         if is_endless:
             return pause_s
         if silent >= self._patience_s:
             raise RemoteError(f"{address}: no answer for {silent:.1f} s ({reason}); is splitc serve running there?")
         return min(pause_s, self._patience_s - silent)
+
+
+def answer_limit_s(patience_s: float) -> float:
+    """How long one connection may owe an answer; without any patience for a server that is away, the least."""
+    return max(patience_s / 2, min(LEAST_ANSWER_S, patience_s)) or LEAST_ANSWER_S
 
 
 class Watchdog(threading.Thread):
@@ -57,7 +75,7 @@ class Watchdog(threading.Thread):
     def __init__(self, box: Outbox, talk: Talk, patience_s: float, hang_up: Callable[[], object]) -> None:
         super().__init__(name="watch", daemon=True)
         self._box, self._talk, self._hang_up = box, talk, hang_up
-        self._limit_s = max(patience_s, LEAST_ANSWER_S)
+        self._limit_s = answer_limit_s(patience_s)
 
     def run(self) -> None:
         while not self._talk.over.wait(self._limit_s / 8):

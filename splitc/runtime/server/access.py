@@ -1,19 +1,21 @@
-"""Admission: bearer tokens, and a rate limit for each client."""
+"""Admission: who calls, by token, certificate or address, before any message is read; and a rate for each client."""
 
 from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
 
-from splitc.runtime.security import is_known
+from splitc.runtime.security import known_token
+from splitc.runtime.server.gate import Visit
 from splitc.runtime.server.metrics import Metrics
 
 BEARER = "Bearer "
-OPEN_TO_ALL = {"/inference.GRPCInferenceService/ServerLive", "/inference.GRPCInferenceService/ServerReady"}
+HEALTH = frozenset({"ServerLive", "ServerReady"})
 """What a load balancer asks without a token."""
 MAX_CLIENTS = 4096
 
@@ -23,18 +25,12 @@ class Rates:
 
     Args:
         rate: Requests a second.
-        by_token: Tokens are checked: each is a client. Else each address is one.
         clock: Seconds.
     """
 
-    def __init__(self, rate: float, *, by_token: bool = False, clock: Callable[[], float] = time.monotonic) -> None:
-        self._rate, self._by_token, self._clock = rate, by_token, clock
+    def __init__(self, rate: float, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._rate, self._clock = rate, clock
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
-
-    def client_of(self, context: Any) -> str:
-        """Whom a request counts for: the token if tokens are checked (others can be made up), else the address."""
-        said = dict(context.invocation_metadata() or ()).get("authorization") if self._by_token else None
-        return str(said or context.peer().rpartition(":")[0])
 
     def take(self, client: str) -> bool:
         """Whether this client may send one more now."""
@@ -47,35 +43,60 @@ class Rates:
         return left >= 1
 
 
-class RequireToken(grpc.aio.ServerInterceptor):  # type: ignore[misc]
-    """Refuses calls without a known bearer token."""
+class NotAdmittedError(Exception):
+    """A call is refused before anything of it is read: a status, and why."""
 
-    def __init__(self, tokens: tuple[str, ...], metrics: Metrics) -> None:
-        self._tokens, self._metrics = tokens, metrics
-
-    async def intercept_service(self, continuation: Callable[[Any], Awaitable[Any]], handler_call_details: Any) -> Any:
-        handler = await continuation(handler_call_details)
-        if handler is None or handler_call_details.method in OPEN_TO_ALL:
-            return handler
-        said = dict(handler_call_details.invocation_metadata or ()).get("authorization", "")
-        if said.startswith(BEARER) and is_known(said[len(BEARER) :], self._tokens):
-            return handler
-        self._metrics.refused("token")
-        return _refusing(handler)
+    def __init__(self, code: grpc.StatusCode, why: str) -> None:
+        super().__init__(why)
+        self.code = code
 
 
-def _refusing(handler: Any) -> Any:
-    """The same kind of method, which ends every call."""
+@dataclass(frozen=True)
+class Caller:
+    """Whose call it is: a client, and the connection that it came on."""
 
-    async def refuse_one(request: Any, context: Any) -> None:
-        await context.abort(grpc.StatusCode.UNAUTHENTICATED, "no known bearer token: give one with --token-file.")
+    client: str
+    visit: Visit
 
-    async def refuse_stream(requests: Any, context: Any) -> Any:
-        await context.abort(grpc.StatusCode.UNAUTHENTICATED, "no known bearer token: give one with --token-file.")
-        yield  # makes this a generator, as a streaming method is
 
-    if handler.request_streaming:
-        return grpc.stream_stream_rpc_method_handler(
-            refuse_stream, handler.request_deserializer, handler.response_serializer
-        )
-    return grpc.unary_unary_rpc_method_handler(refuse_one, handler.request_deserializer, handler.response_serializer)
+class Admission:
+    """Who may call.
+
+    Args:
+        tokens: Bearer tokens, one of which a call must have; none: anyone may.
+        visit_of: The connection behind gRPC's peer name.
+        metrics: Counts refusals.
+    """
+
+    def __init__(self, tokens: tuple[str, ...], visit_of: Callable[[str], Visit | None], metrics: Metrics) -> None:
+        self._tokens, self._visit_of, self._metrics = tokens, visit_of, metrics
+
+    def caller(self, context: Any, method: str) -> Caller:
+        """Whose call it is, from its metadata and its connection alone.
+
+        Raises:
+            NotAdmittedError: No known token where one is needed, or a connection that did not come by the gate.
+        """
+        visit = self._visit_of(context.peer())
+        if visit is None:
+            raise NotAdmittedError(grpc.StatusCode.UNAVAILABLE, "this connection is being closed.")
+        if method in HEALTH:
+            return Caller(f"address {visit.address}", visit)
+        number = self._token(context) if self._tokens else -1
+        if self._tokens and number < 0:
+            self._metrics.refused("token")
+            visit.was_refused()
+            why = "no known bearer token: give one with --token-file."
+            raise NotAdmittedError(grpc.StatusCode.UNAUTHENTICATED, why)
+        return Caller(client_of(number, context.peer_identities(), visit.address), visit)
+
+    def _token(self, context: Any) -> int:
+        said = dict(context.invocation_metadata() or ()).get("authorization", "")
+        return known_token(said[len(BEARER) :], self._tokens) if said.startswith(BEARER) else -1
+
+
+def client_of(token: int, identities: object, address: str) -> str:
+    """Whom a call counts for: its token, else its certificate, else its address; a made-up token is none of these."""
+    if token >= 0:
+        return f"token {token}"
+    return f"certificate {identities!r}" if identities else f"address {address}"

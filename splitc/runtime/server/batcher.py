@@ -10,7 +10,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from splitc.runtime.server.turns import TurnOwner, Turns
 from splitc.types import Array, Feeds
+
+NOBODY = TurnOwner("")
 
 
 @dataclass(frozen=True)
@@ -34,32 +37,34 @@ class _Waiting:
         """What must agree to run together: every array's size but for axis 0."""
         return tuple((name, array.shape[1:]) for name, array in self.feeds.items())
 
+    @property
+    def rows(self) -> int:
+        """Samples."""
+        return len(next(iter(self.feeds.values())))
+
 
 class Batcher:
     """Runs a network on what waits: at most ``max_batch`` samples at once, the first waits at most ``max_delay_s``.
 
+    Clients take turns between runs (:mod:`splitc.runtime.server.turns`): whoever has much to do waits for the others.
+
     Args:
         run: The network; arrays share axis 0.
         pool: Where it runs, one run at a time.
-        max_batch: 1 where the network has a fixed batch.
+        max_batch: Samples; 1 where the network has a fixed batch, and every request then runs by itself.
         max_delay_s: How long to wait for company.
-        max_waiting: More requests than these wait outside.
     """
 
     def __init__(
-        self,
-        run: Callable[[Feeds], dict[str, Array]],
-        pool: Executor,
-        max_batch: int,
-        max_delay_s: float,
-        max_waiting: int = 256,
+        self, run: Callable[[Feeds], dict[str, Array]], pool: Executor, max_batch: int, max_delay_s: float
     ) -> None:
         self._run, self._pool = run, pool
         self._max_batch, self._max_delay_s = max_batch, max_delay_s
-        self._queue: asyncio.Queue[_Waiting] = asyncio.Queue(max_waiting)
+        self._queue: Turns[_Waiting] = Turns()
+        self._came = asyncio.Event()
         self._worker: asyncio.Task[None] | None = None
 
-    async def submit(self, feeds: Feeds) -> Ran:
+    async def submit(self, feeds: Feeds, owner: TurnOwner = NOBODY) -> Ran:
         """Run one request, alone or with others.
 
         Raises:
@@ -68,7 +73,8 @@ class Batcher:
         if self._worker is None:
             self._worker = asyncio.create_task(self._work())
         waiting = _Waiting(feeds, asyncio.get_running_loop().create_future())
-        await self._queue.put(waiting)
+        self._queue.put(owner, waiting)
+        self._came.set()
         return await waiting.done
 
     async def close(self) -> None:
@@ -76,36 +82,39 @@ class Batcher:
         if self._worker is not None:
             self._worker.cancel()
             await asyncio.gather(self._worker, return_exceptions=True)
-        while not self._queue.empty():
-            self._queue.get_nowait().done.cancel()
+        while self._queue:
+            self._queue.take()[1].done.cancel()
 
     async def _work(self) -> None:
-        held: _Waiting | None = None
         while True:
-            first, held = held or await self._queue.get(), None
-            together = [first]
-            deadline = first.since + self._max_delay_s
-            while len(together) < self._max_batch:
-                one = await self._next(deadline)
-                if one is None:
-                    break
-                if one.kind != first.kind:
-                    held = one
-                    break
-                together.append(one)
+            together = await self._gathered()
             await self._run_together([one for one in together if not one.done.cancelled()])
 
-    async def _next(self, deadline: float) -> _Waiting | None:
-        """What waits already, or comes before the deadline."""
-        if not self._queue.empty():
-            return self._queue.get_nowait()
-        left = deadline - time.perf_counter()
-        if left <= 0:
-            return None
-        try:
-            return await asyncio.wait_for(self._queue.get(), left)
-        except asyncio.TimeoutError:
-            return None
+    async def _gathered(self) -> list[_Waiting]:
+        """What runs next: samples of one kind, in turn."""
+        while not self._queue:
+            self._came.clear()
+            await self._came.wait()
+        together = [self._queue.take()[1]]
+        deadline, rows = together[0].since + self._max_delay_s, together[0].rows
+        while rows < self._max_batch and await self._has_next(deadline):
+            owner, one = self._queue.take()
+            if one.kind != together[0].kind or rows + one.rows > self._max_batch:
+                self._queue.put_back(owner, one)
+                break
+            together.append(one)
+            rows += one.rows
+        return together
+
+    async def _has_next(self, deadline: float) -> bool:
+        """Whether something waits already, or comes before the deadline."""
+        while not self._queue and (left := deadline - time.perf_counter()) > 0:
+            self._came.clear()
+            try:
+                await asyncio.wait_for(self._came.wait(), left)
+            except asyncio.TimeoutError:
+                return False
+        return bool(self._queue)
 
     async def _run_together(self, waiting: Sequence[_Waiting]) -> None:
         if not waiting:
@@ -115,7 +124,7 @@ class Batcher:
             joined = _joined([one.feeds for one in waiting])
             outputs = await asyncio.get_running_loop().run_in_executor(self._pool, self._run, joined)
             cloud_ms = (time.perf_counter() - begun) * 1e3
-            shares = _shares(outputs, [len(next(iter(one.feeds.values()))) for one in waiting])
+            shares = _shares(outputs, [one.rows for one in waiting])
         except Exception as error:  # belongs to those who wait; this task goes on
             for one in waiting:
                 if not one.done.done():

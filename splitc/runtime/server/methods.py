@@ -1,7 +1,7 @@
 """The protocol's methods that are served, behind a parser that takes any bytes.
 
-grpc's own registration writes a traceback to the log for each message that is none and for each method that is not
-there: a stranger could fill the disk. Here the first is a refusal like any other, and the second is grpc's.
+grpc's own registration writes a traceback to the log for each message that is none: a stranger could fill the disk.
+Here it is a refusal like any other.
 """
 
 from __future__ import annotations
@@ -14,50 +14,84 @@ from google.protobuf import message_factory
 from google.protobuf.message import DecodeError
 from tritonclient.grpc import service_pb2 as oip
 
+from splitc.runtime.server.access import HEALTH
+from splitc.runtime.server.calls import STREAM, Door
 from splitc.runtime.server.metrics import Metrics
 
 SERVICE = oip.DESCRIPTOR.services_by_name["GRPCInferenceService"]
 UNARY = (
-    *("ServerLive", "ServerReady", "ServerMetadata", "RepositoryIndex"),
-    *("ModelReady", "ModelMetadata", "ModelConfig", "ModelInfer"),
+    *("ServerMetadata", "RepositoryIndex"),
+    *("ModelReady", "ModelMetadata", "ModelConfig", "ModelStatistics", "ModelInfer"),
 )
-STREAM = "ModelStreamInfer"
 
 
 class Streams(Protocol):
-    """What takes a stream: None stands for a message that is not one of the protocol."""
+    """What takes a stream."""
 
-    def ModelStreamInfer(self, requests: Any, context: Any) -> Any: ...  # noqa: N802
+    async def ModelStreamInfer(self, call: Any) -> None: ...  # noqa: N802
 
 
-def handlers(service: Streams, metrics: Metrics) -> grpc.GenericRpcHandler:
+class Methods(grpc.GenericRpcHandler):  # type: ignore[misc]
     """Handlers of all methods that ``service`` has.
 
     Args:
         service: Coroutines named as the protocol's methods.
-        metrics: Counts malformed messages.
+        door: Lets calls in.
+        metrics: Counts what is refused.
     """
-    found = {
-        name: grpc.unary_unary_rpc_method_handler(
-            _refuse_unreadable(getattr(service, name), name, metrics), _parser(name), _as_bytes
-        )
-        for name in UNARY
-    }
-    found[STREAM] = grpc.stream_stream_rpc_method_handler(service.ModelStreamInfer, _parser(STREAM), _as_bytes)
-    return grpc.method_handlers_generic_handler(SERVICE.full_name, found)
+
+    def __init__(self, service: Streams, door: Door, metrics: Metrics) -> None:
+        self._service, self._door, self._metrics = service, door, metrics
+        self._known = {f"/{SERVICE.full_name}/{name}": self._handler(self._single(name)) for name in UNARY}
+        self._known |= {f"/{SERVICE.full_name}/{name}": self._handler(self._health(name)) for name in HEALTH}
+        self._known[f"/{SERVICE.full_name}/{STREAM}"] = self._handler(self._stream)
+        self._unknown = self._handler(self._refuse)
+
+    def service(self, handler_call_details: Any) -> Any:
+        """gRPC asks which handler a call gets."""
+        return self._known.get(handler_call_details.method, self._unknown)
+
+    def _handler(self, method: Callable[..., Any]) -> Any:
+        return grpc.stream_stream_rpc_method_handler(method)
+
+    def _single(self, name: str) -> Callable[..., Any]:
+        """One message in, one out."""
+        parse, method = parser(name), getattr(self._service, name)
+
+        async def answer(_: Any, context: Any) -> None:
+            async with self._door.entered(context, name) as call:
+                message = await call.read_in_time()
+                request = None if message is None else parse(message)
+                if request is None:
+                    self._metrics.refused("unreadable")
+                    await call.abort(grpc.StatusCode.INVALID_ARGUMENT, f"the message is not a {name}Request.")
+                reply = await method(request, call)
+                await call.write_in_time(reply.SerializeToString())
+
+        return answer
+
+    def _health(self, name: str) -> Callable[..., Any]:
+        """One message out; what came in is not read, since it says nothing."""
+        method = getattr(self._service, name)
+
+        async def answer(_: Any, context: Any) -> None:
+            call = await self._door.asked_for_health(context)
+            await call.write_in_time(method().SerializeToString())
+
+        return answer
+
+    async def _stream(self, _: Any, context: Any) -> None:
+        async with self._door.entered(context, STREAM) as call:
+            await self._service.ModelStreamInfer(call)
+
+    async def _refuse(self, _: Any, context: Any) -> None:
+        async with self._door.entered(context, "") as call:
+            self._metrics.refused("no such method")
+            await call.abort(grpc.StatusCode.UNIMPLEMENTED, "this server has no such method.")
 
 
-def _refuse_unreadable(method: Callable[..., Any], name: str, metrics: Metrics) -> Callable[..., Any]:
-    async def answer(request: Any, context: Any) -> Any:
-        if request is None:
-            metrics.refused("unreadable")
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"the message is not a {name}Request.")
-        return await method(request, context)
-
-    return answer
-
-
-def _parser(name: str) -> Callable[[bytes], Any]:
+def parser(name: str) -> Callable[[bytes], Any]:
+    """Reads a method's request; None for bytes that are none."""
     kind = message_factory.GetMessageClass(SERVICE.methods_by_name[name].input_type)
 
     def parse(data: bytes) -> Any:
@@ -67,7 +101,3 @@ def _parser(name: str) -> Callable[[bytes], Any]:
             return None
 
     return parse
-
-
-def _as_bytes(reply: Any) -> bytes:
-    return bytes(reply.SerializeToString())

@@ -1,14 +1,13 @@
 """A server's counters, for Prometheus.
 
-Connections that never become a call (bytes that are no HTTP/2, TLS that fails) are not among it: gRPC ends them itself
-and tells its Python side nothing.
+Connections that end before a call of theirs was admitted are counted by why the gate closed them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 _MS = (0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 
@@ -18,7 +17,6 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._end: Callable[[], None] = lambda: None
         self._answers = self._counter("answers", "Requests by how they ended.", ["model", "outcome"])
         self._bytes = self._counter("packet_bytes", "Bytes of packets received.", ["model"])
         self._stage = Histogram(
@@ -34,6 +32,7 @@ class Metrics:
         self._streams = Gauge("splitc_streams", "Open streams.", registry=self.registry)
         self._stopped = self._counter("stopped_streams", "Streams that stood still for too long.", ["reason"])
         self._refused = self._counter("refused_calls", "Calls refused before any work.", ["reason"])
+        self._hung_up = self._counter("closed_connections", "Connections that the server closed.", ["reason"])
 
     def _counter(self, name: str, text: str, labels: list[str]) -> Counter:
         return Counter(f"splitc_{name}", text, labels, registry=self.registry)
@@ -53,6 +52,10 @@ class Metrics:
     def refused(self, reason: str) -> None:
         """One call was refused before any work."""
         self._refused.labels(reason).inc()
+
+    def hung_up(self, reason: str) -> None:
+        """One connection was closed by the gate."""
+        self._hung_up.labels(reason).inc()
 
     def stopped(self, reason: str) -> None:
         """A client neither reads nor sends any more: its stream was ended."""
@@ -78,17 +81,6 @@ class Metrics:
         """One fewer."""
         self._streams.dec()
 
-    def listen(self, host: str, port: int) -> int:
-        """Serve ``/metrics`` over HTTP from a thread; returns the port, chosen where it was 0."""
-        server, _ = start_http_server(port, host, registry=self.registry)
-
-        def end() -> None:
-            server.shutdown()
-            server.server_close()
-
-        self._end = end
-        return int(server.server_port)
-
-    def close(self) -> None:
-        """Serve them no more."""
-        self._end()
+    def page(self) -> bytes:
+        """All of them as Prometheus reads them."""
+        return bytes(generate_latest(self.registry))

@@ -12,13 +12,11 @@ class StreamLimits:
     """Bounds of streams.
 
     Attributes:
-        streams: Open at once.
         pending: Packets of one stream in progress.
         stall_s: How long an answer may wait for its client to read it.
         idle_s: How long a stream may have neither packets nor answers.
     """
 
-    streams: int
     pending: int
     stall_s: float
     idle_s: float

@@ -1,9 +1,16 @@
-"""``splitc serve``: the cloud halves of bundles behind one port, in one process."""
+"""``splitc serve``: the cloud halves of bundles behind one port, in one process.
+
+    clients ══► ConnectionGate (connections) ──► gRPC ──► Door (calls) ──► service (packets) ──► decode, batch, tail
+
+Connections, calls and packets have their bounds each, and what is turned away is counted.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,18 +19,35 @@ from pydantic import Field
 
 from splitc.bundle import Bundle
 from splitc.errors import UsageError
-from splitc.runtime.address import UNIX, Address, read_address
-from splitc.runtime.protocol import MAX_MESSAGE_BYTES
+from splitc.runtime.process_limits import connections_that_fit, resident_bytes
 from splitc.runtime.security import TlsFiles, refuse_plain_text
-from splitc.runtime.server.access import Rates, RequireToken
-from splitc.runtime.server.methods import handlers
+from splitc.runtime.server.access import Admission, Rates
+from splitc.runtime.server.calls import CallLimits, Door
+from splitc.runtime.server.gate import BUFFER_BYTES, ConnectionGate, GateLimits, Visit
+from splitc.runtime.server.listening import Listening, listen
+from splitc.runtime.server.methods import Methods
 from splitc.runtime.server.metrics import Metrics
-from splitc.runtime.server.models import ServedModel
+from splitc.runtime.server.models import ServedModel, Workers
+from splitc.runtime.server.pages import Pages, pages_of
+from splitc.runtime.server.private_folder import make_private_folder
 from splitc.runtime.server.pulse import StreamLimits
 from splitc.runtime.server.service import InferenceService
+from splitc.runtime.server.turns import FairSlots
+from splitc.runtime.server.work import PacketWork
 from splitc.types import Frozen
 
 HTTP2_PINGS_MS = 10_000
+STRANGERS = 128
+"""Connections at once without an admitted call, at most."""
+MAX_MESSAGE_BYTES = 1 << 30
+PACKETS_A_BATCH = 8
+"""One client may have work for so many batches in the server at once."""
+LEAST_PACKETS = 64
+CALLS_A_CONNECTION = 100
+HEADERS_BYTES = 8 << 10
+NO_MESSAGE_BYTES = 4 << 10
+"""Least limit of a message: requests without a packet."""
+SOCKET_NAME = "s"
 
 
 class ServerOptions(Frozen):
@@ -32,16 +56,24 @@ class ServerOptions(Frozen):
     ``rate`` is in requests a second for each client, 0 for no limit. A stream may have ``max_pending`` packets in work;
     beyond that, reading waits, and the client with it. A stream whose answers are not read for ``stall_s``, or on which
     nothing moves for ``idle_s``, ends and makes room. Beside streams, ``max_single`` single calls may be open at once.
+
+    A packet holds at most ``max_batch`` samples. ``max_message_bytes`` is, where not given, what the bundles' largest
+    packets of so many samples can need. Beyond the memory of the process after its start, messages being received and
+    packets in work take at most ``max_memory_mb`` (2**20 bytes each), half each. A connection has ``greet_s`` for its
+    first admitted call.
     """
 
     max_batch: int = Field(8, ge=1, le=1024)
     max_delay_ms: float = Field(0.0, ge=0, le=1000)
-    max_message_bytes: int = Field(MAX_MESSAGE_BYTES, ge=1024, le=1 << 30)
+    max_message_bytes: int | None = Field(None, ge=1024, le=MAX_MESSAGE_BYTES)
+    max_memory_mb: int = Field(1024, ge=16, le=1 << 20)
     max_streams: int = Field(256, ge=1, le=65536)
     max_pending: int = Field(16, ge=1, le=1024)
     max_single: int = Field(256, ge=1, le=65536)
+    max_connections: int = Field(1024, ge=2, le=65536)
     stall_s: float = Field(30.0, gt=0)
     idle_s: float = Field(600.0, gt=0)
+    greet_s: float = Field(10.0, gt=0)
     rate: float = Field(0.0, ge=0)
     threads: int = Field(1, ge=1, le=1024)
     drain_s: float = Field(10.0, ge=0)
@@ -63,36 +95,64 @@ class CloudServer:
     def __init__(
         self, bundles: Sequence[Bundle], options: ServerOptions | None = None, tokens: tuple[str, ...] = ()
     ) -> None:
-        self._options = options or ServerOptions()
+        self._options, self._tokens = options or ServerOptions(), tokens
         self.metrics = Metrics()
-        self._codecs = ThreadPoolExecutor(max(2, os.cpu_count() or 1), "decode")
-        at_once = max(1, min(len(bundles), (os.cpu_count() or 1) // self._options.threads))
-        self._engines = ThreadPoolExecutor(at_once, "engine")  # each bundle has one run at a time
+        cores = os.cpu_count() or 1
+        at_once = max(1, min(len(bundles), cores // self._options.threads))  # each bundle has one run at a time
+        decoders = max(2, cores)
+        self._workers = Workers(
+            ThreadPoolExecutor(decoders, "decode"), ThreadPoolExecutor(at_once, "engine"), FairSlots(decoders)
+        )
         self._models: dict[str, ServedModel] = {}
         for bundle in bundles:
             if bundle.name in self._models:
                 raise UsageError(f"two bundles are named {bundle.name!r}; clients could not tell them apart.")
             self._models[bundle.name] = self._model(bundle)
-        rates = Rates(self._options.rate, by_token=bool(tokens)) if self._options.rate else None
-        limits = StreamLimits(
-            self._options.max_streams, self._options.max_pending, self._options.stall_s, self._options.idle_s
-        )
-        self._service = InferenceService(self._models, self.metrics, rates, limits)
-        self._interceptors = [RequireToken(tokens, self.metrics)] if tokens else []
+        self._service = self._new_service()
+        self._gate: ConnectionGate | None = None
+        self._door: Door | None = None
         self._server: grpc.aio.Server | None = None
+        self._pages = Pages(pages_of(self.metrics.page, lambda: self._service.is_ready))
+        self._ending = contextlib.ExitStack()
 
     def _model(self, bundle: Bundle) -> ServedModel:
         options = self._options
-        model = ServedModel(
-            bundle, self._codecs, self._engines, options.max_batch, options.max_delay_ms / 1e3, options.threads
-        )
+        model = ServedModel(bundle, self._workers, options.max_batch, options.max_delay_ms / 1e3, options.threads)
         model.warm_up()
         return model
+
+    def _new_service(self) -> InferenceService:
+        options = self._options
+        rates = Rates(options.rate) if options.rate else None
+        limits = StreamLimits(options.max_pending, options.stall_s, options.idle_s)
+        work = PacketWork(self.half_memory_bytes, max(LEAST_PACKETS, PACKETS_A_BATCH * options.max_batch))
+        return InferenceService(self._models, self.metrics, rates, limits, work)
 
     @property
     def names(self) -> list[str]:
         """The bundles served."""
         return list(self._models)
+
+    @property
+    def half_memory_bytes(self) -> int:
+        """For messages being received, and as much again for packets in work."""
+        return self._options.max_memory_mb << 19
+
+    @property
+    def max_message_bytes(self) -> int:
+        """The largest message that is read."""
+        largest = max((model.max_packet_bytes for model in self._models.values()), default=NO_MESSAGE_BYTES)
+        return self._options.max_message_bytes or min(MAX_MESSAGE_BYTES, max(NO_MESSAGE_BYTES, largest))
+
+    @property
+    def bounds(self) -> dict[str, int]:
+        """What was derived: bytes of the largest message, and MB of this process now and at most."""
+        now = resident_bytes() >> 20
+        return {
+            "max_message_bytes": self.max_message_bytes,
+            "memory_mb": now,
+            "max_memory_mb": now + self._options.max_memory_mb,
+        }
 
     async def start(self, address: str, tls: TlsFiles | None = None, *, allow_plain_text: bool = False) -> str:
         """Listen.
@@ -107,56 +167,98 @@ class CloudServer:
 
         Raises:
             UsageError: The address is taken or malformed, or plain text would leave this machine.
+            CapabilityError: Too few open files for a single connection.
         """
         credentials = (tls or TlsFiles()).server_credentials()
         refuse_plain_text(address, credentials is not None, allow_plain_text)
-        self._server = self._new_server()
-        self._server.add_generic_rpc_handlers([handlers(self._service, self.metrics)])
-        try:
-            port = (
-                self._server.add_secure_port(address, credentials)
-                if credentials
-                else self._server.add_insecure_port(address)
-            )
-        except RuntimeError as error:
-            raise UsageError(
-                f"{address}: cannot listen there; is the port taken, or the address not of this machine?"
-            ) from error
+        heard = self._heard(address)
+        folder = make_private_folder()
+        self._ending.callback(shutil.rmtree, folder, ignore_errors=True)
+        private = os.path.join(folder, SOCKET_NAME)
+        self._server = self._new_server(private, credentials)
         await self._server.start()
-        return address if address.startswith(UNIX) else str(Address(read_address(address).host, port))
+        connections = connections_that_fit(self._options.max_connections)
+        strangers = max(1, min(STRANGERS, connections // 2))
+        limits = GateLimits(
+            connections, strangers, self._options.greet_s, self._options.idle_s, credentials is not None
+        )
+        self._gate = ConnectionGate(limits, private, self.metrics)
+        self._gate.start(heard.sockets)
+        return heard.address
 
-    def _new_server(self) -> grpc.aio.Server:
-        limit = self._options.max_message_bytes
-        return grpc.aio.server(
-            interceptors=self._interceptors,
-            maximum_concurrent_rpcs=self._options.max_streams + self._options.max_single,
+    def _heard(self, address: str) -> Listening:
+        heard = listen(address)
+        self._ending.callback(heard.close)
+        return heard
+
+    def _new_server(self, path: str, credentials: grpc.ServerCredentials | None) -> grpc.aio.Server:
+        """gRPC behind the gate."""
+        limit = self.max_message_bytes
+        server = grpc.aio.server(
             options=[
                 ("grpc.max_receive_message_length", limit),
-                ("grpc.max_send_message_length", limit),
-                ("grpc.so_reuseport", 0),
+                ("grpc.max_send_message_length", -1),
+                ("grpc.max_concurrent_streams", CALLS_A_CONNECTION),
+                ("grpc.max_metadata_size", HEADERS_BYTES),
+                ("grpc.absolute_max_metadata_size", HEADERS_BYTES),
+                ("grpc.http2.bdp_probe", 0),  # a message that nobody reads yet takes a window of 64 kB and no more
+                ("grpc.http2.write_buffer_size", BUFFER_BYTES),
+                ("grpc.server_handshake_timeout_ms", int(self._options.greet_s * 1e3)),
                 ("grpc.keepalive_time_ms", HTTP2_PINGS_MS),
                 ("grpc.http2.min_ping_interval_without_data_ms", HTTP2_PINGS_MS // 2),
             ],
         )
+        self._door = Door(Admission(self._tokens, self._visit_of, self.metrics), self._call_limits(), self.metrics)
+        server.add_generic_rpc_handlers([Methods(self._service, self._door, self.metrics)])
+        where = f"unix:{path}"
+        server.add_secure_port(where, credentials) if credentials else server.add_insecure_port(where)
+        return server
 
-    def listen_for_metrics(self, address: str) -> str:
-        """Serve ``/metrics`` over HTTP, for Prometheus; returns the address with the port that was taken.
+    def _visit_of(self, peer: str) -> Visit | None:
+        return self._gate.visit_of(peer) if self._gate is not None else None
+
+    def _call_limits(self) -> CallLimits:
+        options, message = self._options, self.max_message_bytes + BUFFER_BYTES
+        remembered = max((model.stream_bytes for model in self._models.values()), default=0)
+        return CallLimits(
+            options.max_streams,
+            options.max_single,
+            self.half_memory_bytes,
+            message + remembered,
+            message,
+            options.stall_s,
+        )
+
+    async def listen_for_metrics(
+        self, address: str, tls: TlsFiles | None = None, *, allow_plain_text: bool = False
+    ) -> str:
+        """Serve ``/metrics`` for Prometheus and the pages of health over HTTP, or HTTPS where there are certificates.
+
+        Returns:
+            The address with the port that was taken.
 
         Raises:
-            UsageError: The address is taken or malformed.
+            UsageError: The address is taken or malformed, or plain text would leave this machine.
         """
-        wanted = read_address(address)
-        try:
-            return str(Address(wanted.host, self.metrics.listen(wanted.host, wanted.port)))
-        except OSError as error:
-            raise UsageError(f"{address}: metrics cannot listen there ({error.strerror}).") from error
+        context = (tls or TlsFiles()).server_context()
+        refuse_plain_text(address, context is not None, allow_plain_text)
+        heard = self._heard(address)
+        await self._pages.start(heard.sockets, context)
+        return heard.address
 
     async def drain(self) -> None:
         """Take no more calls, answer what is under way, end."""
+        if self._door is not None:
+            self._door.is_closed = True
+        if self._gate is not None:
+            self._gate.close_door()
         self._service.end_streams()
         if self._server is not None:
             await self._server.stop(self._options.drain_s)
         await asyncio.gather(*(model.close() for model in self._models.values()))
-        self.metrics.close()
-        self._codecs.shutdown(wait=False, cancel_futures=True)
-        self._engines.shutdown(wait=False, cancel_futures=True)
+        if self._gate is not None:
+            await self._gate.close()
+        await self._pages.close()
+        self._ending.close()
+        for pool in (self._workers.codecs, self._workers.engines):
+            pool.shutdown(wait=False, cancel_futures=True)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import grpc
@@ -16,36 +18,44 @@ from splitc.codec import Decoder
 from splitc.errors import BitstreamError, SplitcError, UsageError
 from splitc.runtime import protocol
 from splitc.runtime.server.access import Rates
+from splitc.runtime.server.calls import STREAM, Call
+from splitc.runtime.server.methods import parser
 from splitc.runtime.server.metrics import Metrics
 from splitc.runtime.server.models import Answered, ServedModel
 from splitc.runtime.server.pulse import Pulse, StreamLimits
+from splitc.runtime.server.requests import FINAL, Refusal, check_parameters, only, unknown_model, wanted_outputs
+from splitc.runtime.server.statistics import ModelStatistics
+from splitc.runtime.server.turns import TurnOwner
+from splitc.runtime.server.work import Held, PacketWork
 from splitc.types import TensorSpec
 from splitc.version import __version__
 
-Replies: TypeAlias = "asyncio.Queue[asyncio.Future[Any] | None]"
-
-
-class Refusal(Exception):
-    """One request is not answered: which fault, and why."""
-
-    def __init__(self, fault: str, message: str) -> None:
-        super().__init__(message)
-        self.fault = fault
-
-
-CODES = {
-    protocol.DAMAGED: grpc.StatusCode.DATA_LOSS,
-    protocol.BUSY: grpc.StatusCode.RESOURCE_EXHAUSTED,
-    protocol.REFUSED: grpc.StatusCode.INVALID_ARGUMENT,
-}
 STOPPED = {
     "unread": "answers were not read for too long; open a new stream.",
     "idle": "no packet came for too long; open a new stream when there is one.",
 }
+ENDING = "this server is ending; open a new stream, there or elsewhere."
+
+
+@dataclass(eq=False)
+class InWork:
+    """A packet of a stream: its answer to come, and what it holds until that was taken."""
+
+    reply: asyncio.Future[Any]
+    held: Held | None = None
+
+    def drop(self) -> None:
+        """Nobody waits for it any more."""
+        self.reply.cancel()
+        if self.held is not None:
+            self.held.give_back()
+
+
+Replies: TypeAlias = "asyncio.Queue[InWork | None]"
 
 
 class InferenceService:
-    """All methods a client of splitc or a stock client calls; the others are unimplemented.
+    """All methods a client of splitc or a stock client calls.
 
     A stream is one sequence of packets with a decoder of its own. A single call decodes without history.
     """
@@ -56,9 +66,12 @@ class InferenceService:
         metrics: Metrics,
         rates: Rates | None,
         limits: StreamLimits,
+        work: PacketWork,
     ) -> None:
         self._models, self._metrics, self._rates = models, metrics, rates
-        self._limits = limits
+        self._limits, self._work = limits, work
+        self._statistics: dict[str, ModelStatistics] = defaultdict(ModelStatistics)
+        self._parse = parser(STREAM)
         self._readers: set[asyncio.Task[None]] = set()
         self.is_ready = True
 
@@ -68,34 +81,36 @@ class InferenceService:
         for reader in self._readers:
             reader.cancel()
 
-    async def ServerLive(self, request: Any, context: Any) -> Any:
+    def ServerLive(self) -> Any:
         return oip.ServerLiveResponse(live=True)
 
-    async def ServerReady(self, request: Any, context: Any) -> Any:
+    def ServerReady(self) -> Any:
         return oip.ServerReadyResponse(ready=self.is_ready)
 
-    async def ModelReady(self, request: Any, context: Any) -> Any:
-        return oip.ModelReadyResponse(ready=self.is_ready and request.name in self._models)
+    async def ModelReady(self, request: Any, call: Call) -> Any:
+        is_there = unknown_model(request.name, request.version, list(self._models)) is None
+        return oip.ModelReadyResponse(ready=self.is_ready and is_there)
 
-    async def ServerMetadata(self, request: Any, context: Any) -> Any:
-        return oip.ServerMetadataResponse(name="splitc", version=__version__, extensions=["model_configuration"])
+    async def ServerMetadata(self, request: Any, call: Call) -> Any:
+        extensions = ["model_configuration", "statistics"]
+        return oip.ServerMetadataResponse(name="splitc", version=__version__, extensions=extensions)
 
-    async def RepositoryIndex(self, request: Any, context: Any) -> Any:
+    async def RepositoryIndex(self, request: Any, call: Call) -> Any:
         reply = oip.RepositoryIndexResponse()
         for name in self._models:
             reply.models.add(name=name, version="1", state="READY")
         return reply
 
-    async def ModelMetadata(self, request: Any, context: Any) -> Any:
-        model = await self._model_or_abort(request.name, context)
+    async def ModelMetadata(self, request: Any, call: Call) -> Any:
+        model = await self._model_or_abort(request, call)
         reply = oip.ModelMetadataResponse(name=model.name, versions=["1"], platform="splitc")
         reply.inputs.add(name=protocol.PACKET, datatype="UINT8", shape=[-1])
         for spec in model.outputs:
             reply.outputs.add(name=spec.name, datatype=_oip_dtype(spec), shape=_sizes(spec))
         return reply
 
-    async def ModelConfig(self, request: Any, context: Any) -> Any:
-        model = await self._model_or_abort(request.name, context)
+    async def ModelConfig(self, request: Any, call: Call) -> Any:
+        model = await self._model_or_abort(request, call)
         config = triton_config.ModelConfig(name=model.name, platform="splitc", max_batch_size=0)
         config.parameters[protocol.PAIR_ID].string_value = model.pair_id
         config.input.add(name=protocol.PACKET, data_type="TYPE_UINT8", dims=[-1])
@@ -104,24 +119,31 @@ class InferenceService:
             config.output.add(name=spec.name, data_type=kind, dims=_sizes(spec))
         return oip.ModelConfigResponse(config=config)
 
-    async def ModelInfer(self, request: Any, context: Any) -> Any:
-        try:
-            model = self._admitted(request, context)
-            answered = await self._answered(model, *await self._decoded(model, model.decoder(), request))
-        except Refusal as refusal:
-            self._metrics.failed(self._label(request), refusal.fault)
-            await context.abort(CODES[refusal.fault], str(refusal))
-        return self._reply(model, request, answered)
+    async def ModelStatistics(self, request: Any, call: Call) -> Any:
+        if request.name:
+            await self._model_or_abort(request, call)
+        names = [request.name] if request.name else list(self._models)
+        return oip.ModelStatisticsResponse(model_stats=[self._statistics[name].message(name) for name in names])
 
-    async def ModelStreamInfer(self, requests: AsyncIterator[Any], context: Any) -> None:
-        if not self.is_ready or len(self._readers) >= self._limits.streams:
-            self._metrics.refused("streams")
-            why = f"{len(self._readers)} streams are open, as many as it takes" if self.is_ready else "it is ending"
-            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, f"this server has no room: {why}; try later.")
+    async def ModelInfer(self, request: Any, call: Call) -> Any:
+        held = None
+        try:
+            model = self._admitted(request, call)
+            held = await self._held(model, request, call)
+            feeds, decode_ms = await self._decoded(model, model.decoder(), request, call)
+            return self._reply(model, request, await self._answered(model, feeds, decode_ms, call.owner))
+        except Refusal as refusal:
+            self._failed(request, refusal)
+            await call.abort(refusal.code, str(refusal))
+        finally:
+            if held is not None:
+                held.give_back()
+
+    async def ModelStreamInfer(self, call: Call) -> None:
         replies: Replies = asyncio.Queue(self._limits.pending)
         pulse = Pulse(self._limits)
-        reader = asyncio.create_task(self._read(requests, context, replies, pulse))
-        writer = asyncio.create_task(_write(replies, context, pulse))
+        reader = asyncio.create_task(self._read(call, replies, pulse))
+        writer = asyncio.create_task(_write(replies, call, pulse))
         watch = asyncio.create_task(pulse.stopped())
         self._readers.add(reader)
         self._metrics.stream_opened()
@@ -130,51 +152,68 @@ class InferenceService:
         finally:
             for task in (reader, writer, watch):
                 task.cancel()
-            await asyncio.gather(reader, writer, *_drained(replies), return_exceptions=True)
+            await asyncio.gather(reader, writer, *_dropped(replies), return_exceptions=True)
+            await asyncio.gather(*_dropped(replies), return_exceptions=True)
             self._readers.discard(reader)
             self._metrics.stream_closed()
         if watch.done() and not watch.cancelled():
             self._metrics.stopped(watch.result())
-            await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, STOPPED[watch.result()])
+            await call.abort(grpc.StatusCode.DEADLINE_EXCEEDED, STOPPED[watch.result()])
         writer.result()
+        if not self.is_ready:
+            await call.abort(grpc.StatusCode.UNAVAILABLE, ENDING)
 
-    async def _read(self, requests: AsyncIterator[Any], context: Any, replies: Replies, pulse: Pulse) -> None:
+    async def _read(self, call: Call, replies: Replies, pulse: Pulse) -> None:
         """Decode a stream's packets in their order; the tails run beside. A full queue stops the reading."""
         decoders: dict[str, Decoder] = {}
         try:
-            async for request in requests:
+            while (message := await call.read()) is not None:
                 pulse.received()
-                await replies.put(await self._begun(request, context, decoders))
+                begun = await self._begun(self._parse(message), call, decoders)
+                try:
+                    await replies.put(begun)
+                except asyncio.CancelledError:
+                    begun.drop()
+                    raise
         finally:
             await replies.put(None)
 
-    async def _begun(self, request: Any, context: Any, decoders: dict[str, Decoder]) -> asyncio.Future[Any]:
+    async def _begun(self, request: Any, call: Call, decoders: dict[str, Decoder]) -> InWork:
         """The reply to come. A request of None is a message that could not be read."""
+        held = None
         try:
             if request is None:
                 request = oip.ModelInferRequest()
                 raise Refusal(protocol.REFUSED, "the message is not a ModelInferRequest.")
-            model = self._admitted(request, context)
+            model = self._admitted(request, call)
+            held = await self._held(model, request, call)
             decoder = decoders.setdefault(model.name, model.decoder())
-            feeds, decode_ms = await self._decoded(model, decoder, request)
+            feeds, decode_ms = await self._decoded(model, decoder, request, call)
         except Refusal as refusal:
             done = asyncio.get_running_loop().create_future()
             done.set_result(self._fault(request, refusal))
-            return done
-        return asyncio.create_task(self._streamed(model, request, feeds, decode_ms))
+            return InWork(done, held)
+        except BaseException:
+            if held is not None:
+                held.give_back()
+            raise
+        return InWork(asyncio.create_task(self._streamed(model, request, feeds, decode_ms, call.owner)), held)
 
-    async def _streamed(self, model: ServedModel, request: Any, feeds: Any, decode_ms: float) -> Any:
+    async def _streamed(self, model: ServedModel, request: Any, feeds: Any, decode_ms: float, owner: TurnOwner) -> Any:
         try:
-            answered = await self._answered(model, feeds, decode_ms)
+            answered = await self._answered(model, feeds, decode_ms, owner)
         except Refusal as refusal:
             return self._fault(request, refusal)
-        return oip.ModelStreamInferResponse(infer_response=self._reply(model, request, answered))
+        reply = self._reply(model, request, answered)
+        reply.parameters[FINAL].bool_param = True
+        return oip.ModelStreamInferResponse(infer_response=reply)
 
-    def _admitted(self, request: Any, context: Any) -> ServedModel:
-        """The requested model, if pair id and rate limit allow it."""
-        model = self._models.get(request.model_name)
-        if model is None:
-            raise Refusal(protocol.REFUSED, _no_model(request.model_name, self._models))
+    def _admitted(self, request: Any, call: Call) -> ServedModel:
+        """The requested model, if version, pair id, parameters and rate limit allow it."""
+        refusal = unknown_model(request.model_name, request.model_version, list(self._models))
+        if refusal is not None:
+            raise refusal
+        model = self._models[request.model_name]
         pair = protocol.pair_of(request)
         if pair is not None and pair != model.pair_id:
             raise Refusal(
@@ -182,54 +221,69 @@ class InferenceService:
                 f"{model.name}: the edge half is of pair {pair[:12]}, this server's half of pair {model.pair_id[:12]}; "
                 "use the two halves of one bundle.",
             )
-        if self._rates is not None and not self._rates.take(self._rates.client_of(context)):
+        check_parameters(request)
+        wanted_outputs(request, [spec.name for spec in model.outputs])
+        if self._rates is not None and not self._rates.take(call.owner.client):
             raise Refusal(protocol.BUSY, "too many requests a second from this client; send fewer.")
         return model
 
-    async def _decoded(self, model: ServedModel, decoder: Decoder, request: Any) -> tuple[Any, float]:
+    async def _held(self, model: ServedModel, request: Any, call: Call) -> Held:
+        """Memory for the packet, once there is some."""
         try:
-            return await model.decode(decoder, protocol.packet_of(request))
+            size = model.work_bytes(protocol.packet_of(request))
+            return await self._work.hold(call.owner, size)
         except UsageError as error:
             raise Refusal(protocol.REFUSED, str(error)) from error
         except BitstreamError as error:
             raise Refusal(protocol.DAMAGED, str(error)) from error
 
-    async def _answered(self, model: ServedModel, feeds: Any, decode_ms: float) -> Answered:
+    async def _decoded(self, model: ServedModel, decoder: Decoder, request: Any, call: Call) -> tuple[Any, float]:
         try:
-            return await model.answer(feeds, decode_ms)
+            return await model.decode(decoder, protocol.packet_of(request), call.owner)
+        except BitstreamError as error:
+            raise Refusal(protocol.DAMAGED, str(error)) from error
+
+    async def _answered(self, model: ServedModel, feeds: Any, decode_ms: float, owner: TurnOwner) -> Answered:
+        try:
+            return await model.answer(feeds, decode_ms, owner)
         except SplitcError as error:
             raise Refusal(protocol.REFUSED, str(error)) from error
 
     def _reply(self, model: ServedModel, request: Any, answered: Answered) -> Any:
         size = len(request.raw_input_contents[0])
         self._metrics.answered(model.name, size, answered.ms, answered.batch)
-        return protocol.answer_reply(model.name, request.id, answered.outputs, answered.ms)
+        self._statistics[model.name].note(answered.ms, answered.batch)
+        outputs = only(answered.outputs, wanted_outputs(request, list(answered.outputs)))
+        return protocol.answer_reply(model.name, request.id, outputs, answered.ms)
 
     def _fault(self, request: Any, refusal: Refusal) -> Any:
-        self._metrics.failed(self._label(request), refusal.fault)
+        self._failed(request, refusal)
         return protocol.fault_reply(request.model_name, request.id, refusal.fault, str(refusal))
 
-    def _label(self, request: Any) -> str:
-        """A model's name, or a fixed one for unknown models: every label is a series of a metric."""
-        return request.model_name if request.model_name in self._models else "unknown"
+    def _failed(self, request: Any, refusal: Refusal) -> None:
+        """Count it, under a fixed name for unknown models: every label is a series of a metric."""
+        name = request.model_name if request.model_name in self._models else "unknown"
+        self._metrics.failed(name, refusal.fault)
+        if name in self._models:
+            self._statistics[name].failed += 1
 
-    async def _model_or_abort(self, name: str, context: Any) -> ServedModel:
-        if name not in self._models:
-            await context.abort(grpc.StatusCode.NOT_FOUND, _no_model(name, self._models))
-        return self._models[name]
+    async def _model_or_abort(self, request: Any, call: Call) -> ServedModel:
+        refusal = unknown_model(request.name, request.version, list(self._models))
+        if refusal is not None:
+            await call.abort(refusal.code, str(refusal))
+        return self._models[request.name]
 
 
-async def _write(replies: Replies, context: Any, pulse: Pulse) -> None:
+async def _write(replies: Replies, call: Call, pulse: Pulse) -> None:
     """Send answers in the order of their packets; each goes on once the client's window has room for it."""
-    while (reply := await replies.get()) is not None:
-        answer = await reply
-        pulse.sending()
-        await context.write(answer)
-        pulse.sent()
-
-
-def _no_model(name: str, models: Mapping[str, ServedModel]) -> str:
-    return f"no bundle {name[:80]!r} is served here; there {'is' if len(models) == 1 else 'are'} {', '.join(models)}."
+    while (one := await replies.get()) is not None:
+        try:
+            answer = (await one.reply).SerializeToString()
+            pulse.sending()
+            await call.write(answer)
+            pulse.sent()
+        finally:
+            one.drop()
 
 
 def _oip_dtype(spec: TensorSpec) -> str:
@@ -240,12 +294,12 @@ def _sizes(spec: TensorSpec) -> list[int]:
     return [size if isinstance(size, int) else -1 for size in spec.shape]
 
 
-def _drained(replies: Replies) -> list[asyncio.Future[Any]]:
-    """Cancel replies that are no longer awaited."""
+def _dropped(replies: Replies) -> list[asyncio.Future[Any]]:
+    """Cancel replies that are no longer awaited; a reader that waits for room in the queue goes on."""
     left = []
     while not replies.empty():
-        reply = replies.get_nowait()
-        if reply is not None:
-            reply.cancel()
-            left.append(reply)
+        one = replies.get_nowait()
+        if one is not None:
+            one.drop()
+            left.append(one.reply)
     return left

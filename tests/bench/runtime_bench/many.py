@@ -22,7 +22,7 @@ from runtime_bench.pairs import Pair
 from runtime_bench.processes import Served, served
 from splitc.runtime import protocol
 from splitc.runtime.client import Remote
-from splitc.types import Array
+from splitc.types import Array, TensorSpec
 
 CLIENTS, WINDOW = 64, 2
 TOLERANCE = 1e-3
@@ -117,5 +117,6 @@ def _client(pair: Pair, address: str, first: int, until: float) -> Tally:
 
 
 def _is_same(pair: Pair, reply: object, want: Mapping[str, Array]) -> bool:
-    got = protocol.outputs_of(reply, [])
+    specs = [TensorSpec(name=name, dtype=str(array.dtype), shape=array.shape) for name, array in want.items()]
+    got = protocol.outputs_of(reply, specs)
     return all(np.abs(got[name] - want[name]).max() <= TOLERANCE * np.abs(want[name]).max() for name in want)
