@@ -49,6 +49,10 @@ def factors_of(dim: Dim) -> tuple[int, str | None]:
     return (int(match[1]), match[2]) if match else (1, dim)
 
 
+NO_DIM_NAMES = frozenset({"", "?", "*", "-1", "None", "none", "unknown"})
+"""What exporters call a dimension that has no name; two of them may differ in size."""
+
+
 class TensorSpec(Frozen):
     """Name, element type (numpy's name: float32, uint8, int64 ...) and shape of one tensor."""
 

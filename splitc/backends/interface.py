@@ -18,12 +18,15 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TypeAlias
 
+from splitc.backends.feeds import UNNAMED
 from splitc.errors import BackendError
 from splitc.files import open_plain, sha256_of
-from splitc.types import TensorSpec
+from splitc.types import NO_DIM_NAMES, TensorSpec
 
 _MODEL_GRAPH = 7
 _NODE, _INITIALIZER, _INPUT, _OUTPUT = 1, 5, 11, 12
+_MOST_SIZE = (1 << 63) - 1
+"""Of a dimension; the format spells a negative one as a larger number."""
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 _ELEMENT_TYPES = {
@@ -196,12 +199,14 @@ def _tensor_type(data: Buffer, span: Span) -> tuple[int, list[int | str]]:
 
 
 def _dim(data: Buffer, span: Span) -> int | str:
+    """A size, a name, or ``?``: exporters write 0 and -1 for sizes that are not known, and names that are none."""
     for number, value, inner in _fields(data, span):
         if number == 1:
-            return value
+            return value if 0 < value <= _MOST_SIZE else UNNAMED
         if number == 2:
-            return _text(data, inner) or "?"
-    return "?"
+            name = _text(data, inner)
+            return UNNAMED if name in NO_DIM_NAMES else name
+    return UNNAMED
 
 
 def _text(data: Buffer, span: Span) -> str:

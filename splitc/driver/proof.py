@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +12,9 @@ import numpy as np
 
 from splitc import graph, passes
 from splitc.errors import CheckFailed, OwnFault
-from splitc.evaluate import both_ways, distance, run_each, run_optimized
+from splitc.evaluate import Run, distance, random_answers, run_each, run_optimized
 from splitc.files import temporary_folder
-from splitc.types import Array, Feeds
+from splitc.types import Array
 
 CHEAP_BYTES = 100_000_000
 """Weights of a model that is run for what a proof takes on trust."""
@@ -145,19 +145,12 @@ def _ran(model: graph.Model, head: Path, tail: Path, cut: Sequence[str]) -> floa
     return difference
 
 
-def _pairs(
-    model: graph.Model,
-    head: Path,
-    tail: Path,
-    cut: Sequence[str],
-    run: Callable[[Path, Sequence[Feeds]], list[dict[str, Array]]],
-) -> list[tuple[Array, Array]]:
+def _pairs(model: graph.Model, head: Path, tail: Path, cut: Sequence[str], run: Run) -> list[tuple[Array, Array]]:
     """Every answer of the whole to random inputs beside that of the halves."""
-    feeds = both_ways(model.inputs)
+    with _file_of(model) as whole:
+        feeds, expected = random_answers(whole, model.inputs, run)
     features = run(head, feeds)
     answers = run(tail, [{name: feature[name] for name in cut} for feature in features])
-    with _file_of(model) as whole:
-        expected = run(whole, feeds)
     found = [feature | answer for feature, answer in zip(features, answers, strict=True)]
     return [(one[name], other[name]) for one, other in zip(expected, found, strict=True) for name in one]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from splitc import graph, passes
 from splitc.backends import fold_constants
 from splitc.errors import GraphError, OwnFault
-from splitc.evaluate import distance, random_feeds, run_file
+from splitc.evaluate import distance, random_answers, run_each, run_file
 from splitc.files import temporary_folder
 
 MAX_WEIGHT_BYTES = 1_900_000_000
@@ -29,8 +29,8 @@ def simplified(model: graph.Model) -> graph.Model:
         fold_constants(source, folded)
         result = passes.apply(passes.Simplify(), graph.load(folded).ir_model).model
         graph.save(result, out, external=False)
-        feeds = random_feeds(model.inputs)
-        before, after = run_file(source, feeds), run_file(out, feeds)
+        (feeds, *_), (before, *_) = random_answers(source, model.inputs, run_each)
+        after = run_file(out, feeds)
         if any(distance(before[name], after.get(name)) for name in before):
             raise OwnFault(
                 "simplifying changed the answers to random inputs: leave out --simplify. " + passes.WHOSE_FAULT

@@ -2,34 +2,79 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
 from splitc import graph, passes
 from splitc.backends import BACKENDS, Runner
-from splitc.errors import BackendError, CheckFailed
+from splitc.errors import BackendError, CheckFailed, UsageError
 from splitc.evaluate.paths import open_graph
 from splitc.runtime import RUNNER
 from splitc.types import Array, Feeds, TensorSpec
 
-DYNAMIC_DIM = 2
-"""What a dynamic dimension is when graphs must run to be compared."""
+SIZES = ((2, 2), (1, 2), (1, 1), (1, 64), (1, 224))
+"""What the samples' dimension and every other dynamic one are when graphs must run to be compared; the first that run.
+
+Exporters bake in a batch of 1, and pictures must outlast every stride.
+"""
+Run: TypeAlias = Callable[[Path, Sequence[Feeds]], list[dict[str, Array]]]
 
 
-def random_feeds(inputs: Sequence[TensorSpec]) -> dict[str, Array]:
-    """Normal numbers for floats, zeros and ones for the rest; the same for the same inputs."""
-    return {spec.name: _numbers(spec, seed) for seed, spec in enumerate(inputs)}
+def random_answers(path: Path, inputs: Sequence[TensorSpec], run: Run) -> tuple[list[Feeds], list[dict[str, Array]]]:
+    """Random inputs that a model runs on, and its answers; with bool inputs also all false, and all true.
+
+    Raises:
+        UsageError: It runs on none of the sizes that are tried.
+    """
+    fault: CheckFailed | None = None
+    for feeds in _of_each_size(inputs):
+        try:
+            return feeds, run(path, feeds)
+        except CheckFailed as error:
+            fault = fault or error
+    hint = "" if not _dynamic(inputs) else " Give sizes that fit, --shape NAME:1x3x224x224."
+    raise UsageError(f"{fault}{hint}") from fault
 
 
-def both_ways(inputs: Sequence[TensorSpec]) -> list[dict[str, Array]]:
+def random_feeds(inputs: Sequence[TensorSpec], sizes: tuple[int, int] = SIZES[0]) -> dict[str, Array]:
+    """Normal numbers for floats, zeros and ones for the rest; the same for the same inputs.
+
+    Args:
+        inputs: Of the model.
+        sizes: Of dynamic dimensions that are the samples' of some input, and of every other.
+    """
+    return {spec.name: _numbers(spec, _sized(spec, inputs, sizes), seed) for seed, spec in enumerate(inputs)}
+
+
+def both_ways(inputs: Sequence[TensorSpec], sizes: tuple[int, int] = SIZES[0]) -> list[Feeds]:
     """Random feeds; where there are bool inputs, also with all of them false, and all true: both branches of an If."""
-    feeds = random_feeds(inputs)
+    feeds = random_feeds(inputs, sizes)
     flags = [spec.name for spec in inputs if spec.dtype == "bool"]
     if not flags:
         return [feeds]
     return [feeds, *({**feeds, **{name: np.full_like(feeds[name], one) for name in flags}} for one in (False, True))]
+
+
+def _of_each_size(inputs: Sequence[TensorSpec]) -> Iterator[list[Feeds]]:
+    """Feeds of each of ``SIZES``, where they differ."""
+    seen = set()
+    for sizes in SIZES:
+        shapes = tuple(_sized(spec, inputs, sizes) for spec in inputs)
+        if shapes not in seen:
+            seen.add(shapes)
+            yield both_ways(inputs, sizes)
+
+
+def _sized(spec: TensorSpec, inputs: Sequence[TensorSpec], sizes: tuple[int, int]) -> tuple[int, ...]:
+    batches = {one.shape[0] for one in inputs if one.shape}
+    return tuple(dim if isinstance(dim, int) else sizes[0] if dim in batches else sizes[1] for dim in spec.shape)
+
+
+def _dynamic(inputs: Sequence[TensorSpec]) -> bool:
+    return any(isinstance(dim, str) for spec in inputs for dim in spec.shape)
 
 
 def run_file(path: Path, feeds: Feeds) -> dict[str, Array]:
@@ -80,9 +125,8 @@ def distance(one: Array, other: Array | None) -> float:
     return gap if gap > 0 else float("inf")
 
 
-def _numbers(spec: TensorSpec, seed: int) -> Array:
+def _numbers(spec: TensorSpec, shape: tuple[int, ...], seed: int) -> Array:
     rng = np.random.default_rng(seed)
-    shape = [DYNAMIC_DIM if isinstance(dim, str) else dim for dim in spec.shape]
     is_float = spec.dtype.startswith(("float", "bfloat"))
     values = rng.standard_normal(shape) if is_float else rng.integers(0, 2, shape)
     return np.asarray(values).astype(spec.dtype)

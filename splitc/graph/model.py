@@ -16,6 +16,7 @@ import onnx_ir.passes.common as common
 from splitc.errors import GraphError
 from splitc.graph.cost.flops import node_flops
 from splitc.graph.files.onnx_files import fingerprint, read
+from splitc.graph.shapes.declared import open_odd_dims
 from splitc.graph.shapes.inference import bind_inputs, common_values, infer
 from splitc.graph.values.collector import collector_paused
 from splitc.graph.values.flow import Flow, flow_of
@@ -152,7 +153,9 @@ def _prepared(model: Model, shapes: Mapping[str, Shape], label: str) -> Model:
     common.RemoveInitializersFromInputsPass()(ir_model)
     ir_model.ir_version = max(ir_model.ir_version or 0, OLDEST_IR_VERSION)
     _refuse_unsound(model, label)
+    open_odd_dims(ir_model)
     bind_inputs(ir_model.graph, shapes, label)
+    _refuse_shapeless_inputs(model, label)
     _infer_scalar_outputs(ir_model)
     return model
 
@@ -233,6 +236,16 @@ def _refuse_unsound(model: Model, label: str) -> None:
     loose = next((value for value in flow.outputs if value not in known), None)
     if loose is not None:
         raise GraphError(f"{label}: nothing produces output {loose.name!r}; export the model again.")
+
+
+def _refuse_shapeless_inputs(model: Model, label: str) -> None:
+    """Without even the number of its dimensions nothing behind an input has a size."""
+    for value in model.flow.inputs:
+        if isinstance(value.type, ir.TensorType) and value.shape is None:
+            raise GraphError(
+                f"{label}: input {value.name!r} declares no shape, not even how many dimensions it has; give it, for "
+                f'example model.shapes = {{ {value.name!r} = "Nx3x224x224" }}, or --shape {value.name}:Nx3x224x224.'
+            )
 
 
 def _sentence(error: Exception) -> str:

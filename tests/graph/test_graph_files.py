@@ -17,6 +17,7 @@ from graph_halves import assert_same_bits, random_feeds, run
 
 from splitc import graph
 from splitc.errors import GraphError
+from splitc.profiler import model_sha256
 
 TEXT = """<ir_version: 8, opset_import: ["" : 17]> g (float[N,3,H,W] x) => (float[N,4,H,W] y) {
     f = Conv(x, w)  r = Relu(f)  y = Mul(r, k) }"""
@@ -141,6 +142,49 @@ def test_a_link_out_of_the_folder_is_refused(tmp_path: Path) -> None:
     path = external_model(inner)
     (inner / "w.bin").rename(tmp_path / "w.bin")
     (inner / "w.bin").symlink_to(tmp_path / "w.bin")
+    with pytest.raises(GraphError, match="outside the model's folder"):
+        graph.load(path)
+
+
+def linked_model(folder: Path, kind: str) -> Path:
+    """A model and its weights, stored under other names and reached through links."""
+    blobs, place = folder / "blobs", folder / "snapshots/1"
+    place.mkdir(parents=True)
+    blobs.mkdir()
+    path = external_model(place)
+    if kind == "weights-only":
+        (place / "w.bin").rename(place / "aaa")
+        (place / "w.bin").symlink_to("aaa")
+        return path
+    for file in ("w.bin", path.name):
+        (place / file).rename(blobs / file[::-1])
+        (place / file).symlink_to(f"../../blobs/{file[::-1]}")
+    return path
+
+
+@pytest.mark.parametrize("kind", ["cache", "weights-only"])
+def test_links_as_caches_make_them_are_followed(kind: str, tmp_path: Path) -> None:
+    """Models of the hubs are links to files that lie side by side; ONNX Runtime reads them, and so does splitc."""
+    model = graph.load(linked_model(tmp_path, kind))
+    plain = external_model(tmp_path)
+    assert model.sha256 == graph.load(plain).sha256 == model_sha256(model.path)
+    feeds = random_feeds(model)
+    assert_same_bits(run(model.ir_model, feeds), run(graph.load(plain).ir_model, feeds), kind)
+    assert model.external == (model.path.parent.resolve() / "w.bin",)
+
+
+@pytest.mark.parametrize(
+    ("name", "target"),
+    [("w.bin", "../elsewhere/w.bin"), ("w.bin", "../../elsewhere/w.bin"), ("m.onnx", "../../blobs/else/m.onnx")],
+)
+def test_a_link_to_what_is_not_beside_the_model_is_refused(name: str, target: str, tmp_path: Path) -> None:
+    path = linked_model(tmp_path, "cache")
+    place = path.parent / (name if name == "w.bin" else path.name)
+    there = path.parent / target
+    there.parent.mkdir(parents=True)
+    there.write_bytes(place.read_bytes())
+    place.unlink()
+    place.symlink_to(target)
     with pytest.raises(GraphError, match="outside the model's folder"):
         graph.load(path)
 

@@ -155,3 +155,14 @@ def test_lines_longer_than_a_length_field_are_packed() -> None:
     (got,) = packed(item).tensors()
     assert got.values.tobytes() == values.tobytes()
     assert len(container_bytes([item])) < values.size / 7  # a bit a value, and what describes it
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+@pytest.mark.parametrize("least", [2.0**-24, 2.0**-20, 2.0**-18])
+def test_a_grid_that_is_too_fine_for_its_range_is_no_grid(dtype: str, least: float) -> None:
+    """Every float16 lies on the grid of the least one; levels take no more than 16 low bits."""
+    values = rng(3).integers(1 << 6, 1 << 10, 4096).astype(np.float64) / 512
+    values[0] = least
+    tensor = WeightTensor("w", dtype, values.astype(dtype).reshape(64, 64))
+    (item,) = smallest_items([tensor])
+    assert next(packed(item).tensors()).values.tobytes() == tensor.values.tobytes()

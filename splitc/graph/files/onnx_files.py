@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 import onnx
 import onnx_ir as ir
@@ -13,8 +15,9 @@ from google.protobuf.message import DecodeError
 from splitc import files
 from splitc.errors import GraphError
 from splitc.graph.files.dense import without_sparse
-from splitc.graph.files.soundness import odd_external_field, refuse_damage
+from splitc.graph.files.soundness import odd_external_field, refuse_damage, refuse_double_initializers
 
+Change: TypeAlias = Callable[[ir.ExternalTensor], ir.TensorProtocol]
 DATA = ".data"
 """Added to a model's name: the file of its external weights."""
 EXTERNAL_ABOVE_BYTES = 1_900_000_000
@@ -35,16 +38,16 @@ def read(path: Path) -> tuple[ir.Model, tuple[Path, ...]]:
     if not path.is_file():
         raise GraphError(f"{path}: no such file; give the path of an ONNX model.")
     try:
-        model = ir.from_proto(without_sparse(onnx.load(path, load_external_data=False)))
-        ir.external_data.set_base_dir(model.graph, path.parent)
+        model = _parsed(path)
         refuse_damage(model)
     except Exception as error:  # protobuf and onnx-ir raise a dozen unrelated types on damaged files
         cause = odd_external_field(path) or _cause(error)
         raise GraphError(f"{path}: not a readable ONNX model ({cause}); export it again.") from error
-    folder = path.parent.resolve()
-    found = {_checked(tensor, folder, path) for tensor in external_tensors(model)}
+    found = {_checked(tensor, path) for tensor in external_tensors(model)}
+    follow = partial(_linked, folder=path.parent.resolve())
+    _replace_external(model, follow, follow)
     try:
-        _read_small(model)
+        _replace_external(model, _in_memory_if_small, _in_memory)  # onnx-ir would not write Constant nodes' back
     except (OSError, ValueError) as error:
         raise GraphError(f"{path}: external data cannot be read ({error}); copy the file again.") from error
     return model, tuple(sorted(found))
@@ -152,12 +155,32 @@ def external_tensors(model: ir.Model) -> Iterator[ir.ExternalTensor]:
                 yield tensor
 
 
-def _checked(tensor: ir.ExternalTensor, folder: Path, path: Path) -> Path:
-    """The file of an external tensor, proven to lie in ``folder`` and to be long enough."""
-    location = Path(tensor.location)
-    file = (folder / location).resolve()
+def _parsed(path: Path) -> ir.Model:
+    """The model with its external tensors found from its folder.
+
+    Raises:
+        ValueError: Two initializers of one graph have one name.
+    """
+    proto = onnx.load(path, load_external_data=False)
+    refuse_double_initializers(proto)
+    model: ir.Model = ir.from_proto(without_sparse(proto))
+    ir.external_data.set_base_dir(model.graph, path.parent)
+    return model
+
+
+def _checked(tensor: ir.ExternalTensor, path: Path) -> Path:
+    """The file of an external tensor, proven to be the model's own and to be long enough.
+
+    It lies in the model's folder or is a link in it, to a file in that folder or beside the file that the model itself
+    is a link to: caches keep models and weights side by side under other names. ONNX Runtime asks for the same.
+    """
+    folder, location = path.parent.resolve(), Path(tensor.location)
+    file = folder / os.path.normpath(location)
     where = f"{path}: tensor {tensor.name!r}"
-    if location.is_absolute() or not file.is_relative_to(folder):
+    real = file.resolve()
+    is_own = real.is_relative_to(folder) or real.parent == path.resolve().parent
+    is_inside = file.is_relative_to(folder) and is_own
+    if location.is_absolute() or not is_inside:
         raise GraphError(f"{where}: external data {str(location)!r} is outside the model's folder; copy it beside it.")
     if not file.is_file():
         raise GraphError(f"{where}: external data file {str(location)!r} is missing; copy it beside the model.")
@@ -172,17 +195,36 @@ def _checked(tensor: ir.ExternalTensor, folder: Path, path: Path) -> Path:
     return file
 
 
-def _read_small(model: ir.Model) -> None:
-    """Read short initializers and all tensors of Constant nodes, which onnx-ir would not write back."""
+def _replace_external(model: ir.Model, weight: Change, constant: Change) -> None:
+    """Put something in the place of every external initializer, and of every external tensor of a Constant node."""
     for graph in model.graphs():
         for value in graph.initializers.values():
-            tensor = value.const_value
-            if isinstance(tensor, ir.ExternalTensor) and tensor.nbytes <= SMALL_TENSOR_BYTES:
-                value.const_value = _in_memory(tensor)
+            if isinstance(tensor := value.const_value, ir.ExternalTensor):
+                value.const_value = weight(tensor)
         for node in graph:
             for name, attribute in list(node.attributes.items()):
                 if attribute.type == ir.AttributeType.TENSOR and isinstance(attribute.value, ir.ExternalTensor):
-                    node.attributes[name] = ir.AttrTensor(name, _in_memory(attribute.value))
+                    node.attributes[name] = ir.AttrTensor(name, constant(attribute.value))
+
+
+def _linked(tensor: ir.ExternalTensor, folder: Path) -> ir.ExternalTensor:
+    """The tensor as it lies behind a link out of ``folder``; onnx-ir itself follows none."""
+    real = (folder / tensor.location).resolve()
+    if real.is_relative_to(folder):
+        return tensor
+    return ir.ExternalTensor(
+        real.name,
+        tensor.offset,
+        tensor.length,
+        tensor.dtype,
+        shape=tensor.shape,
+        name=tensor.name or "",
+        base_dir=real.parent,
+    )
+
+
+def _in_memory_if_small(tensor: ir.ExternalTensor) -> ir.TensorProtocol:
+    return _in_memory(tensor) if tensor.nbytes <= SMALL_TENSOR_BYTES else tensor
 
 
 def _in_memory(tensor: ir.ExternalTensor) -> ir.TensorProtocol:

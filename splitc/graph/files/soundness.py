@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -28,6 +29,25 @@ def refuse_damage(model: ir.Model) -> None:
             _refuse_few_inputs(node, model.opset_imports.get("", 1))
             for name in (node.op_type, node.domain, node.name or "", *(value.name for value in node.outputs)):
                 _refuse_odd_name(name)
+
+
+def refuse_double_initializers(model: onnx.ModelProto) -> None:
+    """Raises: ValueError: two initializers of one graph have one name, of which runtimes take this one or that."""
+    for graph in _graphs_of_proto(model.graph):
+        names = Counter(tensor.name for tensor in graph.initializer)
+        names.update(tensor.values.name for tensor in graph.sparse_initializer)
+        double = next((name for name, count in names.items() if count > 1), None)
+        if double is not None:
+            raise ValueError(f"{names[double]} initializers are called {double!r}")
+
+
+def _graphs_of_proto(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
+    """The graph and every body in it."""
+    yield graph
+    for attribute in (attribute for node in graph.node for attribute in node.attribute):
+        bodies = [attribute.g] if attribute.HasField("g") else []
+        for body in (*bodies, *attribute.graphs):
+            yield from _graphs_of_proto(body)
 
 
 def odd_external_field(path: Path) -> str | None:

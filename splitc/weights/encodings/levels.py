@@ -76,7 +76,7 @@ class Levels(Encoding):
         """Levels of ``tensor``.
 
         Raises:
-            CodecError: It does not lie on the grid of these steps, or is of a type that has none.
+            CodecError: It does not lie on the grid of these steps, ranges too far on it, or is of a type that has none.
         """
         if tensor.dtype not in ("float32", "float16", "int8") or tensor.flat.size == 0:
             raise CodecError(
@@ -84,6 +84,10 @@ class Levels(Encoding):
             )
         levels = self._levels(tensor)
         shift = _shift_of(levels)
+        if shift > MAX_SHIFT:
+            raise CodecError(
+                f"weights: tensor {tensor.name!r} has levels of too wide a range for step {self.step:.6g}."
+            )
         low = levels & ((1 << shift) - 1) if shift else np.empty(0, np.int32)
         high = levels >> shift
         return LevelPlan(high, fit_classes(high.reshape(outer_middle_inner(tensor.shape))), low, shift)
