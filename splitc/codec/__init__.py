@@ -6,6 +6,7 @@ from splitc.codec.byte_fields import FieldReader, varint
 from splitc.codec.codec import Codec, mean_packet_bytes
 from splitc.codec.entropy import ENTROPY_CODERS, PICTURE_CODERS
 from splitc.codec.fitted import FittedTensor
+from splitc.codec.judge import Judge
 from splitc.codec.papers import PAPERS
 from splitc.codec.parts import PARTS
 from splitc.codec.pictures import code_video
@@ -19,6 +20,7 @@ from splitc.codec.stream_file import StreamFile
 from splitc.codec.table import table_faults
 from splitc.codec.temporal import TEMPORALS, Temporal
 from splitc.codec.tilings import TILINGS, Tiling
+from splitc.codec.transforms import TRANSFORMS, Basis, Transform, block_axes, kernels
 from splitc.codec.workers import in_order
 
 __all__ = [
@@ -31,12 +33,15 @@ __all__ = [
     "QUANTIZERS",
     "TEMPORALS",
     "TILINGS",
+    "TRANSFORMS",
+    "Basis",
     "Codec",
     "CodecSpec",
     "Decoder",
     "Encoder",
     "FieldReader",
     "FittedTensor",
+    "Judge",
     "Operators",
     "QuantParams",
     "Quantized",
@@ -44,9 +49,12 @@ __all__ = [
     "StreamFile",
     "Temporal",
     "Tiling",
+    "Transform",
+    "block_axes",
     "choose_channel_axis",
     "code_video",
     "in_order",
+    "kernels",
     "mean_packet_bytes",
     "refusal",
     "spec_from_text",

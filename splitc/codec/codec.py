@@ -9,8 +9,11 @@ from functools import cached_property
 import numpy as np
 
 from splitc.codec.bitstream import NO_PAIR, StreamLayout, TensorLayout, packet_shapes, write_packet
+from splitc.codec.calibration import Calibration
+from splitc.codec.choosing import choose
 from splitc.codec.fitted import FittedTensor, JsonObject
-from splitc.codec.fitting import check_features, check_lengths, check_samples, fit_tensor, samples_of
+from splitc.codec.fitting import check_features, check_lengths, check_samples, fit_tensors, samples_of
+from splitc.codec.judge import Judge
 from splitc.codec.planes import as_planes
 from splitc.codec.quantized import Predicted, Quantized
 from splitc.codec.spec import CodecSpec
@@ -56,8 +59,9 @@ class Codec:
         features: Sequence[F32 | Sequence[F32]],
         sequence_lengths: Sequence[int] | None = None,
         layouts: Sequence[Layout] | None = None,
+        judge: Judge | None = None,
     ) -> Codec:
-        """Fit quantizers, then entropy tables on the symbols they give.
+        """Fit transforms and quantizers, then entropy tables on the symbols they give.
 
         Args:
             spec: What to fit.
@@ -67,18 +71,25 @@ class Codec:
             sequence_lengths: How many samples in a row are consecutive frames of one clip, clip by clip; their sum
                 is their number. None: all samples are one clip. Matters only to a spec with prediction.
             layouts: Which axes of each tensor are samples and channels; None: the first and the second.
+            judge: How far the answers move when the tail is given other features of these samples. Needed where the
+                spec has ``steps = "sensitivity"`` or ``transform = "auto"``.
+
+        Returns:
+            Fitted; of ``transform = "auto"`` with the transform and the step that were chosen.
 
         Raises:
-            CodecError: Features that cannot be fitted, a layout that is not one of its tensor, or no consecutive
-                frames.
+            CodecError: Features that cannot be fitted, a layout that is not one of its tensor, no consecutive frames,
+                or no judge where one is needed.
             UsageError: The spec asks for what no component gives.
         """
         spec = spec.resolved()
         layouts = [USUAL_LAYOUT] * len(tensors) if layouts is None else layouts
         samples = check_samples(tensors, features, layouts)
         lengths = check_lengths(sequence_lengths, [len(each) for each in samples])
-        every = zip(tensors, layouts, samples, strict=True)
-        return cls(spec, tuple(fit_tensor(spec, tensor, layout, x, lengths) for tensor, layout, x in every))
+        subject = Calibration(tuple(tensors), tuple(layouts), tuple(map(tuple, samples)), tuple(lengths), judge)
+        if not spec.make_transform().is_choice:
+            return cls(spec, fit_tensors(spec, subject))
+        return cls(*choose(spec, subject, lambda spec, tensors: cls(spec, tensors)))
 
     # -- one inference by itself -----------------------------------------------------------------------------------
 
@@ -107,7 +118,7 @@ class Codec:
     def wire_shapes(self, features: Sequence[F32]) -> list[tuple[int, ...]]:
         """Shapes of the symbols that features will have, nothing checked."""
         pairs = zip(self.tensors, features, strict=False)
-        return [tuple(map(int, t.layout.wire_shape(x.shape))) for t, x in pairs]
+        return [tuple(map(int, t.wire_shape_of(x.shape))) for t, x in pairs]
 
     def _wires(self, features: Sequence[F32]) -> list[F32]:
         """Features as quantizers see them, checked."""
@@ -239,6 +250,8 @@ class Codec:
     def to_json(self) -> JsonObject:
         """All but the pair tag, which follows from the contract that this goes into."""
         spec = self.spec.model_dump(mode="json", exclude_none=True)
+        if spec["transform"] == "none":
+            del spec["transform"]  # as contracts were before there were any
         return {"spec": spec, "tensors": [tensor.to_json() for tensor in self.tensors]}
 
     @classmethod
@@ -251,8 +264,9 @@ class Codec:
         try:
             spec = CodecSpec(**data["spec"])
             spec.resolved()  # refuses options that no part has
-            quantizer = spec.make_quantizer()
-            codec = cls(spec, tuple(FittedTensor.from_json(one, quantizer) for one in data["tensors"]), pair_tag)
+            quantizer, transform = spec.make_quantizer(), spec.make_transform()
+            tensors = tuple(FittedTensor.from_json(one, quantizer, transform) for one in data["tensors"])
+            codec = cls(spec, tensors, pair_tag)
             _ = codec.layout.description  # opens the coders, which check their tables
             _ = codec.temporal.period == 1 or codec.predicted_layout
         except (KeyError, TypeError, ValueError, UsageError, CodecError) as error:

@@ -8,41 +8,74 @@ from typing import NamedTuple, cast
 
 import numpy as np
 
+from splitc.codec.calibration import Calibration
 from splitc.codec.fitted import FittedTensor
 from splitc.codec.planes import as_planes
 from splitc.codec.quantizers import MeanError, QuantParams
+from splitc.codec.quantizers.step import Step
+from splitc.codec.sensitivity import WeighedPlanes, planes_of, steps_of
 from splitc.codec.spec import CodecSpec
 from splitc.errors import CodecError
 from splitc.types import F32, USUAL_LAYOUT, Layout, Symbols, TensorSpec
 
 
-def fit_tensor(
-    spec: CodecSpec, tensor: TensorSpec, layout: Layout, samples: Sequence[F32], sequence_lengths: Sequence[int]
-) -> FittedTensor:
-    """One cut tensor.
+def fit_tensors(spec: CodecSpec, subject: Calibration) -> tuple[FittedTensor, ...]:
+    """Every cut tensor.
 
     Args:
-        spec: What to fit.
-        tensor: Name, type and shape at the cut.
-        layout: Which of its axes are samples and channels.
-        samples: Its calibration features, one float32 array a sample, of the cut's axes; dynamic sizes may differ.
-        sequence_lengths: How many samples in a row are consecutive frames; their sum is the number of samples.
+        spec: What to fit; its transform is no choice.
+        subject: What to fit it on.
 
     Raises:
-        CodecError: Features that cannot be fitted, or a layout that is not one of this tensor.
+        CodecError: Features that cannot be fitted, a layout that is not one of its tensor, or no judge where one is
+            needed.
     """
+    for tensor, layout in zip(subject.tensors, subject.layouts, strict=True):
+        _check_fits(spec, tensor, layout)
+    transform, quantizer = spec.make_transform(), spec.make_quantizer()
+    if not isinstance(quantizer, Step) or (transform.is_identity and quantizer.steps != "sensitivity"):
+        return tuple(_plain(spec, subject, index) for index in range(len(subject.tensors)))
+    return with_planes(spec, subject, planes_of(transform, quantizer, subject))
+
+
+def with_planes(spec: CodecSpec, subject: Calibration, planes: Sequence[WeighedPlanes]) -> tuple[FittedTensor, ...]:
+    """Every cut tensor on planes that are known, with the steps that ``spec`` gives them."""
+    quantizer = spec.make_quantizer()
+    assert isinstance(quantizer, Step), "only steps are given to planes"
+    fitted = []
+    for index, (one, steps) in enumerate(zip(planes, steps_of(quantizer, planes), strict=True)):
+        params = quantizer.fit_steps(one.rows, steps, holds_zero=one.transform.is_identity)
+        tensor = FittedTensor(subject.tensors[index], quantizer, params, b"", layout=subject.layouts[index])
+        fitted.append(_with_tables(spec, subject, index, replace(tensor, transform=one.transform, basis=one.basis)))
+    return tuple(fitted)
+
+
+def _plain(spec: CodecSpec, subject: Calibration, index: int) -> FittedTensor:
+    """One cut tensor whose channels are quantized as they are."""
+    quantizer = spec.make_quantizer()
+    params = quantizer.fit(subject.wires(index))
+    tensor = FittedTensor(subject.tensors[index], quantizer, params, tables=b"", layout=subject.layouts[index])
+    return _with_tables(spec, subject, index, tensor)
+
+
+def _check_fits(spec: CodecSpec, tensor: TensorSpec, layout: Layout) -> None:
+    """Raises: CodecError: no layout of the tensor, or a shape that the transform does not take."""
     if fault := layout.fault(tensor.shape):
         raise CodecError(
             f"cut value {tensor.name!r}: {fault}; fix it in model.shapes, or choose another axis in split.channel_axis."
         )
-    quantizer, coder = spec.make_quantizer(), spec.make_entropy()
-    wires = [layout.to_wire(x) for x in samples]
-    params = quantizer.fit(wires)
-    fitted = FittedTensor(tensor, quantizer, params, tables=b"", layout=layout)
-    fitted = replace(fitted, tables=coder.fit_tensor([fitted.quantize(wire) for wire in wires], params.bits))
-    if spec.make_temporal().period == 1 or not (coder.is_trained or quantizer.rule.has_gain):
+    if fault := spec.make_transform().refusal(layout.wire_shape(tensor.shape)):
+        raise CodecError(f'cut value {tensor.name!r} {fault}; use transform = "none".')
+
+
+def _with_tables(spec: CodecSpec, subject: Calibration, index: int, fitted: FittedTensor) -> FittedTensor:
+    """``fitted`` with the tables of the entropy coder, and what predicted frames have of their own."""
+    coder = spec.make_entropy()
+    wires = [fitted.to_wire(x) for x in subject.samples[index]]
+    fitted = replace(fitted, tables=coder.fit_tensor([fitted.quantize(wire) for wire in wires], fitted.params.bits))
+    if spec.make_temporal().period == 1 or not (coder.is_trained or fitted.quantizer.rule.has_gain):
         return fitted
-    return _with_prediction(spec, fitted, wires, sequence_lengths)
+    return _with_prediction(spec, fitted, wires, subject.lengths)
 
 
 def _with_prediction(

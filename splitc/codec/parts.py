@@ -9,10 +9,11 @@ from typing import Any
 from splitc.codec.entropy import ENTROPY_CODERS
 from splitc.codec.quantizers import QUANTIZERS
 from splitc.codec.temporal import TEMPORALS
+from splitc.codec.transforms import TRANSFORMS
 from splitc.registry import Registry
 
 PARTS: Mapping[str, Registry[Any]] = MappingProxyType(
-    {"quantizer": QUANTIZERS, "temporal": TEMPORALS, "entropy": ENTROPY_CODERS}
+    {"transform": TRANSFORMS, "quantizer": QUANTIZERS, "temporal": TEMPORALS, "entropy": ENTROPY_CODERS}
 )
 """By the key that names the part, in the order in which features pass through."""
 
@@ -44,5 +45,6 @@ def nobody_has(names: Mapping[str, str]) -> str:
     Args:
         names: Component by part.
     """
+    transform = "" if names["transform"] == "none" else f"transform {names['transform']!r}, "
     chosen = f"quantizer {names['quantizer']!r}, temporal {names['temporal']!r} nor entropy coder {names['entropy']!r}"
-    return f"neither {chosen} has such an option; leave it out"
+    return f"neither {transform}{chosen} has such an option; leave it out"

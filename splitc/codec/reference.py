@@ -18,7 +18,7 @@ Keys of a recipe's `[codec]`, of `--codec PROFILE,key=value,...` and of `CodecSp
 defaults are the same everywhere. This page is written from the components: `pytest tests/codec/test_reference.py
 --update-docs` renews it.
 
-A codec has three parts, and each part has options of its own. Two parts may have an option of one name with another
+A codec has four parts, and each part has options of its own. Two parts may have an option of one name with another
 range or default. An option that no chosen part has is refused.
 
 | part | default | choices |

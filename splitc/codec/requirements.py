@@ -13,6 +13,7 @@ from splitc.codec.description import MAX_RANK
 from splitc.codec.entropy.base import EntropyCoder
 from splitc.codec.fitted import MAX_ROWS
 from splitc.codec.spec import CodecSpec
+from splitc.codec.transforms import Transform
 from splitc.types import F32, F64, Layout, Shape, TensorSpec
 
 FLOATS = frozenset({"float16", "bfloat16", "float32", "float64"})
@@ -37,7 +38,10 @@ def refusal(spec: CodecSpec, tensor: TensorSpec, layout: Layout) -> str | None:
         return f"is {tensor.dtype}; a codec takes float tensors"
     if fault := layout.fault(tensor.shape):
         return f"cannot be coded: {fault}"
-    return _shape_refusal(layout.wire_shape(tensor.shape)) or _coder(spec).refusal(layout.wire_shape(tensor.shape))
+    wire, transform = layout.wire_shape(tensor.shape), _transform(spec)
+    if fault := _shape_refusal(wire) or transform.refusal(wire):
+        return fault
+    return _coder(spec).refusal(transform.wire_shape(wire))
 
 
 def _shape_refusal(wire: Shape) -> str | None:
@@ -51,6 +55,11 @@ def _shape_refusal(wire: Shape) -> str | None:
     if len(wire) > 1 and isinstance(wire[1], int) and wire[1] > MAX_ROWS:
         return f"has {wire[1]:,} channels; a codec takes at most {MAX_ROWS:,}"
     return None
+
+
+@lru_cache
+def _transform(spec: CodecSpec) -> Transform:
+    return spec.make_transform()
 
 
 @lru_cache

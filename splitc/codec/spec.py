@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -12,6 +12,7 @@ from splitc.codec.entropy import ENTROPY_CODERS, EntropyCoder
 from splitc.codec.parts import PARTS, nobody_has, option_names, options_of
 from splitc.codec.quantizers import MAX_GRAPH_BITS, QUANTIZERS, Quantizer
 from splitc.codec.temporal import TEMPORALS, Temporal
+from splitc.codec.transforms import TRANSFORMS, Transform
 from splitc.errors import UsageError
 from splitc.registry import Component, Registry, nearest
 from splitc.types import Frozen
@@ -28,7 +29,8 @@ class CodecSpec(Frozen):
     absent one gives. ``CodecSpec()`` is the profile "fast".
 
     Attributes:
-        quantizer: Features to symbols; a name in :data:`splitc.codec.QUANTIZERS`.
+        transform: Features to planes; a name in :data:`splitc.codec.TRANSFORMS`.
+        quantizer: Planes to symbols; a name in :data:`splitc.codec.QUANTIZERS`.
         temporal: What frames are predicted by; a name in :data:`splitc.codec.TEMPORALS`.
         entropy: Symbols to bytes; a name in :data:`splitc.codec.ENTROPY_CODERS`.
 
@@ -38,6 +40,7 @@ class CodecSpec(Frozen):
 
     model_config = ConfigDict(extra="allow")
 
+    transform: str = "none"
     quantizer: str = "step"
     temporal: str = "none"
     entropy: str = "rans"
@@ -51,7 +54,11 @@ class CodecSpec(Frozen):
         raise AttributeError(f"a codec has no option {key!r}.{nearest(key, option_names())}")
 
     def __hash__(self) -> int:
-        return hash((self.quantizer, self.temporal, self.entropy, frozenset(self.options.items())))
+        return hash((self.transform, self.quantizer, self.temporal, self.entropy, frozenset(self.options.items())))
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        """A transform is named where there is one."""
+        return [pair for pair in super().__repr_args__() if pair != ("transform", "none")]
 
     @model_validator(mode="before")
     @classmethod
@@ -63,6 +70,7 @@ class CodecSpec(Frozen):
         if not all(isinstance(name, str) for name in names.values()):
             return data  # refused as what it is
         given = {key: value for key, value in data.items() if key not in PARTS and value is not None}
+        given = _implied(names) | given
         components = {part: PARTS[part].read(name, options_of(part, name, given)) for part, name in names.items()}
         _check_together(**components)
         values = {key: value for one in components.values() for key, value in one if key in given}
@@ -93,7 +101,7 @@ class CodecSpec(Frozen):
         Raises:
             CapabilityError: A component needs an extra that is not installed.
         """
-        components = (self.make_quantizer(), self.make_temporal(), self.make_entropy())
+        components = (self.make_transform(), self.make_quantizer(), self.make_temporal(), self.make_entropy())
         return self.replace(**{key: value for component in components for key, value in component})
 
     def with_part(self, part: str, name: str) -> CodecSpec:
@@ -109,6 +117,10 @@ class CodecSpec(Frozen):
         names = {each: getattr(self, each) for each in PARTS} | {part: name}
         known = {key for each, chosen in names.items() for key in PARTS[each].load(chosen).model_fields}
         return type(self)(**names, **{key: value for key, value in self.options.items() if key in known})
+
+    def make_transform(self) -> Transform:
+        """The transform with the options given here."""
+        return self._make(TRANSFORMS, "transform")
 
     def make_quantizer(self) -> Quantizer:
         """The quantizer with the options given here."""
@@ -127,6 +139,11 @@ class CodecSpec(Frozen):
         return self._make(TEMPORALS, "temporal")
 
     @property
+    def needs_judge(self) -> bool:
+        """Whether fitting asks how far answers move."""
+        return self.make_transform().is_choice or getattr(self.make_quantizer(), "steps", None) == "sensitivity"
+
+    @property
     def fits_graph(self) -> bool:
         """Whether quantizers can stand in graphs: symbols fit a UINT8 wire and depend on no other frame."""
         return self.make_quantizer().bits <= MAX_GRAPH_BITS and self.make_temporal().is_open_loop
@@ -136,13 +153,26 @@ class CodecSpec(Frozen):
         return registry.make(name, options_of(part, name, self.options))
 
 
-def _check_together(quantizer: Quantizer, temporal: Temporal, entropy: EntropyCoder) -> None:
+def _implied(names: Mapping[str, str]) -> dict[str, object]:
+    """Options that the parts ask of each other where nothing else is said: planes have steps and means of their own."""
+    has_planes = names["transform"] != "none" and names["quantizer"] == "step"
+    return {"reconstruction": "unbiased"} if has_planes else {}
+
+
+def _check_together(transform: Transform, quantizer: Quantizer, temporal: Temporal, entropy: EntropyCoder) -> None:
     """Refuse parts that do not go together.
 
     Raises:
         UsageError: Symbols that cannot be predicted so, or that the coder cannot take.
     """
     temporal.check(quantizer)
+    if transform.name != "none" and not quantizer.takes_steps:
+        raise UsageError(
+            f'transform {transform.name!r} needs a step for each of its planes; use quantizer = "step" with '
+            'reconstruction = "unbiased".'
+        )
+    if transform.is_choice and getattr(quantizer, "steps", None) == "even":
+        raise UsageError(f'transform {transform.name!r} compares steps by sensitivity; leave steps = "even" out.')
     if quantizer.bits > entropy.max_bits:
         raise UsageError(f"entropy coder {entropy.name!r} takes at most {entropy.max_bits} bits, got {quantizer.bits}.")
     if entropy.is_lossless:

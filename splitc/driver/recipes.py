@@ -7,7 +7,17 @@ from functools import partial
 from pathlib import Path
 
 from splitc.backends import BACKENDS
-from splitc.codec import ENTROPY_CODERS, PARTS, PROFILES, QUANTIZERS, TEMPORALS, CodecSpec, table_faults, with_profile
+from splitc.codec import (
+    ENTROPY_CODERS,
+    PARTS,
+    PROFILES,
+    QUANTIZERS,
+    TEMPORALS,
+    TRANSFORMS,
+    CodecSpec,
+    table_faults,
+    with_profile,
+)
 from splitc.device import device_names
 from splitc.errors import RecipeError
 from splitc.recipe import Known, Recipe
@@ -29,6 +39,7 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = (), base: Path | No
         CapabilityError: Something in it is not built in this version.
     """
     known = Known(
+        transforms=list(TRANSFORMS),
         quantizers=list(QUANTIZERS),
         temporals=list(TEMPORALS),
         entropy_coders=list(ENTROPY_CODERS),

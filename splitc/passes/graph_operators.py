@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
 import onnx_ir as ir
 
+from splitc.codec import FittedTensor, block_axes, kernels
 from splitc.graph import FreshNames
-from splitc.types import Array, Layout
+from splitc.types import F32, Array, Layout
 
 AXES_ARE_INPUTS = 18
 """First opset in which ReduceMin and ReduceMax take their axes as an input."""
@@ -57,6 +59,46 @@ class GraphOperators:
         kept = self._node("Squeeze", x, self.constant("new_axes", np.array(new, np.int64))) if new else x
         back = [order.index(axis) for axis in range(rank)]
         return kept if order == tuple(range(rank)) else self._node("Transpose", kept, perm=back)
+
+    def planes(self, x: ir.Value, tensor: FittedTensor) -> ir.Value:
+        """``Transform.forward`` of a wire as convolutions; no node where planes are channels."""
+        transform, rank = tensor.transform, self.rank
+        x = self._mixed(x, tensor.basis.analysis, "analysis")
+        if transform.block == 1:
+            return x
+        axes, sizes = block_axes(tensor.wire_shape), _sizes(tensor)
+        x = self._padded(x, [size % 2 for size in sizes])
+        channels = tensor.channels // 2**axes
+        weight = self.constant("blocks", np.tile(kernels(axes, rank), (channels, *[1] * (rank - 1))))
+        return self._node("Conv", x, weight, strides=_strides(axes, rank), group=channels)
+
+    def channels(self, x: ir.Value, tensor: FittedTensor) -> ir.Value:
+        """``Transform.inverse`` of planes; no node where planes are channels."""
+        rank = self.rank
+        if tensor.transform.block > 1:
+            axes, sizes = block_axes(tensor.wire_shape), _sizes(tensor)
+            channels = tensor.channels // 2**axes
+            weight = self.constant("blocks", np.tile(kernels(axes, rank), (channels, *[1] * (rank - 1))))
+            x = self._node("ConvTranspose", x, weight, strides=_strides(axes, rank), group=channels)
+            if any(size % 2 for size in sizes):
+                ends = (np.zeros(axes, np.int64), np.array(sizes), np.arange(rank - axes, rank))
+                names = ("crop_from", "crop_to", "crop_axes")
+                x = self._node("Slice", x, *(self.constant(name, end) for name, end in zip(names, ends, strict=True)))
+        return self._mixed(x, tensor.basis.synthesis, "synthesis")
+
+    def _mixed(self, x: ir.Value, matrix: F32, label: str) -> ir.Value:
+        if not matrix.size:
+            return x
+        weight = self.constant(label, matrix.reshape(*matrix.shape, *[1] * max(1, self.rank - 2)))
+        return self._node("Conv", x, weight)
+
+    def _padded(self, x: ir.Value, after: Sequence[int]) -> ir.Value:
+        """The border repeated behind the last axes; no node where no size is odd."""
+        if not any(after):
+            return x
+        pads = np.zeros(2 * self.rank, np.int64)
+        pads[-len(after) :] = after
+        return self._node("Pad", x, self.constant("pads", pads), mode="edge")
 
     def graph_output(self, x: ir.Value, name: str) -> ir.Value:
         """``x`` under the name of a graph output."""
@@ -108,9 +150,19 @@ class GraphOperators:
         self.register(graph)
         graph.extend(self.nodes)
 
-    def _node(self, kind: str, *inputs: ir.Value, **attributes: int | list[int]) -> ir.Value:
+    def _node(self, kind: str, *inputs: ir.Value, **attributes: int | str | list[int]) -> ir.Value:
         label = f"{self.prefix}/{len(self.nodes)}_{kind}"
         node = ir.node(kind, inputs, attributes=attributes, name=self.names(label))
         node.outputs[0].name = self.names(f"{label}_out")
         self.nodes.append(node)
         return node.outputs[0]
+
+
+def _sizes(tensor: FittedTensor) -> list[int]:
+    """Of the axes that blocks lie along, before the transform; its fitting has seen that they are fixed."""
+    wire = tensor.layout.wire_shape(tensor.spec.shape)
+    return [int(size) for size in wire[-block_axes(wire) :]]
+
+
+def _strides(axes: int, rank: int) -> list[int]:
+    return [1] * (rank - 2 - axes) + [2] * axes

@@ -141,6 +141,7 @@ def _quantize(ops: GraphOperators, feature: ir.Value, tensor: FittedTensor) -> t
     """The head's outputs for one cut value: symbols, and side values where the quantizer has any."""
     x = feature if feature.dtype == ir.DataType.FLOAT else ops.cast(feature, "float32")
     x, quantizer = ops.to_wire(x, tensor.layout, len(tensor.spec.shape)), tensor.quantizer
+    x = ops.planes(x, tensor)
     side = [ops.graph_output(quantizer.graph_side(ops, x), side_name(tensor.spec.name))] if quantizer.side_count else []
     found = quantizer.graph_quantize(ops, x, tensor.params, side[0] if side else None)
     symbols = ops.cast(found, "uint8", name=symbols_name(tensor.spec.name))
@@ -163,7 +164,7 @@ def _dequantize(
     side = side if tensor.quantizer.side_count else []
     index = ops.cast(symbols, "int32")
     restored = tensor.quantizer.graph_dequantize(ops, index, tensor.params, side[0] if side else None)
-    restored = ops.from_wire(restored, tensor.layout, len(tensor.spec.shape))
+    restored = ops.from_wire(ops.channels(restored, tensor), tensor.layout, len(tensor.spec.shape))
     restored = restored if dtype == ir.DataType.FLOAT else ops.to_type(restored, dtype)
     restored.shape, restored.type = feature.shape, feature.type
     return symbols, side, restored
@@ -176,7 +177,10 @@ def _wire_shape(feature: ir.Value, tensor: FittedTensor) -> ir.Shape:
     dims: list[int | ir.SymbolicDim] = [feature.shape[axis] for axis in tensor.layout.order(rank)]
     for axis in tensor.layout.new_axes(rank):
         dims.insert(axis, 1)
-    return ir.Shape(dims)
+    if tensor.transform.is_identity:
+        return ir.Shape(dims)
+    sizes = zip(tensor.wire_shape, dims, strict=True)
+    return ir.Shape([size if isinstance(size, int) else dim for size, dim in sizes])
 
 
 def _side_shape(feature: ir.Value, tensor: FittedTensor) -> ir.Shape:

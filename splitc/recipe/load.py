@@ -38,6 +38,7 @@ class Known:
     """What the caller knows of the components that a recipe may name; None leaves them unchecked.
 
     Attributes:
+        transforms: Built transforms.
         quantizers: Built quantizers.
         temporals: Built temporal predictors.
         entropy_coders: Built entropy coders.
@@ -49,6 +50,7 @@ class Known:
         profiles: By name of a ``codec.profile``, a function from the keys spelled in [codec] to all that apply.
     """
 
+    transforms: Collection[str] | None = None
     quantizers: Collection[str] | None = None
     temporals: Collection[str] | None = None
     entropy_coders: Collection[str] | None = None
@@ -62,6 +64,7 @@ class Known:
     def names(self, kind: str) -> Collection[str] | None:
         """Of a kind of component, as messages call it."""
         names: dict[str, Collection[str] | None] = {
+            "transform": self.transforms,
             "quantizer": self.quantizers,
             "temporal predictor": self.temporals,
             "entropy coder": self.entropy_coders,
@@ -215,6 +218,7 @@ class _Source:
 
 
 _NAMED: tuple[tuple[str, KeyPath], ...] = (
+    ("transform", ("codec", "transform")),
     ("quantizer", ("codec", "quantizer")),
     ("temporal predictor", ("codec", "temporal")),
     ("entropy coder", ("codec", "entropy")),

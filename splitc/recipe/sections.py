@@ -207,7 +207,7 @@ class CodecSection(Section):
     model_config = ConfigDict(extra="allow")
 
     profile: Literal["fast", "balanced", "max"] = Field("fast", description="named choice of the parts")
-    transform: Literal["none", "klt"] = Field("none", description="across channels, before the quantizer")
+    transform: Text = Field("none", description="features to the planes that are quantized")
     quantizer: Text = Field("step", description="features to symbols")
     temporal: Text = Field("none", description="prediction from the previous frame; calibration then holds clips")
     entropy: Text = Field("rans", description="symbols to bytes")

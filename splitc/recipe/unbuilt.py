@@ -22,12 +22,12 @@ class Unbuilt(NamedTuple):
 UNBUILT = (
     Unbuilt("model.url", (), "download the file and name it in model.source"),
     Unbuilt("codec.profile", ("fast", "balanced"), 'use "balanced", or spell quantizer, bits and entropy'),
-    Unbuilt("codec.transform", ("none",), 'use "none"'),
     Unbuilt("recovery", (), "leave the table out, or raise codec.bits to win fidelity back"),
     Unbuilt("video", (), "leave the table out and give pictures in data.calibration"),
 )
 
 PLANNED = {
+    "transform": (),
     "quantizer": (),
     "temporal predictor": (),
     "entropy coder": ("rans", "range", "mix", "nrle", "huffman", "cohen", "zstd", "hevc", "h264", "av1"),

@@ -6,6 +6,7 @@ from splitc.trials.budget import FittingSamples, within_budget
 from splitc.trials.cuts import CutTrials, some_samples
 from splitc.trials.features import features, settle
 from splitc.trials.inputs import InputTrials
+from splitc.trials.judge import TailJudge, judge_of
 from splitc.trials.subject import Subject
 
 __all__ = [
@@ -13,7 +14,9 @@ __all__ = [
     "FittingSamples",
     "InputTrials",
     "Subject",
+    "TailJudge",
     "features",
+    "judge_of",
     "settle",
     "some_samples",
     "within_budget",

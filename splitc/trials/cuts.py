@@ -18,6 +18,7 @@ from splitc.runtime import Sample, clip_lengths, truth_of
 from splitc.tasks import Truth
 from splitc.trials.features import run_head, settle
 from splitc.trials.finite import open_checked
+from splitc.trials.judge import judge_of
 from splitc.trials.subject import Subject
 from splitc.types import F32, Array, Feeds
 
@@ -175,7 +176,8 @@ class CutTrials:
         at = self._features(names, option.edge_precision)
         layouts = plan.layouts(self._subject.model, at.cut, self._subject.split)
         axes = settle(at.halves, layouts, at.to_fit)
-        fitted = Codec.fit(option.spec, at.halves.cut, at.to_fit, clip_lengths(self.fit_on), axes)
+        judge = judge_of(option.spec, at.halves, self._subject.task, at.to_fit)
+        fitted = Codec.fit(option.spec, at.halves.cut, at.to_fit, clip_lengths(self.fit_on), axes, judge)
         packets = _packets(fitted, at.to_code)
         decoder = fitted.decoder()
         restored = iter([decoder.decode(packet) for packet in packets])

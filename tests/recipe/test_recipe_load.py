@@ -14,6 +14,7 @@ from splitc.tasks import TASKS, option_faults
 
 MODEL = '[model]\nsource = "m.onnx"\n'
 KNOWN = Known(
+    transforms=["none", "klt"],
     quantizers=["uniform", "log"],
     temporals=["none", "difference", "dpcm"],
     codec_faults=table_faults,
@@ -126,14 +127,14 @@ crops = 100
 bits = 4.5
 quantizer = "unifrom"
 entropy = "mix"
-transform = "klt"
+transform = "kilt"
 [target.edge]
 device = "l5"
 """
     assert refusal(load, RecipeError, text, "codec.scop=tensor").splitlines() == [
         "--set codec.scop: unknown key 'scop'. Did you mean 'scope'? Known: bits, clip, contexts, entropy, gop, "
-        "hevc_qp, huffman_table, ifmdc_mode, level, levels, maximum, percentile, preset, profile, quantizer, "
-        "reconstruction, scope, step, temporal, temporal_rounding, tiling, transform.",
+        "hevc_qp, huffman_table, ifmdc_mode, level, levels, maximum, offset, percentile, preset, profile, quantizer, "
+        "reconstruction, scope, step, steps, temporal, temporal_rounding, tiling, transform, transform_block.",
         "r.toml:2  model.source: is required: model.source names an .onnx file or zoo:NAME.",
         "r.toml:3  model.sauce: unknown key 'sauce'. Did you mean 'source'? Known: dims, sha256, shapes, source, url.",
         "r.toml:5  data.calibation: unknown key 'calibation'. Did you mean 'calibration'? Known: calibration, classes, "
@@ -142,7 +143,7 @@ device = "l5"
         "r.toml:8  codec.bits: must be a whole number, got 4.5.",
         "r.toml:9  codec.quantizer: unknown quantizer 'unifrom'. Did you mean 'uniform'? Known: log, uniform.",
         "r.toml:10  codec.entropy: 'mix' is not built in this version of splitc; use one of rans, zstd.",
-        "r.toml:11  codec.transform: 'klt' is not built in this version of splitc; use \"none\".",
+        "r.toml:11  codec.transform: unknown transform 'kilt'. Did you mean 'klt'? Known: klt, none.",
         "r.toml:13  target.edge.device: unknown device 'l5'. Did you mean 'l4'? Known: jetson-orin-nano, l4.",
     ]
 
@@ -283,7 +284,6 @@ def test_no_message_names_pydantic_or_repeats_itself(load):
 NOT_BUILT = [
     ('[model]\nsource="m.onnx"\nurl="https://x/m.onnx"', "model.url: 'https://x/m.onnx'", "name it in model.source"),
     ('[codec]\nprofile = "max"', "codec.profile: 'max'", 'use "balanced"'),
-    ('[codec]\ntransform = "klt"', "codec.transform: 'klt'", 'use "none"'),
     ('[codec]\nentropy = "hevc"', "codec.entropy: 'hevc'", "use one of rans, zstd"),
     ("[recovery]", "recovery: this table", "raise codec.bits"),
     ("[video]", "video: this table", "leave the table out"),
@@ -356,8 +356,8 @@ def test_a_later_override_wins_and_a_file_fault_can_be_overridden(load):
 
 
 def test_unbuilt_override(load):
-    found = refusal(load, CapabilityError, MODEL, "codec.transform=klt")
-    assert found.startswith("--set codec.transform: 'klt' is not built in this version of splitc; use \"none\"")
+    found = refusal(load, CapabilityError, MODEL, "codec.profile=max")
+    assert found.startswith("--set codec.profile: 'max' is not built in this version of splitc; use \"balanced\"")
 
 
 @pytest.mark.parametrize(

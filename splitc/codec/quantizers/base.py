@@ -60,6 +60,11 @@ class Quantizer(Component):
         """Symbols stand for the evenly spaced middles of their bins."""
         return self.rule.is_linear and getattr(self, "reconstruction", None) == "midpoint"
 
+    @property
+    def takes_steps(self) -> bool:
+        """It can be given a step for each channel."""
+        return False
+
     def fit(self, features: F32 | Sequence[F32]) -> QuantParams:
         """Learn the parameters.
 

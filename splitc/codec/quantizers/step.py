@@ -27,6 +27,9 @@ from splitc.types import F32, F64, Array
 MARGIN = 1 / 8
 """Symbols wanted beyond the calibrated range, as a share of it; a wider symbol is taken only for want of them."""
 
+CLIPPED = 1e-4
+"""Share of a plane's values that an alphabet may clip rather than take a wider step."""
+
 
 class Step(Quantizer):
     """Round to whole multiples of a step, never clipping what calibration saw while ``bits`` allow.
@@ -68,39 +71,62 @@ class Step(Quantizer):
         "absent: they stay",
     )
 
+    steps: Literal["even", "sensitivity"] | None = Field(
+        None,
+        description='reconstruction = "unbiased": "even" or absent: `step` everywhere; "sensitivity": of the same '
+        "divergence, but each plane's by how much the answers feel its noise, measured by running the tail",
+    )
+
     @model_validator(mode="after")
-    def _offset_needs_unbiased(self) -> Step:
-        if self.offset and not self.is_unbiased:
-            raise ValueError('offset goes with reconstruction = "unbiased"')
+    def _goes_with_unbiased(self) -> Step:
+        for name in ("offset", "steps"):
+            if getattr(self, name) and not self.takes_steps:
+                raise ValueError(f'{name} goes with reconstruction = "unbiased"')
         return self
 
     @property
-    def is_unbiased(self) -> bool:
-        """Whether every channel has parameters of its own, which take its mean error off."""
+    def takes_steps(self) -> bool:
         return self.reconstruction == "unbiased"
 
     @property
     def rule(self) -> Linear:
-        return Affine() if self.is_unbiased else Lattice()
+        return Affine() if self.takes_steps else Lattice()
 
     def may_choose(self, count: int) -> bool:
         return count in (1 << bits for bits in range(1, self.bits + 1))
 
     def fit(self, features: F32 | Sequence[F32]) -> QuantParams:
-        if not self.is_unbiased:
+        if not self.takes_steps:
             return super().fit(features)
         rows = rows_of(features, by_channel=True)
-        spread_of = rows if self.scope == "channel" else rows.reshape(1, -1)
-        return self.fit_steps(rows, np.broadcast_to(_steps(spread_of, self.step), len(rows)))
+        return self.fit_steps(rows, self.even_steps(rows))
 
-    def fit_steps(self, rows: F32, step: F64) -> QuantParams:
+    def even_steps(self, rows: F32) -> F64:
+        """The step of every channel that the option ``step`` stands for, ``[C]``.
+
+        Args:
+            rows: Calibration values, float32 ``[C, values]``, finite.
+        """
+        spread_of = rows if self.scope == "channel" else rows.reshape(1, -1)
+        return np.broadcast_to(_steps(spread_of, self.step), len(rows))
+
+    def least_steps(self, rows: F32, *, holds_zero: bool = True) -> F64:
+        """The finest steps, ``[C]``, at which ``bits`` hold all but :data:`CLIPPED` of a row; see :meth:`fit_steps`."""
+        count = 1 << self.bits
+        is_positive = holds_zero and rows.min() >= 0
+        centre = 0.0 if holds_zero else rows.mean(1, dtype=np.float64)[:, None]
+        reach = np.quantile(np.abs(some_values(rows) - centre), 1 - CLIPPED, axis=1)
+        return np.asarray(reach / max(count - 2 if is_positive else count // 2 - 1, 1), np.float64)
+
+    def fit_steps(self, rows: F32, step: F64, *, holds_zero: bool = True) -> QuantParams:
         """Unbiased levels at given distances.
 
         Args:
-            rows: Calibration values of every channel, float32 ``[C, values]``, finite.
-            step: Of every channel, ``[C]``.
+            rows: Calibration values of every plane, float32 ``[C, values]``, finite.
+            step: Of every plane, ``[C]``.
+            holds_zero: Symbols are counted from zero in planes that hold it; else from the mean everywhere.
         """
-        centre = _centres(rows, step)
+        centre = _centres(rows, step) if holds_zero else np.rint(rows.mean(1, dtype=np.float64) / step)
         low, bits = _alphabet(rows, step, centre, self.bits)
         zero = centre * step + (self.offset or 0.0) * _middle_bin_means(rows, step, centre)
         lo = (zero + low * step).astype(np.float32)

@@ -1,0 +1,204 @@
+"""How much the answers feel noise in each plane, and the steps that make the most of it.
+
+Rounding a plane to a step of D adds noise of D * D / 12 a value, and the answers move in proportion: by ``w`` for each
+unit of it, the plane's weight. Of all steps that move the answers alike those cost the fewest bits whose ``w * D * D``
+is the same everywhere (reverse water filling in the metric of the answers).
+
+Weights are measured by probes: noise in one plane at a time, the tail run on some calibration samples. No gradients.
+A probe's answer is a draw itself, so weights are believed as far as two halves of the samples agree about them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from splitc.codec.calibration import Calibration
+from splitc.codec.fitted import NO_TRANSFORM
+from splitc.codec.quantizers.base import rows_of
+from splitc.codec.quantizers.step import Step
+from splitc.codec.transforms import Basis, Transform
+from splitc.codec.transforms.base import NO_BASIS
+from splitc.types import F32, F64
+
+PROBE_RUNS = 6144
+"""Runs of the tail that probing one tensor takes, where it has not so many planes that each needs more."""
+PROBE_SAMPLES = (4, 32)
+"""Least and most samples that a plane is probed on."""
+FLOOR = 0.03
+"""Share of the mean weight that every plane has at least: a plane that probes did not feel may matter elsewhere."""
+LEAST = 0.01
+"""Share of the mean weight below which a measured one is as good as nothing."""
+SEED = 11
+
+
+@dataclass(frozen=True)
+class WeighedPlanes:
+    """One cut tensor as planes, and what they weigh.
+
+    Attributes:
+        transform: Its options.
+        basis: What it learned.
+        channel_weights: Of the channels, ``[C]``.
+        weights: Of the planes behind the transform, ``[K]``.
+        channel_rows: Calibration values by channel, float32 ``[C, values]``.
+        rows: The same by plane, float32 ``[K, values]``.
+    """
+
+    transform: Transform
+    basis: Basis
+    channel_weights: F64
+    weights: F64
+    channel_rows: F32
+    rows: F32
+
+
+def planes_of(transform: Transform, quantizer: Step, subject: Calibration) -> list[WeighedPlanes]:
+    """Every cut tensor as planes; weights are 1 a unit of noise in the feature where steps are even.
+
+    Raises:
+        CodecError: Steps go by sensitivity, and there is nobody to judge.
+    """
+    return [_planes(transform, quantizer, subject, index) for index in range(len(subject.tensors))]
+
+
+def _planes(transform: Transform, quantizer: Step, subject: Calibration, index: int) -> WeighedPlanes:
+    wires = subject.wires(index)
+    channel_rows = rows_of(wires, by_channel=True)
+    is_measured = quantizer.steps == "sensitivity"
+    step = np.sqrt(np.square(quantizer.even_steps(channel_rows)).mean())
+    plain = _Probe(subject, index, NO_TRANSFORM, NO_BASIS, float(step))
+    channel_weights = plain.weights(len(channel_rows)) if is_measured else np.ones(len(channel_rows))
+    if transform.is_identity:
+        return WeighedPlanes(transform, NO_BASIS, channel_weights, channel_weights, channel_rows, channel_rows)
+    basis = transform.fit(wires, channel_weights)
+    rows = rows_of([transform.forward(wire, basis) for wire in wires], by_channel=True)
+    probe = _Probe(subject, index, transform, basis, float(step))
+    weights = probe.weights(len(rows)) if is_measured else probe.energies(len(rows))
+    return WeighedPlanes(transform, basis, channel_weights, weights, channel_rows, rows)
+
+
+def steps_of(quantizer: Step, planes: Sequence[WeighedPlanes]) -> list[F64]:
+    """The step of every plane of every tensor: as even steps move the answers, for fewer bits.
+
+    Where weights were measured tensors share one price; even steps stay each tensor's own.
+    """
+    if quantizer.steps != "sensitivity":
+        return [_shared(quantizer, [one])[0] for one in planes]
+    return _shared(quantizer, planes)
+
+
+def _shared(quantizer: Step, planes: Sequence[WeighedPlanes]) -> list[F64]:
+    even = [quantizer.even_steps(one.channel_rows) for one in planes]
+    noise = sum(
+        float((one.channel_weights * np.square(step)).mean()) * one.channel_rows.size
+        for one, step in zip(planes, even, strict=True)
+    )
+    floored = [one.weights + FLOOR * one.weights.mean() for one in planes]
+    pairs = list(zip(planes, floored, strict=True))
+    # at price p a plane of weight w and floored weight f moves the answers by p * w / f a value
+    price = noise / sum(float((one.weights / floor).mean()) * one.rows.size for one, floor in pairs)
+    return [np.maximum(np.sqrt(price / floor), _least(quantizer, one)) for one, floor in pairs]
+
+
+def _least(quantizer: Step, planes: WeighedPlanes) -> F64:
+    return quantizer.least_steps(planes.rows, holds_zero=planes.transform.is_identity)
+
+
+class _Probe:
+    """Noise in the planes of one tensor.
+
+    Args:
+        subject: The samples and the judge.
+        index: The tensor.
+        transform: What makes the planes.
+        basis: What it learned.
+        step: The noise's size in the feature: it moves values by half of this.
+    """
+
+    def __init__(self, subject: Calibration, index: int, transform: Transform, basis: Basis, step: float) -> None:
+        self._subject, self._index, self._step = subject, index, step
+        self._transform, self._basis = transform, basis
+
+    def energies(self, planes: int) -> F64:
+        """Noise energy in the feature for each unit of it in a plane, ``[K]``."""
+        if self._basis.is_empty:
+            return np.ones(planes)
+        columns = np.square(self._basis.synthesis, dtype=np.float64).sum(0)
+        return np.repeat(columns, planes // len(columns))
+
+    def weights(self, planes: int) -> F64:
+        """Divergence for each unit of noise energy in a plane, ``[K]``, above 0; a value's share of it."""
+        least, most = PROBE_SAMPLES
+        count = min(self._subject.count, max(least, min(most, PROBE_RUNS // planes)))
+        samples = np.linspace(0, self._subject.count - 1, count).astype(int).tolist()
+        sizes = self._step / 2 / np.sqrt(self.energies(planes))
+        felt = np.stack([self._felt(plane, float(size), samples) for plane, size in enumerate(sizes)])
+        return believed(felt, self._planes_per_channel)
+
+    @property
+    def _planes_per_channel(self) -> int:
+        layout, spec = self._subject.layouts[self._index], self._subject.tensors[self._index]
+        return self._transform.planes_per_channel(layout.wire_shape(spec.shape))
+
+    def _felt(self, plane: int, size: float, samples: Sequence[int]) -> F64:
+        """By each sample, for each unit of noise energy."""
+        rng = np.random.default_rng((SEED, plane))
+        rows, values = [], []
+        for sample in samples:
+            row = self._subject.row(sample)
+            noise, count = self._noise(row[self._index], plane, size, rng)
+            row[self._index] = row[self._index] + noise
+            rows.append(row)
+            values.append(count)
+        return self._subject.divergences(rows, samples) / (size**2 * np.array(values))
+
+    def _noise(self, x: F32, plane: int, size: float, rng: np.random.Generator) -> tuple[F32, int]:
+        """Signs of ``size`` in one plane as a change of the feature, and how many values the plane has."""
+        layout = self._subject.layouts[self._index]
+        wire = tuple(map(int, layout.wire_shape(x.shape)))
+        planes = np.zeros(tuple(map(int, self._transform.wire_shape(wire))), np.float32)
+        target = planes[:, plane] if planes.ndim > 1 else planes
+        target[...] = np.float32(size) * rng.choice(np.array([-1, 1], np.float32), target.shape)
+        changed = self._transform.inverse(planes, self._basis, wire)
+        return layout.from_wire(changed, x.ndim), target.size
+
+
+def believed(felt: F64, planes_per_channel: int) -> F64:
+    """Weights of planes from what samples felt.
+
+    Samples count alike, however much each feels on the whole. In logarithms a weight is its channel's, its frequency's
+    and a rest; channels and rests are shrunk to their mean by the share of them that two halves of the samples have in
+    common.
+
+    Args:
+        felt: By plane and sample, float64 ``[K, samples]``; what is not finite counts as the most that is.
+        planes_per_channel: F; plane ``F * c + f`` is frequency f of channel c.
+
+    Returns:
+        float64 ``[K]``, above 0, with the mean of ``felt``.
+    """
+    known = np.where(np.isfinite(felt), felt, felt[np.isfinite(felt)].max(initial=0.0))
+    everywhere = known.mean(0)
+    if not everywhere.any():
+        return np.ones(len(felt))
+    alike = known[:, everywhere > 0] / everywhere[everywhere > 0]
+    halves = [alike[:, start::2] if alike.shape[1] > 1 else alike for start in (0, 1)]
+    logs = [np.log(np.maximum(half.mean(1), LEAST)).reshape(-1, planes_per_channel) for half in halves]
+    channels = [each.mean(1, keepdims=True) for each in logs]
+    frequencies = [each.mean(0, keepdims=True) - each.mean() for each in logs]
+    rests = [each - channel - frequency for each, channel, frequency in zip(logs, channels, frequencies, strict=True)]
+    found = np.exp(_common(*channels) + (frequencies[0] + frequencies[1]) / 2 + _common(*rests)).ravel()
+    return np.asarray(found * (known.mean() / found.mean()))
+
+
+def _common(one: F64, two: F64) -> F64:
+    """The mean of two measurements of the same values, shrunk to its own mean as far as they disagree."""
+    mean, spread = (one + two) / 2, float(one.std() * two.std())
+    if spread == 0:
+        return mean
+    agreement = max(0.0, float(((one - one.mean()) * (two - two.mean())).mean()) / spread)
+    share = 2 * agreement / (1 + agreement)  # Spearman and Brown: of the mean of both
+    return np.asarray(mean.mean() + share * (mean - mean.mean()))
