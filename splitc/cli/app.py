@@ -18,7 +18,7 @@ import typer
 
 from splitc.cli.plain_text import plain, plain_json
 from splitc.errors import SplitcError, UsageError
-from splitc.files import sweep_temporary
+from splitc.files import DEFAULT_MEMORY_BYTES, set_memory_budget, sweep_temporary
 from splitc.version import __version__
 
 app = typer.Typer(
@@ -183,4 +183,20 @@ def _options(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
-) -> None: ...
+    max_memory: Annotated[
+        str | None,
+        typer.Option(
+            envvar="SPLITC_MAX_MEMORY", metavar="SIZE", help="Memory that a file may take when read. [default: 1GiB]"
+        ),
+    ] = None,
+) -> None:
+    set_memory_budget(_size(max_memory) if max_memory else DEFAULT_MEMORY_BYTES)
+
+
+def _size(text: str) -> int:
+    from splitc.recipe import parse_bytes
+
+    try:
+        return parse_bytes(text)
+    except ValueError as error:
+        raise UsageError(f"--max-memory: {error}.") from error

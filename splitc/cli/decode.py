@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from splitc.types import F32
 
 MAX_FILE_BYTES = 1 << 32
-MAX_ELEMENTS = 1 << 30
-"""Of all frames together: small packets may stand for much."""
+_BYTES_PER_ELEMENT = 8
+"""A frame's float32, and the same again where all frames are joined."""
 
 
 @app.command()
@@ -81,8 +81,9 @@ def _codec(place: Path, file: StreamFile, bundle: Path | None) -> Codec:
 def _decoded(place: Path, codec: Codec, file: StreamFile, as_pieces: bool) -> dict[str, F32]:
     """All frames of every tensor, along its batch axis."""
     from splitc.cli.feature_files import joined_frames
+    from splitc.files import require_memory
 
-    stream, elements = codec.decoder(), 0
+    stream, elements, held = codec.decoder(), 0, sum(map(len, file.packets))
     frames: list[list[F32]] = [[] for _ in codec.tensors]
     for number, packet in enumerate(file.packets):
         try:
@@ -90,8 +91,7 @@ def _decoded(place: Path, codec: Codec, file: StreamFile, as_pieces: bool) -> di
         except BitstreamError as error:
             raise BitstreamError(f"{place}: packet {number}: {error}") from error
         elements += sum(x.size for x in decoded)
-        if elements > MAX_ELEMENTS:
-            raise BitstreamError(f"{place}: holds more than {MAX_ELEMENTS} elements.")
+        require_memory(_BYTES_PER_ELEMENT * elements, held, f"{place}: its features", BitstreamError)
         for row, x in zip(frames, decoded, strict=True):
             row.append(x)
     if not file.packets:

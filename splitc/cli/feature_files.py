@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,8 +13,8 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from splitc.errors import UsageError
-from splitc.files import open_plain, write_file
-from splitc.runtime import natural_key
+from splitc.files import open_plain, require_memory, write_file
+from splitc.runtime import array_headers, natural_key
 from splitc.types import F32, Array, Layout, Shape, TensorSpec
 
 FEATURE = "feature"
@@ -205,6 +206,10 @@ def write_npz(file: BinaryIO, arrays: Iterable[tuple[str, Array]]) -> None:
 
 
 def _load(file: Path, name: str) -> dict[str, Array]:
+    if not file.exists():
+        raise UsageError(f"{file}: no such file.")
+    sizes = (math.prod(shape) * (dtype.itemsize + 4) for shape, dtype in array_headers(file, name).values())
+    require_memory(sum(sizes), file.stat().st_size, f"{file}: its features")
     try:
         with open_plain(file) as opened:
             loaded = np.load(opened, allow_pickle=False)

@@ -9,6 +9,7 @@ carries it. Nothing is allocated before the sizes that ask for it have been chec
 from __future__ import annotations
 
 import hashlib
+import math
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from splitc.codec.entropy import ENTROPY_CODERS, ChunkCoder
 from splitc.codec.entropy.base import hash_of_tables
 from splitc.codec.planes import PlaneView, as_planes, tensor_of
 from splitc.errors import BitstreamError, CapabilityError, CodecError
+from splitc.files import require_memory
 from splitc.native import _core
 from splitc.types import F32, Symbols
 
@@ -36,6 +38,8 @@ NO_PAIR = bytes(TAG_BYTES)
 """Pair tag of packets that belong to no bundle."""
 CHECKSUM_BYTES = 4
 MAX_SEQUENCE = 2**32 - 1
+DECODE_BYTES = 16
+"""Of memory for each element while a packet is decoded: symbols, a stream's memory of them, and features."""
 DEFAULT_MAX_ELEMENTS = 1 << 26
 """Most elements of one tensor that :func:`read_packet` decodes unless told otherwise."""
 
@@ -313,6 +317,8 @@ def read_packet(
     header = _read_header(reader)
     _check_same_layout(layout, header)
     shapes = [_read_shape(reader, index, tensor, max_elements) for index, tensor in enumerate(layout.tensors)]
+    elements = sum(math.prod(shape) for shape in shapes)
+    require_memory(DECODE_BYTES * elements, len(data), f"bitstream: a packet of {elements:,} elements", BitstreamError)
     side = tuple(_read_side(reader, index, tensor, shapes[index]) for index, tensor in enumerate(layout.tensors))
     views = [tensor.view(shape) for shape, tensor in zip(shapes, layout.tensors, strict=True)]
     seed = _seed(layout, reference, reader.read_so_far())

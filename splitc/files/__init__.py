@@ -7,6 +7,7 @@ The only room that renames, locks and hashes files. It knows nothing of what it 
     read, change, write        locked, locked_together; replace_and_keep where the old one is kept
     what was killed            sweep: by the next writer of the place; sweep_temporary: by the next splitc
     reading                    sha256_of, read_bounded, open_plain: plain files, in blocks, up to a limit
+    memory                     require_memory, before it is allocated
     changed meanwhile          Snapshot
     other places               cache_folder, state_folder, temporary_folder
 
@@ -16,6 +17,7 @@ lock; the last rename stands.
 
 from __future__ import annotations
 
+from splitc.files.budget import DEFAULT_MEMORY_BYTES, memory_budget, require_memory, set_memory_budget
 from splitc.files.folder import whole_folder
 from splitc.files.folders import cache_folder, state_folder, sweep_temporary, temporary_folder, temporary_root
 from splitc.files.keeping import finish_keeping, replace_and_keep
@@ -36,6 +38,7 @@ from splitc.files.whole import (
 )
 
 __all__ = [
+    "DEFAULT_MEMORY_BYTES",
     "ClassColumns",
     "Content",
     "Snapshot",
@@ -49,12 +52,15 @@ __all__ = [
     "is_whole",
     "locked",
     "locked_together",
+    "memory_budget",
     "move_into_place",
     "open_plain",
     "read_bounded",
     "read_rows",
     "refuse_special",
     "replace_and_keep",
+    "require_memory",
+    "set_memory_budget",
     "sha256_bytes",
     "sha256_of",
     "sha256_stream",

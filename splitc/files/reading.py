@@ -56,7 +56,8 @@ def read_bounded(path: Path, most_bytes: int, what: str = "", refusal: type[Spli
     try:
         with open_plain(path, refusal) as file:
             size = os.fstat(file.fileno()).st_size
-            data = file.read(most_bytes + 1) if size <= most_bytes else b""
+            data = file.read(size + 1) if size <= most_bytes else b""  # a larger number would be allocated at once
+            data += file.read(most_bytes + 1 - len(data)) if len(data) > size else b""
     except OSError as error:
         advice = f"; give {what}" if what else ""
         raise refusal(f"{path}: cannot be read ({reason_of(error)}){advice}.") from error

@@ -65,19 +65,29 @@ class ScwTables {
   std::vector<std::uint32_t> slots_, ranges_;
 };
 
+/// Sums of the middle and inner classes of columns `column .. column + length` of a row.
+inline void scw_shifts(const ScwClasses& classes, std::size_t column, std::size_t length, std::int16_t* out) {
+  std::size_t m = column / classes.inner.size, k = column % classes.inner.size;
+  for (std::size_t i = 0; i < length; ++i) {
+    out[i] = static_cast<std::int16_t>(classes.middle[m] + classes.inner[k] - 2 * kScwClassMiddle);
+    if (++k == classes.inner.size) k = 0, ++m;
+  }
+}
+
 /// Contexts of positions `first .. first + count` of a tensor: the sum of its classes, held within the tables.
+/// Takes time in proportion to `count`, however long a row is.
 inline void scw_contexts(const ScwClasses& classes, unsigned contexts, std::size_t first, std::size_t count,
                          std::uint8_t* out) {
-  std::vector<std::int16_t> shift(classes.row());
-  for (std::size_t m = 0, at = 0; m < classes.middle.size; ++m)
-    for (std::size_t k = 0; k < classes.inner.size; ++k, ++at)
-      shift[at] = static_cast<std::int16_t>(classes.middle[m] + classes.inner[k] - 2 * kScwClassMiddle);
+  const bool has_rows = classes.row() <= count;
+  std::vector<std::int16_t> shift(std::min(classes.row(), count));
+  if (has_rows) scw_shifts(classes, 0, classes.row(), shift.data());
   const auto top = static_cast<std::int16_t>(contexts - 1);
   for (std::size_t done = 0; done < count;) {
     const std::size_t row = (first + done) / classes.row(), column = (first + done) % classes.row();
     const std::size_t length = std::min(classes.row() - column, count - done);
     const auto base = static_cast<std::int16_t>(classes.outer[row]);
-    const std::int16_t* const s = shift.data() + column;
+    if (!has_rows) scw_shifts(classes, column, length, shift.data());
+    const std::int16_t* const s = shift.data() + (has_rows ? column : 0);
     std::uint8_t* const o = out + done;
     for (std::size_t i = 0; i < length; ++i) {
       const auto sum = static_cast<std::int16_t>(base + s[i]);

@@ -25,7 +25,7 @@ from splitc.recipe.sections import (
     VideoSection,
     WeightsSection,
 )
-from splitc.recipe.values import parse_shapes
+from splitc.recipe.values import parse_bytes, parse_shapes
 
 __all__ = [
     "Cluster",
@@ -51,5 +51,6 @@ __all__ = [
     "hold_out_end",
     "load_recipe",
     "lock_toml",
+    "parse_bytes",
     "parse_shapes",
 ]

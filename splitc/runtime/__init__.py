@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from splitc.errors import CapabilityError
+from splitc.runtime.array_files import array_headers
 from splitc.runtime.batches import rows_stay_apart
 from splitc.runtime.classes import read_classes
 from splitc.runtime.drawings import Drawings, FileNames
@@ -55,6 +56,7 @@ __all__ = [
     "Samples",
     "ServerOptions",
     "TlsFiles",
+    "array_headers",
     "bound_task",
     "check_engine",
     "clip_lengths",

@@ -18,7 +18,7 @@ from typing import IO
 import numpy as np
 
 from splitc.errors import UsageError
-from splitc.files import open_plain
+from splitc.files import open_plain, require_memory
 from splitc.types import Array, TensorSpec
 
 ARRAYS = {".npy", ".npz"}
@@ -26,6 +26,10 @@ _ARRAY_HINT = (
     "; arrays are taken as they are: a float becomes another float, integers must be of the input's own type; "
     "see data.preprocess."
 )
+MAX_ARRAYS = 1024
+"""In one archive."""
+_COPIES = 3
+"""Of a sample while it is read: bytes, the array, and the array in the input's type."""
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 """How an archive begins, whatever the file is called."""
 _UNREADABLE = (
@@ -85,6 +89,7 @@ class ArrayFile:
         self._file = file
         with _refusing(file):
             found = _headers(file, inputs[0].name)
+        _require_memory(file, found)
         wanted = {spec.name for spec in inputs}
         if set(found) != wanted:
             raise UsageError(f"{file}: holds {sorted(found)}, the network's inputs are {sorted(wanted)}.")
@@ -131,6 +136,28 @@ class ArrayFile:
         if wanted.kind == "f" and not np.isfinite(cast).all():
             raise UsageError(f"{self._file}: {name!r} holds numbers beyond {wanted}, which the input takes.")
         return cast[0, ...] if self._arrays[name].is_whole else cast
+
+
+def array_headers(file: Path, only: str) -> dict[str, tuple[tuple[int, ...], np.dtype[np.generic]]]:
+    """Shape and type of every array by name, from the headers, which agree with the sizes of what they head.
+
+    Args:
+        file: ``.npy`` or ``.npz``, whatever it is called.
+        only: Name of the array of a file that is one.
+
+    Raises:
+        UsageError: Not a NumPy file, cut short, Python objects, or too many arrays.
+    """
+    with _refusing(file):
+        return {name: (array.shape, array.dtype) for name, array in _headers(file, only).items()}
+
+
+def _require_memory(file: Path, arrays: Mapping[str, _Stored]) -> None:
+    """Raises: UsageError: A sample would take too much; of an array that is not stored in order, all of them would."""
+    wanted = sum(
+        array.row_bytes * (1 if array.is_ordered else array.shape[0]) for array in arrays.values() if array.shape
+    )
+    require_memory(_COPIES * wanted, file.stat().st_size, f"{file}: a sample of it")
 
 
 def check_fits(
@@ -182,6 +209,8 @@ def _headers(file: Path, only: str) -> dict[str, _Stored]:
             return {only: _header(opened, None, file.stat().st_size)}
     with zipfile.ZipFile(file) as archive:
         found = {}
+        if len(archive.infolist()) > MAX_ARRAYS:
+            raise ValueError(f"holds {len(archive.infolist())} arrays, at most {MAX_ARRAYS} are read")
         for info in archive.infolist():
             with archive.open(info) as member:
                 found[info.filename.removesuffix(".npy")] = _header(member, info.filename, info.file_size)

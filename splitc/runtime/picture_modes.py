@@ -41,7 +41,8 @@ def rgb_of(picture: Image.Image, background: Colour = WHITE) -> Image.Image:
         OSError: The file is cut short or damaged.
     """
     form = picture.format
-    upright = ImageOps.exif_transpose(picture)
+    ImageOps.exif_transpose(picture, in_place=True)
+    upright = picture
     if upright.mode in _SIXTEEN_BITS or (upright.mode == "I" and form in _HAVE_SIXTEEN_BITS):
         return _grey(np.rint(np.asarray(upright).astype(np.float64) / 257))
     if upright.mode == "I":
@@ -51,6 +52,13 @@ def rgb_of(picture: Image.Image, background: Colour = WHITE) -> Image.Image:
     if upright.mode in _WITH_ALPHA or "transparency" in upright.info:
         return _opaque(upright, background)
     return upright.convert("RGB")
+
+
+def decoded_bytes(picture: Image.Image) -> int:
+    """Memory that :func:`rgb_of` takes at most, told by the header: the levels and the copies that it makes of them."""
+    is_numeric = picture.mode in _SIXTEEN_BITS or picture.mode in ("I", "F")
+    has_alpha = picture.mode in _WITH_ALPHA or "transparency" in picture.info
+    return picture.width * picture.height * (48 if is_numeric else 24 if has_alpha else 12)
 
 
 def upright_size(picture: Image.Image) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,9 +13,9 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from splitc.errors import UsageError
-from splitc.files import open_plain
+from splitc.files import open_plain, require_memory
 from splitc.runtime.picture_fit import Box, Fit, Size, fit_of
-from splitc.runtime.picture_modes import WHITE, Colour, is_animated, rgb_of, upright_size
+from splitc.runtime.picture_modes import WHITE, Colour, decoded_bytes, is_animated, rgb_of, upright_size
 from splitc.runtime.pixels import pixel_format
 from splitc.types import F32, U8, Placement, Preprocess, TensorSpec
 
@@ -71,6 +72,8 @@ def has_more_frames(file: Path) -> bool:
 def _opened(file: Path) -> Iterator[Image.Image]:
     try:
         with open_plain(file) as opened, Image.open(opened) as picture:
+            held = os.fstat(opened.fileno()).st_size
+            require_memory(decoded_bytes(picture), held, f"{file}: a picture of {picture.width} x {picture.height}")
             yield picture
     except FileNotFoundError:
         raise UsageError(f"{file}: no such file.") from None

@@ -146,9 +146,11 @@ class Container:
             raise BitstreamError(
                 f"weights: tensor {wanted.name!r} has {wanted.count} elements, at most {self.max_elements} are allowed."
             )
+        encoding, held = ENCODINGS.load(entry.encoding), sum(map(len, sections))
+        files.require_memory(encoding.memory(wanted), held, f"weights: tensor {wanted.name!r}", BitstreamError)
         parameters = FieldReader(entry.parameters, "weights")
         try:
-            values = ENCODINGS.load(entry.encoding).decode(wanted, parameters, sections, context)
+            values = encoding.decode(wanted, parameters, sections, context)
         except (BitstreamError, CodecError) as error:
             raise BitstreamError(f"weights: tensor {wanted.name!r} ({entry.encoding}): {error}") from error
         if parameters.left or digest_of(values) != entry.digest:

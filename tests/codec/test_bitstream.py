@@ -351,6 +351,7 @@ def test_format_limits_are_the_code_s() -> None:
     limits = {name: int(row[0]) for name, row in rows("Limits").items() if row[0].isdigit()}
     assert limits == {
         "Max_Elements": bitstream.DEFAULT_MAX_ELEMENTS,
+        "Decode_Bytes": bitstream.DECODE_BYTES,
         "Format_Elements": description.MAX_ELEMENTS,
         "Max_Window": zstd.MAX_WINDOW_BYTES,
         "Max_Side": pixels.MOST_SIDE,

@@ -85,6 +85,11 @@ class Encoding(Component):
         """
 
     @classmethod
+    def memory(cls, wanted: Wanted) -> int:
+        """Bytes that decoding takes at most beside the sections: the values and the copies that are made of them."""
+        return 4 * wanted.count * wanted.itemsize
+
+    @classmethod
     @abstractmethod
     def decode(cls, wanted: Wanted, parameters: FieldReader, sections: Sequence[bytes], context: Context) -> Array:
         """The flat values ``[n]`` of ``wanted``.

@@ -75,6 +75,11 @@ class Shared(Encoding):
         return encode_stream("rans", entries.lengths, LENGTH_BITS)
 
     @classmethod
+    def memory(cls, wanted: Wanted) -> int:
+        """Lines are counted in 64 bits, and there may be one a value."""
+        return super().memory(wanted) + 48 * max(_sizes(wanted.shape, "csr"), default=0)
+
+    @classmethod
     def decode(cls, wanted: Wanted, parameters: FieldReader, sections: Sequence[bytes], context: Context) -> Array:
         head = _read_head(parameters)
         if len(sections) != (2 if head.basis == "dense" else 4):
