@@ -12,6 +12,7 @@ from splitc.backends import BACKENDS
 from splitc.cache import Key, StepCache, default_cache, key_of
 from splitc.driver.answers import KnownAnswers, find_answers, said_files, settle_task
 from splitc.driver.data import Files, data_files
+from splitc.driver.kept_names import with_kept_names
 from splitc.driver.keys import data_key, model_key, other_code, task_key
 from splitc.driver.pixels import preprocess_notes, with_preprocess
 from splitc.driver.places import find_places, with_layers
@@ -146,7 +147,7 @@ def find_inputs(
     _refuse_idle_keys(recipe, source, calibration)
     digest = files_sha256(calibration + verification)
     _check_pins(recipe, source.sha256, digest, locked=locked)
-    opened = _checked_model(recipe, source)
+    recipe, opened = _checked_model(recipe, source)
     reader = Reader(source.inputs, _preprocess(recipe), recipe.data.crops)
     return Inputs(
         recipe=recipe,
@@ -216,11 +217,12 @@ def _sends_pixels(recipe: Recipe, files: Sequence[Path]) -> bool:
     return all(is_picture(file) or is_video(file) for file in files)
 
 
-def _checked_model(recipe: Recipe, source: graph.Model) -> OpenModel:
-    """The prepared model, which can be cut where the recipe says."""
+def _checked_model(recipe: Recipe, source: graph.Model) -> tuple[Recipe, OpenModel]:
+    """The prepared model, which can be cut where the recipe says, and the recipe in that model's names."""
     opened = _prepared(recipe, source)
+    recipe, notes = with_kept_names(recipe, source, opened.model)
     plan.check_asked(opened.model, [codec_spec(recipe)], recipe.split)
-    return opened
+    return recipe, replace(opened, notes=(*opened.notes, *notes))
 
 
 def _prepared(recipe: Recipe, source: graph.Model) -> OpenModel:

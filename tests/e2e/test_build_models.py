@@ -55,6 +55,34 @@ def test_a_pass_that_changes_answers_is_named(tmp_path: Path, monkeypatch: pytes
     assert "a fault of splitc, not of the model" in outcome.err
 
 
+def copied_net() -> onnx.ModelProto:
+    """A network whose cut is copied twice, and whose weights are computed by an operator."""
+    net = Net(2)
+    net.op("Relu", [net.conv("image", "a", (3, 8))], CUT)
+    net.op("Dropout", [net.op("Identity", [CUT], "copy")], "copy/again")
+    net.op("Neg", [net.constant("k", np.ones((1, 8, 1, 1), np.float32))], "minus")
+    x = net.op("Mul", ["copy/again", "minus"], "scaled")
+    net.op("GlobalAveragePool", [net.conv(x, "b", (8, 10), stride=3)], "logits")
+    return net.model([("image", ["N", 3, 32, 32])], [("logits", ["N", 10, 1, 1])], opset=17)
+
+
+@pytest.mark.parametrize("name", ["copy", "copy/again"])
+def test_a_cut_at_a_copy_is_one_at_what_it_copies(name: str, tmp_path: Path) -> None:
+    folder = write_setting(tmp_path / "s", copied_net())
+    outcome = build(folder, tmp_path / "x", "--set", f"split.at={json.dumps([name])}")
+    assert outcome.code == 0, outcome.err
+    assert outcome.document["cut"] == [CUT]
+    notes = json.loads((tmp_path / "x/report.json").read_text())["notes"]
+    assert f"split.at: {name!r} is a copy of {CUT!r}, which is cut" in notes
+
+
+def test_a_cut_at_what_preparing_removed_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("splitc.driver.kept_names.COPIES", frozenset())  # as if the copies were something else
+    outcome = build(write_setting(tmp_path / "s", copied_net()), tmp_path / "x", "--set", 'split.at=["copy"]')
+    assert outcome.code == 2
+    assert "cut [copy]: preparing the model removed value 'copy'" in outcome.err
+
+
 FEATURES = """\
 name = "pairs"
 [model]

@@ -180,3 +180,27 @@ def test_the_layouts_of_onnx_own_operator_tests_are_possible() -> None:
         for value in model.flow.varying:
             shape = tuple(dim if isinstance(dim, int) else str(dim.value) for dim in value.shape or ())
             assert not shape or model.flow.layout(value).layout.fault(shape) is None, (one.graph.name, shape)
+
+
+STATES = {
+    # inputs, the state, its samples' axis
+    "named": ("float[N,8] x, float[2,N,8] h", "h", 1),
+    "named-last": ("float[N,8] x, float[2,8,N] h", "h", 2),
+    "batch-first": ("float[N,8] x, float[N,2,8] h", "h", 0),
+    "fixed": ("float[1,8] x, float[2,1,8] h", "h", None),
+    "fixed-batch": ("float[8,4] x, float[8,2,8] h", "h", 0),
+    "state-in-front": ("float[2,N,8] h, float[N,8] x", "h", 1),
+    "a-vector": ("float[N,8] x, float[3] h", "h", None),
+    "one-of-two-batches": ("float[8,4] x, float[1,4] h", "h", None),
+}
+
+
+@pytest.mark.parametrize("case", STATES)
+def test_a_state_has_its_samples_where_it_says(case: str) -> None:
+    inputs, name, expected = STATES[case]
+    model = parse(
+        inputs,
+        "k = Constant<value_ints=[-1]>() a = Reshape(h, k) b = Reshape(x, k) v = Concat<axis=0>(a, b)",
+    )
+    assert layout(model, name)[0] == expected
+    assert layout(model, "x")[0] == 0

@@ -1,6 +1,7 @@
 """Which axes of a value are its samples and its channels, read from the operators that lead to it.
 
-Inputs have their samples on axis 0. Every operator moves the two roles along:
+Inputs have their samples on axis 0; a state ``[2, N, 128]`` on the axis that is called as other inputs' axis 0, or none
+where it is fixed. Every operator moves the two roles along:
 
 | Operator | Samples | Channels |
 |---|---|---|
@@ -16,7 +17,7 @@ A role that an operator does not settle stays open; numbers may settle it (``spl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -85,7 +86,11 @@ class CutLayout(NamedTuple):
 
 def axis_roles(graph: ir.Graph) -> dict[ir.Value, Roles]:
     """Roles of every value of a graph that depends on an input; linear time."""
-    found = {value: _of_input(dims_of(value)) for value in graph.inputs if not value.is_initializer()}
+    inputs = [value for value in graph.inputs if not value.is_initializer()]
+    first = [shape[0] for value in inputs if (shape := dims_of(value))]
+    samples: set[Dim] = {dim for dim in first if isinstance(dim, str)}
+    samples = samples or set(first[:1])
+    found = {value: _of_input(dims_of(value), samples) for value in inputs}
     for node in graph:
         known = [(value, found[value]) for value in node.inputs if value is not None and value in found]
         if not known or node.op_type in NO_DATA:
@@ -116,10 +121,18 @@ def _spelled(batch: int | None, channel: int | None, rank: int) -> Layout:
     return USUAL_LAYOUT if rank == 1 and batch == 0 else Layout(batch_axis=batch, channel_axis=channel)
 
 
-def _of_input(shape: Shape | None) -> Roles:
-    """Pictures and clips have their channels second, or last."""
+def _of_input(shape: Shape | None, samples: Collection[Dim]) -> Roles:
+    """Pictures and clips have their channels second, or last.
+
+    Args:
+        shape: Of the input.
+        samples: What axis 0 is where it counts samples: names, or the first input's size.
+    """
     if not shape:
         return Roles()
+    if shape[0] not in samples:
+        axis = next((axis for axis, dim in enumerate(shape) if isinstance(dim, str) and dim in samples), None)
+        return Roles(axis, is_single=axis is None)
     if len(shape) in (4, 5):
         axes = [axis for axis in (1, len(shape) - 1) if shape[axis] in PICTURE_CHANNELS]
         return Roles(0, axes[0] if len(axes) == 1 else None)
