@@ -11,8 +11,8 @@ from typing import Any
 import grpc
 
 from splitc.runtime.security import known_token
-from splitc.runtime.server.gate import Visit
 from splitc.runtime.server.metrics import Metrics
+from splitc.runtime.server.visit import Visit
 
 BEARER = "Bearer "
 HEALTH = frozenset({"ServerLive", "ServerReady"})

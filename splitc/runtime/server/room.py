@@ -10,7 +10,7 @@ ONE_CLIENT = 0.75
 """The largest share of a room that one client may take: the rest stays for others."""
 
 
-@dataclass
+@dataclass(eq=False)
 class _Waiting:
     client: str
     amount: int
@@ -53,10 +53,11 @@ class Room:
         try:
             await mine.done
         except asyncio.CancelledError:
-            if mine.done.done() and not mine.done.cancelled():
-                self.give(client, amount)
-            else:
+            if mine in self._waiting:
                 self._waiting.remove(mine)
+                self._wake()  # those that waited behind it
+            else:
+                self.give(client, amount)
             raise
 
     def give(self, client: str, amount: int = 1) -> None:
@@ -69,7 +70,7 @@ class Room:
 
     def _wake(self) -> None:
         """In the order in which they came; one that its own client holds up holds up no other."""
-        for one in list(self._waiting):
+        for one in [one for one in self._waiting if not one.done.done()]:  # others were cancelled, and will leave
             if self._fits(one.client, one.amount):
                 self._waiting.remove(one)
                 self._take(one.client, one.amount)

@@ -23,7 +23,7 @@ from splitc.runtime.process_limits import connections_that_fit, resident_bytes
 from splitc.runtime.security import TlsFiles, refuse_plain_text
 from splitc.runtime.server.access import Admission, Rates
 from splitc.runtime.server.calls import CallLimits, Door
-from splitc.runtime.server.gate import BUFFER_BYTES, ConnectionGate, GateLimits, Visit
+from splitc.runtime.server.gate import ConnectionGate, GateLimits
 from splitc.runtime.server.listening import Listening, listen
 from splitc.runtime.server.methods import Methods
 from splitc.runtime.server.metrics import Metrics
@@ -33,6 +33,7 @@ from splitc.runtime.server.private_folder import make_private_folder
 from splitc.runtime.server.pulse import StreamLimits
 from splitc.runtime.server.service import InferenceService
 from splitc.runtime.server.turns import FairSlots
+from splitc.runtime.server.visit import BUFFER_BYTES, Visit
 from splitc.runtime.server.work import PacketWork
 from splitc.types import Frozen
 
