@@ -8,7 +8,15 @@ from dataclasses import dataclass, replace
 import onnx_ir as ir
 
 from splitc import evaluate, graph, passes
-from splitc.lowering.mixed_precision import LayerPrecision, MixedPair, QuantizedPair, hold_out_judges, mix
+from splitc.lowering.mixed_precision import (
+    HELD_OUT_EVERY,
+    Demand,
+    LayerPrecision,
+    MixedPair,
+    QuantizedPair,
+    hold_out_judges,
+    mix,
+)
 from splitc.lowering.time_claims import ComputeTarget
 from splitc.lowering.weight_steps import FloatHalf, LoweredHalf, Saving, apply_steps, count_steps, with_floats
 from splitc.recipe import WeightsSection
@@ -18,6 +26,12 @@ from splitc.types import Feeds
 
 MOST_SAMPLES = 128
 """Samples that ranges are taken from; more hardly move a percentile and take memory."""
+MOST_FLOAT_LAYERS = 16
+"""Layers that return to float where no limit was asked for: with more, INT8 has lost its sense."""
+OUTSTANDING = 0.04
+"""Share of what all layers lose from which one of them returns in any case."""
+MANY_ANSWERS_EVERY = 2
+"""Of few samples with many answers each, such as boxes, every second judges: few boxes lie in a few pictures."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +42,7 @@ class LoweringRequest:
         halves: In float.
         weights: What the recipe asks of each side.
         min_fidelity: Least agreement with the unsplit model, which decides how many layers of an INT8 half stay in
-            float; None: all are quantized.
+            float; None: the task's own limit, if it has one, else all are quantized.
         samples: Calibration samples; at most :data:`MOST_SAMPLES` are used, or twice as many where layers are chosen.
         targets: Side -> what the half is built for.
         task: What the network's answers are.
@@ -70,8 +84,18 @@ def precisions(weights: WeightsSection) -> dict[str, str]:
 
 
 def is_mixed(weights: WeightsSection, min_fidelity: float | None) -> bool:
-    """Whether layers of an INT8 half stay float as far as a limit needs."""
+    """Whether layers of an INT8 half stay float as far as the recipe's limit needs."""
     return min_fidelity is not None and "int8" in precisions(weights).values()
+
+
+def demand_of(request: LoweringRequest) -> Demand | None:
+    """How far layers return to float; None where none do."""
+    if "int8" not in precisions(request.weights).values():
+        return None
+    if request.min_fidelity is not None:
+        return Demand(request.min_fidelity, (1 + request.min_fidelity) / 2)
+    least = request.task.int8_fidelity
+    return None if least is None else Demand(least, least, MOST_FLOAT_LAYERS, OUTSTANDING)
 
 
 def lower(request: LoweringRequest, step: Callable[[], None] = lambda: None) -> Lowered:
@@ -87,10 +111,26 @@ def lower(request: LoweringRequest, step: Callable[[], None] = lambda: None) -> 
     if request.changes_nothing:
         return Lowered(halves)
     fitting, judging = _chosen_feeds(request)
-    head = FloatHalf("edge", halves.head, lambda: fitting, targets["edge"], request.task.divergence, halves.tail)
+    task, kept = request.task, _kept_float(request)
+    head = FloatHalf(
+        side="edge",
+        model=halves.head,
+        samples=lambda: fitting,
+        target=targets["edge"],
+        divergence=task.divergence,
+        rest=halves.tail,
+        keep_float=kept["edge"],
+        corrects_alone=task.has_many_answers,
+    )
     edge = apply_steps(head, request.weights.edge, step)
-    tail = FloatHalf(
-        "cloud", halves.tail, lambda: _features(edge.model, fitting), targets["cloud"], request.task.divergence
+    tail = replace(
+        head,
+        side="cloud",
+        model=halves.tail,
+        samples=lambda: _features(edge.model, fitting),
+        target=targets["cloud"],
+        rest=None,
+        keep_float=kept["cloud"],
     )
     cloud = apply_steps(tail, request.weights.cloud, step)
     lowered = Lowered(
@@ -98,30 +138,43 @@ def lower(request: LoweringRequest, step: Callable[[], None] = lambda: None) -> 
         (*edge.notes, *cloud.notes),
         (*edge.savings, *cloud.savings),
     )
-    originals = _originals(edge, cloud)
-    if request.min_fidelity is None or not originals:
+    originals, demand = _originals(edge, cloud), demand_of(request)
+    if demand is None or not originals:
         return lowered
     pair = QuantizedPair(halves, lowered.halves, originals, judging, fitting, request.task)
-    mixed = mix(pair, request.min_fidelity, step)
+    mixed = mix(pair, demand, step)
     savings = _after_mixing(lowered.savings, mixed, targets)
     return Lowered(mixed.halves, (*lowered.notes, *mixed.notes), savings, mixed.layers)
 
 
 def count_lowering(request: LoweringRequest) -> int:
     """Steps of :func:`lower`; 0 where nothing is asked for."""
-    asked, halves = request.weights, request.halves
-    sides = ((halves.head, asked.edge), (halves.tail, asked.cloud))
-    judged = sum(len(passes.layers_of(model)) for model, one in sides if one.precision == "int8")
-    return judged * is_mixed(asked, request.min_fidelity) + sum(count_steps(model, one) for model, one in sides)
+    asked, halves, kept = request.weights, request.halves, _kept_float(request)
+    sides = ((halves.head, asked.edge, kept["edge"]), (halves.tail, asked.cloud, kept["cloud"]))
+    judged = sum(
+        layer.weight not in floats
+        for model, one, floats in sides
+        if one.precision == "int8"
+        for layer in passes.layers_of(model)
+    )
+    return judged * (demand_of(request) is not None) + sum(count_steps(*side) for side in sides)
+
+
+def _kept_float(request: LoweringRequest) -> dict[str, dict[str, str]]:
+    """Side -> layers that INT8 leaves in float because of where they stand, and why."""
+    halves, with_last = request.halves, request.task.has_many_answers
+    models = {"edge": (halves.head, halves.tail), "cloud": (halves.tail, None)}
+    return {side: passes.output_layers(*pair, with_last=with_last) for side, pair in models.items()}
 
 
 def _chosen_feeds(request: LoweringRequest) -> tuple[list[Feeds], list[Feeds]]:
     """What ranges are taken from, and what the choice of layers is judged by, if layers are chosen."""
     samples = request.samples
-    if not is_mixed(request.weights, request.min_fidelity):
+    if demand_of(request) is None:
         stride = max(1, -(-len(samples) // MOST_SAMPLES))
         return [sample.feeds for sample in samples[::stride]], []
-    fitting, judging = hold_out_judges(len(samples), MOST_SAMPLES)
+    every = MANY_ANSWERS_EVERY if request.task.has_many_answers else HELD_OUT_EVERY
+    fitting, judging = hold_out_judges(len(samples), MOST_SAMPLES, every)
     return [one.feeds for one in pick(samples, fitting)], [one.feeds for one in pick(samples, judging)]
 
 

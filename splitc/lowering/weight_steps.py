@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import onnx_ir as ir
 
@@ -48,6 +48,8 @@ class FloatHalf:
         target: What it is built for.
         rest: What makes outputs of the network of its own: the tail of a head.
         divergence: Smooth distance of two outputs of the network, the unchanged one first.
+        keep_float: Weights of the layers that INT8 leaves in float because of where they stand, and why.
+        corrects_alone: Whether INT8 corrects each bias by its own layer's error.
     """
 
     side: str
@@ -56,6 +58,8 @@ class FloatHalf:
     target: time_claims.ComputeTarget
     divergence: Callable[[Feeds, Feeds], float]
     rest: ir.Model | None = None
+    keep_float: Mapping[str, str] = field(default_factory=dict)
+    corrects_alone: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,8 +108,13 @@ def steps_of(half: FloatHalf, asked: SideWeights, step: Callable[[], None]) -> I
             f"rounded to steps (noise {noise:g})", lambda model: _rounded(model, noise, half, step), same_time
         )
     if asked.precision != "fp32":
-        lower = passes.LOWER[asked.precision](samples(), step)
+        lower = _to_int8(half, step) if asked.precision == "int8" else passes.LOWER[asked.precision](samples(), step)
         yield WeightStep(asked.precision, lower, time_claims.of_precision(half.target, asked.precision))
+
+
+def _to_int8(half: FloatHalf, step: Callable[[], None]) -> passes.QuantizeStatic:
+    judge = passes.AnswerJudge(half.divergence, half.rest)
+    return passes.QuantizeStatic(half.samples(), frozenset(half.keep_float), step, judge, half.corrects_alone)
 
 
 def _prune_title(asked: Prune) -> str:
@@ -125,7 +134,7 @@ def _rounded(model: ir.Model, noise: float, half: FloatHalf, step: Callable[[], 
     return passes.RoundToSteps(noise, seen, found, step)(model)
 
 
-def count_steps(model: ir.Model, asked: SideWeights) -> int:
+def count_steps(model: ir.Model, asked: SideWeights, keep_float: Collection[str] = ()) -> int:
     """How often :func:`apply_steps` calls its ``step``."""
     layers = len(passes.layers_of(model))
     inside = {  # what a step that is asked for calls by itself
@@ -133,7 +142,7 @@ def count_steps(model: ir.Model, asked: SideWeights) -> int:
         "sparsity": layers,
         "cluster": 0,
         "rounding": 2 * layers,
-        "precision": passes.quantizing_steps(model) if asked.precision == "int8" else 0,
+        "precision": passes.quantizing_steps(model, frozenset(keep_float)) if asked.precision == "int8" else 0,
     }
     return sum(1 + inside[key] for key in inside if getattr(asked, key) not in (None, "none", "fp32"))
 
@@ -152,11 +161,19 @@ def apply_steps(half: FloatHalf, asked: SideWeights, step: Callable[[], None]) -
         model, original = result.model, result.original
         after = (packed_bytes(model), graph.weight_bytes(model))
         notes += [f"{side}: {note}" for note in result.notes]
+        if one.title == "int8":
+            notes += _kept_notes(half)
         time = one.time if result.changed else time_claims.of_nothing(half.target)
         savings.append(Saving(side, one.title, before[0], after[0], before[1], after[1], time))
         before = after
         step()
     return LoweredHalf(model, tuple(notes), tuple(savings), original)
+
+
+def _kept_notes(half: FloatHalf) -> list[str]:
+    """Layers that stand where INT8 is not used, by name and reason."""
+    named = passes.layer_names(half.model, half.keep_float)
+    return [f"{half.side}: stays float: {', '.join(names)}: {reason}" for reason, names in named.items()]
 
 
 def with_floats(saving: Saving, model: ir.Model, floats: int, layers: int, target: time_claims.ComputeTarget) -> Saving:

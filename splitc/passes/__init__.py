@@ -5,6 +5,7 @@ from __future__ import annotations
 from splitc.passes.align_outputs import AlignOutputs
 from splitc.passes.base import WHOSE_FAULT, Pass, PassResult, apply, require_sound
 from splitc.passes.change_layers import ChangeLayers, Seen, moments_of
+from splitc.passes.correct_biases import CorrectBiases
 from splitc.passes.equalize import Equalize
 from splitc.passes.float16 import ToFloat16, computes_in_float16, first_not_finite, float16_arithmetic
 from splitc.passes.initializers import PutWeights, Skeleton, is_skeleton, unpacked_of, weights_of
@@ -19,8 +20,10 @@ from splitc.passes.insert_preprocess import InsertPreprocess
 from splitc.passes.layers import Layer, layers_of, refuse_not_finite
 from splitc.passes.lift_layers import LiftLayers, quantized_layers
 from splitc.passes.lower_precision import LOWER
+from splitc.passes.output_layers import layer_names, output_layers
 from splitc.passes.prepare import prepare, prepare_steps
 from splitc.passes.prune_weights import PruneWeights, count_zeros
+from splitc.passes.quantization_choice import AnswerJudge
 from splitc.passes.quantize_static import QuantizeStatic
 from splitc.passes.quantize_static import steps_of as quantizing_steps
 from splitc.passes.raise_opset import RaiseOpset
@@ -35,7 +38,9 @@ __all__ = [
     "LOWER",
     "WHOSE_FAULT",
     "AlignOutputs",
+    "AnswerJudge",
     "ChangeLayers",
+    "CorrectBiases",
     "Equalize",
     "InsertDequantizers",
     "InsertPreprocess",
@@ -63,9 +68,11 @@ __all__ = [
     "float_head",
     "float_tail",
     "is_skeleton",
+    "layer_names",
     "layers_of",
     "measure_sensitivity",
     "moments_of",
+    "output_layers",
     "prepare",
     "prepare_steps",
     "quantized_layers",

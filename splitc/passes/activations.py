@@ -66,6 +66,15 @@ def open_session(model: ir.Model) -> onnxruntime.InferenceSession:
     return _open(model, onnxruntime.SessionOptions())
 
 
+def open_as_written(model: ir.Model) -> onnxruntime.InferenceSession:
+    """The same with Q and DQ computed where they stand: optimized, a layer that stands between them gets INT8 weights
+    of one scale, whatever the graph says.
+    """
+    options = onnxruntime.SessionOptions()
+    options.add_session_config_entry("session.disable_quant_qdq", "1")
+    return _open(model, options)
+
+
 def _open_probe(model: ir.Model) -> onnxruntime.InferenceSession:
     """The same node by node: optimizing can lose values inside a graph that are asked for."""
     options = onnxruntime.SessionOptions()

@@ -60,17 +60,19 @@ class AlignOutputs:
         original: The model before the change; values have the same names.
         feeds: Calibration samples.
         step: Called once a layer.
+        spared: Names of outputs whose layers stay as they are.
     """
 
     name: ClassVar[str] = "align_outputs"
     original: ir.Model
     feeds: Sequence[Feeds] = field(repr=False)
     step: Callable[[], None] = lambda: None
+    spared: frozenset[str] = frozenset()
 
     def __call__(self, model: ir.Model) -> PassResult:
         """Raises nothing; layers that cannot be aligned are counted in the note."""
         aligned = model.clone()
-        nodes = aligned_nodes(aligned)
+        nodes = [node for node in aligned_nodes(aligned) if node.outputs[0].name not in self.spared]
         names = [node.outputs[0].name or "" for node in nodes]
         feeds = affordable(self.original, names, self.feeds)
         wanted = moments(self.original, names, feeds)
@@ -136,13 +138,20 @@ def _moments(parts: Sequence[F64]) -> Moments:
 
 def _shrunk(wanted: Moments, found: Moments) -> Moments:
     """``wanted`` with the means shrunk towards those found (see the top of this module)."""
-    moved = wanted.means - found.means
+    return wanted._replace(mean=found.mean + agreed_share(wanted.means - found.means) * (wanted.mean - found.mean))
+
+
+def agreed_share(moved: F64) -> F64:
+    """As far as samples agree on a shift: 0 to 1 of every channel; of one sample, 1 (see the top of this module).
+
+    Args:
+        moved: Shift of every sample, ``[samples, channels]``.
+    """
     if len(moved) < 2:
-        return wanted
-    mean = moved.mean(0)
+        return np.ones(moved.shape[1])
     error = moved.var(0, ddof=1) / len(moved)
-    share = np.clip(1 - error / np.maximum(mean**2, np.finfo(np.float64).tiny), 0, 1)
-    return wanted._replace(mean=found.mean + share * (wanted.mean - found.mean))
+    share = 1 - error / np.maximum(moved.mean(0) ** 2, np.finfo(np.float64).tiny)
+    return np.asarray(np.clip(share, 0, 1), np.float64)
 
 
 def _align(model: ir.Model, node: ir.Node, wanted: Moments, found: Moments) -> tuple[F64, F64]:

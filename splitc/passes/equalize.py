@@ -1,12 +1,12 @@
 """Give all channels of an activation similar ranges, so that one scale suits the whole tensor.
 
 1. Channel c of what some layers make is multiplied by s, and the weights that read it divided by s, wherever it passes
-   only what treats channels apart and keeps a positive factor: Relu, pooling, Add. A residual stream is one group: all
-   layers that add to it and all that read it. Nothing is inserted, so engines fuse as before.
+   only what treats channels apart and keeps a positive factor: Relu, LeakyRelu, PRelu, pooling, Resize, Add. A residual
+   stream is one group: all layers that add to it and all that read it. Nothing is inserted, so engines fuse as before.
 2. Behind Clip(0, high), s brings the channel's largest calibrated value to the clip: what calibration never saw is cut
-   there. A depthwise layer takes the whole of s, since its weights have a scale for each channel; others the root.
-3. Elsewhere s is the root of how much smaller the channel is than the largest one, of all values of the group: weights
-   share the burden, and values that calibration never saw have room.
+   there. Elsewhere s makes up for how much smaller the channel is than the largest one, of all values of the group.
+3. Depthwise layers take the whole of s: their weights have a scale for each channel, so it costs them nothing. Others
+   take the root: weights share the burden, and values that calibration never saw have room.
 
 Source: Nagel et al. 2019 (cross-layer equalization); Xiao et al. 2023 (SmoothQuant: half the burden each); residual
 streams as one group, and keeping ReLU6 by using its clip, are ours.
@@ -28,7 +28,18 @@ from splitc.passes.layers import Layer, layers_of
 from splitc.types import F64, Array, Feeds
 
 MOST = 4.0
-PASSING = ("Relu", "MaxPool", "AveragePool", "GlobalAveragePool", "Identity", "Clip", "Add")
+PASSING = (
+    "Relu",
+    "LeakyRelu",
+    "PRelu",
+    "MaxPool",
+    "AveragePool",
+    "GlobalAveragePool",
+    "Resize",
+    "Identity",
+    "Clip",
+    "Add",
+)
 """Operators that treat channels apart and keep positive factors; of Clip where it starts at 0."""
 
 
@@ -81,14 +92,13 @@ def _is_fitting(largest: Sequence[F64]) -> bool:
 
 def _factors(group: Group, largest: Mapping[str, F64], most: float) -> F64:
     """What each channel is multiplied by, ``[channels]``, 1 to ``most``."""
-    if group.high is not None:
-        reached = np.max([largest[name] for name in group.names], axis=0)
-        whole = np.clip(group.high / np.maximum(reached, 1e-12), 1.0, most)
-        is_depthwise = all(layer.groups == len(whole) for layer in group.readers)
-        return np.asarray(whole if is_depthwise else np.sqrt(whole), np.float64)
     ranges = [np.maximum(largest[name], 1e-12) for name in group.names]
+    is_depthwise = all(layer.groups == len(ranges[0]) > 1 for layer in group.readers)
+    if group.high is not None:
+        whole = np.clip(group.high / np.max(ranges, axis=0), 1.0, most)
+        return np.asarray(whole if is_depthwise else np.sqrt(whole), np.float64)
     smaller = np.mean([np.log(found.max() / found) for found in ranges], axis=0)
-    return np.asarray(np.clip(np.exp(smaller / 2), 1.0, most), np.float64)
+    return np.asarray(np.clip(np.exp(smaller if is_depthwise else smaller / 2), 1.0, most), np.float64)
 
 
 def _scale(model: ir.Model, group: Group, factors: F64) -> None:
@@ -145,7 +155,9 @@ def _passes(node: ir.Node) -> bool:
     if node.op_type == "Flatten":  # of one place a channel
         before = node.inputs[0].producer() if node.inputs[0] is not None else None
         return before is not None and before.op_type == "GlobalAveragePool" and node.attributes.get_int("axis", 1) == 1
-    return node.op_type in PASSING and (node.op_type != "Clip" or _clip(node) is not None)
+    if node.op_type == "Clip":
+        return _clip(node) is not None
+    return node.op_type in PASSING
 
 
 def _ends(

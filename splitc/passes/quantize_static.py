@@ -8,19 +8,13 @@ what TensorRT 10, 11 and TensorRT-RTX parse. No labels, no training.
 Which layers share a range. A value has one range and one Q/DQ pair, and all layers that read it share them: an engine
 then quantizes the tensor once and keeps one INT8 copy. Layers that read different values share nothing.
 
-Ranges across folds. With the range R a value is rounded to steps of R / 127, and what exceeds R is clipped to it. The
-R of least error on the calibration samples hardly exceeds their largest magnitude, but other samples do, most of all in
-deep, small maps, where a sample has few values. So every fourth sample in turn plays the unseen ones: for a multiple c
-of the largest magnitude in the *other* three folds, the fold's error is the sum of ``|x - quantized(x)| ** NORM`` over
-a histogram. c may exceed 1, which leaves headroom. Each fold's errors are divided by their least one, so that a fold
-with outliers does not outvote the rest, and the c of the least sum, times the largest magnitude of all samples, is the
-range. One fold gives the plain range of least error. Consecutive samples fall into different folds: frames of one
-video resemble each other more than another video will, and their ranges are that much too narrow.
+How far channels are equalized and which rule makes the ranges is decided by the answers to samples
+(:mod:`splitc.passes.quantization_choice`): networks differ in what helps them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -29,27 +23,18 @@ import onnx_ir as ir
 
 from splitc import graph
 from splitc.errors import GraphError
-from splitc.passes.activations import run_with
-from splitc.passes.align_outputs import AlignOutputs, aligned_nodes
+from splitc.passes.activation_ranges import FOLDS, RULES, TOP, magnitudes_of, ranges_of
+from splitc.passes.align_outputs import AlignOutputs
 from splitc.passes.base import PassResult, require_sound
 from splitc.passes.change_layers import ChangeLayers, moments_of
+from splitc.passes.correct_biases import CorrectBiases
 from splitc.passes.edit_weights import add_weight, read_weight
-from splitc.passes.equalize import Equalize
 from splitc.passes.layers import Layer, layers_of
 from splitc.passes.lift_layers import QUANTIZED
-from splitc.types import F32, F64, Array, Feeds
+from splitc.passes.quantization_choice import AnswerJudge, choose_quantization, read_by, with_activations
+from splitc.types import F32, Array, Feeds
 from splitc.weights import rounded
 
-TOP = 127
-BINS = 2048
-REACHES = np.linspace(0.3, 2.0, 69)
-"""Multiples of the largest value that are tried as the range."""
-EXTENTS = (1.0, 2.0, 4.0)
-"""Largest factors by which channels may be stretched, in ascending order; each is tried."""
-MAX_JUDGES = 32
-FOLDS = 4
-NORM = 2.5
-"""Power of an activation's error that its range makes small; Nahshan et al. 2019 (LAPQ) search it about here."""
 WEIGHT_CLIPS = np.linspace(0.7, 1.0, 13)
 MAX_MOMENT_SAMPLES = 64
 """Samples that weights are rounded and biases corrected on; ranges are taken from all."""
@@ -69,12 +54,17 @@ class QuantizeStatic:
         feeds: Calibration samples.
         keep_float: Names of weights whose layers stay float.
         step: Called as often as :func:`steps_of` says.
+        judge: Of answers; None: the squared error of the outputs.
+        alone: Correct each bias by its own layer's error, so that it stays right when other layers return to float;
+            else in order, each on what the layers before it make, and for them too.
     """
 
     name: ClassVar[str] = "quantize_static"
     feeds: Sequence[Feeds] = field(repr=False)
     keep_float: frozenset[str] = frozenset()
     step: Callable[[], None] = lambda: None
+    judge: AnswerJudge | None = None
+    alone: bool = False
 
     def __call__(self, model: ir.Model) -> PassResult:
         """Raises: GraphError: The opset is too old for a DequantizeLinear with an axis."""
@@ -84,22 +74,35 @@ class QuantizeStatic:
         if model.opset_imports.get("", FIRST_OPSET) < FIRST_OPSET:
             version = model.opset_imports.get("")
             raise GraphError(f"INT8: opset {version} has no DequantizeLinear with an axis; use precision fp32.")
-        equal = best_equalized(model, self.feeds)
-        ranges = activation_ranges(equal.model, read_by(equal.model, chosen), self.feeds)
-        chosen = _with_ranges(equal.model, chosen, ranges)
+        equal, rule = choose_quantization(model, chosen, self.feeds, self.judge)
         self.step()
-        prepared = with_activations(equal.model, ranges, chosen)
-        lowered = round_layers(prepared, equal.model, chosen, self.feeds[:MAX_MOMENT_SAMPLES], self.step)
-        lowered = AlignOutputs(equal.model, self.feeds[:MAX_MOMENT_SAMPLES], self.step)(lowered).model
-        require_sound(lowered, f"pass {self.name!r}")
+        seen = magnitudes_of(equal.model, read_by(equal.model, chosen), self.feeds, FOLDS)
+        ranges = ranges_of(seen, RULES[rule])
+        rounding = _with_ranges(equal.model, chosen, ranges)
+        self.step()
+        prepared = with_activations(equal.model, ranges, rounding)
+        lowered = round_layers(prepared, equal.model, rounding, self.feeds[:MAX_MOMENT_SAMPLES], self.step)
+        for _ in chosen - rounding:
+            self.step()
+        corrected = self._corrected(equal.model, lowered, rounding)
+        self.step()
+        require_sound(corrected.model, f"pass {self.name!r}")
         finite = [name for name, reach in ranges.items() if np.isfinite(reach)]
         notes = (
             f"INT8 Q/DQ: {len(finite)} activations quantized on {_count(self.feeds)} samples",
             *equal.notes,
             *_endless(ranges),
-            f"{len(chosen)} layers rounded and corrected, {len(layers_of(model)) - len(chosen)} kept in float",
+            f"{len(rounding)} layers rounded, {len(layers_of(model)) - len(rounding)} kept in float",
+            *corrected.notes,
         )
-        return PassResult(lowered, True, notes, equal.model)
+        return PassResult(corrected.model, True, notes, equal.model)
+
+    def _corrected(self, original: ir.Model, lowered: ir.Model, rounding: frozenset[str]) -> PassResult:
+        some = self.feeds[:MAX_MOMENT_SAMPLES]
+        if self.alone:
+            return CorrectBiases(original, some)(lowered)
+        floats = [layer.node.outputs[0].name or "" for layer in layers_of(original) if layer.weight not in rounding]
+        return AlignOutputs(original, some, spared=frozenset(floats))(lowered)
 
 
 def _with_ranges(model: ir.Model, chosen: frozenset[str], ranges: Mapping[str, float]) -> frozenset[str]:
@@ -114,148 +117,14 @@ def _endless(ranges: Mapping[str, float]) -> list[str]:
     return [f"layers that read {', '.join(names)} stay float: NaN or infinities on calibration samples"] * bool(names)
 
 
-def steps_of(model: ir.Model) -> int:
-    """How often :attr:`QuantizeStatic.step` is called for ``model``, nothing kept in float."""
-    layers = len(layers_of(model))
-    return 1 + layers + len(aligned_nodes(model)) if layers else 0
+def steps_of(model: ir.Model, keep_float: frozenset[str] = frozenset()) -> int:
+    """How often :attr:`QuantizeStatic.step` is called for ``model``."""
+    chosen = [layer for layer in layers_of(model) if layer.weight not in keep_float]
+    return 3 + len(chosen) if chosen else 0
 
 
 def _count(feeds: Sequence[Feeds]) -> int:
     return sum(len(next(iter(one.values()))) for one in feeds)
-
-
-# -- equalization --------------------------------------------------------------------------------------------------
-
-
-def best_equalized(model: ir.Model, feeds: Sequence[Feeds]) -> PassResult:
-    """The model equalized as far as it pays on samples that it was not equalized on.
-
-    A few samples do not show how far a channel reaches; stretched to what they show, it is clipped later. So each
-    extent is tried on three of four samples, with activations quantized, and judged by the squared error of the outputs
-    on the others. With fewer than four feeds there is nothing to judge by, and nothing is equalized.
-    """
-    fitted = [one for index, one in enumerate(feeds) if index % FOLDS != FOLDS - 1]
-    held = feeds[FOLDS - 1 :: FOLDS][:MAX_JUDGES]
-    if not held:
-        return PassResult(model, False, (f"no channels equalized: fewer than {FOLDS} samples, none to judge by",))
-    errors = [_held_error(model, Equalize(fitted, most)(model).model, fitted, held) for most in EXTENTS]
-    best = EXTENTS[int(np.argmin(errors))]
-    if best == 1.0:
-        return PassResult(model, False, ("no channels equalized: it does not pay on held-out samples",))
-    return Equalize(feeds, best)(model)
-
-
-def _held_error(model: ir.Model, equal: ir.Model, fitted: Sequence[Feeds], held: Sequence[Feeds]) -> float:
-    """Squared error of the outputs, as a share of their energy, from quantizing the activations of ``equal``."""
-    chosen = frozenset(layer.weight for layer in layers_of(equal))
-    lowered = with_activations(equal, activation_ranges(equal, read_by(equal, chosen), fitted), chosen)
-    error = energy = 0.0
-    for exact, got in zip(run_with(model, [], held), run_with(lowered, [], held), strict=True):
-        for name, values in exact.items():
-            wanted = values.astype(np.float64)
-            error, energy = error + float(np.square(wanted - got[name]).sum()), energy + float(np.square(wanted).sum())
-    return error / max(energy, 1e-30)
-
-
-# -- activations ---------------------------------------------------------------------------------------------------
-
-
-def read_by(model: ir.Model, chosen: frozenset[str]) -> list[str]:
-    """Names of the values that the chosen layers read, each once."""
-    return list(dict.fromkeys(layer.input.name or "" for layer in layers_of(model) if layer.weight in chosen))
-
-
-def with_activations(model: ir.Model, ranges: Mapping[str, float], chosen: frozenset[str]) -> ir.Model:
-    """A copy with Q and DQ before the chosen layers, one pair a value; none for a value without a finite range."""
-    changed = model.clone()
-    names = graph.FreshNames(changed)
-    layers = [layer for layer in layers_of(changed) if layer.weight in chosen]
-    values = {layer.input.name or "": layer.input for layer in layers}
-    for name, value in values.items():
-        if not np.isfinite(ranges[name]):
-            continue
-        readers = [layer.node for layer in layers if layer.input is value]
-        _insert_pair(changed, value, np.float32(ranges[name] / TOP), readers, names)
-    return changed
-
-
-def _insert_pair(
-    model: ir.Model, value: ir.Value, scale: np.float32, readers: Sequence[ir.Node], names: graph.FreshNames
-) -> None:
-    parts = [
-        add_weight(model, f"{value.name}_{kind}", np.array(one), names)
-        for kind, one in (("scale", scale), ("zero_point", np.int8(0)))
-    ]
-    quantize = ir.node("QuantizeLinear", [value, *parts], name=names(f"{value.name}_QuantizeLinear"))
-    restore = ir.node("DequantizeLinear", [quantize.outputs[0], *parts], name=names(f"{value.name}_DequantizeLinear"))
-    quantize.outputs[0].name, restore.outputs[0].name = (
-        names(f"{value.name}_{kind}") for kind in ("quantized", "dequantized")
-    )
-    restore.outputs[0].type, restore.outputs[0].shape = value.type, value.shape
-    model.graph.insert_before(readers[0], [quantize, restore])
-    for reader in readers:
-        reader.replace_input_with(0, restore.outputs[0])
-
-
-def activation_ranges(
-    model: ir.Model, names: Sequence[str], feeds: Sequence[Feeds], norm: float = NORM, folds: int = FOLDS
-) -> dict[str, float]:
-    """Largest magnitude to represent, by name: what serves each fold of the samples best given the other folds.
-
-    Why across folds: see the top of this module. Errors count by the power ``norm``: clipped outliers move the answers
-    more than their squares say.
-
-    A value that holds NaN or infinities for any sample has an infinite range.
-
-    Args:
-        model: In float.
-        names: Of the values.
-        feeds: Calibration samples; sample i is of fold ``i % folds``.
-        norm: Power of the errors.
-        folds: 1 for ranges of least error on the samples themselves.
-    """
-    tops = {name: np.full(folds, 1e-9) for name in names}
-    for name, fold, found in _folds(model, names, feeds, folds):
-        tops[name][fold] = np.maximum(tops[name][fold], float(found.max()))
-    finite = [name for name in names if np.isfinite(tops[name]).all()]
-    counts: dict[str, F64] = {name: np.zeros((folds, BINS)) for name in finite}
-    for name, fold, found in _folds(model, finite, feeds, folds):
-        counts[name][fold] += np.histogram(found, BINS, (0, tops[name].max()))[0]
-    reaches = {name: float(tops[name].max()) * _best_reach(counts[name], tops[name], norm) for name in finite}
-    return {name: reaches.get(name, float("inf")) for name in names}
-
-
-def _folds(
-    model: ir.Model, names: Sequence[str], feeds: Sequence[Feeds], folds: int
-) -> Iterator[tuple[str, int, Array]]:
-    """Magnitudes of every value, fold by fold: sample ``i`` of all is of fold ``i % folds``."""
-    first = 0
-    for values in run_with(model, names, feeds, only=True) if names else ():
-        for name in names:
-            for fold in range(folds):
-                found = np.abs(values[name][(fold - first) % folds :: folds])
-                if found.size:
-                    yield name, fold, found
-        first += len(values[names[0]])
-
-
-def _best_reach(counts: F64, tops: F64, norm: float) -> float:
-    """Multiple of the largest value at which clipping and rounding together cost the folds least.
-
-    Args:
-        counts: Histogram of every fold from 0 to the largest of ``tops``, ``[folds, bins]``.
-        tops: Largest value of every fold.
-        norm: Power of the errors.
-    """
-    middles = (np.arange(BINS) + 0.5) / BINS * tops.max()
-    costs = np.zeros(len(REACHES))
-    filled = [fold for fold in range(len(tops)) if counts[fold].any()]
-    for fold in filled:
-        others = max((tops[one] for one in filled if one != fold), default=tops[fold])
-        steps = REACHES[:, None] * others / TOP
-        errors = np.abs(middles - np.minimum(np.rint(middles / steps), TOP) * steps) ** norm @ counts[fold]
-        costs += errors / max(float(errors.min()), 1e-30)
-    return float(REACHES[int(np.argmin(costs))])
 
 
 # -- weights -------------------------------------------------------------------------------------------------------

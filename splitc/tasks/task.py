@@ -17,6 +17,7 @@ from typing import ClassVar
 
 from splitc.errors import RecipeError
 from splitc.registry import Component
+from splitc.tasks.agreement import TaskAgreement
 from splitc.tasks.answer import TaskAnswer
 from splitc.tasks.comparison import RunningComparison
 from splitc.tasks.labels.table import LabelTable
@@ -145,6 +146,24 @@ class BoundTask(ABC):
     @abstractmethod
     def divergence(self, reference: Feeds, other: Feeds) -> float:
         """The smooth distance of one sample, for sensitivity loops; infinite where there are NaN or infinities."""
+
+    def divergence_parts(self, reference: Feeds, other: Feeds) -> tuple[float, ...]:
+        """What :meth:`divergence` is the sum of, where parts of unlike scales would drown each other."""
+        return (self.divergence(reference, other),)
+
+    @property
+    def has_many_answers(self) -> bool:
+        """Whether an output holds many answers, each against a threshold: INT8 then leaves the last layers in float."""
+        return False
+
+    @property
+    def int8_fidelity(self) -> float | None:
+        """Fidelity up to which layers of INT8 return to float without a gate; None: all of them stay quantized."""
+        return None
+
+    def holds(self, verdict: TaskAgreement, least: float) -> bool:
+        """Whether the answers of another path are as good as a fidelity of ``least`` wants."""
+        return verdict.fidelity.value >= least
 
     def decision_scores(self, outputs: Feeds) -> F64 | None:
         """Logarithms of what competes for the decision, float64 ``[n]``, of finite outputs: the largest one wins.

@@ -11,10 +11,11 @@ from onnx import helper, numpy_helper
 from splitc import graph, passes
 from splitc.errors import CodecError, GraphError
 from splitc.passes import align_outputs
+from splitc.passes.activation_ranges import activation_ranges
 from splitc.passes.activations import columns_of, kernel_of, open_session, run_with
 from splitc.passes.edit_weights import read_weight
 from splitc.passes.layers import layers_of
-from splitc.passes.quantize_static import activation_ranges, best_equalized
+from splitc.passes.quantization_choice import choose_quantization
 from splitc.passes.segments import SegmentRuns
 from splitc.types import Array, Feeds
 from splitc.weights import container_bytes, smallest_items
@@ -272,10 +273,11 @@ def test_equalizing_takes_a_residual_stream_as_one() -> None:
 
 def test_equalized_only_where_it_pays(model: ir.Model) -> None:
     """Three samples leave none to judge by; channels of unlike ranges and many samples alike make it pay."""
-    few = best_equalized(model, feeds(3, 2))
+    every = frozenset(layer.weight for layer in layers_of(model))
+    few = choose_quantization(model, every, feeds(3, 2)).equal
     assert few.model is model
     assert few.notes == ("no channels equalized: fewer than 4 samples, none to judge by",)
-    assert best_equalized(model, feeds(64, 2)).changed
+    assert choose_quantization(model, every, feeds(64, 2)).equal.changed
 
 
 def test_ranges_leave_room_where_folds_differ() -> None:

@@ -15,17 +15,12 @@ from codec_bench.networks import BATCH, Network
 from engines_bench.int8 import PAIRS, labels_of, ort_int8
 
 from splitc import evaluate, graph, passes
-from splitc.lowering import QuantizedPair, hold_out_judges, mix
+from splitc.lowering import Demand, QuantizedPair, hold_out_judges, mix
+from splitc.passes.activation_ranges import TOP, activation_ranges
 from splitc.passes.edit_weights import put_weight, read_weight
 from splitc.passes.layers import layers_of
-from splitc.passes.quantize_static import (
-    TOP,
-    activation_ranges,
-    best_equalized,
-    read_by,
-    round_layers,
-    with_activations,
-)
+from splitc.passes.quantization_choice import choose_quantization, read_by, with_activations
+from splitc.passes.quantize_static import round_layers
 from splitc.tasks import TASKS, BindRequest
 from splitc.types import Feeds, TensorSpec
 from weights_bench.rates import files_of, pictures
@@ -80,7 +75,7 @@ def rows(network: Network, path: Path, calibration: int, evaluation: int) -> Ite
 def _techniques(model: ir.Model, feeds: Sequence[Feeds]) -> Iterator[tuple[str, ir.Model]]:
     chosen = frozenset(layer.weight for layer in layers_of(model))
     names = read_by(model, chosen)
-    near, equal = nearest(model), best_equalized(model, feeds).model
+    near, equal = nearest(model), choose_quantization(model, chosen, feeds).equal.model
     largest = activation_ranges(model, names, feeds, norm=64, folds=1)
     yield "nearest weights; ranges to the largest value", with_activations(near, largest, chosen)
     squares = activation_ranges(model, names, feeds, norm=2, folds=1)
@@ -114,7 +109,8 @@ def _mixed(network: Network, model: ir.Model, feeds: Sequence[Feeds]) -> tuple[s
     assert scores.shape is not None
     output = TensorSpec(name=scores.name or "", dtype="float32", shape=("N", int(scores.shape[-1])))
     task = TASKS.make("classification", {"activation": "logits"}).bind(BindRequest([output]))
-    found = mix(QuantizedPair(exact, lowered, originals, held, fitted, task), LEAST, lambda: None)
+    demand = Demand(LEAST, (1 + LEAST) / 2)
+    found = mix(QuantizedPair(exact, lowered, originals, held, fitted, task), demand, lambda: None)
     count = sum(one.precision == "fp32" for one in found.layers)
     return f"mixed for {LEAST} on held-out samples: {count} of {len(found.layers)} layers in float", found.halves
 
