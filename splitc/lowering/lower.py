@@ -107,44 +107,50 @@ def lower(request: LoweringRequest, step: Callable[[], None] = lambda: None) -> 
     Raises:
         GraphError: A half cannot be lowered.
     """
-    halves, targets = request.halves, request.targets
     if request.changes_nothing:
-        return Lowered(halves)
+        return Lowered(request.halves)
     fitting, judging = _chosen_feeds(request)
-    task, kept = request.task, _kept_float(request)
-    head = FloatHalf(
-        side="edge",
-        model=halves.head,
-        samples=lambda: fitting,
-        target=targets["edge"],
-        divergence=task.divergence,
-        rest=halves.tail,
-        keep_float=kept["edge"],
-        corrects_alone=task.has_many_answers,
-    )
-    edge = apply_steps(head, request.weights.edge, step)
-    tail = replace(
-        head,
-        side="cloud",
-        model=halves.tail,
-        samples=lambda: _features(edge.model, fitting),
-        target=targets["cloud"],
-        rest=None,
-        keep_float=kept["cloud"],
-    )
-    cloud = apply_steps(tail, request.weights.cloud, step)
+    edge, cloud = _lowered_halves(request, fitting, step)
     lowered = Lowered(
-        replace(halves, head=edge.model, tail=cloud.model),
+        replace(request.halves, head=edge.model, tail=cloud.model),
         (*edge.notes, *cloud.notes),
         (*edge.savings, *cloud.savings),
     )
     originals, demand = _originals(edge, cloud), demand_of(request)
     if demand is None or not originals:
         return lowered
-    pair = QuantizedPair(halves, lowered.halves, originals, judging, fitting, request.task)
+    pair = QuantizedPair(request.halves, lowered.halves, originals, judging, fitting, request.task)
     mixed = mix(pair, demand, step)
-    savings = _after_mixing(lowered.savings, mixed, targets)
+    savings = _after_mixing(lowered.savings, mixed, request.targets)
     return Lowered(mixed.halves, (*lowered.notes, *mixed.notes), savings, mixed.layers)
+
+
+def _lowered_halves(
+    request: LoweringRequest, fitting: Sequence[Feeds], step: Callable[[], None]
+) -> tuple[LoweredHalf, LoweredHalf]:
+    """Both halves after every step that is asked for, no layer lifted yet."""
+    kept = _kept_float(request)
+    head = FloatHalf(
+        side="edge",
+        model=request.halves.head,
+        samples=lambda: fitting,
+        target=request.targets["edge"],
+        divergence=request.task.divergence,
+        rest=request.halves.tail,
+        keep_float=kept["edge"],
+        corrects_alone=request.task.has_many_answers,
+    )
+    edge = apply_steps(head, request.weights.edge, step)
+    tail = replace(
+        head,
+        side="cloud",
+        model=request.halves.tail,
+        samples=lambda: _features(edge.model, fitting),
+        target=request.targets["cloud"],
+        rest=None,
+        keep_float=kept["cloud"],
+    )
+    return edge, apply_steps(tail, request.weights.cloud, step)
 
 
 def count_lowering(request: LoweringRequest) -> int:

@@ -14,7 +14,7 @@ How far channels are equalized and which rule makes the ranges is decided by the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -32,12 +32,14 @@ from splitc.passes.edit_weights import add_weight, read_weight
 from splitc.passes.layers import Layer, layers_of
 from splitc.passes.lift_layers import QUANTIZED
 from splitc.passes.quantization_choice import AnswerJudge, choose_quantization, read_by, with_activations
+from splitc.passes.quantized_before import quantized_before, reads_dequantized
 from splitc.types import F32, Array, Feeds
 from splitc.weights import rounded
 
 WEIGHT_CLIPS = np.linspace(0.7, 1.0, 13)
 MAX_MOMENT_SAMPLES = 64
 """Samples that weights are rounded and biases corrected on; ranges are taken from all."""
+NOTHING = "no convolution and no product in float"
 FIRST_OPSET = 13
 """DequantizeLinear has an axis from here on."""
 
@@ -68,9 +70,10 @@ class QuantizeStatic:
 
     def __call__(self, model: ir.Model) -> PassResult:
         """Raises: GraphError: The opset is too old for a DequantizeLinear with an axis."""
-        chosen = frozenset(layer.weight for layer in layers_of(model)) - self.keep_float
+        chosen = _quantizable(model, self.keep_float)
+        before = [note for note in (quantized_before(model),) if note]
         if not chosen:
-            return PassResult(model, False, ("nothing to quantize: no convolution and no product",))
+            return PassResult(model, False, (*before, f"nothing to quantize: {NOTHING}"))
         if model.opset_imports.get("", FIRST_OPSET) < FIRST_OPSET:
             version = model.opset_imports.get("")
             raise GraphError(f"INT8: opset {version} has no DequantizeLinear with an axis; use precision fp32.")
@@ -89,6 +92,7 @@ class QuantizeStatic:
         require_sound(corrected.model, f"pass {self.name!r}")
         finite = [name for name, reach in ranges.items() if np.isfinite(reach)]
         notes = (
+            *before,
             f"INT8 Q/DQ: {len(finite)} activations quantized on {_count(self.feeds)} samples",
             *equal.notes,
             *_endless(ranges),
@@ -105,6 +109,12 @@ class QuantizeStatic:
         return AlignOutputs(original, some, spared=frozenset(floats))(lowered)
 
 
+def _quantizable(model: ir.Model, keep_float: Collection[str]) -> frozenset[str]:
+    """Weights of the float layers that are to be quantized."""
+    layers = [layer for layer in layers_of(model) if not reads_dequantized(layer)]
+    return frozenset(layer.weight for layer in layers) - frozenset(keep_float)
+
+
 def _with_ranges(model: ir.Model, chosen: frozenset[str], ranges: Mapping[str, float]) -> frozenset[str]:
     """The layers whose inputs have a finite range."""
     layers = [layer for layer in layers_of(model) if layer.weight in chosen]
@@ -119,7 +129,7 @@ def _endless(ranges: Mapping[str, float]) -> list[str]:
 
 def steps_of(model: ir.Model, keep_float: frozenset[str] = frozenset()) -> int:
     """How often :attr:`QuantizeStatic.step` is called for ``model``."""
-    chosen = [layer for layer in layers_of(model) if layer.weight not in keep_float]
+    chosen = _quantizable(model, keep_float)
     return 3 + len(chosen) if chosen else 0
 
 

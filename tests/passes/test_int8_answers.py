@@ -240,3 +240,36 @@ def test_layers_in_float_keep_their_bias_when_others_are_aligned() -> None:
         done = passes.QuantizeStatic(samples, keep_float=frozenset({"w1"}), alone=alone)(model).model
         assert np.array_equal(read_weight(done, "b1"), read_weight(model, "b1"))
         assert not np.array_equal(read_weight(done, "b0"), read_weight(model, "b0"))
+
+
+# -- networks that were quantized before ---------------------------------------------------------------------------
+
+
+def test_a_quantized_network_stays_as_it_is_and_says_so() -> None:
+    samples = feeds(8)
+    model, _ = clipped_pair(samples)
+    once = passes.QuantizeStatic(samples)(model).model
+    again = passes.QuantizeStatic(samples)(once)
+    assert not again.changed
+    assert again.notes[0].startswith("this network was quantized before: 2 as Q/DQ; these layers keep their scales")
+    assert "nothing to quantize" in again.notes[1]
+
+
+def test_float_layers_beside_quantized_ones_are_quantized() -> None:
+    samples = feeds(8)
+    model, _ = clipped_pair(samples)
+    half = passes.QuantizeStatic(samples, keep_float=frozenset({"w1"}))(model).model
+    done = passes.QuantizeStatic(samples)(half)
+    assert done.changed
+    assert done.notes[0].startswith("this network was quantized before: 1 as Q/DQ")
+    assert sum(node.op_type == "QuantizeLinear" for node in done.model.graph) == 2
+
+
+def test_operators_of_integers_are_named() -> None:
+    body = "y = MatMulInteger(x, w)"
+    proto = onnx.parser.parse_model(
+        f'<ir_version: 8, opset_import: ["" : 17]> g (int8[2, 4] x) => (int32[2, 4] y) {{ {body} }}'
+    )
+    proto.graph.initializer.append(onnx.numpy_helper.from_array(np.eye(4, dtype=np.int8), "w"))
+    notes = passes.QuantizeStatic([])(graph.model_from_ir(ir.from_proto(proto)).ir_model).notes
+    assert "1 as quantized operators" in notes[0]
