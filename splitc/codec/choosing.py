@@ -2,7 +2,7 @@
 
 1. Plain steps of the asked size say which divergence is wanted.
 2. Each candidate is fitted on one half of the samples, and coded on the other at the step that gives this divergence.
-3. The one with the fewest bytes is fitted on all samples.
+3. The one with the fewest bytes keeps its basis and weights; its levels and tables come from all samples.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from splitc.codec.calibration import Calibration
 from splitc.codec.fitted import FittedTensor
 from splitc.codec.fitting import fit_tensors, with_planes
 from splitc.codec.quantizers.step import Step
-from splitc.codec.sensitivity import planes_of
+from splitc.codec.sensitivity import WeighedPlanes, on_samples, planes_of
 from splitc.codec.spec import CodecSpec
 from splitc.codec.stream import Decoder, Encoder, FrameCodec
 
@@ -36,6 +36,13 @@ SLOPES = (1.0, 3.0)
 STEPS = (1 / 1024, 16.0)
 Make = Callable[[CodecSpec, tuple[FittedTensor, ...]], FrameCodec]
 """A codec of fitted tensors."""
+
+
+class Design(NamedTuple):
+    """A candidate: a spec that chooses nothing, and the planes and weights that were measured for it."""
+
+    spec: CodecSpec
+    planes: list[WeighedPlanes]
 
 
 class CodedAt(NamedTuple):
@@ -59,11 +66,19 @@ def choose(spec: CodecSpec, subject: Calibration, make: Make) -> tuple[CodecSpec
     """
     to_fit, to_code = _halves(subject, is_stream=spec.make_temporal().period > 1)
     plain = spec.replace(transform="none", steps=None, offset=None)
-    wanted = _coded(make(plain, fit_tensors(plain, to_fit)), to_code, plain.step)
-    found = [_at(wanted.divergence, one, to_fit, to_code, make) for one in _candidates(spec, subject)]
+    wanted = _coded(make(plain, fit_tensors(plain, to_fit)), to_code, plain.step).divergence
+    channels = _planes(spec.replace(transform="none", steps="sensitivity"), to_fit)
+    designs = [Design(one, _planes(one, to_fit, channels)) for one in _candidates(spec, subject)]
+    found = [(design, _at(design, wanted, to_fit, to_code, make)) for design in designs]
     best, at = min(found, key=lambda pair: pair[1].size)
-    chosen = best.replace(step=float(np.clip(round(math.exp(at.step), 4), *STEPS))).resolved()
-    return chosen, fit_tensors(chosen, subject)
+    chosen = best.spec.replace(step=float(np.clip(round(math.exp(at.step), 4), *STEPS))).resolved()
+    return chosen, with_planes(chosen, subject, on_samples(best.planes, subject))
+
+
+def _planes(spec: CodecSpec, subject: Calibration, channels: Sequence[WeighedPlanes] = ()) -> list[WeighedPlanes]:
+    quantizer = spec.make_quantizer()
+    assert isinstance(quantizer, Step), "checked with the spec"
+    return planes_of(spec.make_transform(), quantizer, subject, channels)
 
 
 def _candidates(spec: CodecSpec, subject: Calibration) -> list[CodecSpec]:
@@ -84,20 +99,15 @@ def _halves(subject: Calibration, *, is_stream: bool) -> tuple[Calibration, Cali
     return subject.some(parts[0], [len(parts[0])]), subject.some(parts[1], [len(parts[1])])
 
 
-def _at(
-    wanted: float, spec: CodecSpec, to_fit: Calibration, to_code: Calibration, make: Make
-) -> tuple[CodecSpec, CodedAt]:
-    """A candidate at the wanted divergence."""
-    quantizer = spec.make_quantizer()
-    assert isinstance(quantizer, Step), "checked with the spec"
-    planes = planes_of(spec.make_transform(), quantizer, to_fit)
+def _at(design: Design, wanted: float, to_fit: Calibration, to_code: Calibration, make: Make) -> CodedAt:
+    """A design at the wanted divergence."""
     points: list[CodedAt] = []
-    step = math.log(quantizer.step)
+    step = math.log(design.spec.step)
     while len(points) < TRIES and not (points and abs(points[-1].divergence - wanted) < NEAR):
-        at_step = spec.replace(step=float(np.clip(math.exp(step), *STEPS)))
-        points.append(_coded(make(at_step, with_planes(at_step, to_fit, planes)), to_code, at_step.step))
+        spec = design.spec.replace(step=float(np.clip(math.exp(step), *STEPS)))
+        points.append(_coded(make(spec, with_planes(spec, to_fit, design.planes)), to_code, spec.step))
         step = points[-1].step + (wanted - points[-1].divergence) / _slope(points)
-    return spec, _between(points, wanted)
+    return _between(points, wanted)
 
 
 def _slope(points: Sequence[CodedAt]) -> float:

@@ -11,7 +11,7 @@ A probe's answer is a draw itself, so weights are believed as far as two halves 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -20,12 +20,12 @@ from splitc.codec.fitted import NO_TRANSFORM
 from splitc.codec.quantizers.base import rows_of
 from splitc.codec.quantizers.step import Step
 from splitc.codec.transforms import Basis, Transform
-from splitc.codec.transforms.base import NO_BASIS
+from splitc.codec.transforms.base import NO_BASIS, changed_by_plane
 from splitc.types import F32, F64
 
-PROBE_RUNS = 6144
+PROBE_RUNS = 3072
 """Runs of the tail that probing one tensor takes, where it has not so many planes that each needs more."""
-PROBE_SAMPLES = (4, 32)
+PROBE_SAMPLES = (4, 24)
 """Least and most samples that a plane is probed on."""
 FLOOR = 0.03
 """Share of the mean weight that every plane has at least: a plane that probes did not feel may matter elsewhere."""
@@ -55,29 +55,63 @@ class WeighedPlanes:
     rows: F32
 
 
-def planes_of(transform: Transform, quantizer: Step, subject: Calibration) -> list[WeighedPlanes]:
+def planes_of(
+    transform: Transform, quantizer: Step, subject: Calibration, channels: Sequence[WeighedPlanes] = ()
+) -> list[WeighedPlanes]:
     """Every cut tensor as planes; weights are 1 a unit of noise in the feature where steps are even.
+
+    Args:
+        transform: Its options.
+        quantizer: Whether weights are measured, and at which step.
+        subject: The samples and the judge.
+        channels: The same without a transform, where that is known already.
 
     Raises:
         CodecError: Steps go by sensitivity, and there is nobody to judge.
     """
-    return [_planes(transform, quantizer, subject, index) for index in range(len(subject.tensors))]
-
-
-def _planes(transform: Transform, quantizer: Step, subject: Calibration, index: int) -> WeighedPlanes:
-    wires = subject.wires(index)
-    channel_rows = rows_of(wires, by_channel=True)
-    is_measured = quantizer.steps == "sensitivity"
-    step = np.sqrt(np.square(quantizer.even_steps(channel_rows)).mean())
-    plain = _Probe(subject, index, NO_TRANSFORM, NO_BASIS, float(step))
-    channel_weights = plain.weights(len(channel_rows)) if is_measured else np.ones(len(channel_rows))
+    known = channels or [_channels(quantizer, subject, index) for index in range(len(subject.tensors))]
     if transform.is_identity:
-        return WeighedPlanes(transform, NO_BASIS, channel_weights, channel_weights, channel_rows, channel_rows)
-    basis = transform.fit(wires, channel_weights)
-    rows = rows_of([transform.forward(wire, basis) for wire in wires], by_channel=True)
-    probe = _Probe(subject, index, transform, basis, float(step))
-    weights = probe.weights(len(rows)) if is_measured else probe.energies(len(rows))
-    return WeighedPlanes(transform, basis, channel_weights, weights, channel_rows, rows)
+        return list(known)
+    return [_behind(transform, quantizer, subject, index, one) for index, one in enumerate(known)]
+
+
+def _channels(quantizer: Step, subject: Calibration, index: int) -> WeighedPlanes:
+    """Planes that are the channels themselves."""
+    rows = rows_of(subject.wires(index), by_channel=True)
+    probe = _Probe(subject, index, NO_TRANSFORM, NO_BASIS, _mean_step(quantizer, rows))
+    weights = probe.weights(len(rows)) if quantizer.steps == "sensitivity" else np.ones(len(rows))
+    return WeighedPlanes(NO_TRANSFORM, NO_BASIS, weights, weights, rows, rows)
+
+
+def _behind(
+    transform: Transform, quantizer: Step, subject: Calibration, index: int, channels: WeighedPlanes
+) -> WeighedPlanes:
+    """Planes behind a transform."""
+    basis = transform.fit(subject.wires(index), channels.weights)
+    rows = _rows(transform, basis, subject, index)
+    probe = _Probe(subject, index, transform, basis, _mean_step(quantizer, channels.rows))
+    weights = probe.weights(len(rows)) if quantizer.steps == "sensitivity" else probe.energies(len(rows))
+    return WeighedPlanes(transform, basis, channels.weights, weights, channels.rows, rows)
+
+
+def on_samples(planes: Sequence[WeighedPlanes], subject: Calibration) -> list[WeighedPlanes]:
+    """The same bases and weights with the values of other samples."""
+    found = []
+    for index, one in enumerate(planes):
+        channels = rows_of(subject.wires(index), by_channel=True)
+        rows = channels if one.transform.is_identity else _rows(one.transform, one.basis, subject, index)
+        found.append(replace(one, channel_rows=channels, rows=rows))
+    return found
+
+
+def _rows(transform: Transform, basis: Basis, subject: Calibration, index: int) -> F32:
+    """Values by plane, ``[K, values]``."""
+    return rows_of([transform.forward(wire, basis) for wire in subject.wires(index)], by_channel=True)
+
+
+def _mean_step(quantizer: Step, rows: F32) -> float:
+    """Of even steps, in the mean of their squares."""
+    return float(np.sqrt(np.square(quantizer.even_steps(rows)).mean()))
 
 
 def steps_of(quantizer: Step, planes: Sequence[WeighedPlanes]) -> list[F64]:
@@ -159,11 +193,13 @@ class _Probe:
         """Signs of ``size`` in one plane as a change of the feature, and how many values the plane has."""
         layout = self._subject.layouts[self._index]
         wire = tuple(map(int, layout.wire_shape(x.shape)))
-        planes = np.zeros(tuple(map(int, self._transform.wire_shape(wire))), np.float32)
-        target = planes[:, plane] if planes.ndim > 1 else planes
-        target[...] = np.float32(size) * rng.choice(np.array([-1, 1], np.float32), target.shape)
-        changed = self._transform.inverse(planes, self._basis, wire)
-        return layout.from_wire(changed, x.ndim), target.size
+        planes = tuple(map(int, self._transform.wire_shape(wire)))
+        shape = (planes[0], *planes[2:])
+        change = np.float32(size) * rng.choice(np.array([-1, 1], np.float32), shape)
+        if len(wire) < 2:
+            return layout.from_wire(change, x.ndim), change.size
+        changed = changed_by_plane(self._transform, self._basis, wire, plane, change)
+        return layout.from_wire(changed, x.ndim), change.size
 
 
 def believed(felt: F64, planes_per_channel: int) -> F64:

@@ -131,6 +131,27 @@ class Transform(Component):
         return mixed(components, basis.synthesis)
 
 
+def changed_by_plane(transform: Transform, basis: Basis, wire: Sequence[int], plane: int, change: F32) -> F32:
+    """What a change of one plane alone does to the wire: ``Transform.inverse`` without the zeros of all others.
+
+    Args:
+        transform: Its options.
+        basis: What it learned.
+        wire: Shape of the wire, ``[n, C, ...]``.
+        plane: Its number.
+        change: float32, the plane's shape ``[n, ...]``.
+    """
+    each = transform.planes_per_channel(tuple(wire))
+    component, frequency = divmod(plane, each)
+    alone = np.zeros((wire[0], each, *change.shape[1:]), np.float32)
+    alone[:, frequency] = change
+    own = (wire[0], 1, *wire[2:])
+    field = from_blocks(alone, own, block_axes(wire)) if transform.block > 1 else alone
+    into = np.eye(1, wire[1], component, np.float32)[0] if basis.is_empty else basis.synthesis[:, component]
+    changed: F32 = field * into.reshape(-1, *[1] * (len(wire) - 2))
+    return changed
+
+
 def block_axes(wire: Sequence[Dim]) -> int:
     """How many of the last axes blocks lie along."""
     return min(BLOCK_AXES, len(wire) - 2)
