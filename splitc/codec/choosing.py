@@ -64,15 +64,22 @@ def choose(spec: CodecSpec, subject: Calibration, make: Make) -> tuple[CodecSpec
     Raises:
         CodecError: There is no judge, or no candidate can be fitted.
     """
-    to_fit, to_code = _halves(subject, is_stream=spec.make_temporal().period > 1)
+    to_fit, to_code = halves(subject, is_stream=spec.make_temporal().period > 1)
     plain = spec.replace(transform="none", steps=None, offset=None)
     wanted = _coded(make(plain, fit_tensors(plain, to_fit)), to_code, plain.step).divergence
-    channels = _planes(spec.replace(transform="none", steps="sensitivity"), to_fit)
-    designs = [Design(one, _planes(one, to_fit, channels)) for one in _candidates(spec, subject)]
-    found = [(design, _at(design, wanted, to_fit, to_code, make)) for design in designs]
+    found = [(one, at_divergence(one, wanted, to_fit, to_code, make)) for one in designs(spec, to_fit)]
     best, at = min(found, key=lambda pair: pair[1].size)
     chosen = best.spec.replace(step=float(np.clip(round(math.exp(at.step), 4), *STEPS))).resolved()
     return chosen, with_planes(chosen, subject, on_samples(best.planes, subject))
+
+
+def designs(spec: CodecSpec, to_fit: Calibration) -> list[Design]:
+    """Every candidate that all tensors' shapes allow, with its basis and weights."""
+    wires = [layout.wire_shape(x.shape) for x, layout in zip(to_fit.tensors, to_fit.layouts, strict=True)]
+    specs = [spec.replace(steps="sensitivity", **changes) for changes in CANDIDATES]
+    allowed = [one for one in specs if not any(map(one.make_transform().refusal, wires))]
+    channels = _planes(allowed[0], to_fit)
+    return [Design(one, _planes(one, to_fit, channels)) for one in allowed]
 
 
 def _planes(spec: CodecSpec, subject: Calibration, channels: Sequence[WeighedPlanes] = ()) -> list[WeighedPlanes]:
@@ -81,14 +88,7 @@ def _planes(spec: CodecSpec, subject: Calibration, channels: Sequence[WeighedPla
     return planes_of(spec.make_transform(), quantizer, subject, channels)
 
 
-def _candidates(spec: CodecSpec, subject: Calibration) -> list[CodecSpec]:
-    """Those that every tensor's shape allows."""
-    wires = [layout.wire_shape(x.shape) for x, layout in zip(subject.tensors, subject.layouts, strict=True)]
-    specs = [spec.replace(steps="sensitivity", **changes) for changes in CANDIDATES]
-    return [one for one in specs if not any(map(one.make_transform().refusal, wires))]
-
-
-def _halves(subject: Calibration, *, is_stream: bool) -> tuple[Calibration, Calibration]:
+def halves(subject: Calibration, *, is_stream: bool) -> tuple[Calibration, Calibration]:
     """Samples to fit on and samples to code: every other one, of a stream the first half and the second."""
     every = range(subject.count)
     if not is_stream:
@@ -99,8 +99,8 @@ def _halves(subject: Calibration, *, is_stream: bool) -> tuple[Calibration, Cali
     return subject.some(parts[0], [len(parts[0])]), subject.some(parts[1], [len(parts[1])])
 
 
-def _at(design: Design, wanted: float, to_fit: Calibration, to_code: Calibration, make: Make) -> CodedAt:
-    """A design at the wanted divergence."""
+def at_divergence(design: Design, wanted: float, to_fit: Calibration, to_code: Calibration, make: Make) -> CodedAt:
+    """A design at the step that gives the wanted divergence, as a logarithm; nearest to it where none does."""
     points: list[CodedAt] = []
     step = math.log(design.spec.step)
     while len(points) < TRIES and not (points and abs(points[-1].divergence - wanted) < NEAR):

@@ -1,11 +1,13 @@
 """What the feature codec is worth beside its peers: size at equal fidelity, size on the same symbols, and speed.
 
-    python tests/bench/codec.py [--json FILE] [--quick] [--only stills|symbols|video|floor]
+    python tests/bench/codec.py [--json FILE] [--quick] [--only stills|symbols|video|floor|frontier]
+                                [--network NAME] [--pictures N]
 
 Three networks (MobileNetV2 and ResNet-18 from the shared data, the quickstart's from the zoo), each cut early, in the
 middle and late. Quantizers and tables are calibrated on other pictures than the measured ones. Rates at equal KL are
 interpolated in ln KL over at least five operating points. One thread; CPU time; medians. Our rates at equal KL count
-whole packets, x265's only slices. Speeds are of symbols to bytes, and count elements (x 4: bytes of float32).
+whole packets, x265's only slices. ``frontier``: designs with and without a transform at two divergences, and the choice
+among them. Speeds are of symbols to bytes, and count elements (x 4: bytes of float32).
 """
 
 from __future__ import annotations
@@ -15,14 +17,14 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from codec_bench import floor, networks, stills, symbols, tables, video
+from codec_bench import floor, frontier, networks, stills, symbols, tables, video
 from codec_bench.networks import Amount, Cut
 from codec_bench.summary import Row, summary
 
-SECTIONS = ("symbols", "stills", "video", "floor")
+SECTIONS = ("symbols", "stills", "video", "floor", "frontier")
 
 
 @dataclass(frozen=True)
@@ -33,17 +35,24 @@ class Extent:
     pictures: Amount
     clip_networks: tuple[str, ...]
     frames: Amount
+    frontier: Amount
 
 
-FULL = Extent(("early", "middle", "late"), Amount(100, 64), ("MobileNetV2", "EfficientNet-Lite0"), Amount(90, 90))
-QUICK = Extent(("middle",), Amount(16, 6), ("MobileNetV2",), Amount(20, 20))
+FULL = Extent(
+    ("early", "middle", "late"), Amount(100, 64), ("MobileNetV2", "EfficientNet-Lite0"), Amount(90, 90), Amount(64, 64)
+)
+QUICK = Extent(("middle",), Amount(16, 6), ("MobileNetV2",), Amount(20, 20), Amount(6, 4))
 
 
-def measure(extent: Extent, sections: Sequence[str]) -> Iterator[Row]:
-    """Rows of every section asked for, as they come."""
+def measure(extent: Extent, sections: Sequence[str], names: Sequence[str] = ()) -> Iterator[Row]:
+    """Rows of every section asked for, as they come; ``names`` picks networks, none: all."""
     if "floor" in sections:
         yield from floor.floor_rows()
+    if "frontier" in sections:
+        yield from frontier.frontier_rows(extent.places, extent.frontier, names)
     for network, path in networks.available():
+        if names and network.name not in names:
+            continue
         if {"symbols", "stills"} & set(sections):
             for cut in networks.picture_cuts(network, path, extent.places, extent.pictures):
                 yield from _picture_rows(cut, sections)
@@ -69,10 +78,15 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write {rows, summary} here")
     parser.add_argument("--quick", action="store_true", help="few pictures and cuts, to see that it runs")
     parser.add_argument("--only", choices=SECTIONS, help="one section")
+    parser.add_argument("--network", action="append", default=[], help="one network; may be repeated")
+    parser.add_argument("--pictures", type=int, help="of the frontier, for calibration and again for measuring")
     args = parser.parse_args()
     sections = (args.only,) if args.only else SECTIONS
     start, rows = time.perf_counter(), []
-    for row in measure(QUICK if args.quick else FULL, sections):
+    extent = QUICK if args.quick else FULL
+    if args.pictures:
+        extent = replace(extent, frontier=Amount(args.pictures, args.pictures))
+    for row in measure(extent, sections, args.network):
         rows.append(row)
         print(f"{time.perf_counter() - start:6.0f} s  {row.section}: {tables.title(row)}", file=sys.stderr)
     print("\n\n".join(tables.all_tables(rows, summary(rows))))

@@ -232,7 +232,8 @@ def test_transforms_need_steps() -> None:
     with pytest.raises(UsageError, match='leave steps = "even" out'):
         UNBIASED.replace(transform="auto", steps="even")
     with pytest.raises(UsageError, match="steps goes with reconstruction"):
-        CodecSpec(steps="sensitivity")
+        CodecSpec(steps="sensitivity", reconstruction="centroid")
+    assert CodecSpec(steps="sensitivity").resolved().reconstruction == "unbiased"
     with pytest.raises(UsageError, match="neither transform 'dct', quantizer 'step'"):
         UNBIASED.replace(transform="dct", transform_block=1)
 

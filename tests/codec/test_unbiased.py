@@ -163,7 +163,8 @@ def test_a_contract_without_gains_is_refused() -> None:
 
 def test_levels_of_plain_steps_stay() -> None:
     with pytest.raises(UsageError, match="offset goes with reconstruction"):
-        CodecSpec(offset=0.5)
+        CodecSpec(offset=0.5, reconstruction="midpoint")
+    assert CodecSpec(offset=0.5).resolved().reconstruction == "unbiased"
     with pytest.raises(UsageError, match="less than or equal to 1"):
         UNBIASED.replace(offset=2)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -76,6 +76,14 @@ class Step(Quantizer):
         description='reconstruction = "unbiased": "even" or absent: `step` everywhere; "sensitivity": of the same '
         "divergence, but each plane's by how much the answers feel its noise, measured by running the tail",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _implied(cls, given: Any) -> Any:
+        """What only unbiased levels have asks for them."""
+        if not isinstance(given, dict) or not any(given.get(name) for name in ("offset", "steps")):
+            return given
+        return {"reconstruction": "unbiased"} | given
 
     @model_validator(mode="after")
     def _goes_with_unbiased(self) -> Step:

@@ -9,14 +9,15 @@ from typing import TypeVar
 import numpy as np
 import zstandard
 
-from codec_bench import x265
+from codec_bench import frontier, x265
 from codec_bench.floor import IN_CACHE, FloorRow
+from codec_bench.frontier import FrontierRow
 from codec_bench.stills import CHEN, KBIT_MEANS_ZSTD19, KBIT_ZSTD19, X265_TILED, StillRow
 from codec_bench.symbols import FAST, FOUR_BITS, SymbolRow
 from codec_bench.video import DPCM, IFMDC, MIDDLE_KL, TARGETS_KL, X265_INTER, VideoRow
 from splitc.codec import PROFILES
 
-Row = StillRow | SymbolRow | VideoRow | FloorRow
+Row = StillRow | SymbolRow | VideoRow | FloorRow | FrontierRow
 R = TypeVar("R")
 STILL_PEERS = {
     "x265_tile": X265_TILED,
@@ -34,6 +35,7 @@ def summary(rows: Sequence[Row]) -> dict[str, object]:
         **_symbol_ratios(symbols, stills),
         **_still_ratios(stills),
         **_video_ratios(video),
+        **_frontier_ratios(_of(rows, FrontierRow)),
         "quantize_vs_numpy": _quantize_ratio(floor),
         "peers": _peers(),
         "machine": platform.machine(),
@@ -90,6 +92,43 @@ def _video_ratios(video: Sequence[VideoRow]) -> dict[str, float | None]:
     return ratios
 
 
+FRONTIER = {
+    "fast": "fast",
+    "unbiased": frontier.CALIBRATED,
+    "steps": frontier.NAMES["none"],
+    "klt": frontier.NAMES["klt"],
+    "auto": frontier.BEST,
+}
+"""Designs by what their keys begin with."""
+
+
+def _frontier_ratios(rows: Sequence[FrontierRow]) -> dict[str, float | int | None]:
+    """Beside x265 at both levels: high and low apart, of detectors both, and the worst cut of the mean of both."""
+    ratios: dict[str, float | int | None] = {}
+    for key, method in FRONTIER.items():
+        pairs = _against_tiled(rows, method)
+        both = [pair for _, pair in pairs]
+        ratios[f"{key}_high_vs_x265_tile"] = _mean(pair[0] for pair in both)
+        ratios[f"{key}_low_vs_x265_tile"] = _mean(pair[1] for pair in both)
+        ratios[f"{key}_worst_cut_vs_x265_tile"] = max((max(pair) for pair in both), default=None)
+        detectors = [pair for row, pair in pairs if row.task == "detection"]
+        ratios[f"{key}_detector_vs_x265_tile"] = _mean(value for pair in detectors for value in pair)
+    ratios["frontier_cuts"] = len(_against_tiled(rows, frontier.BEST))
+    return ratios
+
+
+def _against_tiled(rows: Sequence[FrontierRow], method: str) -> list[tuple[FrontierRow, tuple[float, float]]]:
+    """Ratios at both levels, of cuts where both sides reach both."""
+    tiled = {row.cut: row.bytes_mean for row in rows if row.method == frontier.X265_TILED}
+    found = []
+    for row in rows:
+        if row.method == method:
+            (high, low), (their_high, their_low) = row.bytes_mean, tiled[row.cut]
+            if high and low and their_high and their_low:
+                found.append((row, (high / their_high, low / their_low)))
+    return found
+
+
 def _quantize_ratio(floor: Sequence[FloorRow]) -> float | None:
     mels = {row.version: row.mels for row in floor if row.operation == "quantize" and row.elements == IN_CACHE}
     return mels["splitc native"] / mels[f"numpy {np.__version__}"] if mels else None
@@ -113,5 +152,7 @@ def _peers() -> dict[str, str]:
         "fast_bpe_vs_chen2019": f"log 8 bits, each picture's range, a frame a channel, {x265.version()}, intra, slices",
         "static_video_vs_x265_inter": f"{x265.version()}, GOP 15, no B frames, CTU 16, {tiled}, KL {MIDDLE_KL}",
         "static_video_vs_ifmdc": f"IFMDC with N-run-length (this package), GOP 15, KL {MIDDLE_KL}",
+        "auto_high_vs_x265_tile": f"{x265.version()}, intra, {tiled}, at KL 0.003, of boxes 0.08",
+        "auto_low_vs_x265_tile": f"{x265.version()}, intra, {tiled}, at KL 0.03, of boxes 0.5",
         "quantize_vs_numpy": f"numpy {np.__version__}, {IN_CACHE} values",
     }

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from codec_bench.floor import FloorRow
+from codec_bench.frontier import FrontierRow
 from codec_bench.stills import StillRow
 from codec_bench.summary import Row
 from codec_bench.symbols import SymbolRow
@@ -47,6 +48,15 @@ def floor_table(rows: Sequence[FloorRow]) -> str:
     """What memory allows."""
     body = [[row.operation, row.version, row.elements, f"{row.mels:.0f}"] for row in rows]
     return _table("pass | by | values | Mel/s", 2, body)
+
+
+def frontier_table(rows: Sequence[FrontierRow]) -> str:
+    """Bytes a picture at two divergences."""
+    body = [
+        [row.cut, row.method, *(_number(size, 0) for size in row.bytes_mean), ", ".join(row.chosen), row.version]
+        for row in rows
+    ]
+    return _table("cut | method | bytes, high | bytes, low | chosen | version", 2, body)
 
 
 def summary_table(summary: dict[str, object]) -> str:
@@ -92,7 +102,13 @@ def title(row: Row) -> str:
 
 def all_tables(rows: Sequence[Row], numbers: dict[str, object]) -> list[str]:
     """Every section that has rows, then the summary."""
-    makers = {"floor": floor_table, "symbols": symbol_table, "stills": still_table, "video": video_table}
+    makers = {
+        "floor": floor_table,
+        "symbols": symbol_table,
+        "stills": still_table,
+        "video": video_table,
+        "frontier": frontier_table,
+    }
     made = []
     for section, make in makers.items():
         chosen: list[Any] = [row for row in rows if row.section == section]
@@ -106,4 +122,5 @@ HEADINGS = {
     "symbols": "The same symbols, one payload a picture",
     "stills": "Pictures, at KL 0.01",
     "video": "Static camera",
+    "frontier": "Designs at KL 0.003 (high) and 0.03 (low), of boxes 0.08 and 0.5",
 }
