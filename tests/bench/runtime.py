@@ -1,12 +1,12 @@
 """The pair at work: two processes on loopback, many clients, batches, and a slow link.
 
-    python tests/bench/runtime.py [--json FILE] [--quick] [--only one|many|batch|link] [--seconds 60]
+    python tests/bench/runtime.py [--json FILE] [--quick] [--only one|many|batch|link|attack] [--seconds 60]
 
 ``one``: MobileNetV2 on 200 photographs and Yolo-Fastest on 300 frames, bit for bit beside one process. ``many``: 64
 clients over mixed bundles for ``--seconds``. ``batch``: the same packets with and without dynamic batching. ``link``:
-the pair beside edge-only and cloud-only over a slow link. Clients and server share this machine's cores; where others
-do too, root may go first: ``setsid -w sh -c 'echo -18 > /proc/self/autogroup; exec nice -n -18 python ...'`` (``nice``
-by itself counts only within one session).
+the pair beside edge-only and cloud-only over a slow link. ``attack``: a client with a token beside hostile ones.
+Clients and server share this machine's cores; where others do too, root may go first: ``setsid -w sh -c 'echo -18 >
+/proc/self/autogroup; exec nice -n -18 python ...'`` (``nice`` by itself counts only within one session).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from plan_bench.rows import Cell, Row, markdown
-from runtime_bench import batching, link, many, single
+from runtime_bench import attack, batching, link, many, single
 from runtime_bench.pairs import DATA, FRAMES, PICTURES, dense, mobilenet, yolo
 
 
@@ -61,11 +61,16 @@ def _link(folder: Path, effort: Effort) -> Iterator[Row]:
     yield from link.rows(mobilenet(folder, effort.pictures), effort.pictures)
 
 
+def _attack(folder: Path, effort: Effort) -> Iterator[Row]:
+    yield from attack.rows(mobilenet(folder, 40), folder, effort.seconds / 12)
+
+
 SECTIONS = {
     "one": Section(_one, single.summary),
     "many": Section(_many, many.summary),
     "batch": Section(_batch, batching.summary),
     "link": Section(_link, link.summary),
+    "attack": Section(_attack, attack.summary),
 }
 
 

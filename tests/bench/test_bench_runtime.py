@@ -12,7 +12,10 @@ import pytest
 
 HERE = Path(__file__).parent
 DATA = Path(os.environ.get("SPLITC_DATA", HERE.parents[2] / "shared" / "data"))
-PROMISED = ("throughput_vs_slowest_stage", "batching_gain", "p99_ms", "memory_growth", "answers_wrong")
+PROMISED = (
+    *("throughput_vs_slowest_stage", "batching_gain", "p99_ms", "memory_growth", "answers_wrong"),
+    *("p99_under_attack_ratio", "memory_under_attack_mb"),
+)
 
 
 @pytest.mark.slow

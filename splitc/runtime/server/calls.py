@@ -49,10 +49,12 @@ class Call:
     Attributes:
         context: gRPC's.
         owner: Whose work it is.
+        leaving: Closed when the call is over.
     """
 
     def __init__(self, context: Any, owner: TurnOwner, message_s: float) -> None:
         self.context, self.owner, self._message_s = context, owner, message_s
+        self.leaving = contextlib.ExitStack()
 
     async def abort(self, code: grpc.StatusCode, why: str) -> None:
         """End with a status. Does not return."""
@@ -112,9 +114,11 @@ class Door:
             await context.abort(refused.code, str(refused))
             raise
         caller.visit.call_began()
+        call = Call(context, TurnOwner(caller.client, next(self._numbers)), self._limits.message_s)
         try:
-            yield Call(context, TurnOwner(caller.client, next(self._numbers)), self._limits.message_s)
+            yield call
         finally:
+            call.leaving.close()
             caller.visit.call_ended()
             self._leave(caller, method == STREAM, place)
 

@@ -126,18 +126,14 @@ class InferenceService:
         return oip.ModelStatisticsResponse(model_stats=[self._statistics[name].message(name) for name in names])
 
     async def ModelInfer(self, request: Any, call: Call) -> Any:
-        held = None
         try:
             model = self._admitted(request, call)
-            held = await self._held(model, request, call)
+            call.leaving.callback((await self._held(model, request, call)).give_back)
             feeds, decode_ms = await self._decoded(model, model.decoder(), request, call)
             return self._reply(model, request, await self._answered(model, feeds, decode_ms, call.owner))
         except Refusal as refusal:
             self._failed(request, refusal)
             await call.abort(refusal.code, str(refusal))
-        finally:
-            if held is not None:
-                held.give_back()
 
     async def ModelStreamInfer(self, call: Call) -> None:
         replies: Replies = asyncio.Queue(self._limits.pending)
