@@ -17,6 +17,7 @@ NATIVE = {"native"}
 LOW = {"recipe", "graph", "device", "codec"}
 ENGINES = {"backends", "bundle"}
 MAY_IMPORT = {
+    "__main__": {"cli"},
     "errors": set(),
     "types": set(),
     "version": set(),
@@ -64,7 +65,7 @@ MAY_IMPORT = {
         "trials",
     },
 }
-"""A room may always import itself. ``cli`` may import everything and nothing imports it."""
+"""A room may always import itself. ``cli`` may import everything; only ``python -m splitc`` imports it."""
 NETWORK = {"grpc", "tritonclient", "prometheus_client"}
 OUTSIDE = {"onnx", "onnx_ir", "torch", "onnxruntime", "PIL", "pycocotools", "rich", "typer", "cryptography"} | NETWORK
 """Heavy or special packages, and below, the only rooms that may import them."""

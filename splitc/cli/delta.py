@@ -8,7 +8,7 @@ from typing import Annotated, BinaryIO
 
 import typer
 
-from splitc.cli.app import Json, app, print_json
+from splitc.cli.app import Json, app, print_json, say
 from splitc.cli.signature import Signers
 from splitc.errors import CheckFailed
 
@@ -36,6 +36,7 @@ def make(
             "bytes": len(data),
             "base_bytes": base.stat().st_size,
             "ratio": len(data) / base.stat().st_size,
+            "target_bytes": target.stat().st_size,
             "base": old.header.content.hex(),
             "target": new.header.content.hex(),
         }
@@ -44,6 +45,9 @@ def make(
             print_json(document)
         raise CheckFailed(f"the delta has {len(data)} bytes, the limit is {max_bytes}; nothing was written.")
     files.write_file(out, data)
+    if len(data) >= target.stat().st_size:
+        size = f"{target.stat().st_size:,} bytes"
+        say(f"note: {target} itself has {size}, no more than the delta: little of it is in the base; send {target}.")
     print_json(document) if json else print(f"{out}: {len(data):,} bytes, {100 * document['ratio']:.2f} % of the base")  # type: ignore[operator]
 
 

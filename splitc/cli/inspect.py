@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +14,10 @@ from splitc.cli.names import Shapes, Simplify, load_model
 
 if TYPE_CHECKING:
     from splitc.evaluate import FeatureStats
-    from splitc.graph import CandidateCut, CutCandidates, Model, ModelStage
+    from splitc.graph import CandidateCut, CutCandidates, Model, ModelStage, RejectedCut
+
+COLUMNS = 80
+"""Width of the tables; names that are longer stay whole."""
 
 
 @app.command()
@@ -100,29 +104,49 @@ def _show_cuts(model: Model, listed: CutCandidates) -> None:
         f"\n  {'kB float32':>10} {'type':<9} {'head GFLOP':>10} {'tail':>8} {'%':>5} {'head M':>7} {'tail M':>7}  cut"
     )
     for cut in listed.candidates:
-        print(f"  {_cut_line(cut)}{_wires(model, cut)}")
-    print("\n  not cuts:")
-    for refused in listed.rejected:
-        print(f"  {', '.join(refused.names)}: {refused.reason}")
+        numbers, names = _cut_numbers(cut), f"{', '.join(cut.names)}{_wires(model, cut)}"
+        print(
+            f"  {numbers}  {names}" if len(numbers) + len(names) + 4 <= COLUMNS else f"  {numbers}\n{_wrapped(names)}"
+        )
+    if listed.rejected:
+        print("\n  not cuts:")
+    for reason, places in _by_reason(listed.rejected).items():
+        print(_wrapped(f"{reason}:", "  "))
+        print(_wrapped("; ".join(places)))
+
+
+def _by_reason(rejected: Sequence[RejectedCut]) -> dict[str, list[str]]:
+    """What is no cut, under the reason why."""
+    reasons: dict[str, list[str]] = {}
+    for refused in rejected:
+        reasons.setdefault(refused.reason, []).append(", ".join(refused.names))
+    return reasons
+
+
+def _wrapped(text: str, indent: str = "      ") -> str:
+    """Lines of at most ``COLUMNS``; a name that is longer stays whole."""
+    return textwrap.fill(
+        text, COLUMNS, initial_indent=indent, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def _wires(model: Model, cut: CandidateCut) -> str:
     """How the tensors cross whose samples and channels are not in front."""
     pairs = zip(cut.shapes, _layouts(model, cut), strict=True)
     moved = [f"{_sizes(shape)} as {_sizes(one['wire_shape'])}" for shape, one in pairs if one["wire_shape"] != shape]
-    return f"  {', '.join(moved)}" if moved else ""
+    return ", ".join(moved)
 
 
 def _sizes(shape: Sequence[int | str]) -> str:
     return f"[{', '.join(map(str, shape))}]"
 
 
-def _cut_line(cut: CandidateCut) -> str:
+def _cut_numbers(cut: CandidateCut) -> str:
     share = 100 * cut.head_flops / max(cut.head_flops + cut.tail_flops, 1)
     kinds = ",".join(dict.fromkeys(cut.dtypes))
     work = f"{cut.head_flops / 1e9:10.3f} {cut.tail_flops / 1e9:8.3f} {share:5.1f}"
     weights = f"{cut.head_parameters / 1e6:7.2f} {cut.tail_parameters / 1e6:7.2f}"
-    return f"{cut.wire_bytes / 1e3:10.1f} {kinds:<9} {work} {weights}  {', '.join(cut.names)}"
+    return f"{cut.wire_bytes / 1e3:10.1f} {kinds:<9} {work} {weights}"
 
 
 def _show_stats(described: Sequence[FeatureStats]) -> None:

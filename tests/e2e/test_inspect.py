@@ -64,6 +64,33 @@ def test_text_has_tables(tmp_path: Path) -> None:
         assert words in outcome.out
 
 
+LONG = TEXT.replace(
+    "a = Relu(x)", "a = Relu(x)  k = Shape(x)  s = Constant<value_ints=[-1]>()  q = Reshape(x, s)"
+).replace(
+    "p = MaxPool<kernel_shape=[2,2], strides=[2,2]>(a)  b = Neg(p)",
+    "model_features_stage_1_block_2_activation = MaxPool<kernel_shape=[2,2], strides=[2,2]>(a)  "
+    "b = Neg(model_features_stage_1_block_2_activation)",
+)
+
+
+def test_cuts_are_readable_at_80_columns(tmp_path: Path) -> None:
+    path = tmp_path / "m.onnx"
+    onnx.save(parser.parse_model(LONG), path)
+    outcome = cli("inspect", path, "--cuts")
+    assert outcome.code == 0, outcome.err
+    lines = outcome.out.splitlines()
+    table = lines[next(place for place, line in enumerate(lines) if "kB float32" in line) :]
+    assert max(map(len, table)) <= 80
+    assert "      model_features_stage_1_block_2_activation" in table
+    refused = json.loads(cli("inspect", path, "--cuts", "--json").out)["rejected"]
+    text = " ".join(outcome.out.split())
+    assert refused
+    for one in refused:
+        assert ", ".join(one["names"]) in text
+        assert f"{one['reason']}:" in text
+    assert len([line for line in table if line.endswith(":")]) >= len({one["reason"] for one in refused})
+
+
 def test_samples_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     path, data = setting(tmp_path)
     np.save(data, np.zeros((1, 3, 9, 9), np.float32))

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from e2e_setting import Outcome, cli, listing
+from e2e_setting import Net, Outcome, cli, listing
 from onnx import numpy_helper
 
 from splitc.weights import WeightTensor, container_bytes, lossless_items
@@ -201,3 +201,42 @@ def test_weights_of_another_model(packed: Path, tmp_path: Path) -> None:
         cli("unpack", packed, "--model", tmp_path / "o.onnx", "--out", tmp_path / "x.onnx"),
         f"{tmp_path / 'o.onnx'}: the graph has no initializer",
     )
+
+
+@pytest.mark.parametrize("shared", [True, False], ids=["update", "other-weights"])
+def test_a_delta_that_saves_nothing_offers_the_container(shared: bool, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    first = rng.standard_normal((64, 64)).astype(np.float32)
+    second = first + np.float32(1e-3) * (rng.random((64, 64)) < 0.01) if shared else rng.standard_normal((64, 64))
+    for name, weight in (("a", first), ("b", second)):
+        net = Net(2)
+        net.op("MatMul", ["x", net.constant("w", weight.astype(np.float32))], "y")
+        onnx.save(net.model([("x", ["N", 64])], [("y", ["N", 64])], opset=17), tmp_path / f"{name}.onnx")
+        done(cli("pack", tmp_path / f"{name}.onnx", "--out", tmp_path / f"{name}.scw", "--json"))
+    outcome = cli("delta", "make", tmp_path / "a.scw", tmp_path / "b.scw", "--out", tmp_path / "u.scd", "--json")
+    document = done(outcome)
+    assert ("little of it is in the base; send" in outcome.err) == (document["bytes"] >= document["target_bytes"])
+    assert (document["bytes"] < document["target_bytes"]) == shared
+
+
+SMALL = {
+    "int8": lambda rng, shape: rng.integers(-128, 128, shape).astype(np.int8),
+    "int8-few": lambda rng, shape: rng.integers(-2, 3, shape).astype(np.int8),
+    "uint8": lambda rng, shape: rng.integers(0, 256, shape).astype(np.uint8),
+    "float16": lambda rng, shape: rng.standard_normal(shape).astype(np.float16),
+    "float32": lambda rng, shape: rng.standard_normal(shape).astype(np.float32),
+}
+
+
+@pytest.mark.parametrize("kind", SMALL)
+@pytest.mark.parametrize(("count", "side"), [(1, 4), (30, 8), (6, 40), (2, 128)])
+def test_packing_grows_weights_by_a_header_at_most(kind: str, count: int, side: int, tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    net = Net(2)
+    x = "x"
+    for index in range(count):
+        name = net.constant(f"w{index}", SMALL[kind](rng, (side, side)))
+        x = net.op("Add", [x, net.op("Cast", [name], f"c{index}", to=1)], f"y{index}")
+    onnx.save(net.model([("x", [side, side])], [(x, [side, side])], opset=17), tmp_path / "m.onnx")
+    document = done(cli("pack", tmp_path / "m.onnx", "--out", tmp_path / "m.scw", "--json"))
+    assert document["bytes"] <= document["source_bytes"] + document["ledger"]["header"]

@@ -45,6 +45,25 @@ def test_a_model_that_would_be_refused(tmp_path: Path) -> None:
     assert cli("verify", path, "--lint", "--target", "tensorrt-10.3").code == 0
 
 
+@pytest.mark.parametrize(
+    ("nodes", "words"), [(1, "'a0' (NonZero): refused"), (3, "'a0' (NonZero) and 2 more: refused")]
+)
+def test_nodes_of_one_kind_are_one_line(nodes: int, words: str, tmp_path: Path) -> None:
+    body = (
+        " ".join(f"a{index} = NonZero(x)" for index in range(nodes))
+        + f" y = Concat<axis=0>({', '.join(f'a{i}' for i in range(nodes))})"
+    )
+    text = f'<ir_version: 8, opset_import: ["" : 17]> g (float[2, 3] x) => (int64[J, K] y) {{ {body} }}'
+    path = tmp_path / "m.onnx"
+    onnx.save_model(parser.parse_model(text), path)
+    outcome = cli("verify", path, "--lint", "--target", "tensorrt_rtx-1.7")
+    assert outcome.code == 1
+    assert len(outcome.out.splitlines()) == len({line.split(":")[2] for line in outcome.out.splitlines()})
+    assert words in outcome.out
+    document = cli("verify", path, "--lint", "--target", "tensorrt_rtx-1.7", "--json").document
+    assert len([one for one in document["findings"] if "(NonZero)" in one["node"]]) == nodes
+
+
 def test_what_cannot_be_linted(tmp_path: Path) -> None:
     assert cli("verify", tmp_path / "none.onnx", "--lint").code == 2
     path = tmp_path / "m.onnx"
