@@ -46,8 +46,8 @@ class LayerPrecision:
 
     Attributes:
         side, layer, weight: Which one: its node, and its weight.
-        sensitivity_kl: The task's divergence of the pair's answers when it alone is quantized; layers are in the order
-            of its parts, each as a share of its sum over the layers.
+        sensitivity_kl: The task's divergence of the pair's answers when it alone is quantized.
+        sensitivity_share: Its share of what all layers lose, each alone: the mean over the parts of the divergence.
         precision: "int8" or "fp32".
     """
 
@@ -56,6 +56,7 @@ class LayerPrecision:
     weight: str
     sensitivity_kl: float
     precision: str
+    sensitivity_share: float
 
 
 @dataclass(frozen=True)
@@ -208,7 +209,9 @@ def mix(pair: QuantizedPair, demand: Demand, step: Callable[[], None]) -> MixedP
     lifted = frozenset(order[:low])
     after = seen[low] if low in seen else judge(lifted)
     layers = tuple(
-        LayerPrecision(key.side, names[key], key.weight, sum(found[key]), "fp32" if key in lifted else "int8")
+        LayerPrecision(
+            key.side, names[key], key.weight, sum(found[key]), "fp32" if key in lifted else "int8", shares[key]
+        )
         for key in order
     )
     note = _mixing_note(demand, len(pair.held), (low, len(order)), (seen[0], after))

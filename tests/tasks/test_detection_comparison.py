@@ -109,6 +109,33 @@ def test_boxes_that_move_and_scores_that_stay() -> None:
     assert result.details["box_drift_px"] == pytest.approx(4)  # two of four edges by 8
 
 
+def test_the_divergence_is_the_sum_of_its_parts() -> None:
+    """Scores and places, each by itself; lost answers are infinite in both."""
+    weaker = [((x1 + 8, y1, x2 + 8, y2), [0.9 * one for one in scores]) for (x1, y1, x2, y2), scores in OBJECTS]
+    task = detector()
+    scores, places = task.divergence_parts(outputs(*OBJECTS), outputs(*weaker))
+    assert scores > 0
+    assert places > 0
+    assert task.divergence(outputs(*OBJECTS), outputs(*weaker)) == scores + places
+    lost = {"o": np.full((1, 8400, 7), np.nan, np.float32)}
+    assert task.divergence_parts(outputs(*OBJECTS), lost) == (np.inf, np.inf)
+
+
+@pytest.mark.parametrize(("after", "holds"), [(20, True), (19, True), (18, False), (21, True), (22, False)])
+def test_about_as_many_boxes_are_wanted(after: int, holds: bool) -> None:
+    """Of 20 boxes, 19 to 21 are within 5 %, whatever the F1 allows."""
+    places = [((30 * i, 30 * j, 30 * i + 20, 30 * j + 20), [0.9, 0.0, 0.0]) for i in range(11) for j in range(2)]
+    task = detector()
+    comparison = task.comparison()
+    comparison.add(outputs(*places[:20]), outputs(*places[:after]))
+    verdict = comparison.result()
+    assert verdict.fidelity.value > 0.94
+    assert (
+        task.holds(verdict.model_copy(update={"fidelity": verdict.fidelity.model_copy(update={"value": 0.99})}), 0.95)
+        == holds
+    )
+
+
 @pytest.mark.parametrize(
     ("before", "after", "value", "said"),
     [
