@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from splitc.cli.app import Json, app, print_json, say
+from splitc.cli.verdict import verdict_lines
 from splitc.errors import CheckFailed
 
 if TYPE_CHECKING:
@@ -63,6 +64,8 @@ def show(document: Mapping[str, Any]) -> None:
     """The outcome in a dozen lines."""
     before, after = document["feature_bytes"], document["payload_bytes_mean"]
     say()
+    for line in verdict_lines(document["verdict"]["headline"], document["verdict"]["warnings"]):
+        say(f"  {line}")
     say(f"  cut        {', '.join(document['cut'])}")
     say(f"  wire       {before:,} -> {after:,.0f} bytes a sample ({before / after:.1f}x less)")
     say(f"  rate       {document['rate_bpe']:.3f} bits an element; zstd-19 {document['baseline_rate_bpe']:.3f}")
@@ -100,6 +103,8 @@ def _kl(divergence: float | None) -> str:
 
 def show_plan(plan: Plan) -> None:
     """The measured cuts, cheapest first."""
+    for line in verdict_lines(plan.verdict.headline, plan.verdict.warnings):
+        say(f"  {line}")
     say(f"  {'total ms':>9} {'edge':>8} {'wire':>8} {'cloud':>8} {'bytes':>9}  cut")
     for point in sorted(plan.points, key=lambda one: one.latency.total_ms):
         times = point.latency

@@ -12,6 +12,7 @@ import typer
 from splitc.cli.app import Json, app, print_json, say
 from splitc.cli.build import NoCache, Set
 from splitc.cli.options import grouped
+from splitc.cli.verdict import verdict_lines
 from splitc.errors import UsageError
 
 if TYPE_CHECKING:
@@ -127,6 +128,8 @@ def show(answer: Answer) -> None:
             print(f"  {link.uplink_mbps:8g}  {_title(one.chosen):<44} {_title(one.best_cut)}")
     if answer.replay is not None:
         _show_replay(answer.replay)
+    if unit := answer.plans[0].divergence_unit:
+        say(f"  diverge: mean {unit}; codings of the input have that of the first link's best cut, or of the gate.")
     for note in [answer.plans[0].note, *answer.notes]:
         say(f"  {note}")
 
@@ -203,8 +206,10 @@ def _precisions(text: str) -> list[Precision]:
 
 def _show_plan(answer: Answer, link: Link, one: Plan) -> None:
     print(f"\n{answer.edge} to {answer.cloud}, {link.uplink_mbps:g} Mbit/s, round trip {link.rtt_ms:g} ms")
+    for line in verdict_lines(one.verdict.headline, one.verdict.warnings):
+        print(f"  {line}")
     print(f"  {'total ms':>9} {'edge':>7} {'encode':>6} {'wire':>8} {'decode':>6} {'cloud':>7} {'bytes':>8}", end="")
-    print(f" {'1/s':>6} {'mJ':>7} {'fidelity':>8}  way")
+    print(f" {'1/s':>6} {'mJ':>7} {'fidelity':>8} {'diverge':>8}  way")
     ways = sorted([*_shown(one), *one.baselines], key=lambda way: way.latency.total_ms)
     for way in ways:
         _show_row(way, "*" if way is one.chosen else "+" if way is one.best_cut else " ")
@@ -237,10 +242,12 @@ def _show_row(way: Point, mark: str) -> None:
     times = way.latency
     energy = "-" if way.energy_mj is None else f"{way.energy_mj:.1f}"
     fidelity = "-" if way.fidelity is None else f"{way.fidelity:.3f}"
+    divergence = "-" if way.divergence is None else f"{way.divergence:.2e}"
     numbers = f"{times.total_ms:9.2f} {times.edge_ms:7.2f} {times.encode_ms:6.2f} {times.wire_ms:8.2f}"
     numbers += f" {times.decode_ms:6.2f} {times.cloud_ms:7.2f} {way.payload_bytes:8.0f}"
     refused = f"  [{way.refused}]" if way.refused else ""
-    print(f"{mark} {numbers} {way.throughput_per_s:6.0f} {energy:>7} {fidelity:>8}  {_title(way)}{refused}")
+    numbers += f" {way.throughput_per_s:6.0f} {energy:>7} {fidelity:>8} {divergence:>8}"
+    print(f"{mark} {numbers}  {_title(way)}{refused}")
 
 
 def _title(way: Point) -> str:

@@ -8,6 +8,7 @@ from splitc import plan, trials
 from splitc.device import Precision
 from splitc.driver.inputs import Inputs, subject_of, usual_sizes
 from splitc.driver.recipes import codec_spec
+from splitc.errors import CutError
 from splitc.lowering import is_mixed
 
 
@@ -21,8 +22,7 @@ def choose(inputs: Inputs, step: Callable[[], None] = lambda: None) -> plan.Plan
     """
     recipe, subject = inputs.recipe, subject_of(inputs)
     tried = trials.CutTrials(subject, step, lowers=False)
-    sizes = usual_sizes(inputs)
-    ask = plan.Ask(recipe.split, (_own_option(inputs),), recipe.gate.min_fidelity, subject.sends_pixels, sizes)
+    ask = ask_of(inputs, subject, (_own_option(inputs),))
     keeps_limit = is_mixed(recipe.weights, recipe.gate.min_fidelity)
 
     def measure_whole(precision: Precision) -> plan.Measurement:
@@ -30,7 +30,34 @@ def choose(inputs: Inputs, step: Callable[[], None] = lambda: None) -> plan.Plan
         return tried.measure_whole(precision) if is_known else plan.unmeasured_whole(precision)
 
     coded = trials.InputTrials(subject, tried)
-    return plan.search(inputs.model, ask, inputs.places, tried.measure, coded, measure_whole)
+    chosen = plan.search(inputs.model, ask, inputs.places, tried.measure, coded, measure_whole)
+    _refuse_waste(chosen, ask)
+    return chosen
+
+
+def ask_of(inputs: Inputs, subject: trials.Subject, options: tuple[plan.Option, ...]) -> plan.Ask:
+    """What the planner is asked for a recipe with samples: its limits are on the answers of the recipe's task."""
+    recipe, comparison = inputs.recipe, subject.task.comparison()
+    return plan.Ask(
+        split=recipe.split,
+        options=options,
+        min_fidelity=recipe.gate.min_fidelity,
+        sends_pixels=subject.sends_pixels,
+        sizes=usual_sizes(inputs),
+        max_divergence=getattr(recipe.gate, comparison.divergence_gate, None),
+        divergence_unit=comparison.divergence_unit,
+    )
+
+
+def _refuse_waste(chosen: plan.Plan, ask: plan.Ask) -> None:
+    """Raises: CutError: ``auto`` found only cuts that send more than the input itself."""
+    best = chosen.best_cut
+    if ask.split.at == "auto" and best.refused and best.payload_bytes > chosen.input_bytes:
+        raise CutError(
+            f"split.at = 'auto': no cut sends fewer bytes than the input itself; the nearest is {best.name}: "
+            f"{best.refused}. Run the whole model in the cloud, keep a part on the edge with split.min_depth or "
+            "split.pin_edge, or name the cut in split.at."
+        )
 
 
 def _own_option(inputs: Inputs) -> plan.Option:

@@ -71,7 +71,8 @@ def build(
             write_sbom(folder, inputs, codec, engines)
             seal(folder, inputs)
         summary = report.summary(document) | {"bundle": str(out), "seconds": stages.seconds}
-        _require(_fault(outcome.verification, inputs), gates, engines, folder, out, summary)
+        missed = _missed(gates, engines, _fault(outcome.verification, inputs))
+        _require([*missed, *_nearest(recipe, chosen)] if missed else [], folder, out, summary)
     return Built(out, summary)
 
 
@@ -124,18 +125,23 @@ def _fault(verification: evaluate.Verification, inputs: Inputs) -> str:
     return f"{verification.fault}: {changed} changes the model's answers. {passes.WHOSE_FAULT}"
 
 
-def _require(
-    fault: str,
-    gates: Sequence[evaluate.Gate],
-    engines: Sequence[EngineRecord],
-    folder: Path,
-    out: Path,
-    summary: dict[str, Any],
-) -> None:
-    """Keep what missed a gate aside, for looking at, and leave ``out`` alone."""
+def _nearest(recipe: Recipe, chosen: plan.Plan) -> list[str]:
+    """That ``auto`` found no cut which keeps the limits, and how near the best one came; or nothing."""
+    if recipe.split.at != "auto" or not chosen.verdict.nearest:
+        return []
+    tried = len({point.cut for point in chosen.points})
+    return [f"none of the {tried} cuts that were measured keeps the limits, nearest came {chosen.verdict.nearest}"]
+
+
+def _missed(gates: Sequence[evaluate.Gate], engines: Sequence[EngineRecord], fault: str) -> list[str]:
+    """Everything that forbids the bundle, one clause each."""
     missed = [f"{g.name} is {g.value:.4g}, the limit is {g.limit:.4g} ({g.source})" for g in gates if not g.ok]
     missed += [f"the {e.side} engine failed: {e.reason}".rstrip(".") for e in engines if e.status == "failed"]
-    missed += [fault] if fault else []
+    return [*missed, fault] if fault else missed
+
+
+def _require(missed: Sequence[str], folder: Path, out: Path, summary: dict[str, Any]) -> None:
+    """Keep what missed a gate aside, for looking at, and leave ``out`` alone."""
     if not missed:
         return
     named = out if out.name.strip(".") else out.resolve()  # "." and ".." have no name to add to

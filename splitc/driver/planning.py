@@ -13,8 +13,9 @@ from splitc import graph, plan, records, trials
 from splitc.cache import StepCache
 from splitc.codec import CodecSpec, spec_from_text
 from splitc.device import Device, Link, Precision, read_trace
+from splitc.driver.choose import ask_of
 from splitc.driver.data import plan_files
-from splitc.driver.inputs import find_inputs, find_model, subject_of, usual_sizes
+from splitc.driver.inputs import find_inputs, find_model, subject_of
 from splitc.driver.places import refuse_another_model
 from splitc.driver.recipes import codec_spec, load_recipe, with_defaults
 from splitc.driver.watch import Stages, Watch
@@ -155,10 +156,11 @@ def _setting(recipe: Recipe, question: Question, cache: StepCache | None) -> _Se
         subject = subject_of(inputs)
         candidates = trials.CutTrials(subject)
         coded = trials.InputTrials(subject, candidates)
-        ask = replace(ask, sends_pixels=subject.sends_pixels, sizes=usual_sizes(inputs))
+        ask = ask_of(inputs, subject, options)
         return _Setting(inputs.model, inputs.places, ask, candidates, coded, coded.skipped)
-    if recipe.gate.min_fidelity is not None:
-        raise UsageError("gate.min_fidelity needs samples to be measured on; give data.calibration, or --data.")
+    for name in ("min_fidelity", "max_kl", "max_divergence"):
+        if getattr(recipe.gate, name) is not None:
+            raise UsageError(f"gate.{name} needs samples to be measured on; give data.calibration, or --data.")
     opened, places = find_model(recipe)
     model = opened.model
     ask = replace(ask, sends_pixels=recipe.data.preprocess is not None or _looks_like_pictures(model))
@@ -210,15 +212,18 @@ def fit_edge(device: Device, fits: Sequence[tuple[Path, Path]]) -> Device:
 
 
 def _plans(setting: _Setting, links: Sequence[Link], step: Callable[[], None]) -> tuple[plan.Plan, ...]:
-    plans = []
+    """One a link. Rows of codings of the input are at one divergence, that of the first plan's best cut."""
+    plans: list[plan.Plan] = []
+    ask = setting.ask
     for link in links:
         places = replace(setting.places, link=link)
         if setting.candidates is None or setting.coded is None:
-            plans.append(plan.search(setting.model, setting.ask, places, None))
+            plans.append(plan.search(setting.model, ask, places, None))
             continue
         setting.candidates.step = step
         known = setting.candidates.measure, setting.coded, setting.candidates.measure_whole
-        plans.append(plan.search(setting.model, setting.ask, places, *known))
+        plans.append(plan.search(setting.model, ask, places, *known))
+        ask = replace(ask, equal_divergence=plans[0].best_cut.divergence)
     return tuple(plans)
 
 

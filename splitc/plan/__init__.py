@@ -16,10 +16,13 @@ from splitc.plan.ask import (
 )
 from splitc.plan.confidence import fidelity_reason
 from splitc.plan.layouts import check_asked, layouts, refusing
-from splitc.plan.plan import Latency, Load, Plan, Point
+from splitc.plan.monotone import rising
+from splitc.plan.plan import Plan
+from splitc.plan.point import Latency, Load, Point
 from splitc.plan.prices import Prices
 from splitc.plan.replay import LEAST_MBPS, RateRange, Replay, Switch, fastest_ranges, replay
 from splitc.plan.search import search
+from splitc.plan.verdict import Rival, Verdict
 
 __all__ = [
     "LEAST_MBPS",
@@ -39,13 +42,16 @@ __all__ = [
     "Prices",
     "RateRange",
     "Replay",
+    "Rival",
     "Switch",
+    "Verdict",
     "check_asked",
     "fastest_ranges",
     "fidelity_reason",
     "layouts",
     "refusing",
     "replay",
+    "rising",
     "search",
     "unmeasured_whole",
 ]

@@ -70,9 +70,13 @@ class Ask:
     Attributes:
         split: ``at`` (names or "auto"), objective, pins, depth, memory, number of candidates.
         options: Codecs and types to choose from; at least one.
-        min_fidelity: Least agreement with the unsplit model; None: any.
+        min_fidelity: Least agreement with the unsplit model; None: any, but see :mod:`splitc.plan.worth`.
         sends_pixels: Without a cut, the edge may send the input as 8-bit pixels; else it sends the input's own type.
         sizes: Usual sizes of dynamic dimensions, such as a number of tokens; others count as 1.
+        max_divergence: Largest of the task's smooth distance; None: any.
+        divergence_unit: What that distance is, with its unit.
+        equal_divergence: At which codings of the input are compared; None: ``max_divergence``, or what the best cut
+            has where there is no such limit. Plans over several links share one.
     """
 
     split: SplitSection
@@ -80,6 +84,9 @@ class Ask:
     min_fidelity: float | None = None
     sends_pixels: bool = False
     sizes: Mapping[str, int] = field(default_factory=dict)
+    max_divergence: float | None = None
+    divergence_unit: str = ""
+    equal_divergence: float | None = None
 
 
 @dataclass(frozen=True)
@@ -91,6 +98,7 @@ class Measurement:
         fidelity, accuracy: Of the answers; None where not computed, or without labels.
         samples: How many samples ``fidelity`` is a share of; None where it is no share of samples, such as a cosine.
         divergence: The task's smooth distance, the mean over the samples; None where not computed.
+        divergence_error: Its standard error; None where not known.
     """
 
     payload_bytes: float
@@ -98,6 +106,7 @@ class Measurement:
     accuracy: float | None = None
     samples: int | None = None
     divergence: float | None = None
+    divergence_error: float | None = None
 
 
 Measure = Callable[[CandidateCut, Option], Measurement]
@@ -106,20 +115,28 @@ Measure = Callable[[CandidateCut, Option], Measurement]
 
 @dataclass(frozen=True)
 class CodedInput:
-    """One way to send the input itself: JPEG at one quality, H.264 at one rate, or as it is."""
+    """One way to send the input itself: JPEG of one quality, H.264 of one rate, or as it is.
+
+    Attributes:
+        name: The coding and its setting.
+        measured: Bytes and answers.
+        encode_ms, decode_ms: Assumed of every device, as of the codecs of features.
+    """
 
     name: str
     measured: Measurement
+    encode_ms: float = 0.0
+    decode_ms: float = 0.0
 
 
-CodeInput = Callable[[Callable[[Measurement], bool], Precision], Sequence[CodedInput]]
-"""The smallest coding of the input of each kind with which a cloud of this element type answers well enough; the best
-where none does."""
+CodeInput = Callable[[float, Precision], Sequence[CodedInput]]
+"""The smallest coding of the input of each kind with which the answers of a cloud of this element type have this
+divergence; the best where none has so little."""
 MeasureWhole = Callable[[Precision], Measurement]
 """What the unsplit model's answers are worth in an element type; its payload is none."""
 
 
-def no_codings(is_enough: Callable[[Measurement], bool], precision: Precision) -> Sequence[CodedInput]:
+def no_codings(divergence: float, precision: Precision) -> Sequence[CodedInput]:
     """Where no samples were given, nothing is known about coding the input."""
     return ()
 

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from splitc.device import Precision
 from splitc.graph import Model
-from splitc.plan.ask import Ask, CodedInput, CodeInput, Measurement, MeasureWhole, Places
-from splitc.plan.confidence import fidelity_reason
+from splitc.plan.ask import Ask, CodedInput, CodeInput, MeasureWhole, Places
 from splitc.plan.constraints import cloud_only_reason, edge_only_reason, memory_reason
-from splitc.plan.plan import Latency, Load, Point
+from splitc.plan.point import Latency, Load, Point
 from splitc.plan.prices import Prices
+from splitc.plan.worth import answers_reason
 
 EDGE_ONLY, CLOUD_ONLY = "edge only", "cloud only"
 UNCOMPRESSED = "input uncompressed"
+FINER_STEPS = 12
+"""Halvings of the divergence in search of a coding that keeps the limits."""
 
 
 @dataclass(frozen=True)
@@ -35,32 +37,30 @@ def edge_only(asked: BaselineInputs) -> list[Point]:
     return [_edge_row(asked, one) for one in dict.fromkeys(option.edge_precision for option in asked.ask.options)]
 
 
-def cloud_only(asked: BaselineInputs, code_input: CodeInput, rival: Point) -> list[Point]:
-    """For each element type of the cloud: the input as it is, and its smallest codings that do what ``rival`` does.
+def cloud_only(asked: BaselineInputs, code_input: CodeInput, divergence: float | None) -> list[Point]:
+    """For each element type of the cloud: the input as it is, and coded so that answers have this divergence.
 
-    One coding has its fidelity, and also keeps ``min_fidelity``; where labels exist, another has its accuracy, unless
-    that is the same coding. Coding the input is counted as free.
+    A coding with which answers then surely miss a limit of the recipe is given at the first finer setting that does
+    not.
     """
     rows = []
     for precision in dict.fromkeys(option.cloud_precision for option in asked.ask.options):
         whole = asked.measure_whole(precision)
-        raw = CodedInput(_raw_name(asked), replace(whole, payload_bytes=float(_raw_bytes(asked))))
-        coded = {row.name: row for need in _needs(asked.ask, rival) for row in code_input(need, precision)}
-        rows += [_cloud_row(asked, row, precision) for row in (raw, *coded.values())]
+        raw = CodedInput(_raw_name(asked), replace(whole, payload_bytes=float(raw_bytes(asked.model, asked.ask))))
+        coded = [] if divergence is None else _codings(asked.ask, code_input, divergence, precision)
+        rows += [_cloud_row(asked, row, precision) for row in (raw, *coded)]
     return rows
 
 
-def _needs(ask: Ask, rival: Point) -> list[Callable[[Measurement], bool]]:
-    """What a coding of the input must achieve to be compared with ``rival``."""
-
-    def is_as_faithful(found: Measurement) -> bool:
-        is_enough = not fidelity_reason(found.fidelity, found.samples, ask.min_fidelity)
-        return is_enough and (found.fidelity or 0.0) >= (rival.fidelity or 0.0)
-
-    def is_as_accurate(found: Measurement) -> bool:
-        return found.accuracy is None or found.accuracy >= (rival.accuracy or 0.0)
-
-    return [is_as_faithful] if rival.accuracy is None else [is_as_faithful, is_as_accurate]
+def _codings(ask: Ask, code_input: CodeInput, divergence: float, precision: Precision) -> list[CodedInput]:
+    found = list(code_input(divergence, precision))
+    for _ in range(FINER_STEPS):
+        if not any(answers_reason(one.measured, ask) for one in found):
+            break
+        divergence /= 2
+        finer = code_input(divergence, precision)
+        found = [new if answers_reason(old.measured, ask) else old for old, new in zip(found, finer, strict=True)]
+    return found
 
 
 def _raw_name(asked: BaselineInputs) -> str:
@@ -69,12 +69,11 @@ def _raw_name(asked: BaselineInputs) -> str:
     return f"{'/'.join(dict.fromkeys(spec.dtype for spec in asked.model.inputs))} {UNCOMPRESSED}"
 
 
-def _raw_bytes(asked: BaselineInputs) -> int:
-    """Of one sample of all inputs; dynamic dimensions count as 1."""
-    specs = asked.model.inputs
-    if asked.ask.sends_pixels:
-        return sum(_elements(spec.shape) for spec in specs)
-    return sum(_elements(spec.shape) * np.dtype(spec.dtype).itemsize for spec in specs)
+def raw_bytes(model: Model, ask: Ask) -> int:
+    """Of one sample of all inputs, uncoded; dynamic dimensions count as 1."""
+    if ask.sends_pixels:
+        return sum(_elements(spec.shape) for spec in model.inputs)
+    return sum(_elements(spec.shape) * np.dtype(spec.dtype).itemsize for spec in model.inputs)
 
 
 def _edge_row(asked: BaselineInputs, precision: Precision) -> Point:
@@ -98,9 +97,11 @@ def _edge_row(asked: BaselineInputs, precision: Precision) -> Point:
         fidelity=whole.fidelity,
         accuracy=whole.accuracy,
         samples=whole.samples,
+        divergence=whole.divergence,
+        divergence_error=whole.divergence_error,
         refused=edge_only_reason(ask.split)
         or memory_reason(memory, ask.split, asked.places.edge)
-        or fidelity_reason(whole.fidelity, whole.samples, ask.min_fidelity),
+        or answers_reason(whole, ask),
     )
 
 
@@ -116,16 +117,25 @@ def _cloud_row(asked: BaselineInputs, coded: CodedInput, precision: Precision) -
         bits=None,
         edge_precision=precision,
         cloud_precision=precision,
-        latency=Latency(0.0, 0.0, link.wire_ms(found.payload_bytes), 0.0, prices.cloud_ms(precision), push_ms),
+        latency=Latency(
+            edge_ms=0.0,
+            encode_ms=coded.encode_ms,
+            wire_ms=link.wire_ms(found.payload_bytes),
+            decode_ms=coded.decode_ms,
+            cloud_ms=prices.cloud_ms(precision),
+            push_ms=push_ms,
+        ),
         load=Load(0, model.flops, 0, model.parameters, 0),
-        feature_bytes=_raw_bytes(asked),
+        feature_bytes=raw_bytes(model, ask),
         payload_bytes=found.payload_bytes,
         is_measured=UNCOMPRESSED not in coded.name,
-        energy_mj=prices.energy_mj(0.0, push_ms),
+        energy_mj=prices.energy_mj(coded.encode_ms, push_ms),
         fidelity=found.fidelity,
         accuracy=found.accuracy,
         samples=found.samples,
-        refused=cloud_only_reason(ask.split) or fidelity_reason(found.fidelity, found.samples, ask.min_fidelity),
+        divergence=found.divergence,
+        divergence_error=found.divergence_error,
+        refused=cloud_only_reason(ask.split) or answers_reason(found, ask),
     )
 
 

@@ -65,6 +65,13 @@ def cloud_only_reason(asked: SplitSection) -> str:
     return f"min_depth keeps {asked.min_depth:.1%} of the FLOPs on the edge" if asked.min_depth else ""
 
 
+def bytes_reason(payload_bytes: float, input_bytes: int, asked: SplitSection) -> str:
+    """Why ``auto`` may not send so much where the input itself may be sent, or an empty text."""
+    if asked.at != "auto" or cloud_only_reason(asked) or payload_bytes <= input_bytes:
+        return ""
+    return f"it sends {payload_bytes:,.0f} bytes, the input itself has {input_bytes:,}"
+
+
 def _depth_reason(cut: CandidateCut, least: float) -> str | None:
     share = cut.head_flops / max(cut.head_flops + cut.tail_flops, 1)
     return f"{share:.1%} of the FLOPs on the edge, min_depth asks for {least:.1%}" if share < least else None

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from splitc.errors import CutError
-from splitc.plan.plan import Point
+from splitc.plan.point import Point, distance
 
 Cost = tuple[float, float]
 """Smaller is better; the second number decides between equals."""
@@ -38,13 +38,13 @@ def with_pareto(points: Sequence[Point]) -> list[Point]:
 
 
 def rank(point: Point, objective: str) -> tuple[float, ...]:
-    """Sorts the better point first: allowed ones by price, and at one price by fidelity; then refused ones.
+    """Sorts the better point first: allowed ones by price, and at one price by answers; then refused ones.
 
-    Those that were refused go by fidelity and then by price: where nothing is good enough, the best answers are the
-    least wrong. Unknown fidelity counts as the worst.
+    Those that were refused go by answers and then by price: where nothing is good enough, the best answers are the
+    least wrong. Unknown answers count as the worst.
     """
-    worth = _negated_fidelity(point)
-    return (1.0, worth, *cost(point, objective)) if point.refused else (0.0, *cost(point, objective), worth)
+    away = distance(point)
+    return (1.0, away, *cost(point, objective)) if point.refused else (0.0, *cost(point, objective), away)
 
 
 def _energy(point: Point) -> Cost:
@@ -76,12 +76,7 @@ def _merits(point: Point) -> tuple[float, ...]:
 
 
 def _merits_without_energy(point: Point) -> tuple[float, ...]:
-    return point.latency.total_ms, point.latency.period_ms, point.payload_bytes, _negated_fidelity(point)
-
-
-def _negated_fidelity(point: Point) -> float:
-    """Negated fidelity, so that smaller is better; unknown fidelity counts as the worst."""
-    return 1.0 if point.fidelity is None else -point.fidelity
+    return point.latency.total_ms, point.latency.period_ms, point.payload_bytes, distance(point)
 
 
 def _beats(one: tuple[float, ...], other: tuple[float, ...]) -> bool:

@@ -14,7 +14,7 @@ import numpy as np
 
 from splitc.device import Row, Trace
 from splitc.errors import CutError
-from splitc.plan.plan import Point
+from splitc.plan.point import Point
 
 LEAST_GAIN = 0.05
 LEAST_MBPS = 1e-3

@@ -35,6 +35,7 @@ def summary(document: Mapping[str, Any]) -> dict[str, Any]:
     check, halves = document["verification"], document["halves"]
     stages = {stage["name"]: stage for stage in check["stages"]}
     return {
+        "verdict": document["plan"].get("verdict"),
         "cut": document["cut"],
         "samples": check["samples"],
         "fidelity": stages["coded"]["fidelity"],

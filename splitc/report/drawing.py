@@ -11,6 +11,7 @@ from html import escape
 from typing import Any
 
 from splitc.report.svg import COLOURS, picture, stacked_bars
+from splitc.report.tables import in_bytes
 
 Numbers = Mapping[str, Any]
 BLOCK_LEFT, BLOCK_WIDTH, BLOCK_HEIGHT = 90, 400, 40
@@ -180,11 +181,3 @@ def _amount(count: float) -> str:
 def shorten(name: str, length: int = NAME_LENGTH) -> str:
     """The end of a long name, which tells it from its neighbours."""
     return name if len(name) <= length else f"…{name[1 - length :]}"
-
-
-def in_bytes(count: float) -> str:
-    """1234567 as 1.2 MB."""
-    for unit, size in (("MB", 1e6), ("kB", 1e3)):
-        if count >= size:
-            return f"{count / size:.1f} {unit}"
-    return f"{count:.0f} B"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,9 @@ from typing import Any
 from splitc.files import write_file
 from splitc.report import svg
 from splitc.report.drawing import graph_picture, latency_picture
+from splitc.report.tables import in_bytes, share, table
+from splitc.report.worth import STYLE as VERDICT_STYLE
+from splitc.report.worth import rivals_table, verdict_box
 
 Numbers = Mapping[str, Any]
 STYLE = """
@@ -38,6 +41,7 @@ def page(report: Numbers) -> str:
     sections = [
         _head(report),
         _flow(report),
+        rivals_table(report["plan"]),
         _gates(report["gates"]),
         _stages(report["verification"]),
         _rate(report["verification"], report["symbol_bits"]),
@@ -55,7 +59,7 @@ def page(report: Numbers) -> str:
     body = "\n".join(section for section in sections if section)
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-        f'<meta name="viewport" content="width=device-width"><style>{STYLE}{svg.RULES}</style></head>'
+        f'<meta name="viewport" content="width=device-width"><style>{STYLE}{VERDICT_STYLE}{svg.RULES}</style></head>'
         f"<body>{body}</body></html>\n"
     )
 
@@ -64,24 +68,25 @@ def _head(report: Numbers) -> str:
     check = report["verification"]
     before, after = check["feature_bytes"], check["payload_bytes_mean"]
     lead = (
-        f"Cut at <code>{escape(', '.join(report['cut']))}</code>. A feature of {_bytes(before)} crosses "
-        f"as {_bytes(after)} ({before / after:.1f}x less)."
+        f"Cut at <code>{escape(', '.join(report['cut']))}</code>. A feature of {in_bytes(before)} crosses "
+        f"as {in_bytes(after)} ({before / after:.1f}x less)."
     )
     notes = "".join(f'<p class="note">{escape(note)}</p>' for note in report.get("task_notes", ()))
-    return f'<h1>{escape(report["name"])}</h1><p class="lead">{lead}</p><p class="lead">{_measured(check)}</p>{notes}'
+    title = f"<h1>{escape(report['name'])}</h1>{verdict_box(report['plan'])}"
+    return f'{title}<p class="lead">{lead}</p><p class="lead">{_measured(check)}</p>{notes}'
 
 
 def _measured(check: Numbers) -> str:
     """What was measured of the answers, in the task's own words; bundles of before say a share alone."""
     if "headline" in check:
         return f"<b>{escape(check['task'])}</b>: {escape(check['headline'])}"
-    return f"Fidelity on {check['samples']} samples: {_share(_stage(check, 'coded')['fidelity'])}."
+    return f"Fidelity on {check['samples']} samples: {share(_stage(check, 'coded')['fidelity'])}."
 
 
 def _flow(report: Numbers) -> str:
     check, halves, codec = report["verification"], report["halves"], report["codec"]
     wire = svg.Box(
-        f"{_bytes(check['payload_bytes_mean'])} a sample",
+        f"{in_bytes(check['payload_bytes_mean'])} a sample",
         [
             f"{check['rate_bpe']:.2f} bits an element",
             f"{codec['quantizer']} {report['symbol_bits']} bit, {codec['entropy']}",
@@ -95,8 +100,8 @@ def _half(title: str, half: Numbers) -> svg.Box:
         f"{title}: {half['device']}",
         [
             f"{half['flops'] / 1e9:.2f} GFLOP",
-            f"{half['parameters'] / 1e6:.2f} M weights, {_bytes(half['weight_bytes'])}",
-            f"{_bytes(half['model_bytes'])} ONNX",
+            f"{half['parameters'] / 1e6:.2f} M weights, {in_bytes(half['weight_bytes'])}",
+            f"{in_bytes(half['model_bytes'])} ONNX",
         ],
     )
 
@@ -114,14 +119,14 @@ def _gates(gates: Sequence[Numbers]) -> str:
         ]
         for gate in gates
     ]
-    return "<h2>Gates</h2>" + _table(["gate", "#value", "#limit", "", "from"], rows)
+    return "<h2>Gates</h2>" + table(["gate", "#value", "#limit", "", "from"], rows)
 
 
 def _stages(check: Numbers) -> str:
     rows = [
         [
             escape(stage["name"]),
-            _share(stage["fidelity"]),
+            share(stage["fidelity"]),
             _optional(stage.get("divergence", stage["kl"]), ".2e"),
             _optional(stage["cosine"], ".5f"),
             _accuracy(stage),
@@ -136,17 +141,16 @@ def _stages(check: Numbers) -> str:
     head = ["stage", "#fidelity", f"#{distance[0]}", "#cosine", "#against labels", f"#{distance[1]}"]
     note = f'<p class="note">Against {escape(check["reference"])}, on {check["samples"]} samples.</p>'
     note += f'<p class="note">The distance is the mean {escape(unit)}.</p>' if unit and not is_kl else ""
-    return "<h2>Where the answer changes</h2>" + _table(head, rows) + note + skipped
+    return "<h2>Where the answer changes</h2>" + table(head, rows) + note + skipped
 
 
 def _accuracy(stage: Numbers) -> str:
     """Measures against labels, the first one first."""
     measured = stage["agreement"]["accuracy"] if "agreement" in stage else []
     if not measured:
-        return "" if stage["top1"] is None else _share(stage["top1"])
+        return "" if stage["top1"] is None else share(stage["top1"])
     return "<br>".join(
-        f"{escape(one['name'])} {_share(one['other']) if one['is_share'] else _number(one['other'])}"
-        for one in measured
+        f"{escape(one['name'])} {share(one['other']) if one['is_share'] else _number(one['other'])}" for one in measured
     )
 
 
@@ -190,9 +194,9 @@ def _figure(example: Numbers) -> str:
     )
 
 
-def _sure(share: float | None) -> str:
+def _sure(certainty: float | None) -> str:
     """How sure an answer is, where the task says it."""
-    return "" if share is None else _share(share)
+    return "" if certainty is None else share(certainty)
 
 
 def _weights(steps: Sequence[Numbers]) -> str:
@@ -202,13 +206,13 @@ def _weights(steps: Sequence[Numbers]) -> str:
         [
             escape(step["side"]),
             escape(step["step"]),
-            f"{_bytes(step['packed_bytes_before'])} &rarr; {_bytes(step['packed_bytes'])}",
-            f"{_bytes(step['memory_bytes_before'])} &rarr; {_bytes(step['memory_bytes'])}",
+            f"{in_bytes(step['packed_bytes_before'])} &rarr; {in_bytes(step['packed_bytes'])}",
+            f"{in_bytes(step['memory_bytes_before'])} &rarr; {in_bytes(step['memory_bytes'])}",
             escape(step["time"]),
         ]
         for step in steps
     ]
-    return "<h2>Weights</h2>" + _table(
+    return "<h2>Weights</h2>" + table(
         ["side", "step", "#packed, to send or store", "#in model.onnx and in memory", "time of an inference"], rows
     )
 
@@ -226,10 +230,10 @@ def _layers(layers: Sequence[Numbers]) -> str:
         ]
         for one in layers
     ]
-    table = _table(["side", "layer", "computes in", "#KL with this layer alone in INT8, nats"], rows)
+    listed = table(["side", "layer", "computes in", "#KL with this layer alone in INT8, nats"], rows)
     floats = sum(one["precision"] == "fp32" for one in layers)
     lead = f"{floats} of {len(layers)} quantized layers were returned to float; sensitivity of every layer"
-    return f"<details><summary>{lead}</summary>{table}</details>"
+    return f"<details><summary>{lead}</summary>{listed}</details>"
 
 
 def _engines(engines: Sequence[Numbers]) -> str:
@@ -243,7 +247,7 @@ def _engines(engines: Sequence[Numbers]) -> str:
         ]
         for engine in engines
     ]
-    return "<h2>Engines</h2>" + _table(
+    return "<h2>Engines</h2>" + table(
         ["side", "target", "backend", "status", "engine, or the command that builds it"], rows
     )
 
@@ -257,23 +261,13 @@ def _rejected(rejected: Sequence[Numbers]) -> str:
     if not rejected:
         return ""
     rows = [[f"<code>{escape(', '.join(cut['names']))}</code>", escape(cut["reason"])] for cut in rejected]
-    table = _table(["cut", "reason"], rows)
-    return f"<details><summary>{len(rejected)} rejected cuts, with reasons</summary>{table}</details>"
+    listed = table(["cut", "reason"], rows)
+    return f"<details><summary>{len(rejected)} rejected cuts, with reasons</summary>{listed}</details>"
 
 
 def _provenance(report: Numbers) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in sorted(report["versions"].items()))
     return f'<p class="note">model sha256 <code>{escape(report["model_sha256"])}</code><br>{escape(versions)}</p>'
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    kinds = [' class="n"' if title.startswith("#") else "" for title in head]
-    top = "".join(f"<th{kind}>{escape(title.lstrip('#'))}</th>" for kind, title in zip(kinds, head, strict=True))
-    body = "".join(
-        "<tr>" + "".join(f"<td{kind}>{cell}</td>" for kind, cell in zip(kinds, row, strict=True)) + "</tr>"
-        for row in rows
-    )
-    return f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def _stage(check: Numbers, name: str) -> Numbers:
@@ -285,23 +279,12 @@ def _verdict(ok: bool) -> str:
     return '<span class="ok">holds</span>' if ok else '<span class="bad">missed</span>'
 
 
-def _share(value: float) -> str:
-    return f"{100 * value:.1f} %"
-
-
 def _optional(value: float | None, form: str) -> str:
     return "" if value is None else f"{value:{form}}"
 
 
 def _number(value: float) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
-
-
-def _bytes(count: float) -> str:
-    for unit, size in (("MB", 1e6), ("kB", 1e3)):
-        if count >= size:
-            return f"{count / size:.1f} {unit}"
-    return f"{count:.0f} B"
 
 
 def write_page(text: str, out: Path) -> Path:

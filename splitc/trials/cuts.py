@@ -27,7 +27,7 @@ PLAN_SAMPLES = 32
 
 MEASUREMENT: CachedStep[plan.Measurement] = CachedStep(
     "measurement",
-    3,
+    4,
     lambda found: parts_of_json(asdict(found)),
     lambda file: plan.Measurement(**json_from_file(file)),
 )
@@ -130,6 +130,7 @@ class CutTrials:
             found.accuracy[0].other if found.accuracy else None,
             len(self.measure_on) if found.fidelity.is_of_samples else None,
             found.divergence,
+            found.gate_errors.get(comparison.divergence_gate),
         )
 
     @cached_property

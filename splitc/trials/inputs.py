@@ -1,55 +1,55 @@
-"""Send the input itself: JPEG for pictures, H.264 for video; the least quality with which the answers are good enough.
+"""Send the input itself, coded as pictures or as video: how many bytes a divergence of the answers takes.
 
-Both are tried on the very pixels that the network sees, after resizing and cropping.
+What is coded is the very pixels that the network sees, after resizing and cropping.
 """
 
 from __future__ import annotations
 
 import importlib.util
-import io
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
-from threading import Lock
 
 import numpy as np
-from PIL import Image, ImageFile
 
 from splitc import plan
 from splitc.backends import Runner
-from splitc.codec import code_video
 from splitc.device import Precision
 from splitc.errors import UsageError
-from splitc.runtime import PixelFormat, Sample, pixel_format
+from splitc.runtime import PixelFormat, Sample, pick, pixel_format
+from splitc.trials.budget import spread
+from splitc.trials.codings import CODINGS, Coding
+from splitc.trials.curve import Place, measured_down_to, place_of
 from splitc.trials.cuts import CutTrials
 from splitc.trials.subject import Subject
 from splitc.types import U8, Feeds, TensorSpec
 
-JPEG_QUALITIES = (*range(5, 100, 5), 98, 100)
-FULL_CHROMA_FROM = 90
-"""From this quality on, colours keep every pixel (4:4:4); below, one in four (4:2:0), as cameras do."""
-H264_CRFS = tuple(range(45, 14, -3))
-"""Constant rate factors, worst first."""
+SIZED = 200
+"""Most calibration pictures whose files are counted: they differ more than features do, and need no network."""
+SIZING_S = 4.0
+"""Seconds that counting at one setting may take, by the coding's assumed speed; no fewer are counted than answered."""
 CLIP_DIMS = 5
-_ROOM = Lock()
 
 
 class InputTrials:
-    """Codings of one model's measured samples; each quality is tried at most once."""
+    """Codings of one model's measured samples; each setting is tried at most once."""
 
     def __init__(self, subject: Subject, trials: CutTrials) -> None:
         self._subject, self._trials = subject, trials
-        self._known: dict[tuple[str, int, Precision], plan.CodedInput] = {}
+        self._known: dict[tuple[str, int, Precision], plan.Measurement] = {}
+        self._sizes: dict[tuple[str, int], float] = {}
         self.skipped: list[str] = []
-        self._kinds = self._find_kinds()
+        self._codings = self._find_codings()
 
-    def __call__(
-        self, is_enough: Callable[[plan.Measurement], bool], precision: Precision = "fp32"
-    ) -> list[plan.CodedInput]:
-        """The smallest coding of each kind that is good enough for a cloud of this type, else the best of the kind."""
-        return [self._least(kind, precision, is_enough) for kind in self._kinds]
+    def __call__(self, divergence: float, precision: Precision = "fp32") -> list[plan.CodedInput]:
+        """Each coding where the answers of a cloud of this type have this divergence, the mean over the samples.
 
-    def _find_kinds(self) -> list[str]:
+        Bytes and fidelity are interpolated between the two settings around it; where even the best setting has more,
+        that one is given as it is.
+        """
+        return [self._at(coding, divergence, precision) for coding in self._codings]
+
+    def _find_codings(self) -> list[Coding]:
         """Which codings fit these samples; what does not fit is said in ``skipped``."""
         specs = self._subject.model.inputs
         dims = len(specs[0].shape)
@@ -63,14 +63,31 @@ class InputTrials:
                 "no JPEG or H.264 row: the samples are arrays; data.preprocess would say how pixels become numbers"
             )
             return []
-        is_video = dims == CLIP_DIMS or self._subject.is_stream
-        if is_video and self._format.depth != 3:
-            self.skipped.append("no H.264 row: the model's input is grey")
-            is_video = False
-        if is_video and importlib.util.find_spec("av") is None:
-            self.skipped.append("no H.264 row: install splitc[video]")
-            is_video = False
-        return [*(["JPEG"] if dims == 4 else []), *(["H.264"] if is_video else [])]
+        asked = [*(self._stills() if dims == 4 else []), *self._videos(dims)]
+        return [one for one in asked if not self._fault(one)]
+
+    def _stills(self) -> list[Coding]:
+        return [one for one in CODINGS.values() if not one.is_video]
+
+    def _videos(self, dims: int) -> list[Coding]:
+        """Where samples are clips, or the frames of one."""
+        if dims != CLIP_DIMS and not self._subject.is_stream:
+            return []
+        fault = "the model's input is grey" if self._format.depth != 3 else ""
+        if not fault and importlib.util.find_spec("av") is None:
+            fault = "install splitc[video]"
+        if fault:
+            self.skipped.append(f"no H.264 row: {fault}")
+            return []
+        return [one for one in CODINGS.values() if one.is_video]
+
+    def _fault(self, coding: Coding) -> str:
+        """Why a coding cannot be used here, or nothing; what is said."""
+        sides = [size for size in self._subject.model.inputs[0].shape[1:] if isinstance(size, int)]
+        fault = coding.fault(max(sides, default=0))
+        if fault:
+            self.skipped.append(f"no {coding.name} row: {fault}")
+        return fault
 
     @cached_property
     def _format(self) -> PixelFormat:
@@ -83,53 +100,79 @@ class InputTrials:
             return False  # of a type, or in axes, that no picture becomes
         return spec.shape[axis] == self._format.depth
 
-    def _least(self, kind: str, precision: Precision, is_enough: Callable[[plan.Measurement], bool]) -> plan.CodedInput:
-        settings = JPEG_QUALITIES if kind == "JPEG" else H264_CRFS
-        place = least_setting(
-            len(settings), lambda index: is_enough(self._coded(kind, settings[index], precision).measured)
+    def _at(self, coding: Coding, divergence: float, precision: Precision) -> plan.CodedInput:
+        settings = coding.settings[::-1]
+        measured = measured_down_to(
+            divergence, len(settings), lambda index: self._measured(coding, settings[index], precision)
         )
-        return self._coded(kind, settings[place], precision)
+        place = place_of(divergence, measured)
+        low, high = settings[place.low], settings[place.high]
+        found = _between(place, measured[place.low], measured[place.high], divergence)
+        sizes = (self._mean_bytes(coding, *end) for end in ((low, measured[place.low]), (high, measured[place.high])))
+        mpixels = self._pixels_each / 1e6
+        return plan.CodedInput(
+            coding.title(place.between(low, high)),
+            replace(found, payload_bytes=place.between_logs(*sizes)),
+            encode_ms=1e3 * mpixels / coding.encode_mpixels_s,
+            decode_ms=1e3 * mpixels / coding.decode_mpixels_s,
+        )
 
-    def _coded(self, kind: str, setting: int, precision: Precision) -> plan.CodedInput:
-        key = kind, setting, precision
+    @cached_property
+    def _pixels_each(self) -> int:
+        """Of one sample, all its frames together."""
+        return int(np.prod(self._pixels(self._trials.measure_on[0]).shape[:3]))
+
+    def _measured(self, coding: Coding, setting: int, precision: Precision) -> plan.Measurement:
+        """Bytes and answers of the measured samples at one setting."""
+        key = coding.name, setting, precision
         if key not in self._known:
-            code = self._jpeg if kind == "JPEG" else self._h264
-            measured = self._trials.kept(
-                kind, lambda: code(setting, self._trials.whole(precision)), setting=setting, precision=precision
+            self._known[key] = self._trials.kept(
+                coding.name,
+                lambda: self._answered(coding, setting, self._trials.whole(precision)),
+                setting=setting,
+                precision=precision,
             )
-            title = f"JPEG quality {setting}" if kind == "JPEG" else f"H.264 at CRF {setting}"
-            self._known[key] = plan.CodedInput(title, measured)
         return self._known[key]
 
-    def _jpeg(self, quality: int, whole: Runner) -> plan.Measurement:
-        sizes: list[int] = []
-
-        def answer(sample: Sample) -> Feeds:
-            pixels = self._pixels(sample)[0]
-            data = jpeg_from_pixels(pixels, quality)
-            sizes.append(len(data))
-            restored = np.asarray(Image.open(io.BytesIO(data)))
-            return self._answer(whole, sample, restored.reshape(1, *pixels.shape))
-
-        answers = {id(sample): answer(sample) for sample in self._trials.measure_on}
-        return self._trials.judge(lambda sample: answers[id(sample)], float(np.mean(sizes)))
-
-    def _h264(self, crf: int, whole: Runner) -> plan.Measurement:
+    def _answered(self, coding: Coding, setting: int, whole: Runner) -> plan.Measurement:
         samples = self._trials.measure_on
-        clips = [[sample] for sample in samples] if self._is_clip(samples[0]) else [list(samples)]
         answers, total = {}, 0
-        for clip in clips:
+        for clip in self._clips(coding, samples):
             pixels = np.concatenate([self._pixels(sample) for sample in clip])
-            size, restored = code_video(pixels, crf)
+            size, restored = coding.through(pixels, setting)
             total += size
             each = len(pixels) // len(clip)
             for index, sample in enumerate(clip):
-                frames = restored[index * each : (index + 1) * each]
-                answers[id(sample)] = self._answer(whole, sample, frames)
+                answers[id(sample)] = self._answer(whole, sample, restored[index * each : (index + 1) * each])
         return self._trials.judge(lambda sample: answers[id(sample)], total / len(samples))
 
-    def _is_clip(self, sample: Sample) -> bool:
-        return next(iter(sample.feeds.values())).ndim == CLIP_DIMS
+    def _clips(self, coding: Coding, samples: Sequence[Sample]) -> list[list[Sample]]:
+        """What is coded together: the frames of a stream as video, else each sample alone."""
+        is_one_clip = coding.is_video and next(iter(samples[0].feeds.values())).ndim != CLIP_DIMS
+        return [list(samples)] if is_one_clip else [[sample] for sample in samples]
+
+    def _mean_bytes(self, coding: Coding, setting: int, answered: plan.Measurement) -> float:
+        """Of a sample: of pictures, over many more than were answered."""
+        if coding.is_video:
+            return answered.payload_bytes
+        key = coding.name, setting
+        if key not in self._sizes:
+            most = min(SIZED, int(SIZING_S * coding.encode_mpixels_s * 1e6 / self._pixels_each))
+            self._sizes[key] = (
+                answered.payload_bytes if most <= len(self._trials.measure_on) else self._sized(*key, most)
+            )
+        return self._sizes[key]
+
+    def _sized(self, name: str, setting: int, most: int) -> float:
+        """Mean bytes over up to ``most`` calibration samples."""
+
+        def counted() -> plan.Measurement:
+            every = self._subject.samples
+            samples = pick(every, spread(len(every), most))
+            sizes = [CODINGS[name].through(self._pixels(sample), setting)[0] for sample in samples]
+            return plan.Measurement(float(np.mean(sizes)))
+
+        return self._trials.kept(f"{name} sizes", counted, setting=setting, most=most).payload_bytes
 
     def _pixels(self, sample: Sample) -> U8:
         """The sample's pictures as the network sees them, ``[T, H, W, C]``."""
@@ -145,48 +188,18 @@ class InputTrials:
         return whole.run({name: np.ascontiguousarray(feed, array.dtype)})
 
 
-def least_setting(count: int, is_enough: Callable[[int], bool]) -> int:
-    """The first setting, of those that rise in quality, from which two in a row are good enough; the last if none.
-
-    Bisection finds where to begin; estimates from a few samples do not quite rise with quality, so what passed alone,
-    by chance, is passed over.
-    """
-    low, high = 0, count - 1
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if is_enough(middle) else (middle + 1, high)
-    while high < count - 1 and not (is_enough(high) and is_enough(high + 1)):
-        high += 1
-    return high
+def _between(place: Place, low: plan.Measurement, high: plan.Measurement, divergence: float) -> plan.Measurement:
+    """Answers between two settings, where the divergence is the one that was sought; at one setting, its own."""
+    if place.low == place.high:
+        return low
+    return replace(
+        low,
+        fidelity=_mean(place, low.fidelity, high.fidelity),
+        accuracy=_mean(place, low.accuracy, high.accuracy),
+        divergence=divergence,
+        divergence_error=_mean(place, low.divergence_error, high.divergence_error),
+    )
 
 
-def jpeg_from_pixels(pixels: U8, quality: int) -> bytes:
-    """A JPEG file with Huffman tables of its own.
-
-    Args:
-        pixels: RGB ``[H, W, 3]`` or grey ``[H, W, 1]``.
-        quality: 0 to 100; from ``FULL_CHROMA_FROM`` on, colours are not subsampled.
-    """
-    picture = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
-    chroma = 0 if quality >= FULL_CHROMA_FROM else 2
-    with _room_for(picture):
-        data = io.BytesIO()
-        picture.save(data, "JPEG", quality=quality, optimize=True, subsampling=chroma)
-    return data.getvalue()
-
-
-@contextmanager
-def _room_for(picture: Image.Image) -> Iterator[None]:
-    """Pillow gives libjpeg one buffer for all of an optimized file and guesses its size, too small for noise.
-
-    No Huffman code and its bits are longer than 16 + 11 bits a coefficient, 6.75 bytes where each byte is stuffed;
-    blocks are whole, of up to 16 x 16 pixels.
-    """
-    width, height = (-(-length // 16) * 16 for length in picture.size)
-    with _ROOM:
-        before = ImageFile.MAXBLOCK
-        ImageFile.MAXBLOCK = max(before, 7 * 3 * width * height + (1 << 16))
-        try:
-            yield
-        finally:
-            ImageFile.MAXBLOCK = before
+def _mean(place: Place, low: float | None, high: float | None) -> float | None:
+    return None if low is None or high is None else place.between(low, high)

@@ -108,3 +108,16 @@ def test_an_engine_that_fails_is_a_missed_gate(tmp_path: Path) -> None:
     assert "the cloud engine failed: " in outcome.err
     assert "DynamicQuantizeLinear" in outcome.err
     assert listing(tmp_path) == {"source", "x.rejected"}
+
+
+def test_where_no_cut_keeps_the_limit_the_nearest_is_named(source: Path, tmp_path: Path) -> None:
+    """One symbol of one bit: no cut keeps all answers."""
+    coarse = setting("split.at=auto", "split.candidates=2", "codec={quantizer='uniform', bits=1, clip='minmax'}")
+    outcome = build(source, tmp_path / "x", *coarse, *setting("gate.max_kl=1e-9"))
+    assert outcome.code == 1
+    assert "cuts that were measured keeps the limits, nearest came " in outcome.err
+    assert "its divergence is " in outcome.err
+    verdict = outcome.document["verdict"]
+    assert verdict["nearest"]
+    assert not verdict["is_worth_it"]
+    assert verdict["headline"].startswith("NO CUT IS GOOD ENOUGH. Nearest comes ")

@@ -260,29 +260,6 @@ def test_every_coder_has_its_speed() -> None:
     )
 
 
-def test_codings_of_the_input_keep_the_fidelity_of_the_cut_and_the_least() -> None:
-    """One row a need: as faithful as the cut and the limit; as accurate where labels exist."""
-    found = {name: Measurement(size, share, right, 100) for name, size, share, right in (
-        ("coarse", 10, 0.90, 0.80), ("middle", 20, 0.96, 0.70), ("fine", 30, 0.99, 0.80)
-    )}  # fmt: skip
-
-    def code_input(is_enough: Callable, precision: str) -> list[CodedInput]:
-        return [next(CodedInput(name, one) for name, one in found.items() if is_enough(one))]
-
-    def rows(fidelity: float, accuracy: float | None) -> list[str]:
-        ask = Ask(SplitSection(), (OPTION,), 0.95)
-        measured = Measurement(10.0, fidelity, accuracy, 100)
-        return [
-            one.codec
-            for one in plan.search(model_of(CHAIN), ask, places(), lambda *_: measured, code_input).baselines[2:]
-        ]
-
-    assert rows(0.97, None) == ["fine"]
-    assert rows(0.93, None) == ["middle"]
-    assert rows(0.93, 0.75) == ["middle", "coarse"]
-    assert rows(0.98, 0.60) == ["fine", "coarse"]
-
-
 def test_the_least_wrong_is_chosen_where_nothing_is_allowed() -> None:
     """Pins forbid the ways without a cut, so their perfect answers do not make one of them the choice."""
     right = dict.fromkeys("abcdef", 13) | {"c": 14, "d": 14}
@@ -331,7 +308,8 @@ def test_the_note_is_silent_when_the_cut_is_fastest() -> None:
 
 def test_json_is_flat_with_units() -> None:
     document = search(places(), candidates=2).to_json()
-    assert document.keys() == {"chosen", "best_cut", "points", "baselines", "rejected", "objective", "proven", "note"}
+    names = {"chosen", "best_cut", "points", "baselines", "rejected", "objective", "proven", "note"}
+    assert document.keys() == names | {"verdict", "divergence_unit", "input_bytes"}
     times = {"edge_ms", "encode_ms", "wire_ms", "decode_ms", "cloud_ms", "total_ms"}
     assert document["best_cut"].keys() >= times | {"cut", "payload_bytes", "feature_bytes", "head_flops", "is_measured"}
     assert document["best_cut"] in document["points"]
@@ -377,3 +355,93 @@ def test_a_scalar_is_no_cut_for_a_codec() -> None:
     assert "is a scalar" in reasons[("b",)]
     with pytest.raises(CutError, match=r"cut \[b\]: value 'b' is a scalar; .* choose a"):
         search(places(), text, at=["b"])
+
+
+def measured_as(fidelity: dict[str, float], sent: float = 10.0) -> Callable:
+    """Every cut sends the same; its answers are as the table says."""
+    return lambda cut, _: Measurement(sent, fidelity[cut.names[0]], divergence=1 - fidelity[cut.names[0]])
+
+
+def test_more_cuts_are_measured_while_none_has_good_answers() -> None:
+    """The two cheapest change every other answer; as many again are looked at until one does not."""
+    right = dict.fromkeys("abcdef", 0.5) | {"f": 0.95}
+    asked = []
+
+    def measure(cut: graph.CandidateCut, option: Option) -> Measurement:
+        asked.append(cut.names[0])
+        return measured_as(right)(cut, option)
+
+    ask = Ask(SplitSection(candidates=2), (OPTION,))
+    found = plan.search(model_of(CHAIN), ask, places(SLOW, FAST, THICK), measure)
+    assert found.best_cut.cut == ("f",)
+    assert 2 < len(asked) <= 6
+    few = plan.search(model_of(CHAIN), ask, places(SLOW, FAST, THICK), measured_as(dict.fromkeys("abcdef", 0.95)))
+    assert len(few.points) == 2
+
+
+def test_a_cut_that_cannot_be_coded_after_all_is_rejected_and_others_are_tried() -> None:
+    def measure(cut: graph.CandidateCut, _: Option) -> Measurement:
+        if cut.names == ("b",):
+            raise CutError("cut ['b']: not today.")
+        return Measurement(10.0, 1.0, divergence=0.0)
+
+    found = plan.search(model_of(CHAIN), Ask(SplitSection(), (OPTION,)), places(SLOW, FAST, THICK), measure)
+    assert found.best_cut.cut != ("b",)
+    assert {cut.names: cut.reason for cut in found.rejected}[("b",)] == "cut ['b']: not today."
+    with pytest.raises(CutError, match="not today"):
+        plan.search(model_of(CHAIN), Ask(SplitSection(at=("b",)), (OPTION,)), places(), measure)
+
+
+def test_auto_never_picks_a_cut_that_sends_more_than_the_input() -> None:
+    """256 bytes as pixels. Where the input must not be sent, the bound means nothing."""
+    found = search(places(SLOW, FAST, THICK), measure=lambda cut: 300.0 if cut.names in {("a",), ("b",)} else 200.0)
+    assert found.input_bytes == 256
+    assert found.best_cut.cut not in {("a",), ("b",)}
+    assert found.best_cut.payload_bytes == 200.0
+    reasons = {point.cut: point.refused for point in found.points}
+    assert reasons[("b",)] == "it sends 300 bytes, the input itself has 256"
+    assert not any(one.refused for one in search(places(), measure=lambda cut: 300.0, pin_edge=["first"]).points)
+    named = search(places(), measure=lambda cut: 300.0, at=["b"])
+    assert not named.best_cut.refused
+    assert "more than the input itself has" in named.verdict.warnings[0]
+
+
+def coded_at(asked: list[float]) -> Callable:
+    """A coding whose bytes fall as the divergence grows; what it was asked is noted."""
+
+    def code_input(divergence: float, precision: str) -> list[CodedInput]:
+        asked.append(divergence)
+        found = Measurement(1 / divergence, max(0.0, 1 - divergence), divergence=divergence, samples=100)
+        return [CodedInput(f"JPEG {divergence:g}", found, encode_ms=2.0, decode_ms=3.0)]
+
+    return code_input
+
+
+@pytest.mark.parametrize(
+    ("limits", "asked"),
+    [
+        pytest.param({}, [0.04], id="of-the-best-cut"),
+        pytest.param({"max_divergence": 0.06}, [0.06], id="of-the-limit"),
+        pytest.param({"equal_divergence": 0.02}, [0.04, 0.02], id="of-all-links"),
+        pytest.param({"max_divergence": 0.06, "equal_divergence": 0.02}, [0.06], id="the-limit-is-of-all-links"),
+        pytest.param({"min_fidelity": 0.995}, [0.04, 0.02, 0.01], id="finer-where-a-limit-is-surely-missed"),
+    ],
+)
+def test_codings_of_the_input_are_compared_at_equal_divergence(limits: dict, asked: list[float]) -> None:
+    known: list[float] = []
+    ask = Ask(SplitSection(), (OPTION,), **limits)
+    found = plan.search(
+        model_of(CHAIN), ask, places(), lambda *_: Measurement(9.0, 1.0, divergence=0.04), coded_at(known)
+    )
+    assert known[: len(asked)] == asked
+    row = found.baselines[-1]
+    assert row.divergence == known[-1]
+    assert row.payload_bytes == 1 / known[-1]
+    assert (row.latency.encode_ms, row.latency.decode_ms) == (2.0, 3.0)
+
+
+def test_the_verdict_is_at_the_divergence_of_its_own_cut() -> None:
+    ask = Ask(SplitSection(), (OPTION,), equal_divergence=0.02)
+    found = plan.search(model_of(CHAIN), ask, places(), lambda *_: Measurement(9.0, 1.0, divergence=0.04), coded_at([]))
+    assert found.baselines[-1].divergence == 0.02
+    assert {one.divergence for one in found.verdict.rivals if "JPEG" in one.name} == {0.04}

@@ -31,7 +31,16 @@ def stage(name: str, top1: float | None) -> dict[str, Any]:
 def point(cut: str) -> dict[str, Any]:
     times = {"edge_ms": 1.0, "encode_ms": 0.1, "wire_ms": 20.0, "decode_ms": 0.1, "cloud_ms": 2.0, "total_ms": 23.2}
     way = {"codec": "step 0.6, rans", "edge_precision": "fp32", "refused": ""}
-    return {"name": cut, "cut": [cut], "payload_bytes": 500.0, **way, **times}
+    answers = {"fidelity": 0.97, "divergence": 0.01}
+    return {"name": cut, "cut": [cut], "payload_bytes": 500.0, **way, **times, **answers}
+
+
+def verdict(name: str) -> dict[str, Any]:
+    rival = {"name": f"only {name}", "factor": 1.5, "total_ms": 15.5, "payload_bytes": 700.0}
+    free = {**rival, "name": f"free {name}", "factor": None, "fidelity": None, "divergence": None}
+    headline, warnings = f"NOT WORTH IT: {name}", [f"It sends {name}."]
+    rivals = [{**rival, "fidelity": 0.99, "divergence": 0.004}, free]
+    return {"is_worth_it": False, "headline": headline, "warnings": warnings, "rivals": rivals, "nearest": ""}
 
 
 def outline(name: str) -> dict[str, Any]:
@@ -95,6 +104,9 @@ def numbers(name: str = "plain", top1: float | None = 0.5) -> dict[str, Any]:
             "baselines": [baseline],
             "rejected": [{"names": [name], "reason": f"because {name}"}],
             "note": f"note {name}",
+            "objective": "latency",
+            "verdict": verdict(name),
+            "divergence_unit": f"KL {name}",
             "link": {"uplink_mbps": 20.0, "rtt_ms": 15.0, "jitter_ms": 0.0, "radio_w": None},
         },
         "verification": {
@@ -160,6 +172,8 @@ class Page(HTMLParser):
 
 
 SECTIONS = [
+    "NOT WORTH IT",
+    "Is the cut worth it?",
     "Gates",
     "Where the answer changes",
     "Rate",
@@ -376,3 +390,17 @@ def test_a_distance_that_is_no_kl_is_named() -> None:
     text = page(document)
     assert "KL (nats)" not in text
     assert "The distance is the mean squared &lt;difference&gt;." in text
+
+
+def test_the_verdict_is_read_first_and_an_older_bundle_has_none() -> None:
+    document = numbers()
+    text = page(document)
+    assert text.index("NOT WORTH IT") < text.index("Cut at")
+    assert '<div class="verdict poor">' in text
+    assert "It sends plain." in text
+    for shown in ("only plain", "15.50", "700 B", "99.0 %", "4.00e-03", "1.50", "free"):
+        assert shown in Page(text).text, shown
+    document["plan"]["verdict"] |= {"is_worth_it": True, "warnings": [], "headline": "Worth it"}
+    assert '<div class="verdict good">' in page(document)
+    del document["plan"]["verdict"]
+    assert "verdict" not in page(document).replace(".verdict", "")
