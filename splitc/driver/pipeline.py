@@ -71,8 +71,7 @@ def build(
             write_sbom(folder, inputs, codec, engines)
             seal(folder, inputs)
         summary = report.summary(document) | {"bundle": str(out), "seconds": stages.seconds}
-        missed = _missed(gates, engines, _fault(outcome.verification, inputs))
-        _require([*missed, *_nearest(recipe, chosen)] if missed else [], folder, out, summary)
+        _require(_missed(inputs, chosen, gates, engines, outcome.verification), folder, out, summary)
     return Built(out, summary)
 
 
@@ -125,19 +124,26 @@ def _fault(verification: evaluate.Verification, inputs: Inputs) -> str:
     return f"{verification.fault}: {changed} changes the model's answers. {passes.WHOSE_FAULT}"
 
 
-def _nearest(recipe: Recipe, chosen: plan.Plan) -> list[str]:
+def _nearest(recipe: Recipe, chosen: plan.Plan) -> str:
     """That ``auto`` found no cut which keeps the limits, and how near the best one came; or nothing."""
     if recipe.split.at != "auto" or not chosen.verdict.nearest:
-        return []
+        return ""
     tried = len({point.cut for point in chosen.points})
-    return [f"none of the {tried} cuts that were measured keeps the limits, nearest came {chosen.verdict.nearest}"]
+    return f"none of the {tried} cuts that were measured keeps the limits, nearest came {chosen.verdict.nearest}"
 
 
-def _missed(gates: Sequence[evaluate.Gate], engines: Sequence[EngineRecord], fault: str) -> list[str]:
-    """Everything that forbids the bundle, one clause each."""
+def _missed(
+    inputs: Inputs,
+    chosen: plan.Plan,
+    gates: Sequence[evaluate.Gate],
+    engines: Sequence[EngineRecord],
+    verification: evaluate.Verification,
+) -> list[str]:
+    """Everything that forbids the bundle, one clause each; then how near the plan came, where anything does."""
     missed = [f"{g.name} is {g.value:.4g}, the limit is {g.limit:.4g} ({g.source})" for g in gates if not g.ok]
     missed += [f"the {e.side} engine failed: {e.reason}".rstrip(".") for e in engines if e.status == "failed"]
-    return [*missed, fault] if fault else missed
+    missed += [fault] if (fault := _fault(verification, inputs)) else []
+    return [*missed, nearest] if missed and (nearest := _nearest(inputs.recipe, chosen)) else missed
 
 
 def _require(missed: Sequence[str], folder: Path, out: Path, summary: dict[str, Any]) -> None:
