@@ -28,6 +28,7 @@ from splitc.backends import read_interface
 from splitc.errors import CapabilityError, UsageError
 from splitc.files import sha256_bytes
 from splitc.profiler.on_device import FEEDS, REQUEST
+from splitc.profiler.ssh_faults import MISSING, answer_of, device_fault, ssh_fault
 from splitc.profiler.timing import ProfiledModel, Runs, TimedRecord
 from splitc.records import Milliseconds, Record, Sha256, Strict
 from splitc.types import Feeds
@@ -35,6 +36,7 @@ from splitc.types import Feeds
 ATTEMPTS = 4
 """Times that a connection is made before a measurement is given up."""
 _BROKEN = 255  # what ssh exits with when the connection, not the command, failed
+_NOT_FOUND = 127  # what shells exit with when there is no such command
 _PLACE = re.compile(
     r"(?:\[(?P<ipv6>[0-9A-Fa-f:.]{2,45}(?:%[A-Za-z0-9._-]{1,32})?)\]|(?P<name>[A-Za-z0-9_][A-Za-z0-9._-]{0,254}))"
     r"(?::[0-9]*)?"
@@ -80,6 +82,8 @@ class SshDestination:
         is_plain = parts.scheme == "ssh" and parts.path in ("", "/") and not (parts.query or parts.password)
         if not (is_plain and host and (user is None or _USER.fullmatch(user))):
             raise UsageError(f"--device {url}: is not ssh://user@host[:port]; write an IPv6 address in brackets.")
+        if port == 0 or parts.netloc.endswith(":"):
+            raise UsageError(f"--device {url}: has no port behind the colon; write ssh://user@host[:port].")
         return cls(host, user, port, config, python)
 
     def command(self, arguments: Sequence[str]) -> list[str]:
@@ -234,30 +238,44 @@ def _answer(address: SshDestination, done: subprocess.CompletedProcess[bytes], k
         CapabilityError: There is no splitc, or no such interpreter.
         UsageError: The action was refused, or its answer is not of this version.
     """
-    said = " ".join(done.stderr.decode(errors="replace").split())
+    said = done.stderr.decode(errors="replace")
     if done.returncode == _BROKEN:
-        raise _Broken(said[-200:] or "ssh ended without a word")
-    if done.returncode == 127 or "No module named" in said:
-        raise CapabilityError(
-            f"{address.host}: {address.python} has no splitc ({said[-160:]}); run pip install 'splitc[edge]' there, "
-            "or name its interpreter with --remote-python."
-        )
+        cause, advice = ssh_fault(said)
+        if advice is not None:
+            raise CapabilityError(f"{address.host}: {cause}; {advice.replace('HOST', address.host)}.")
+        raise _Broken(cause)
     if done.returncode:
-        raise UsageError(f"{address.host}: {said.removeprefix('splitc: ')[-400:] or f'ended with {done.returncode}'}")
+        raise _refusal(address, device_fault(said, done.returncode), done.returncode)
     if len(done.stdout) > _MOST_ANSWER:
         raise UsageError(f"{address.host}: its answer has {len(done.stdout)} bytes; at most {_MOST_ANSWER} are read.")
+    answer = answer_of(done.stdout)
+    if answer is None:
+        raise _Broken("there was no answer")
     try:
-        return kind.model_validate_json(done.stdout.splitlines()[-1])
-    except IndexError:
-        raise _Broken("there was no answer") from None
+        return kind.model_validate_json(answer)
     except ValidationError as error:
         first = error.errors()[0]
-        if first["type"] == "json_invalid":  # cut off, or a shell that prints a greeting behind the answer
+        if first["type"] == "json_invalid":
             raise _Broken(f"the answer was cut off after {len(done.stdout)} bytes") from None
         where = ".".join(map(str, first["loc"])) or "document"
         raise UsageError(
             f"{address.host}: its answer cannot be read ({where}: {first['msg']}); install the same splitc there."
         ) from error
+
+
+def _refusal(address: SshDestination, cause: str, code: int) -> CapabilityError | UsageError:
+    """What the device lacks, or what it says itself."""
+    missing = MISSING.search(cause)
+    if code == _NOT_FOUND or (missing and missing["name"].split(".")[0] == "splitc"):
+        return CapabilityError(
+            f"{address.host}: {address.python} has no splitc ({cause[-160:]}); run pip install 'splitc[edge]' there, "
+            "or name its interpreter with --remote-python."
+        )
+    if missing:
+        return CapabilityError(
+            f"{address.host}: {address.python} lacks {missing['name']!r}; run pip install 'splitc[edge]' there."
+        )
+    return UsageError(f"{address.host}: {cause}")
 
 
 def _measurement(answer: _Measured, half: ProfiledModel) -> TimedRecord:

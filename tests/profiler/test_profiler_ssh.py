@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -414,3 +415,113 @@ def test_a_process_that_does_not_hold_the_lock_is_left_alone(tmp_path: Path, mon
         assert stranger.poll() is None
     finally:
         end(stranger)
+
+
+def fake_ssh(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An ssh that counts its calls and does what ``script`` says; the file of the calls."""
+    ssh, calls = folder / "bin/ssh", folder / "calls"
+    ssh.parent.mkdir()
+    ssh.write_text(f"#!/bin/sh\necho call >> {calls}\ncat > /dev/null\n{script}\n")
+    ssh.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{ssh.parent}:/usr/bin:/bin")
+    monkeypatch.setattr("splitc.profiler.remote.time.sleep", lambda seconds: None)
+    return calls
+
+
+PERMANENT = {
+    "key": ("nvidia@box: Permission denied (publickey,password).", "ssh-copy-id box once"),
+    "host": (
+        "@@@@@@@@\n@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @\nHost key verification failed.",
+        "ssh box",
+    ),
+    "name": ("ssh: Could not resolve hostname box: Name or service not known", "check the name"),
+    "config": ("/x: line 1: Bad configuration option: hots\n/x: terminating, 1 bad configuration options", "mend the"),
+    "keys": ("Received disconnect from box port 22:2: Too many authentication failures", "IdentitiesOnly"),
+    "algorithms": ("Unable to negotiate with box port 22: no matching host key type found.", "update one of them"),
+}
+
+
+@pytest.mark.parametrize("kind", PERMANENT)
+def test_what_fails_for_good_is_not_tried_again(
+    kind: str, half: ProfiledModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said, advice = PERMANENT[kind]
+    calls = fake_ssh(
+        tmp_path, f"cat >&2 <<'END'\nWarning: Permanently added 'box'.\n{said}\nEND\nexit 255", monkeypatch
+    )
+    with pytest.raises(CapabilityError, match=re.escape(advice)) as caught:
+        measure_remote(half, model_feeds(half.path, half, []), RUNS, "cpu", SshDestination("box"))
+    assert "Permanently added" not in str(caught.value)
+    assert calls.read_text().count("call") == 1
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "ssh: connect to host box port 22: Connection timed out",
+        "kex_exchange_identification: read: Connection reset by peer",
+        "Unauthorized access is prohibited. All use is logged.\nConnection closed by 10.0.0.7 port 22",
+        "ssh: Could not resolve hostname box: Temporary failure in name resolution",
+        "",
+    ],
+    ids=["timeout", "reset", "banner", "resolver", "silent"],
+)
+def test_what_may_pass_is_tried_again(
+    said: str, half: ProfiledModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = fake_ssh(tmp_path, f"cat >&2 <<'END'\n{said}\nEND\nexit 255", monkeypatch)
+    last = said.splitlines()[-1] if said else "ssh ended without a word"
+    with pytest.raises(CapabilityError, match=re.escape(f"4 connections failed, the last with: {last}")):
+        measure_remote(half, model_feeds(half.path, half, []), RUNS, "cpu", SshDestination("box"))
+    assert calls.read_text().count("call") == 4
+
+
+FAULTS = {
+    "warnings": (
+        "2024-11-29 [W:onnxruntime:, x.cc:1] no GPU\nsplitc: input 'x' takes float32.",
+        2,
+        "box: input 'x' takes",
+    ),
+    "warning-of-a-module": ("Warning: No module named 'splitc_extras'\nsplitc: no room.", 2, "box: no room."),
+    "traceback": (
+        'Traceback (most recent call last):\n  File "x"\nRuntimeError: bad plan',
+        1,
+        "box: RuntimeError: bad plan",
+    ),
+    "killed": ("", 137, "ended by SIGKILL; there may be too little memory"),
+    "crashed": ("", 139, "ended by SIGSEGV"),
+    "no-splitc": ("python3: No module named splitc", 1, "has no splitc"),
+    "no-runtime": ("ModuleNotFoundError: No module named 'onnxruntime'", 1, "lacks 'onnxruntime'"),
+    "silent": ("", 9, "box: ended with 9"),
+}
+
+
+@pytest.mark.parametrize("kind", FAULTS)
+def test_the_cause_on_the_device_is_named(
+    kind: str, half: ProfiledModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said, code, message = FAULTS[kind]
+    calls = fake_ssh(tmp_path, f"cat >&2 <<'END'\n{said}\nEND\nexit {code}", monkeypatch)
+    with pytest.raises((CapabilityError, UsageError), match=re.escape(message)) as caught:
+        measure_remote(half, model_feeds(half.path, half, []), RUNS, "cpu", SshDestination("box"))
+    assert isinstance(caught.value, CapabilityError) == ("no-" in kind)
+    assert "onnxruntime:," not in str(caught.value)
+    assert calls.read_text().count("call") == 1
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [("Welcome!", ""), ("", "logout"), ("{ hello", "Bye {all}."), ("\\a", "\\n\\n")]
+)
+def test_greetings_around_an_answer(
+    before: str, after: str, half: ProfiledModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = '{"splitc": "1", "files": {}, "free_bytes": 1000}'
+    fake_ssh(tmp_path, f"printf '{before}\\n'\necho '{answer}'\nprintf '{after}'", monkeypatch)
+    with pytest.raises(UsageError, match="box: 1,000 bytes are free"):
+        measure_remote(half, model_feeds(half.path, half, []), RUNS, "cpu", SshDestination("box"))
+
+
+@pytest.mark.parametrize("url", ["ssh://h:", "ssh://me@h:0", "ssh://[::1]:", "ssh://h:00"])
+def test_a_colon_without_a_port_is_refused(url: str) -> None:
+    with pytest.raises(UsageError, match="has no port behind the colon"):
+        SshDestination.parse(url)
