@@ -19,6 +19,7 @@ from splitc.lowering.mixed_precision import (
 )
 from splitc.lowering.time_claims import ComputeTarget
 from splitc.lowering.weight_steps import FloatHalf, LoweredHalf, Saving, apply_steps, count_steps, with_floats
+from splitc.lowering.worth import layers_without_gain
 from splitc.recipe import WeightsSection
 from splitc.runtime import Sample, pick
 from splitc.tasks import BoundTask
@@ -167,10 +168,16 @@ def count_lowering(request: LoweringRequest) -> int:
 
 
 def _kept_float(request: LoweringRequest) -> dict[str, dict[str, str]]:
-    """Side -> layers that INT8 leaves in float because of where they stand, and why."""
-    halves, with_last = request.halves, request.task.has_many_answers
+    """Side -> layers that INT8 leaves in float because of where they stand, or gains no time for, and why."""
+    halves, targets, with_last = request.halves, request.targets, request.task.has_many_answers
     models = {"edge": (halves.head, halves.tail), "cloud": (halves.tail, None)}
-    return {side: passes.output_layers(*pair, with_last=with_last) for side, pair in models.items()}
+    asked = precisions(request.weights)
+    return {
+        side: layers_without_gain(pair[0], targets[side]) | passes.output_layers(*pair, with_last=with_last)
+        if asked[side] == "int8"
+        else {}
+        for side, pair in models.items()
+    }
 
 
 def _chosen_feeds(request: LoweringRequest) -> tuple[list[Feeds], list[Feeds]]:

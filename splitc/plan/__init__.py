@@ -19,7 +19,7 @@ from splitc.plan.layouts import check_asked, layouts, refusing
 from splitc.plan.monotone import rising
 from splitc.plan.plan import Plan
 from splitc.plan.point import Latency, Load, Point
-from splitc.plan.prices import Prices
+from splitc.plan.prices import Prices, work_ms
 from splitc.plan.replay import LEAST_MBPS, RateRange, Replay, Switch, fastest_ranges, replay
 from splitc.plan.search import search
 from splitc.plan.verdict import Rival, Verdict
@@ -54,4 +54,5 @@ __all__ = [
     "rising",
     "search",
     "unmeasured_whole",
+    "work_ms",
 ]
