@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from splitc.codec import QUANTIZERS, TRANSFORMS, Basis, Codec, CodecSpec, refusal
+from splitc.codec import QUANTIZERS, TRANSFORMS, Basis, Codec, CodecSpec, StreamFile, refusal
 from splitc.codec.transforms.base import NO_BASIS, Transform
 from splitc.codec.transforms.blocks import from_blocks, kernels, to_blocks
 from splitc.codec.transforms.klt import MAX_CHANNELS, Klt
@@ -219,6 +219,31 @@ def test_auto_leaves_out_what_a_shape_refuses() -> None:
     x = np.random.default_rng(17).normal(size=(12, 6)).astype(np.float32)
     codec = Codec.fit(UNBIASED.replace(transform="auto"), [spec_of(x.shape)], [x], judge=Weighted([x], [[1.0] * 6]))
     assert codec.spec.transform == "none"
+
+
+# -- a golden stream -----------------------------------------------------------------------------------------------
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "v1"
+
+
+def test_a_golden_stream_of_planes_decodes_to_its_features(update_golden: bool) -> None:
+    """A transform, unbiased levels, a keyframe and predicted frames. Fitting may differ between machines; this not."""
+    path, values = GOLDEN / "stream_planes.scs", GOLDEN / "stream_planes.npy"
+    if update_golden:
+        x = smooth(30, (1, 3, 5, 7)) + smooth(31, (6, 3, 5, 7)) / 5
+        codec = Codec.fit(UNBIASED.replace(transform="klt", temporal="dpcm"), [spec_of(x.shape)], [x])
+        encoder = codec.encoder()
+        path.write_bytes(StreamFile(tuple(encoder.encode([x[i : i + 1]]) for i in range(3)), codec).to_bytes())
+        np.save(values, decoded(StreamFile.from_bytes(path.read_bytes())))
+    stream = StreamFile.from_bytes(path.read_bytes())
+    assert stream.to_bytes() == path.read_bytes()
+    np.testing.assert_allclose(decoded(stream), np.load(values), atol=1e-5)  # the order of float32 sums
+
+
+def decoded(stream: StreamFile) -> F32:
+    assert stream.codec is not None
+    decoder = stream.codec.decoder()
+    return np.concatenate([decoder.decode(packet)[0] for packet in stream.packets])
 
 
 # -- refusals ------------------------------------------------------------------------------------------------------
