@@ -219,6 +219,25 @@ nb::object quantize_near(const Rows<float>& x, const Rows<T>& previous, const Pe
   });
 }
 
+template <typename T>
+nb::object quantize_adaptive(const Rows<float>& x, const Rows<T>& previous, const PerChannel& lo,
+                             const PerChannel& scale, unsigned top, std::size_t channels, std::size_t width) {
+  const std::size_t planes = x.shape(0), size = x.shape(1);
+  if (scale.size() != lo.size()) splitc::refuse_argument("lo and scale differ in length.");
+  if (channels == 0 || planes % channels != 0 || width == 0 || size % width != 0)
+    splitc::refuse_argument("channels and width must divide the planes and their values.");
+  if (lo.size() != 1 && lo.size() != channels) splitc::refuse_argument("lo has neither one value nor one a channel.");
+  check_count<T>(std::size_t{top} + 1);
+  check_alike(previous, planes, size);
+  const splitc::SampleShape shape{channels, size / width, width};
+  return new_rows<T>(splitc::RowShape{planes, size, 1}, [&](T* symbols) {
+    splitc::AdaptiveZone zone(shape);
+    for (std::size_t at = 0; at < planes * size; at += shape.size())
+      zone(x.data() + at, previous.data() + at, lo.data(), scale.data(), lo.size(), static_cast<std::int32_t>(top),
+           symbols + at);
+  });
+}
+
 /// `Row` over all symbols at once: folding knows no channels.
 template <template <typename> class Row, typename T>
 nb::object against_previous(const Rows<T>& symbols, const Rows<T>& previous, std::size_t count) {
@@ -286,6 +305,10 @@ NB_MODULE(_core, m) {
         "previous"_a.noconvert(), "count"_a);
   m.def("unfold_symbols", &against_previous<splitc::UnfoldRow, std::uint16_t>, "residual"_a.noconvert(),
         "previous"_a.noconvert(), "count"_a);
+  m.def("quantize_adaptive", &quantize_adaptive<std::uint8_t>, "x"_a.noconvert(), "previous"_a.noconvert(),
+        "lo"_a.noconvert(), "scale"_a.noconvert(), "top"_a, "channels"_a, "width"_a);
+  m.def("quantize_adaptive", &quantize_adaptive<std::uint16_t>, "x"_a.noconvert(), "previous"_a.noconvert(),
+        "lo"_a.noconvert(), "scale"_a.noconvert(), "top"_a, "channels"_a, "width"_a);
   m.def("lookup_levels", &lookup_levels<std::uint8_t>, "symbols"_a.noconvert(), "levels"_a.noconvert());
   m.def("lookup_levels", &lookup_levels<std::uint16_t>, "symbols"_a.noconvert(), "levels"_a.noconvert());
   m.def("restore_affine", &restore_affine<std::uint8_t>, "symbols"_a.noconvert(), "gain"_a.noconvert(),

@@ -73,7 +73,7 @@ SUBJECTS = (
         {"middle": "/Add_6_output_0"},
         task="detection",
         options={"anchors": YOLO_FASTEST_ANCHORS},
-        levels=(0.08, 0.5),
+        levels=(0.25, 1.0),
     ),
     Subject(
         "ResNet-18",

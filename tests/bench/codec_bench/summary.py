@@ -152,7 +152,7 @@ def _peers() -> dict[str, str]:
         "fast_bpe_vs_chen2019": f"log 8 bits, each picture's range, a frame a channel, {x265.version()}, intra, slices",
         "static_video_vs_x265_inter": f"{x265.version()}, GOP 15, no B frames, CTU 16, {tiled}, KL {MIDDLE_KL}",
         "static_video_vs_ifmdc": f"IFMDC with N-run-length (this package), GOP 15, KL {MIDDLE_KL}",
-        "auto_high_vs_x265_tile": f"{x265.version()}, intra, {tiled}, at KL 0.003, of boxes 0.08",
-        "auto_low_vs_x265_tile": f"{x265.version()}, intra, {tiled}, at KL 0.03, of boxes 0.5",
+        "auto_high_vs_x265_tile": f"{x265.version()}, intra, {tiled}, at KL 0.003, of boxes 0.25",
+        "auto_low_vs_x265_tile": f"{x265.version()}, intra, {tiled}, at KL 0.03, of boxes 1",
         "quantize_vs_numpy": f"numpy {np.__version__}, {IN_CACHE} values",
     }

@@ -122,5 +122,5 @@ HEADINGS = {
     "symbols": "The same symbols, one payload a picture",
     "stills": "Pictures, at KL 0.01",
     "video": "Static camera",
-    "frontier": "Designs at KL 0.003 (high) and 0.03 (low), of boxes 0.08 and 0.5",
+    "frontier": "Designs at KL 0.003 (high) and 0.03 (low), of boxes 0.25 and 1",
 }
