@@ -18,7 +18,7 @@ from e2e_setting import SIDE
 
 from splitc.bundle import open_bundle
 from splitc.errors import UsageError
-from splitc.runtime import EdgeHalf
+from splitc.runtime import EdgeHalf, Sample
 
 grpc = pytest.importorskip("grpc", reason="needs splitc[serve]")
 stock = pytest.importorskip("tritonclient.grpc", reason="needs splitc[serve]")
@@ -30,7 +30,8 @@ from tritonclient.grpc import service_pb2 as oip
 from tritonclient.utils import InferenceServerException
 
 from splitc.runtime import protocol
-from splitc.runtime.client import Remote
+from splitc.runtime.client import EdgeClient, Remote
+from splitc.runtime.security import TlsFiles
 from splitc.runtime.server import CloudServer, ServerOptions
 
 
@@ -215,6 +216,40 @@ def test_every_phase_of_a_stranger_has_its_time(bundle: Path) -> None:
         assert server.metrics.totals()["closed_connections silent"] == 3
         for line in (silent, half, greeted):
             line.close()
+
+
+def test_every_phase_of_tls_has_its_time(bundle: Path, tmp_path: Path) -> None:
+    files = certificate(tmp_path / "good", 30)
+    with serving([bundle], greet_s=0.6, tls=TlsFiles(files.cert, files.key)) as (address, server):
+        begun, plain = Connection(address, greets=False), Connection(address)
+        begun.send(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(40))  # a hello without its end
+        context = ssl.create_default_context(cafile=str(files.ca))
+        context.set_alpn_protocols(["h2"])
+        greeted = context.wrap_socket(Connection(address, greets=False).socket, server_hostname="127.0.0.1")
+        greeted.settimeout(8)
+        assert closed_in_time(begun)
+        assert closed_in_time(plain)
+        with closing(greeted):
+            while greeted.recv(4096):  # settings, then the end
+                pass
+        assert server.metrics.totals()["closed_connections foreign"] == 1
+        assert server.metrics.totals()["closed_connections silent"] == 2
+        client = EdgeClient(open_bundle(bundle), Remote(address, TlsFiles(ca=files.ca)))
+        frame = Sample("f", {"image": np.zeros((1, 3, SIDE, SIDE), np.float32)})
+        assert len(list(client.run([frame]))) == 1
+        begun.close(), plain.close()
+
+
+def test_a_load_balancer_may_ask_for_ever(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its connection is a stranger's all the time; one that asks without pause is no load balancer."""
+    monkeypatch.setattr("splitc.runtime.server.visit.HEALTH_S", 0.005)
+    monkeypatch.setattr("splitc.runtime.server.visit.STRANGER_BYTES", (2000, 2000))
+    with serving([bundle], greet_s=2.0, tokens=("a-token-for-tests-1",)) as (address, server):
+        with stock.InferenceServerClient(address) as client:
+            for _ in range(100):
+                assert client.is_server_ready(client_timeout=10)
+                time.sleep(0.01)
+        assert "closed_connections silent" not in server.metrics.totals()
 
 
 def test_a_message_has_its_time(bundle: Path) -> None:

@@ -204,7 +204,10 @@ class CloudServer:
                 ("grpc.absolute_max_metadata_size", HEADERS_BYTES),
                 ("grpc.http2.bdp_probe", 0),  # a message that nobody reads yet takes a window of 64 kB and no more
                 ("grpc.http2.write_buffer_size", BUFFER_BYTES),
-                ("grpc.server_handshake_timeout_ms", int(self._options.greet_s * 1e3)),
+                (
+                    "grpc.server_handshake_timeout_ms",
+                    int(self._options.greet_s * 2e3),
+                ),  # the gate counts, so it is first
                 ("grpc.keepalive_time_ms", HTTP2_PINGS_MS),
                 ("grpc.http2.min_ping_interval_without_data_ms", HTTP2_PINGS_MS // 2),
             ],

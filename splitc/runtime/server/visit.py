@@ -15,6 +15,8 @@ STRANGER_BYTES = (16 << 10, 64 << 10)
 """Passed on from a stranger, without and with TLS: headers, and a handshake with certificates. The rest waits."""
 MARKED_PART = 4
 """A marked address has so much less of it."""
+HEALTH_S = 0.25
+"""Who asks for health no more often than this may ask for ever."""
 MAX_REFUSALS = 8
 """Refused calls on one stranger's connection before it is closed."""
 
@@ -77,8 +79,11 @@ class Visit(asyncio.BufferedProtocol):
         self.moved, self.calls = time.monotonic(), self.calls - 1
 
     def checked_health(self) -> None:
-        """A stranger asked what strangers may ask: its time begins anew."""
-        self.moved, self.was_polite = time.monotonic(), True
+        """A stranger asked what strangers may ask: its time begins anew, and now and then its bytes."""
+        now, self.was_polite = time.monotonic(), True
+        if now - self.moved >= HEALTH_S:
+            self._received = 0
+        self.moved = now
 
     def was_refused(self) -> None:
         """A call of it was refused for want of a token."""
