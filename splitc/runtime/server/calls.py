@@ -79,10 +79,26 @@ class Call:
         await self._in_time(self.write(message), "the answer was not read in time.")
 
     async def _in_time(self, work: Any, why: str) -> Any:
+        """As ``asyncio.wait_for``, which makes a task of each call and each answer."""
+        task, expired = asyncio.current_task(), asyncio.Event()
+        assert task is not None
+
+        def expire() -> None:
+            expired.set()
+            task.cancel()
+
+        timer = asyncio.get_running_loop().call_later(self._message_s, expire)
         try:
-            return await asyncio.wait_for(work, self._message_s)
-        except asyncio.TimeoutError:
-            await self.abort(grpc.StatusCode.DEADLINE_EXCEEDED, why)
+            return await work
+        except asyncio.CancelledError:
+            if not expired.is_set():
+                raise
+            if hasattr(task, "uncancel"):  # Python 3.11 counts what was cancelled
+                task.uncancel()
+        finally:
+            timer.cancel()
+        await self.abort(grpc.StatusCode.DEADLINE_EXCEEDED, why)
+        return None
 
 
 class Door:

@@ -10,7 +10,9 @@ from typing import Protocol
 GREETINGS = (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"\x16\x03")
 """First bytes of HTTP/2 without and with TLS."""
 BUFFER_BYTES = 64 << 10
-"""Read at once, and written ahead of a reader, by one connection in one direction."""
+"""Read from gRPC at once, and written ahead of a reader in one direction."""
+READ_BYTES = 16 << 10
+"""From a client at once: then it is the turn of the others who send."""
 STRANGER_BYTES = (16 << 10, 64 << 10)
 """Passed on from a stranger, without and with TLS: headers, and a handshake with certificates. The rest waits."""
 MARKED_PART = 4
@@ -115,7 +117,7 @@ class Visit(asyncio.BufferedProtocol):
             asyncio.get_running_loop().call_later(penalty_s, self.resume_reading)
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        most = BUFFER_BYTES if self._is_admitted else max(1, self._allowed - self._received)
+        most = READ_BYTES if self._is_admitted else min(READ_BYTES, max(1, self._allowed - self._received))
         return memoryview(self._gate.buffer)[:most]
 
     def buffer_updated(self, nbytes: int) -> None:
