@@ -16,6 +16,7 @@ from splitc.codec import Codec
 from splitc.device import Device
 from splitc.driver.answers import network_of
 from splitc.driver.inputs import Inputs
+from splitc.driver.recipes import codec_spec
 from splitc.lowering import LayerPrecision, Lowered, Saving, packed, precisions
 from splitc.recipe import Recipe, TargetSection, lock_toml
 from splitc.tasks import spelled_options
@@ -67,7 +68,14 @@ def write_pair(
     lock = lock_toml(inputs.recipe, inputs.source.sha256, inputs.data_sha256)
     (folder / "recipe.lock.toml").write_text(lock, "utf-8")
     _write_triton(folder, contract, seal(folder, inputs))
-    notes = (*inputs.notes, *lowered.notes, *codec_notes, *coded.notes, *_layout_notes(codec))
+    notes = (
+        *inputs.notes,
+        *lowered.notes,
+        *codec_notes,
+        *coded.notes,
+        *_design_notes(inputs, codec),
+        *_layout_notes(codec),
+    )
     return WrittenPair(lowered.halves, codec, seal(folder, inputs), notes, lowered.savings, lowered.layers)
 
 
@@ -113,6 +121,17 @@ def _write_triton(folder: Path, contract: bundle.Contract, sealed: bundle.Bundle
         path = folder / "cloud" / "triton" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
+
+
+def _design_notes(inputs: Inputs, codec: Codec) -> list[str]:
+    """What was chosen where the recipe leaves the transform open."""
+    asked = codec_spec(inputs.recipe)
+    if not asked.make_transform().is_choice:
+        return []
+    return [
+        f"codec: of the designs tried, transform {codec.spec.transform!r} with step {codec.spec.step:g} takes the "
+        f"fewest bytes where answers move as by plain steps of {asked.resolved().step:g}"
+    ]
 
 
 def _layout_notes(codec: Codec) -> list[str]:

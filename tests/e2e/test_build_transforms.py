@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,10 @@ def test_a_build_verifies_and_runs(folder: Path, tmp_path: Path, transform: str)
     assert cli("verify", out, "--base", folder).code == 0
     ran = cli("run", out, *sorted((folder / "pictures").iterdir())[:2], "--json")
     assert ran.code == 0, ran.err
+    notes = json.loads((out / "report.json").read_text("utf-8"))["notes"]
+    said = [note for note in notes if "of the designs tried" in note]
+    assert len(said) == (transform == "auto")
+    assert all(f"transform {codec.spec.transform!r}" in note for note in said)
     assert f'transform = "{transform}"' in (out / "recipe.lock.toml").read_text("utf-8")
 
 

@@ -21,7 +21,7 @@ from codec_bench.networks import DATA, IMAGENET, SEED, Amount
 from splitc import evaluate, graph, trials
 from splitc.codec import PROFILES, QUANTIZERS, TILINGS, Codec, CodecSpec
 from splitc.codec.calibration import Calibration
-from splitc.codec.choosing import Design, at_divergence, designs, halves
+from splitc.codec.choosing import Design, at_divergence, cheapest, designs, halves
 from splitc.codec.fitting import with_planes
 from splitc.codec.sensitivity import on_samples
 from splitc.runtime import Reader, find_files
@@ -191,11 +191,10 @@ def _rows(bench: Bench) -> Iterator[FrontierRow]:
     for name, design in known.items():
         points[name] = [_coded(bench, codec) for codec in _ladder(design, bench.calibration)]
         yield bench.row(NAMES[name], "splitc", points[name])
-    sizes = [
-        {name: at_divergence(one, math.log(level), to_fit, to_code, Codec).size for name, one in known.items()}
-        for level in bench.subject.levels
-    ]
-    chosen = [min(found, key=lambda name: found[name]) for found in sizes]
+    chosen = []
+    for level in bench.subject.levels:
+        found = [(one, at_divergence(one, math.log(level), to_fit, to_code, Codec)) for one in known.values()]
+        chosen.append(cheapest(found)[0].spec.transform)
     best = [at_level(points[name], level) for name, level in zip(chosen, bench.subject.levels, strict=True)]
     row = bench.row(BEST, "splitc", [*points[chosen[0]], *points[chosen[1]]], tuple(NAMES[name] for name in chosen))
     yield FrontierRow(**{**vars(row), "bytes_mean": (best[0], best[1])})
