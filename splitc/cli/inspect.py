@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from splitc.cli.app import Json, app, print_json
+from splitc.cli.app import Json, app, print_json, say
 from splitc.cli.names import Shapes, Simplify, load_model
 
 if TYPE_CHECKING:
@@ -63,12 +63,15 @@ def inspect(
 
 
 def _document(model: Model, listed: CutCandidates, stages: Sequence[ModelStage]) -> dict[str, Any]:
+    from splitc.graph import open_dims
+
     return {
         "inputs": [spec.model_dump(mode="json") for spec in model.inputs],
         "outputs": [spec.model_dump(mode="json") for spec in model.outputs],
         "nodes": model.nodes,
         "parameters": model.parameters,
         "flops": model.flops,
+        "open_sizes": list(open_dims(model.inputs)),
         "blocks": [asdict(stage) for stage in stages],
         "cuts": [asdict(cut) | {"layouts": _layouts(model, cut)} for cut in listed.candidates],
         "rejected": [asdict(cut) for cut in listed.rejected],
@@ -80,6 +83,7 @@ def _show(name: str, model: Model, listed: CutCandidates, stages: Sequence[Model
     for kind, specs in (("input", model.inputs), ("output", model.outputs)):
         for spec in specs:
             print(f"  {kind:<7} {spec.name}  {spec.dtype} {list(spec.shape)}")
+    _say_open_sizes(model)
     if len(stages) > 1:
         print(f"\n  {'GFLOP':>10} {'%':>5} {'sum %':>6}  {'size':<12} block ends in")
         for stage in stages:
@@ -87,6 +91,19 @@ def _show(name: str, model: Model, listed: CutCandidates, stages: Sequence[Model
             shares = f"{100 * stage.share:5.1f} {100 * stage.cumulative_share:6.1f}"
             print(f"  {stage.flops / 1e9:10.3f} {shares}  {size:<12} {stage.end}")
     print(f"\n  {len(listed.candidates)} cuts, {len(listed.rejected)} values and sets of values that are no cut")
+
+
+def _say_open_sizes(model: Model) -> None:
+    """What makes all numbers below too small."""
+    from splitc.graph import open_dims
+
+    places = open_dims(model.inputs)
+    if not places:
+        return
+    name = next(iter(places.values()))[0]
+    shape = next(spec.shape for spec in model.inputs if spec.name == name)
+    example = "x".join("640" if dim in places else str(dim) for dim in shape)
+    say(f"note: {', '.join(map(str, places))} count as 1 in every number here; give sizes, --shape {name}:{example}.")
 
 
 def _layouts(model: Model, cut: CandidateCut) -> list[dict[str, Any]]:

@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 from splitc import plan, trials
 from splitc.device import Precision
-from splitc.driver.inputs import Inputs, subject_of, usual_sizes
+from splitc.driver.inputs import Inputs, subject_of
 from splitc.driver.recipes import codec_spec
+from splitc.driver.sizes import usual_sizes
 from splitc.errors import CutError
 from splitc.lowering import is_mixed
 

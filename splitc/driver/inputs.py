@@ -194,22 +194,6 @@ def subject_of(inputs: Inputs) -> trials.Subject:
     )
 
 
-def usual_sizes(inputs: Inputs) -> dict[str, int]:
-    """What dynamic dimensions but the batch count as in a plan: the recipe's ``opt``, else as in the first sample."""
-    asked = {name: dim.opt for name, dim in inputs.recipe.model.dims.items()}
-    dims = {
-        dim: (spec.name, axis)
-        for spec in inputs.model.inputs
-        for axis, dim in enumerate(spec.shape)
-        if axis > 0 and isinstance(dim, str)
-    }
-    if not dims:
-        return {}
-    feeds = inputs.calibration[0].feeds
-    seen = {dim: int(feeds[name].shape[axis]) for dim, (name, axis) in dims.items()}
-    return seen | {dim: size for dim, size in asked.items() if dim in seen}
-
-
 def _sends_pixels(recipe: Recipe, files: Sequence[Path]) -> bool:
     """Whether the samples are known as 8-bit pixels: pictures, videos, or arrays whose pixels the recipe explains."""
     if recipe.data.preprocess is not None:

@@ -18,6 +18,7 @@ from splitc.driver.data import plan_files
 from splitc.driver.inputs import find_inputs, find_model, subject_of
 from splitc.driver.places import refuse_another_model
 from splitc.driver.recipes import codec_spec, load_recipe, with_defaults
+from splitc.driver.sizes import sizes_of_recipe
 from splitc.driver.watch import Stages, Watch
 from splitc.errors import UsageError
 from splitc.files import temporary_folder
@@ -163,7 +164,8 @@ def _setting(recipe: Recipe, question: Question, cache: StepCache | None) -> _Se
             raise UsageError(f"gate.{name} needs samples to be measured on; give data.calibration, or --data.")
     opened, places = find_model(recipe)
     model = opened.model
-    ask = replace(ask, sends_pixels=recipe.data.preprocess is not None or _looks_like_pictures(model))
+    sends_pixels = recipe.data.preprocess is not None or _looks_like_pictures(model)
+    ask = replace(ask, sends_pixels=sends_pixels, sizes=sizes_of_recipe(recipe, model))
     note = "no samples: packets are estimates, and neither fidelity nor JPEG can be measured; give --data"
     return _Setting(model, places, ask, None, None, [note])
 

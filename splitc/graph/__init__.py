@@ -32,7 +32,7 @@ from splitc.graph.values.axis_roles import CutLayout
 from splitc.graph.values.names import FreshNames, free_name, values_of
 from splitc.graph.values.pixels import is_preprocessing, preprocess_prefix
 from splitc.graph.values.readers import Operand, is_read_beside, operands_that_read
-from splitc.graph.values.tensors import own_bytes
+from splitc.graph.values.tensors import open_dims, own_bytes
 
 __all__ = [
     "DATA",
@@ -79,6 +79,7 @@ __all__ = [
     "model_file",
     "model_from_ir",
     "node_flops",
+    "open_dims",
     "operands_that_read",
     "outline",
     "own_bytes",

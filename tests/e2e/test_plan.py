@@ -361,3 +361,50 @@ def test_h264_gives_back_what_it_was_given_nearly(size: tuple[int, int]) -> None
     away = [float(np.mean(np.abs(one.astype(int) - frames))) for one in (coarse, fine)]
     assert away[1] < away[0]
     assert away[1] < 4  # 4:2:0 blurs the colours of the square's border
+
+
+def dynamic_net(folder: Path) -> Path:
+    """Pictures of any size."""
+    net = Net(2)
+    net.op("Relu", [net.conv("image", "a", (3, 8))], CUT)
+    net.op("GlobalAveragePool", [net.conv(CUT, "b", (8, 10), stride=3)], "logits")
+    path = folder / "any.onnx"
+    onnx.save(net.model([("image", ["N", 3, "H", "W"])], [("logits", ["N", 10, 1, 1])], opset=17), path)
+    return path
+
+
+def test_sizes_that_nothing_tells_are_asked_for(tmp_path: Path) -> None:
+    path = dynamic_net(tmp_path)
+    outcome = cli("plan", path)
+    assert outcome.code == 2
+    assert "input 'image' ['N', 3, 'H', 'W'] leaves 'H', 'W' open" in outcome.err
+    assert "model.dims = { 'H' = 640 }" in outcome.err
+
+
+@pytest.mark.parametrize("told", ["dims", "shapes", "samples"])
+def test_dynamic_pictures_cost_what_their_size_does(told: str, tmp_path: Path) -> None:
+    path, fixed = dynamic_net(tmp_path), tmp_path / "fixed"
+    fixed.mkdir()
+    np.save(tmp_path / "x.npy", np.zeros((4, 3, 48, 64), np.float32))
+    ways = {
+        "dims": ["--set", "model.dims={H=48,W=64}"],
+        "shapes": ["--set", "model.shapes.image=Nx3x48x64"],
+        "samples": ["--data", tmp_path / "x.npy", "--set", "data.task=features"],
+    }
+    found = cli("plan", path, *ways[told], "--json")
+    assert found.code == 0, found.err
+    sized = cli("plan", path, "--set", "model.shapes.image=Nx3x48x64", "--json").document
+    for mine, other in zip(found.document["baselines"], sized["baselines"], strict=False):
+        assert mine["edge_ms"] == pytest.approx(other["edge_ms"])
+        assert mine["cloud_ms"] == pytest.approx(other["cloud_ms"])
+
+
+def test_inspect_says_what_it_counts_as_one(tmp_path: Path) -> None:
+    path = dynamic_net(tmp_path)
+    open_sizes, given = cli("inspect", path), cli("inspect", path, "--shape", "image:Nx3x48x64")
+    assert "note: H, W count as 1 in every number here; give sizes, --shape image:Nx3x640x640." in open_sizes.err
+    assert "count as 1" not in given.err
+    assert cli("inspect", path, "--json").document["open_sizes"] == ["H", "W"]
+    sized = cli("inspect", path, "--shape", "image:Nx3x48x64", "--json").document
+    assert sized["open_sizes"] == []
+    assert sized["cuts"][0]["wire_bytes"] == 4 * 8 * 48 * 64

@@ -204,3 +204,38 @@ def test_a_state_has_its_samples_where_it_says(case: str) -> None:
     )
     assert layout(model, name)[0] == expected
     assert layout(model, "x")[0] == 0
+
+
+BATCH = (
+    "s = Shape(x) z = Constant<value_int=0>() b = Gather<axis=0>(s, z) a0 = Constant<value_ints=[0]>() "
+    "n = Unsqueeze(b, a0)"
+)
+TO_TOKEN = "r = Constant<value_ints=[1,8]>() e = Concat<axis=0>(n, r)"
+CLASS_TOKENS = {
+    "expand": f"{BATCH} {TO_TOKEN} tok = Expand(t, e)",
+    "expand-where": f"{BATCH} m1 = Constant<value_ints=[-1]>() c = Concat<axis=0>(n, m1, m1) "
+    "k = Constant<value_ints=[3]>() ones = ConstantOfShape<value = int64[1] {1}>(k) neg = Mul(ones, m1) "
+    "q = Equal(c, neg) e = Where(q, ones, c) tok = Expand(t, e)",
+    "tile": f"{BATCH} r = Constant<value_ints=[1,1]>() e = Concat<axis=0>(n, r) tok = Tile(t, e)",
+    "slice-of-shape": "s = Shape(p) z = Constant<value_ints=[0]>() o = Constant<value_ints=[1]>() n = Slice(s, z, o) "
+    f"{TO_TOKEN} tok = Expand(t, e)",
+    "zeros": f"{BATCH} {TO_TOKEN} zeros = ConstantOfShape(e) tok = Add(zeros, t)",
+    "broadcast": "z = Constant<value_ints=[0]>() o = Constant<value_ints=[1]>() one = Slice(p, z, o, o) "
+    "d = Sub(one, one) tok = Add(d, t)",
+}
+"""Ways in which exporters give every sample a class token."""
+
+
+@pytest.mark.parametrize("way", CLASS_TOKENS)
+def test_a_class_token_keeps_the_batch(way: str) -> None:
+    weights = f"float[8,3,1,1] w = {{{','.join(['1'] * 24)}}}, float[1,1,8] t = {{{','.join(['1'] * 8)}}}"
+    body = (
+        "c0 = Conv(x, w) ns = Constant<value_ints=[0,8,-1]>() f = Reshape(c0, ns) p = Transpose<perm=[0,2,1]>(f) "
+        f"{CLASS_TOKENS[way]} cat = Concat<axis=1>(tok, p) v = Relu(cat)"
+    )
+    model = parse(MAP, body, weights)
+    shapes = {spec.name: spec.shape for spec in model.values}
+    assert shapes["v"][0] == shapes["cat"][0] == "N"
+    assert layout(model) == (0, 2, True)
+    names = [cut.names for cut in graph.enumerate_cuts(model, 1).candidates]
+    assert {("cat",), ("v",)} <= set(names)

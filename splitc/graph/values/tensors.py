@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import onnx_ir as ir
@@ -79,6 +80,20 @@ def uncodable_reason(value: ir.Value) -> str | None:
     if dims_of(value) == ():
         return f"value {value.name!r} also crosses and is a scalar; a codec takes tensors of one dimension or more"
     return None
+
+
+def open_dims(inputs: Sequence[TensorSpec]) -> dict[str, tuple[str, int]]:
+    """Dynamic dimensions that do not count samples -> the first input that has each, and its axis.
+
+    Samples lie on axis 0 of some input; what has that name elsewhere counts them too.
+    """
+    samples = {spec.shape[0] for spec in inputs if spec.shape}
+    found: dict[str, tuple[str, int]] = {}
+    for spec in inputs:
+        for axis, dim in enumerate(spec.shape):
+            if isinstance(dim, str) and dim not in samples:
+                found.setdefault(dim, (spec.name, axis))
+    return found
 
 
 def elements_of(shape: tuple[int | str, ...]) -> int:
