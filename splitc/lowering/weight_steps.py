@@ -108,12 +108,15 @@ def steps_of(half: FloatHalf, asked: SideWeights, step: Callable[[], None]) -> I
             f"rounded to steps (noise {noise:g})", lambda model: _rounded(model, noise, half, step), same_time
         )
     if asked.precision != "fp32":
-        lower = _to_int8(half, step) if asked.precision == "int8" else passes.LOWER[asked.precision](samples(), step)
+        lower = _lowering(asked.precision, half, step)
         yield WeightStep(asked.precision, lower, time_claims.of_precision(half.target, asked.precision))
 
 
-def _to_int8(half: FloatHalf, step: Callable[[], None]) -> passes.QuantizeStatic:
+def _lowering(precision: str, half: FloatHalf, step: Callable[[], None]) -> passes.Pass:
+    """What a lower precision may do is judged by the network's answers."""
     judge = passes.AnswerJudge(half.divergence, half.rest)
+    if precision == "fp16":
+        return passes.ToFloat16(half.samples(), judge=judge)
     return passes.QuantizeStatic(half.samples(), frozenset(half.keep_float), step, judge, half.corrects_alone)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from splitc.passes.align_outputs import AlignOutputs
+from splitc.passes.answer_judge import AnswerJudge
 from splitc.passes.base import WHOSE_FAULT, Pass, PassResult, apply, require_sound
 from splitc.passes.change_layers import ChangeLayers, Seen, moments_of
 from splitc.passes.correct_biases import CorrectBiases
@@ -23,7 +24,6 @@ from splitc.passes.lower_precision import LOWER
 from splitc.passes.output_layers import layer_names, output_layers
 from splitc.passes.prepare import prepare, prepare_steps
 from splitc.passes.prune_weights import PruneWeights, count_zeros
-from splitc.passes.quantization_choice import AnswerJudge
 from splitc.passes.quantize_static import QuantizeStatic
 from splitc.passes.quantize_static import steps_of as quantizing_steps
 from splitc.passes.raise_opset import RaiseOpset

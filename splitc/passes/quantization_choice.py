@@ -17,12 +17,11 @@ import onnx_ir as ir
 
 from splitc import graph
 from splitc.passes.activation_ranges import ACROSS_FOLDS, FOLDS, RULES, TOP, magnitudes_of, ranges_of
-from splitc.passes.activations import open_as_written
+from splitc.passes.answer_judge import AnswerJudge
 from splitc.passes.base import PassResult
 from splitc.passes.edit_weights import add_weight
 from splitc.passes.equalize import Equalize
 from splitc.passes.layers import layers_of
-from splitc.passes.sensitivity import Divergence
 from splitc.types import Feeds
 
 EXTENTS = (1.0, 2.0, 4.0, 32.0)
@@ -33,45 +32,6 @@ CLEARLY_BETTER = 0.5
 MAX_JUDGES = 32
 FEW = 32
 """Of fewer samples every second one judges, of more every fourth."""
-
-
-def squared_error(reference: Feeds, got: Feeds) -> float:
-    """Summed over all outputs: where nothing is known of what they mean."""
-    return sum(float(np.square(values.astype(np.float64) - got[name]).sum()) for name, values in reference.items())
-
-
-@dataclass(frozen=True, eq=False)
-class AnswerJudge:
-    """What outputs of a model are worth.
-
-    Attributes:
-        divergence: Smooth distance of the outputs of the whole network for one sample, those of the float one first.
-        rest: What makes them of the model's outputs, such as the other half, in float; None: they are its outputs.
-    """
-
-    divergence: Divergence = squared_error
-    rest: ir.Model | None = None
-
-    def answers(self, model: ir.Model, feeds: Sequence[Feeds]) -> list[Feeds]:
-        """Outputs of the whole network."""
-        outputs = _run(model, feeds)
-        return outputs if self.rest is None else _run(self.rest, outputs)
-
-    def against(self, model: ir.Model, feeds: Sequence[Feeds]) -> Callable[[ir.Model], float]:
-        """Mean divergence of another model's answers from those of ``model``; infinite where one is."""
-        reference = self.answers(model, feeds)
-
-        def judged(other: ir.Model) -> float:
-            pairs = zip(reference, self.answers(other, feeds), strict=True)
-            return float(np.mean([self.divergence(before, after) for before, after in pairs]))
-
-        return judged
-
-
-def _run(model: ir.Model, feeds: Sequence[Feeds]) -> list[Feeds]:
-    session = open_as_written(model)
-    names, wanted = ([one.name for one in ports] for ports in (session.get_outputs(), session.get_inputs()))
-    return [dict(zip(names, session.run(names, {name: feed[name] for name in wanted}), strict=True)) for feed in feeds]
 
 
 class Choice(NamedTuple):

@@ -25,13 +25,14 @@ from splitc import graph
 from splitc.errors import GraphError
 from splitc.passes.activation_ranges import FOLDS, RULES, TOP, magnitudes_of, ranges_of
 from splitc.passes.align_outputs import AlignOutputs
+from splitc.passes.answer_judge import AnswerJudge
 from splitc.passes.base import PassResult, require_sound
 from splitc.passes.change_layers import ChangeLayers, moments_of
 from splitc.passes.correct_biases import CorrectBiases
 from splitc.passes.edit_weights import add_weight, read_weight
 from splitc.passes.layers import Layer, layers_of
 from splitc.passes.lift_layers import QUANTIZED
-from splitc.passes.quantization_choice import AnswerJudge, choose_quantization, read_by, with_activations
+from splitc.passes.quantization_choice import choose_quantization, read_by, with_activations
 from splitc.passes.quantized_before import quantized_before, reads_dequantized
 from splitc.types import F32, Array, Feeds
 from splitc.weights import rounded

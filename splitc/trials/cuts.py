@@ -194,7 +194,8 @@ class CutTrials:
     @cached_property
     def _float32_nodes(self) -> dict[str, str]:
         """Nodes that FP16 leaves in float32: found once, on the unsplit model, whose nodes the halves have."""
-        return passes.ToFloat16(_inputs_of(self.fit_on)).stays(self._subject.model.ir_model)
+        judge = passes.AnswerJudge(self._subject.task.divergence)
+        return passes.ToFloat16(_inputs_of(self.fit_on), judge=judge).stays(self._subject.model.ir_model)
 
     def _lower(self, model: ir.Model, precision: Precision, feeds: Callable[[], Sequence[Feeds]]) -> ir.Model:
         """The graph as a build lowers it, with ranges from ``feeds``."""

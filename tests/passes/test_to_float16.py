@@ -11,7 +11,7 @@ import pytest
 
 from splitc import graph
 from splitc.evaluate import open_graph
-from splitc.passes import PassResult, ToFloat16
+from splitc.passes import AnswerJudge, PassResult, ToFloat16
 from splitc.types import Feeds
 
 
@@ -162,6 +162,39 @@ def test_parts_take_over_what_was_found_for_the_whole() -> None:
     result = ToFloat16(decided=decided)(tail)
     assert all(repr(node.name) in stays(result) for node in tail.graph if node.name in decided)
     assert result.model.graph[0].inputs[0].dtype == ir.DataType.FLOAT
+
+
+DROWNED = """g (float[n, 8] x) => (float[n, 16] y) {
+    [large] pixels = Add(x, far) [up] lifted = Add(x, step) [down] score = Sub(lifted, step)
+    y = Concat<axis = 1>(score, pixels) }"""
+SCORED = (
+    """g (float[n, 16] y, float[n, 8] x) => (float[n, 8] z) { score, rest = Split<axis = 1>(y) z = Add(score, x) }"""
+)
+STEP = np.float32(1000)
+
+
+def scores_moved(reference: Feeds, got: Feeds) -> float:
+    """Mean squared error of the first eight columns: the rest is pixels, for which a pixel is nothing."""
+    one, other = (next(reversed(outputs.values()))[:, :8].astype(np.float64) for outputs in (reference, got))
+    return float(np.square(one - other).mean())
+
+
+def test_answers_that_pixels_drown_decide_what_stays() -> None:
+    """Scores between -3 and 3 are rounded to halves, by a thousandth of the norm that the pixels beside them have."""
+    model, feeds = loaded(DROWNED, far=np.float32(3000), step=STEP), samples(2, 8)
+    assert "'up'" not in stays(ToFloat16(feeds)(model))
+    result = ToFloat16(feeds, judge=AnswerJudge(scores_moved))(model)
+    assert "'up', 'down' (alone it moves the answers by a divergence of 0.0" in stays(result)
+    exact, got = (open_graph(one).run(feeds[0]) for one in (model, result.model))
+    assert scores_moved(exact, got) < 1e-4  # of 0.02 before
+
+
+@pytest.mark.parametrize(("weight", "is_kept"), [(1.0, True), (1e-3, False)])
+def test_a_half_is_judged_by_the_answers_of_the_whole(weight: float, is_kept: bool) -> None:
+    """The tail takes the head's output and an input of the network."""
+    model, feeds = loaded(DROWNED, far=np.float32(3000), step=STEP), samples(2, 8)
+    judge = AnswerJudge(lambda one, other: weight * float(np.square(one["z"] - other["z"]).mean()), loaded(SCORED))
+    assert ("'up'" in stays(ToFloat16(feeds, judge=judge)(model))) == is_kept
 
 
 TWO = "g (float[n, 8] x) => (float[n, 8] y) { %s }"

@@ -10,6 +10,7 @@ import onnx_ir as ir
 
 from splitc import graph
 from splitc.errors import GraphError
+from splitc.passes.answer_judge import AnswerJudge
 from splitc.passes.base import PassResult, require_sound
 from splitc.passes.float16.convert import with_float16
 from splitc.passes.float16.emulate import float16_arithmetic
@@ -21,8 +22,6 @@ from splitc.types import Feeds
 
 RANGE_SAMPLES = 8
 """Samples that ranges are taken from."""
-ENOUGH = 5e-3
-"""Relative change of the outputs, ten roundings of float16, below which no more nodes are looked for."""
 MOST_ROUNDS = 4
 MOST_NAMES = 12
 """Nodes that a note lists by name."""
@@ -34,17 +33,19 @@ class ToFloat16:
 
     1. Operators without float16 stay: by ONNX's schema in the model's opset, and by a list of what engines lack.
     2. Nodes that overflow or lose small numbers stay: by weights, attributes and ranges on calibration samples.
-    3. Suspects are measured, each alone in float16; those that move the outputs stay.
+    3. Suspects are measured, each alone in float16; those that move the outputs stay, and those that move the answers.
     4. The result runs in real float16 arithmetic: no output may be lost, and the notes say how far they move.
 
     Attributes:
         feeds: Calibration samples of the graph's inputs; without them only weights and attributes are looked at.
+        judge: Judges answers of the network; without it only the outputs' norms count.
         decided: What :meth:`stays` found for a model that this one is a part of; then nothing is looked at or run.
     """
 
     name: ClassVar[str] = "to_float16"
     feeds: Sequence[Feeds] = ()
     decided: Mapping[str, str] | None = None
+    judge: AnswerJudge | None = None
 
     def __call__(self, model: ir.Model) -> PassResult:
         """Raises: GraphError: float16 loses the outputs, whatever stays float32; or samples do not run."""
@@ -81,7 +82,9 @@ class ToFloat16:
 
     def _exact(self, model: ir.Model) -> Outputs:
         feeds = _spread(self.feeds, PROBE_SAMPLES)
-        return Outputs(feeds, outputs_of(float16_arithmetic(model), feeds))
+        expected = outputs_of(float16_arithmetic(model), feeds)
+        judge = None if self.judge is None else self.judge.against(float16_arithmetic(model), feeds)
+        return Outputs(feeds, expected, judge)
 
     def _moved(self, model: ir.Model, lowered: ir.Model) -> str:
         """Raises: GraphError: outputs are lost."""
@@ -98,10 +101,10 @@ class ToFloat16:
 
 
 def _grown(model: ir.Model, keep: Mapping[str, str], exact: Outputs) -> dict[str, str]:
-    """More nodes that move the outputs, found where errors grow -> why; none where outputs hardly move."""
+    """More nodes that move outputs or answers, found where errors grow -> why; none where these hardly move."""
     found: dict[str, str] = {}
     for _ in range(MOST_ROUNDS):
-        if exact.change(with_float16(model, {*keep, *found})) <= ENOUGH:
+        if exact.is_near(with_float16(model, {*keep, *found})):
             break
         more = sensitive(model, exact.grown(model, {*keep, *found}), exact)
         if not more:

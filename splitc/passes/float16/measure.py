@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +21,10 @@ MOST_PROBES = 16
 MOST_REPAIRS = 16
 PROBE_LIMIT = 2e-3
 """Relative change of an output by one node alone: four roundings of float16."""
+ENOUGH = 5e-3
+"""Relative change of the outputs, ten roundings of float16, below which no more nodes are looked for."""
+PROBE_DIVERGENCE, ENOUGH_DIVERGENCE = 1e-3, 1e-2
+"""The same two as the task's divergence: nats a sample, where it is a KL divergence. A codec takes 3e-3 and more."""
 GROWN, GROWTH = 4e-3, 4
 """Relative error of a tensor, by itself and as a multiple of what its node reads, from which it is looked at."""
 
@@ -32,15 +36,25 @@ class Outputs:
     Attributes:
         feeds: The samples.
         expected: Output name -> one array a sample.
+        judge: Mean divergence of another model's answers; None: only the outputs' norms count.
     """
 
     feeds: Sequence[Feeds]
     expected: Mapping[str, Sequence[Array]]
+    judge: Callable[[ir.Model], float] | None = None
 
     def change(self, model: ir.Model) -> float:
         """Largest relative change of an output, by norms over the samples; infinite where finite numbers are lost."""
         found = outputs_of(float16_arithmetic(model), self.feeds)
         return max((_change(found[name], arrays) for name, arrays in self.expected.items()), default=0.0)
+
+    def divergence(self, model: ir.Model) -> float:
+        """Mean smooth distance of the answers; 0 without a judge."""
+        return 0.0 if self.judge is None else self.judge(float16_arithmetic(model))
+
+    def is_near(self, model: ir.Model) -> bool:
+        """Whether neither outputs nor answers move enough to look for more nodes."""
+        return self.change(model) <= ENOUGH and self.divergence(model) <= ENOUGH_DIVERGENCE
 
     def grown(self, model: ir.Model, keep: Collection[str]) -> list[str]:
         """Names of nodes where float16's errors become large, the largest first.
@@ -81,13 +95,19 @@ def outputs_of(model: ir.Model, feeds: Sequence[Feeds]) -> dict[str, list[Array]
 
 
 def sensitive(model: ir.Model, suspects: Sequence[str], exact: Outputs) -> dict[str, str]:
-    """Nodes that by themselves move an output too far -> by how much; the first :data:`MOST_PROBES` are measured."""
+    """Nodes that by themselves move an output or the answers too far -> by how much.
+
+    The first :data:`MOST_PROBES` are measured.
+    """
     every = {node.name or "" for node in model.graph}
     found = {}
     for name in suspects[:MOST_PROBES]:
-        change = exact.change(with_float16(model, every - {name}))
+        alone = with_float16(model, every - {name})
+        change = exact.change(alone)
         if change > PROBE_LIMIT:
             found[name] = f"alone it moves the outputs by {change:.2g} of their size"
+        elif (moved := exact.divergence(alone)) > PROBE_DIVERGENCE:
+            found[name] = f"alone it moves the answers by a divergence of {moved:.2g}"
     return found
 
 

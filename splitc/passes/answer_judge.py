@@ -1,0 +1,57 @@
+"""What outputs of a part of a network are worth: the divergence of the whole network's answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+
+from splitc.passes.activations import open_as_written
+from splitc.passes.sensitivity import Divergence
+from splitc.types import Feeds
+
+
+def squared_error(reference: Feeds, got: Feeds) -> float:
+    """Summed over all outputs: where nothing is known of what they mean."""
+    return sum(float(np.square(values.astype(np.float64) - got[name]).sum()) for name, values in reference.items())
+
+
+@dataclass(frozen=True, eq=False)
+class AnswerJudge:
+    """What outputs of a model are worth.
+
+    Norms of outputs do not tell: hundreds of pixels of a box drown the scores beside them.
+
+    Attributes:
+        divergence: Smooth distance of the outputs of the whole network for one sample, those of the float one first.
+        rest: What makes them of the model's outputs, such as the other half, in float; None: they are its outputs.
+    """
+
+    divergence: Divergence = squared_error
+    rest: ir.Model | None = None
+
+    def answers(self, model: ir.Model, feeds: Sequence[Feeds]) -> list[Feeds]:
+        """Outputs of the whole network; the rest takes the samples too, and the model may answer some itself."""
+        outputs = _run(model, feeds)
+        if self.rest is None:
+            return outputs
+        rest = _run(self.rest, [{**feed, **made} for feed, made in zip(feeds, outputs, strict=True)])
+        return [{**made, **more} for made, more in zip(outputs, rest, strict=True)]
+
+    def against(self, model: ir.Model, feeds: Sequence[Feeds]) -> Callable[[ir.Model], float]:
+        """Mean divergence of another model's answers from those of ``model``; infinite where one is."""
+        reference = self.answers(model, feeds)
+
+        def judged(other: ir.Model) -> float:
+            pairs = zip(reference, self.answers(other, feeds), strict=True)
+            return float(np.mean([self.divergence(before, after) for before, after in pairs]))
+
+        return judged
+
+
+def _run(model: ir.Model, feeds: Sequence[Feeds]) -> list[Feeds]:
+    session = open_as_written(model)
+    names, wanted = ([one.name for one in ports] for ports in (session.get_outputs(), session.get_inputs()))
+    return [dict(zip(names, session.run(names, {name: feed[name] for name in wanted}), strict=True)) for feed in feeds]
