@@ -320,6 +320,32 @@ def test_tensorflow_order() -> None:
     assert_is_the_box(found(specs, outputs, box_form="corners_yx"))
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("detection_boxes", "detection_boxes:0", "Postprocessor/detection_boxes", "raw_detection_boxes"),
+        *("TFLite_Detection_PostProcess", "TFLite_Detection_PostProcess:0", "model/detection_boxes_0"),
+    ],
+)
+def test_tensorflow_s_names_say_its_order(name: str) -> None:
+    boxes = np.array([[[BOX[1], BOX[0], BOX[3], BOX[2]]]]) / 640
+    outputs = {name: boxes, "s": np.array([[0.9]]), "classes": np.array([[1.0]])}
+    specs = [spec(name, 1, 1, 4), spec("s", 1, 1), spec("classes", 1, 1)]
+    assert_is_the_box(found(specs, outputs))
+    assert not len(
+        found(specs, {**outputs, name: np.zeros((1, 0, 4)), "s": np.zeros((1, 0)), "classes": np.zeros((1, 0))})
+    )
+
+
+@pytest.mark.parametrize("name", ["boxes", "pred_boxes", "my_detection_boxes_xyxy", "predetection_boxes"])
+def test_other_names_are_x_first_and_the_note_says_the_choice(name: str) -> None:
+    specs = [spec(name, 1, 1, 4), spec("s", 1, 1), spec("classes", 1, 1)]
+    outputs = {name: np.array([[BOX]]) / 640, "s": np.array([[0.9]]), "classes": np.array([[1.0]])}
+    task = bound("detection", specs, examples=[outputs])
+    assert task.task.model_dump()["box_form"] == "corners"
+    assert any('where y comes first, as in TensorFlow, write box_form = "corners_yx"' in note for note in task.notes)
+
+
 def test_a_list_without_objects_is_no_fault() -> None:
     outputs = {"boxes": np.zeros((0, 4)), "labels": np.zeros(0, np.int64), "scores": np.zeros(0)}
     specs = [spec("boxes", "K", 4), spec("labels", "K", dtype="int64"), spec("scores", "K")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import cast
 
@@ -19,17 +20,29 @@ RELATIVE = 2.0
 """Largest coordinate of boxes in shares of the picture: they may reach beyond it."""
 
 
+_TENSORFLOW = re.compile(r"(^|/)(raw_)?detection_boxes(:?_?\d+)?$|TFLite_Detection_PostProcess")
+"""Names that TensorFlow's detection API and TensorFlow Lite give to boxes ``y1 x1 y2 x2``."""
+
+
 def decide_form(boxes: Sequence[F64], output: str) -> tuple[BoxForm, str]:
     """Whether boxes ``[K, 4]`` are corners or centres, and a note that says why.
+
+    No numbers tell x from y, so only the output's name says that y comes first.
 
     Raises:
         RecipeError: They are neither.
     """
     rows = np.concatenate(list(boxes)) if boxes else np.zeros((0, 4))
+    are_corners = not len(rows) or float(np.mean((rows[:, 2:] >= rows[:, :2]).all(1))) >= ORDERED
+    if are_corners and _TENSORFLOW.search(output):
+        return "corners_yx", f"output {output!r} is corners y1 x1 y2 x2: TensorFlow calls such boxes so"
     if not len(rows):
         return "corners", f"output {output!r}: no boxes in the examples; taken as corners x1 y1 x2 y2"
-    if np.mean((rows[:, 2:] >= rows[:, :2]).all(1)) >= ORDERED:
-        return "corners", f"output {output!r} is corners: x2 >= x1 and y2 >= y1"
+    if are_corners:
+        return "corners", (
+            f"output {output!r} is corners: x2 >= x1 and y2 >= y1; where y comes first, as in TensorFlow, write "
+            'box_form = "corners_yx"'
+        )
     if np.mean((rows[:, 2:] >= 0).all(1)) >= ORDERED:
         return "centers", f"output {output!r} is centres and sizes: third and fourth values are never negative"
     raise RecipeError(
