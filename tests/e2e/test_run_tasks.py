@@ -193,8 +193,9 @@ def test_a_real_detector_from_recipe_to_drawn_pictures(tmp_path: Path) -> None:
     (tmp_path / "recipe.toml").write_text(YOLO.format(model=model, pictures=pictures, cut=cut))
     outcome = build(tmp_path, tmp_path / "x")
     assert outcome.code == 0, outcome.err
-    assert cli("verify", tmp_path / "x", "--base", tmp_path).code == 0
     chosen = sorted(pictures.glob("*.jpg"))[:4]
+    checked = cli("verify", tmp_path / "x", "--model", model, *[word for one in chosen for word in ("--data", one)])
+    assert checked.code == 0, checked.err
     ran = cli("run", tmp_path / "x", *chosen, "--json", "--draw", tmp_path / "drawn")
     assert ran.code == 0, ran.err
     names = set((pictures / "classes.txt").read_text().split("\n"))
