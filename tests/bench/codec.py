@@ -36,12 +36,13 @@ class Extent:
     clip_networks: tuple[str, ...]
     frames: Amount
     frontier: Amount
+    frontier_networks: tuple[str, ...] = ()
 
 
 FULL = Extent(
     ("early", "middle", "late"), Amount(100, 64), ("MobileNetV2", "EfficientNet-Lite0"), Amount(90, 90), Amount(64, 64)
 )
-QUICK = Extent(("middle",), Amount(16, 6), ("MobileNetV2",), Amount(20, 20), Amount(6, 4))
+QUICK = Extent(("middle",), Amount(16, 6), ("MobileNetV2",), Amount(20, 20), Amount(6, 4), ("MobileNetV2",))
 
 
 def measure(extent: Extent, sections: Sequence[str], names: Sequence[str] = ()) -> Iterator[Row]:
@@ -49,7 +50,7 @@ def measure(extent: Extent, sections: Sequence[str], names: Sequence[str] = ()) 
     if "floor" in sections:
         yield from floor.floor_rows()
     if "frontier" in sections:
-        yield from frontier.frontier_rows(extent.places, extent.frontier, names)
+        yield from frontier.frontier_rows(extent.places, extent.frontier, names or extent.frontier_networks)
     for network, path in networks.available():
         if names and network.name not in names:
             continue

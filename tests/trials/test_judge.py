@@ -1,0 +1,52 @@
+"""The judge that codecs are fitted with: the tail's answers, as the task compares them."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import pytest
+
+from splitc import evaluate, graph
+from splitc.codec import CodecSpec
+from splitc.tasks import TASKS, BindRequest
+from splitc.trials import TailJudge, judge_of
+from splitc.types import F32
+
+MODEL = """
+<ir_version: 8, opset_import: ["" : 17]>
+net (float[1,4] x) => (float[1,4] logits) { feature = Neg(x)  logits = Identity(feature) }
+"""
+
+
+@pytest.fixture
+def halves() -> graph.Halves:
+    return graph.split(graph.model_from_ir(ir.from_proto(onnx.parser.parse_model(MODEL))), ["feature"])
+
+
+def features(seed: int) -> list[F32]:
+    return [np.random.default_rng(seed + i).normal(size=(1, 4)).astype(np.float32) for i in range(3)]
+
+
+def task(halves: graph.Halves):  # type: ignore[no-untyped-def]  # a bound task
+    model = graph.model_from_ir(ir.from_proto(onnx.parser.parse_model(MODEL)))
+    bound = TASKS.make("classification", {}).bind(BindRequest(outputs=model.outputs, inputs=model.inputs))
+    return bound.settle([{"logits": x} for x in features(0)])
+
+
+def test_it_is_the_divergence_of_each_answer(halves: graph.Halves) -> None:
+    known, others = features(0), features(10)
+    judge = TailJudge(evaluate.open_graph(halves.tail), task(halves), halves.cut, [known])
+    found = judge([[others[0]], [others[1]], [known[0]]], [2, 1, 0])
+    p, q = (np.exp(x[0].astype(float)) / np.exp(x[0].astype(float)).sum() for x in (known[2], others[0]))
+    assert found[0] == pytest.approx((p * np.log(p / q)).sum(), rel=1e-4)
+    assert found[1] > 0
+    assert found[2] == pytest.approx(0, abs=1e-9)
+
+
+def test_only_fitting_that_asks_has_one(halves: graph.Halves) -> None:
+    bound, known = task(halves), [features(0)]
+    assert judge_of(CodecSpec(), halves, bound, known) is None
+    assert judge_of(CodecSpec(transform="klt"), halves, bound, known) is None
+    for spec in (CodecSpec(transform="auto"), CodecSpec(steps="sensitivity")):
+        assert judge_of(spec, halves, bound, known) is not None
