@@ -151,6 +151,15 @@ class Backend(Component, ABC):
             CapabilityError: This backend cannot run models here.
         """
 
+    def open_bytes(self, name: str, model: bytes, *, threads: int = 1, optimize: bool = True) -> Runner:
+        """:meth:`open` of a model in memory without external weights; ``name`` is for messages.
+
+        Raises:
+            BackendError: As :meth:`open`.
+            CapabilityError: This backend reads files alone.
+        """
+        raise CapabilityError(f"backend {self.name!r} reads files alone; use onnxruntime.")
+
 
 def record_for(backend: Backend, target: EngineTarget, status: Status, **details: object) -> EngineRecord:
     """A record with the identity fields filled in."""

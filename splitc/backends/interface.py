@@ -90,6 +90,18 @@ def read_interface(model_path: Path) -> Interface:
         raise BackendError(f"{model_path.name}: not an ONNX model ({error}).") from error
 
 
+def interface_of(data: bytes, name: str) -> Interface:
+    """:func:`read_interface` of a model in memory; ``name`` is for messages.
+
+    Raises:
+        BackendError: As :func:`read_interface`.
+    """
+    try:
+        return _interface_from_model(data, name)
+    except _MalformedError as error:
+        raise BackendError(f"{name}: not an ONNX model ({error}).") from error
+
+
 def node_outputs(model_path: Path) -> dict[str, str]:
     """Name of a node of the top graph, or of its first output, as toolkits use either -> that output.
 

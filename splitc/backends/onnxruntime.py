@@ -11,7 +11,7 @@ import onnxruntime as ort
 from pydantic import Field
 
 from splitc.backends.base import Availability, Backend, EngineRecord, Runner, record_for, write_build_json
-from splitc.backends.interface import Interface, model_digests, read_interface
+from splitc.backends.interface import Interface, interface_of, model_digests, read_interface
 from splitc.backends.runner import CheckedRunner
 from splitc.backends.target import EngineTarget
 from splitc.errors import BackendError
@@ -55,18 +55,21 @@ class OnnxRuntime(Backend):
         )
 
     def open(self, model_path: Path, *, threads: int = 1, optimize: bool = True) -> Runner:
-        if threads < 1:
-            raise BackendError(f"threads is {threads}; it must be at least 1.")
         interface = read_interface(model_path)
         if not _is_utf8(model_path):
             raise BackendError(f"{model_path}: onnxruntime opens no file whose path is not UTF-8; rename the folder.")
+        return self._opened(model_path.name, interface, str(model_path), _session_options(threads, optimize))
+
+    def open_bytes(self, name: str, model: bytes, *, threads: int = 1, optimize: bool = True) -> Runner:
+        """:meth:`open` of a model in memory that has no external weights; ``name`` is for messages."""
+        return self._opened(name, interface_of(model, name), model, _session_options(threads, optimize))
+
+    def _opened(self, name: str, interface: Interface, model: str | bytes, options: ort.SessionOptions) -> Runner:
         try:
-            session = ort.InferenceSession(
-                str(model_path), sess_options=_session_options(threads, optimize), providers=self._providers()
-            )
+            session = ort.InferenceSession(model, sess_options=options, providers=self._providers())
         except Exception as error:  # ORT's exceptions share no base but Exception
-            raise BackendError(f"{model_path.name}: onnxruntime refuses the model: {_sentence(error)}") from error
-        return OnnxRuntimeRunner(model_path.name, interface, session)
+            raise BackendError(f"{name}: onnxruntime refuses the model: {_sentence(error)}") from error
+        return OnnxRuntimeRunner(name, interface, session)
 
     def _providers(self) -> list[str]:
         available = ort.get_available_providers()
@@ -110,6 +113,8 @@ class OnnxRuntimeRunner(CheckedRunner):
 
 
 def _session_options(threads: int, optimize: bool) -> ort.SessionOptions:
+    if threads < 1:
+        raise BackendError(f"threads is {threads}; it must be at least 1.")
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -30,7 +32,7 @@ from splitc.bundle.manifest import (
 )
 from splitc.bundle.strict_json import parse_json
 from splitc.errors import BundleError
-from splitc.files import sha256_bytes
+from splitc.files import open_plain, sha256_bytes
 
 _SHOWN_FAULTS = 10
 
@@ -100,23 +102,41 @@ class Bundle:
                 found[target] = (*found.get(target, ()), name)
         return found
 
-    def read_bytes(self, name: str) -> bytes:
+    def read_bytes(self, name: str, most_bytes: int = MAX_READ_BYTES) -> bytes:
         """Contents of a listed file, checked again while read.
 
         Raises:
-            BundleError: Not listed, larger than 64 MiB, or changed since the bundle was opened.
+            BundleError: Not listed, larger than ``most_bytes``, or changed since the bundle was opened.
         """
         path, entry = self.file(name), self.manifest.files[name]
-        if entry.bytes > MAX_READ_BYTES:
-            raise BundleError(f"{path}: has {entry.bytes} bytes, more than the {MAX_READ_BYTES} that are read at once.")
+        if entry.bytes > most_bytes:
+            raise BundleError(f"{path}: has {entry.bytes} bytes, more than the {most_bytes} that are read at once.")
         try:
-            with path.open("rb") as file:
+            with open_plain(path, BundleError) as file:
                 data = file.read(entry.bytes + 1)
         except OSError as error:
             raise BundleError(f"{path}: cannot be read: {error.strerror}.") from error
         if sha256_bytes(data) != entry.sha256:
             raise BundleError(f"{path}: has changed since the bundle was opened.")
         return data
+
+    @contextmanager
+    def unchanged(self, names: Sequence[str]) -> Iterator[None]:
+        """Listed files are theirs by hash when the block begins, and nobody has touched them when it ends.
+
+        For what a library reads by its path.
+
+        Raises:
+            BundleError: One of them is not what the manifest says, or was written or replaced meanwhile.
+        """
+        paths = {name: self.file(name) for name in names}
+        before = {name: _identity(path) for name, path in paths.items()}
+        changed = [name for name, path in paths.items() if file_entry(path) != self.manifest.files[name]]
+        if not changed:
+            yield
+            changed = [name for name, path in paths.items() if _identity(path) != before[name]]
+        if changed:
+            raise BundleError(f"{paths[changed[0]]}: has changed since the bundle was opened.")
 
     def read_json(self, name: str) -> Any:
         """A listed JSON file, parsed.
@@ -125,6 +145,19 @@ class Bundle:
             BundleError: As :meth:`read_bytes`, or not JSON.
         """
         return parse_json(self.read_bytes(name), str(self.path / name))
+
+
+def _identity(path: Path) -> tuple[int, ...]:
+    """What changes when a file is written or replaced, by whomever: times of its inode cannot be set back.
+
+    Raises:
+        BundleError: It is gone.
+    """
+    try:
+        found = os.stat(path)
+    except OSError as error:
+        raise BundleError(f"{path}: cannot be read: {error.strerror}.") from error
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def open_bundle(path: str | os.PathLike[str], verify: bool = True, *, has_bytecode: bool = False) -> Bundle:

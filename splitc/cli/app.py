@@ -109,6 +109,9 @@ def _run() -> int:
             raise
         say(f"splitc: this command needs the compiler ({error.name}), which is not here: pip install 'splitc[build]'.")
         return 3
+    except MemoryError:
+        say("splitc: there is not enough memory for this here; free some, or use a machine that has more.")
+        return 3
     except Exception as error:
         if not hasattr(error, "format_message"):  # typer's usage errors have it; anything else is our bug
             raise

@@ -21,6 +21,8 @@ from splitc.errors import BundleError
 from splitc.runtime.sources import Sample
 from splitc.types import Array, Feeds, TensorSpec
 
+MAX_MODEL_BYTES = 1 << 31
+"""An ONNX file has no more; larger weights lie beside it."""
 RUNNER = "onnxruntime"
 """Runs both halves of a bundle on any machine; an engine runs only where ``splitc engine`` built it."""
 
@@ -194,5 +196,13 @@ def _fits(agreed: TensorSpec, found: TensorSpec) -> bool:
 
 
 def _open(bundle: Bundle, side: str, threads: int, optimize: bool) -> Runner:
+    """A half on ONNX Runtime: of the very bytes that were hashed, or of files that nobody touched meanwhile."""
     model = bundle.edge_model if side == "edge" else bundle.cloud_model
-    return BACKENDS.make(RUNNER, {}).open(model, threads=threads, optimize=optimize)
+    name = f"{side}/{model.name}"
+    backend = BACKENDS.make(RUNNER, {})
+    beside = [one for one in bundle.manifest.files if one.startswith(f"{name}.")]
+    if not beside:
+        data = bundle.read_bytes(name, MAX_MODEL_BYTES)
+        return backend.open_bytes(model.name, data, threads=threads, optimize=optimize)
+    with bundle.unchanged([name, *beside]):
+        return backend.open(model, threads=threads, optimize=optimize)

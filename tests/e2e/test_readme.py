@@ -72,7 +72,16 @@ def test_every_command_runs(tmp_path: Path) -> None:
         for process in background:
             end(process)
     made = {path.name for path in (tmp_path / "artifacts" / "quickstart").iterdir()}
-    said = {"edge", "cloud", "contract.json", "manifest.json", "recipe.lock.toml", "verify.json", "report.json"}
+    said = {
+        "edge",
+        "cloud",
+        "contract.json",
+        "manifest.json",
+        "recipe.lock.toml",
+        "verify.json",
+        "report.json",
+        "sbom.json",
+    }
     assert said | {"report.html"} == made
     if BACKENDS.make("tensorrt_rtx", {}).probe().ok:
         assert (tmp_path / "artifacts/engines/cloud/engines/l4/model.engine").is_file()

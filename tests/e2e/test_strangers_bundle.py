@@ -13,7 +13,9 @@ import pytest
 from e2e_setting import cli
 from refusals import assert_refused
 
-from splitc.bundle import write_manifest
+from splitc.bundle import open_bundle, write_manifest
+from splitc.errors import BundleError
+from splitc.runtime import CloudHalf
 
 
 @pytest.fixture
@@ -96,3 +98,12 @@ def test_names_in_json_mean_what_they_are(bundle: Path, tmp_path: Path) -> None:
     outcome = cli("run", bundle, tmp_path / name, "--json")
     assert outcome.document["results"][0]["input"] == f"{name}#0"
     assert outcome.out.replace("\n", "").isprintable()
+
+
+def test_a_model_that_is_replaced_once_the_bundle_is_open(bundle: Path, tmp_path: Path) -> None:
+    """Between the check and the use: what runs is what was hashed, or nothing."""
+    copy = shutil.copytree(bundle, tmp_path / "copy")
+    opened = open_bundle(copy)
+    (copy / "cloud/model.onnx").write_bytes((copy / "edge/model.onnx").read_bytes())
+    with pytest.raises(BundleError):
+        CloudHalf(opened)
