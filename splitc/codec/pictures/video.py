@@ -13,8 +13,6 @@ from splitc.types import U8
 
 GOP = 15
 """One frame in so many stands alone."""
-LEAST_SIDE = 64
-"""When x264 looks ahead, which it does for a rate factor, its output for smaller pictures differs from run to run."""
 PIXEL_FORMAT = "yuv420p"
 """What cameras send: one colour for four pixels."""
 
@@ -35,7 +33,7 @@ def through_video(frames: U8, crf: int, codec: str) -> tuple[int, U8]:
     count, height, width, _ = frames.shape
     if max(height, width) > MOST_SIDE:
         raise CodecError(f"{codec}: pictures of {height} x {width}, sides must be 1..{MOST_SIDE}.")
-    pixels = np.pad(frames, ((0, 0), *padding((height, width), LEAST_SIDE), (0, 0)), mode="edge")
+    pixels = np.pad(frames, ((0, 0), *padding((height, width), PICTURE_CODECS[codec].least_side), (0, 0)), mode="edge")
     packets = _encoded(pixels, crf, codec)
     decoder = open_decoder(PICTURE_CODECS[codec], most_pixels(pixels.shape[1], pixels.shape[2]))
     decoded = [frame for packet in packets for frame in decoder.decode(packet)] + decoder.decode(None)
