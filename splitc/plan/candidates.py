@@ -14,7 +14,7 @@ from splitc.plan.constraints import bytes_reason
 from splitc.plan.objective import cost
 from splitc.plan.point import Latency, Load, Point
 from splitc.plan.prices import Prices
-from splitc.plan.worth import answers_reason, keeps_answers, with_expected
+from splitc.plan.worth import answers_reason, has_limit, keeps_answers, with_expected
 
 EXPECTED_SHARE = 0.85
 """Expected packet over k-bit packing, for ranking before anything is measured."""
@@ -65,12 +65,16 @@ class Tried:
                 fault = self._try([pair for pair in allowed if pair.cut.names == names])
                 first = first or fault
             self.points = with_expected(self.points)
-            if any(not point.refused and keeps_answers(point, self._ask) for point in self.points):
+            if any(self._is_good(point) for point in self.points):
                 break
         if not self.points and first is not None:
             raise first
         done = {point.cut for point in self.points} | {cut.names for cut in self.failed}
         self.rest = [pair for pair in allowed if pair.cut.names not in done]
+
+    def _is_good(self, point: Point) -> bool:
+        """Allowed; without a limit, with the usual fidelity too: few samples do not tell more of a limit."""
+        return not point.refused and (has_limit(self._ask) or keeps_answers(point, self._ask))
 
     def _try(self, pairs: Sequence[Pair]) -> SplitcError | None:
         """All options of one cut; its fault where one of them cannot be measured."""

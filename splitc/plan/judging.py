@@ -20,8 +20,8 @@ def best_of(ways: Sequence[Point], ask: Ask) -> Point:
     """The cheapest way whose answers are good enough.
 
     With a limit on answers, that is the cheapest which is not surely below it; but a way that keeps it as measured goes
-    first where it costs at most ``TOLERANCE`` more, and of several in doubt the one with the best answers. Without a
-    limit, it is the cheapest with the usual fidelity, however much it costs; where none has it, the best answers win.
+    first where it costs at most ``TOLERANCE`` more. Without a limit, it is the cheapest with the usual fidelity,
+    however much it costs; where none has it, the best answers win.
     """
     objective = ask.split.objective
     allowed = [way for way in ways if not way.refused]
@@ -30,10 +30,10 @@ def best_of(ways: Sequence[Point], ask: Ask) -> Point:
     keeping = [way for way in allowed if keeps_answers(way, ask)]
     if not has_limit(ask):
         return min(keeping, key=lambda way: rank(way, objective)) if keeping else min(allowed, key=distance)
-    most = (1 + TOLERANCE) * min(cost(way, objective)[0] for way in allowed)
-    near = [way for way in allowed if cost(way, objective)[0] <= most]
-    good = [way for way in near if way in keeping]
-    return min(good, key=lambda way: rank(way, objective)) if good else min(near, key=distance)
+    cheapest = min(allowed, key=lambda way: rank(way, objective))
+    most = (1 + TOLERANCE) * cost(cheapest, objective)[0]
+    near = [way for way in keeping if cost(way, objective)[0] <= most]
+    return min(near, key=lambda way: rank(way, objective)) if near else cheapest
 
 
 def judged(ways: Sequence[Point], ask: Ask) -> list[Point]:
