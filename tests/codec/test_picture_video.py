@@ -70,7 +70,7 @@ def test_what_is_no_film_is_refused() -> None:
 def test_small_pictures_are_coded_in_a_size_at_which_runs_agree(
     monkeypatch: pytest.MonkeyPatch, shape: tuple[int, int], coded: tuple[int, int], codec: str
 ) -> None:
-    """Looking ahead, x264 gives other bytes for pictures of 32 x 32 from run to run of one process; x265 for 64 x 64."""
+    """Looking ahead, x264 gives other bytes for pictures of 32 x 32 from run to run, x265 for 64 x 64."""
     video = pytest.importorskip("splitc.codec.pictures.video", exc_type=CapabilityError, reason="needs splitc[video]")
     opened, real = [], video.open_encoder
 
