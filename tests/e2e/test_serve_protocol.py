@@ -8,7 +8,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -238,6 +238,16 @@ def test_every_phase_of_tls_has_its_time(bundle: Path, tmp_path: Path) -> None:
         frame = Sample("f", {"image": np.zeros((1, 3, SIDE, SIDE), np.float32)})
         assert len(list(client.run([frame]))) == 1
         begun.close(), plain.close()
+
+
+def test_connections_without_calls_make_room(bundle: Path) -> None:
+    """One client with many of them keeps nobody out."""
+    with serving([bundle], max_connections=4) as (address, server), ExitStack() as ending:
+        alone = [("grpc.use_local_subchannel_pool", 1)]  # else they share one connection
+        clients = [ending.enter_context(stock.InferenceServerClient(address, channel_args=alone)) for _ in range(8)]
+        assert all(client.is_model_ready("tiny") for client in clients)
+        assert server.metrics.totals()["closed_connections crowded"] == 4
+        assert clients[0].is_model_ready("tiny"), "it connects again"
 
 
 def test_a_load_balancer_may_ask_for_ever(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -113,11 +113,10 @@ class ConnectionGate:
         """
         self._visits[visit.name] = visit
         self._strangers.setdefault(visit.address, {})[visit] = None
-        while len(self._visits) > self.limits.connections or self._count() > self.limits.strangers:
-            address, visits = max(self._strangers.items(), key=lambda one: len(one[1]))
-            if len(visits) > MARKED_STRANGERS:
-                self.mark(address)
-            self._drop(next(iter(visits)), "crowded")
+        if self._count() > self.limits.strangers:
+            self._drop_stranger()
+        if len(self._visits) > self.limits.connections:
+            self._make_room()
         return random.uniform(*PENALTY_S) if self._is_marked(visit.address) else 0.0
 
     def admitted(self, visit: Visit) -> None:
@@ -147,6 +146,21 @@ class ConnectionGate:
         """Whether no call of it was admitted so far."""
         return visit in self._strangers.get(visit.address, {})
 
+    def _make_room(self) -> None:
+        """Close what has been without a call for longest, whoever's it is; where all have one, a stranger."""
+        unused = [one for one in self._visits.values() if not one.calls and not self.is_stranger(one)]
+        if unused:
+            self._drop(min(unused, key=lambda one: one.moved), "crowded")
+        else:
+            self._drop_stranger()
+
+    def _drop_stranger(self) -> None:
+        """The oldest one of the address that has the most."""
+        address, visits = max(self._strangers.items(), key=lambda one: len(one[1]))
+        if len(visits) > MARKED_STRANGERS:
+            self.mark(address)
+        self._drop(next(iter(visits)), "crowded")
+
     def _drop(self, visit: Visit, reason: str) -> None:
         self._metrics.hung_up(reason)
         visit.end()
@@ -169,16 +183,19 @@ class ConnectionGate:
             except OSError:
                 await asyncio.sleep(PAUSE_S)
                 continue
-            with suppress(OSError):
-                if accepted.family != socket.AF_UNIX:
-                    accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                whose = client_address(accepted, address)
-                if self._is_shut_to(whose):
-                    self._metrics.hung_up("crowded")
-                    accepted.close()
-                    continue
-                name = self._prefix + str(next(self._numbers))
-                await loop.connect_accepted_socket(lambda n=name, w=whose: Visit(self, n, w), accepted)  # type: ignore[misc]
+            with suppress(OSError, ValueError):  # it is gone already
+                await self._welcome(accepted, address)
+
+    async def _welcome(self, accepted: socket.socket, address: object) -> None:
+        if accepted.family != socket.AF_UNIX:
+            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        whose = client_address(accepted, address)
+        if self._is_shut_to(whose):
+            self._metrics.hung_up("crowded")
+            accepted.close()
+            return
+        name = self._prefix + str(next(self._numbers))
+        await asyncio.get_running_loop().connect_accepted_socket(lambda: Visit(self, name, whose), accepted)
 
     async def _sweep(self) -> None:
         while True:

@@ -19,7 +19,7 @@ from pydantic import Field
 
 from splitc.bundle import Bundle
 from splitc.errors import UsageError
-from splitc.runtime.process_limits import connections_that_fit, resident_bytes
+from splitc.runtime.process_limits import connections_that_fit, give_back_free_memory, resident_bytes
 from splitc.runtime.security import TlsFiles, refuse_plain_text
 from splitc.runtime.server.access import Admission, Rates
 from splitc.runtime.server.calls import CallLimits, Door
@@ -49,6 +49,8 @@ HEADERS_BYTES = 8 << 10
 NO_MESSAGE_BYTES = 4 << 10
 """Least limit of a message: requests without a packet."""
 SOCKET_NAME = "s"
+TRIM_S = 10.0
+"""How often freed memory goes back: many short calls leave it in pieces, which look like a leak."""
 
 
 class ServerOptions(Frozen):
@@ -185,6 +187,8 @@ class CloudServer:
         )
         self._gate = ConnectionGate(limits, private, self.metrics)
         self._gate.start(heard.sockets)
+        trimming = asyncio.create_task(_trim())
+        self._ending.callback(trimming.cancel)
         return heard.address
 
     def _heard(self, address: str) -> Listening:
@@ -266,3 +270,9 @@ class CloudServer:
         self._ending.close()
         for pool in (self._workers.codecs, self._workers.engines):
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+async def _trim() -> None:
+    while True:
+        await asyncio.sleep(TRIM_S)
+        await asyncio.to_thread(give_back_free_memory)
