@@ -29,12 +29,10 @@ CANDIDATES: tuple[Mapping[str, object], ...] = (
 """What is tried, each with steps by sensitivity. Larger blocks and a basis without blocks never gained 3 %."""
 PAYS = 0.02
 """Share of the bytes that a transform must save beside the candidate before it, in its logarithm."""
-TRIES = 4
-"""Steps that are coded for each candidate, at most."""
-NEAR = 0.05
-"""Distance from the wanted divergence, in its logarithm, at which no other step is tried."""
+AROUND = (-0.3, 0.0, 0.3)
+"""Steps that are coded around the one where the wanted divergence is expected, in their logarithm."""
 SLOPES = (1.0, 3.0)
-"""Of ln divergence by ln step: 2 where noise is small; what two measurements say is trusted inside these."""
+"""Of ln divergence by ln step: 2 where noise is small; what measurements say is trusted inside these."""
 STEPS = (1 / 1024, 16.0)
 Make = Callable[[CodecSpec, tuple[FittedTensor, ...]], FrameCodec]
 """A codec of fitted tensors."""
@@ -111,33 +109,36 @@ def halves(subject: Calibration, *, is_stream: bool) -> tuple[Calibration, Calib
 
 
 def at_divergence(design: Design, wanted: float, to_fit: Calibration, to_code: Calibration, make: Make) -> CodedAt:
-    """A design at the step that gives the wanted divergence, as a logarithm; nearest to it where none does."""
-    points: list[CodedAt] = []
-    step = math.log(design.spec.step)
-    while len(points) < TRIES and not (points and abs(points[-1].divergence - wanted) < NEAR):
+    """A design at the step that gives the wanted divergence, as logarithms.
+
+    Divergences of a few samples are noisy, and steps apart from each other draw other noise: lines through several of
+    them say more than the one that comes nearest.
+    """
+
+    def at(step: float) -> CodedAt:
         spec = design.spec.replace(step=float(np.clip(math.exp(step), *STEPS)))
-        points.append(_coded(make(spec, with_planes(spec, to_fit, design.planes)), to_code, spec.step))
-        step = points[-1].step + (wanted - points[-1].divergence) / _slope(points)
-    return _between(points, wanted)
+        return _coded(make(spec, with_planes(spec, to_fit, design.planes)), to_code, spec.step)
+
+    points = [at(math.log(design.spec.step))]
+    if abs(_expected(points[0], wanted) - points[0].step) > AROUND[-1]:
+        points = [at(_expected(points[0], wanted))]
+    centre = _expected(points[0], wanted)
+    return _on_lines([*points, *(at(centre + apart) for apart in AROUND)], wanted)
 
 
-def _slope(points: Sequence[CodedAt]) -> float:
-    """Of ln divergence by ln step, between the last two."""
-    if len(points) < 2 or points[-1].step == points[-2].step:
-        return 2.0
-    one, two = points[-2:]
-    return float(np.clip((two.divergence - one.divergence) / (two.step - one.step), *SLOPES))
+def _expected(point: CodedAt, wanted: float) -> float:
+    """Where a divergence is to be expected: it grows with the square of the step where noise is small."""
+    return point.step + (wanted - point.divergence) / 2
 
 
-def _between(points: Sequence[CodedAt], wanted: float) -> CodedAt:
-    """On the line through the two points nearest to the wanted divergence; the nearest itself where that is flat."""
-    near = sorted(points, key=lambda one: abs(one.divergence - wanted))[:2]
-    rise = near[0].divergence - near[-1].divergence
-    if abs(rise) < NEAR:
-        return near[0]
-    share = float(np.clip((wanted - near[-1].divergence) / rise, -0.5, 1.5))
-    step, size = (b + share * (a - b) for a, b in zip(near[0][:2], near[1][:2], strict=True))
-    return CodedAt(step, size, wanted)
+def _on_lines(points: Sequence[CodedAt], wanted: float) -> CodedAt:
+    """Step and size at the wanted divergence, on lines of least squares."""
+    steps, sizes, moved = (np.array(column) for column in zip(*points, strict=True))
+    if np.ptp(steps) == 0:
+        return points[0]
+    rise = float(np.clip(np.polyfit(steps, moved, 1)[0], *SLOPES))
+    step = float(steps.mean() + (wanted - moved.mean()) / rise)
+    return CodedAt(step, float(np.polyval(np.polyfit(steps, sizes, 1), step)), wanted)
 
 
 def _coded(codec: FrameCodec, subject: Calibration, step: float) -> CodedAt:
