@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -14,7 +14,7 @@ from codec_bench.floor import IN_CACHE, FloorRow
 from codec_bench.frontier import FrontierRow
 from codec_bench.stills import CHEN, KBIT_MEANS_ZSTD19, KBIT_ZSTD19, X265_TILED, StillRow
 from codec_bench.symbols import FAST, FOUR_BITS, SymbolRow
-from codec_bench.video import DPCM, IFMDC, MIDDLE_KL, TARGETS_KL, X265_INTER, VideoRow
+from codec_bench.video import ADAPTIVE, DPCM, IFMDC, MIDDLE_KL, TARGETS_KL, X265_INTER, VideoRow
 from splitc.codec import PROFILES
 
 Row = StillRow | SymbolRow | VideoRow | FloorRow | FrontierRow
@@ -87,9 +87,18 @@ def _video_ratios(video: Sequence[VideoRow]) -> dict[str, float | None]:
     for key, peer in (("x265_inter", X265_INTER), ("ifmdc", IFMDC)):
         for suffix, name in (("", "rates_bpe"), ("_predicted_frames", "predicted_rates_bpe")):
             rate = {(row.cut, row.method): getattr(row, name)[at] for row in video}
-            both = [(rate[row.cut, DPCM], rate.get((row.cut, peer))) for row in video if row.method == DPCM]
-            ratios[f"static_video_vs_{key}{suffix}"] = _mean(ours / theirs for ours, theirs in both if ours and theirs)
+            ratios[f"static_video_vs_{key}{suffix}"] = _beside(rate, DPCM, peer)
+    rate = {(row.cut, row.method): row.rates_bpe[-1] for row in video}
+    ratios["static_video_low_vs_x265_inter"] = _beside(rate, DPCM, X265_INTER)
+    ratios["static_video_adaptive_low_vs_x265_inter"] = _beside(rate, ADAPTIVE, X265_INTER)
     return ratios
+
+
+def _beside(rate: Mapping[tuple[str, str], float | None], method: str, peer: str) -> float | None:
+    """Geometric mean over the cuts where both are known."""
+    cuts = [cut for cut, known in rate if known == method]
+    both = [(rate[cut, method], rate.get((cut, peer))) for cut in cuts]
+    return _mean(ours / theirs for ours, theirs in both if ours and theirs)
 
 
 FRONTIER = {
@@ -151,6 +160,7 @@ def _peers() -> dict[str, str]:
         "fast_bpe_vs_kbit_means_zstd19": f"the same, decoded to calibrated bin means + {ZSTD19}",
         "fast_bpe_vs_chen2019": f"log 8 bits, each picture's range, a frame a channel, {x265.version()}, intra, slices",
         "static_video_vs_x265_inter": f"{x265.version()}, GOP 15, no B frames, CTU 16, {tiled}, KL {MIDDLE_KL}",
+        "static_video_adaptive_low_vs_x265_inter": f"{x265.version()}, GOP 15, no B frames, CTU 16, {tiled}, KL 0.01",
         "static_video_vs_ifmdc": f"IFMDC with N-run-length (this package), GOP 15, KL {MIDDLE_KL}",
         "auto_high_vs_x265_tile": f"{x265.version()}, intra, {tiled}, at KL 0.003, of boxes 0.25",
         "auto_low_vs_x265_tile": f"{x265.version()}, intra, {tiled}, at KL 0.03, of boxes 1",

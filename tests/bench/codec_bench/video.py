@@ -22,6 +22,7 @@ MIDDLE_KL = 0.003
 EACH_SIDE = 3
 GOP = 15
 DPCM = "dpcm"
+ADAPTIVE = "dpcm, adaptive zone, unbiased"
 X265_INTER = "x265 inter"
 IFMDC = "IFMDC, N-run-length"
 QPS = (2, 7, 12, 17, 22, 27, 32, 37, 42, 47)
@@ -71,6 +72,8 @@ def video_rows(cut: Cut) -> Iterator[VideoRow]:
     yield _ladder_row(cut, "step, no prediction", _steps({}), STEPS.index(0.5))
     for method, temporal in (("difference", "difference"), (DPCM, "dpcm")):
         yield _ladder_row(cut, method, _steps({"temporal": temporal, "gop": GOP}), STEPS.index(0.5))
+    zone = {"temporal": "dpcm", "gop": GOP, "dead_zone": "adaptive", "reconstruction": "unbiased"}
+    yield _ladder_row(cut, ADAPTIVE, _steps(zone), STEPS.index(0.5))
     yield _ladder_row(cut, IFMDC, [_ifmdc(levels) for levels in LEVELS], LEVELS.index(63))
 
 
