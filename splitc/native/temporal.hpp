@@ -143,17 +143,14 @@ class ZoneTable {
   std::array<float, kSteps> zones_{};
 };
 
-/// Changed neighbours of every position of a plane, 0..8.
-inline void count_around(const std::uint8_t* changed, std::size_t height, std::size_t width, std::uint8_t* around) {
-  const auto rows = static_cast<std::ptrdiff_t>(height), columns = static_cast<std::ptrdiff_t>(width);
-  for (std::ptrdiff_t y = 0; y < rows; ++y)
-    for (std::ptrdiff_t x = 0; x < columns; ++x) {
-      unsigned count = 0;
-      for (std::ptrdiff_t v = std::max<std::ptrdiff_t>(y - 1, 0); v <= std::min(y + 1, rows - 1); ++v)
-        for (std::ptrdiff_t u = std::max<std::ptrdiff_t>(x - 1, 0); u <= std::min(x + 1, columns - 1); ++u)
-          count += changed[v * columns + u];
-      around[y * columns + x] = static_cast<std::uint8_t>(count - changed[y * columns + x]);
-    }
+/// Changed neighbours of every position of a row, 0..8: `above` and `below` are the rows beside it, zeros past the
+/// plane; `columns` holds `width + 2` bytes.
+inline void count_around(const std::uint8_t* above, const std::uint8_t* row, const std::uint8_t* below,
+                         std::size_t width, std::uint8_t* columns, std::uint8_t* around) {
+  columns[0] = columns[width + 1] = 0;
+  for (std::size_t x = 0; x < width; ++x) columns[x + 1] = static_cast<std::uint8_t>(above[x] + row[x] + below[x]);
+  for (std::size_t x = 0; x < width; ++x)
+    around[x] = static_cast<std::uint8_t>(columns[x] + columns[x + 1] + columns[x + 2] - row[x]);
 }
 
 /// Closed-loop symbols of one sample whose dead zone is the wider the fewer residuals around it change: those beside a
@@ -161,19 +158,21 @@ inline void count_around(const std::uint8_t* changed, std::size_t height, std::s
 class AdaptiveZone {
  public:
   explicit AdaptiveZone(const SampleShape& shape)
-      : shape_(shape), residual_(shape.size()), zone_(shape.size()), changed_(shape.size()),
-        around_(shape.plane()), place_(shape.plane()) {}
+      : shape_(shape), residual_(shape.size()), zone_(shape.size()), changed_(shape.size()), around_(shape.plane()),
+        columns_(shape.width + 2), nothing_(shape.width), place_(shape.plane()) {}
 
   template <typename Symbol>
   void operator()(const float* x, const Symbol* previous, const float* lo, const float* scale, std::size_t rows,
                   std::int32_t top, Symbol* symbols) {
     measure(x, previous, lo, scale, rows);
     for (int round = 0; round < kRounds; ++round) widen();
-    for (std::size_t i = 0; i < shape_.size(); ++i) {
-      const std::int32_t was = previous[i];
-      const float limit = 131072.0f, moved = std::min(limit, std::max(-limit, residual_[i]));
-      const bool stays = std::fabs(moved) <= zone_[i];
-      const std::int32_t symbol = stays ? was : was + static_cast<std::int32_t>(std::nearbyint(moved));
+    constexpr float kLimit = 131072.0f, kRounder = 12582912.0f;  // 1.5 * 2^23: adding it rounds, halves to even
+    const float* const residual = residual_.data();
+    const float* const zone = zone_.data();
+    for (std::size_t i = 0, n = shape_.size(); i < n; ++i) {
+      const float moved = std::min(kLimit, std::max(-kLimit, residual[i]));
+      const float whole = std::fabs(moved) <= zone[i] ? 0.0f : (moved + kRounder) - kRounder;
+      const std::int32_t symbol = static_cast<std::int32_t>(previous[i]) + static_cast<std::int32_t>(whole);
       symbols[i] = static_cast<Symbol>(std::min(top, std::max(0, symbol)));
     }
   }
@@ -184,41 +183,58 @@ class AdaptiveZone {
 
   template <typename Symbol>
   void measure(const float* x, const Symbol* previous, const float* lo, const float* scale, std::size_t rows) {
-    bool has_nan = false;
-    for (std::size_t c = 0, i = 0; c < shape_.channels; ++c)
-      for (std::size_t k = 0; k < shape_.plane(); ++k, ++i) {
-        has_nan |= x[i] != x[i];
-        residual_[i] = (x[i] - lo[c % rows]) * scale[c % rows] - static_cast<float>(previous[i]);
-        changed_[i] = std::fabs(residual_[i]) > kFirst ? 1 : 0;
+    std::uint32_t has_nan = 0;
+    for (std::size_t c = 0; c < shape_.channels; ++c) {
+      const float base = lo[c % rows], factor = scale[c % rows];
+      float* const residual = residual_.data() + c * shape_.plane();
+      std::uint8_t* const changed = changed_.data() + c * shape_.plane();
+      for (std::size_t k = 0, n = shape_.plane(); k < n; ++k, ++x, ++previous) {
+        const float value = *x;
+        has_nan |= value != value ? 1u : 0u;
+        residual[k] = (value - base) * factor - static_cast<float>(*previous);
+        changed[k] = std::fabs(residual[k]) > kFirst ? 1 : 0;
       }
-    if (has_nan) refuse_nan();
+    }
+    if (has_nan != 0) refuse_nan();
   }
 
   /// Zones from what changes now, and then what changes.
   void widen() {
-    std::fill(place_.begin(), place_.end(), 0);
-    for (std::size_t i = 0; i < shape_.size(); ++i) place_[i % shape_.plane()] += changed_[i];
+    const std::size_t size = shape_.plane();
+    std::fill(place_.begin(), place_.end(), 0.0f);
     const float by_channel = 4.0f / static_cast<float>(shape_.channels);
-    for (std::size_t c = 0; c < shape_.channels; ++c) {
-      std::uint8_t* const changed = changed_.data() + c * shape_.plane();
-      std::uint32_t in_plane = 0;
-      for (std::size_t k = 0; k < shape_.plane(); ++k) in_plane += changed[k];
-      const float base = 4.0f * static_cast<float>(in_plane) / static_cast<float>(shape_.plane()) + 0.02f;
-      count_around(changed, shape_.height, shape_.width, around_.data());
-      for (std::size_t k = 0; k < shape_.plane(); ++k) {
-        const float sum = static_cast<float>(around_[k]) + static_cast<float>(place_[k]) * by_channel + base;
-        const std::size_t i = c * shape_.plane() + k;
-        zone_[i] = table_.at(sum * (1.0f / 16.5f));
-        changed[k] = std::fabs(residual_[i]) > zone_[i] ? 1 : 0;
-      }
+    for (std::size_t c = 0; c < shape_.channels; ++c)
+      for (std::size_t k = 0; k < size; ++k) place_[k] += static_cast<float>(changed_[c * size + k]);
+    for (std::size_t k = 0; k < size; ++k) place_[k] *= by_channel;
+    for (std::size_t c = 0; c < shape_.channels; ++c) widen_plane(c);
+  }
+
+  void widen_plane(std::size_t channel) {
+    const std::size_t size = shape_.plane(), width = shape_.width;
+    std::uint8_t* const changed = changed_.data() + channel * size;
+    const float* const residual = residual_.data() + channel * size;
+    float* const zone = zone_.data() + channel * size;
+    std::uint32_t in_plane = 0;
+    for (std::size_t k = 0; k < size; ++k) in_plane += changed[k];
+    for (std::size_t y = 0; y < shape_.height; ++y) {
+      const std::uint8_t* const row = changed + y * width;
+      const std::uint8_t* const above = y == 0 ? nothing_.data() : row - width;
+      const std::uint8_t* const below = y + 1 == shape_.height ? nothing_.data() : row + width;
+      count_around(above, row, below, width, columns_.data(), around_.data() + y * width);
+    }
+    const float base = 4.0f * static_cast<float>(in_plane) / static_cast<float>(size) + 0.02f;
+    for (std::size_t k = 0; k < size; ++k) {
+      const float sum = static_cast<float>(around_[k]) + place_[k] + base;
+      zone[k] = table_.at(sum * (1.0f / 16.5f));
+      changed[k] = std::fabs(residual[k]) > zone[k] ? 1 : 0;
     }
   }
 
   SampleShape shape_;
   ZoneTable table_;
   std::vector<float> residual_, zone_;
-  std::vector<std::uint8_t> changed_, around_;
-  std::vector<std::uint32_t> place_;
+  std::vector<std::uint8_t> changed_, around_, columns_, nothing_;
+  std::vector<float> place_;
 };
 
 }  // namespace splitc
