@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import onnx_ir as ir
@@ -16,6 +17,13 @@ from splitc.types import Feeds
 def squared_error(reference: Feeds, got: Feeds) -> float:
     """Summed over all outputs: where nothing is known of what they mean."""
     return sum(float(np.square(values.astype(np.float64) - got[name]).sum()) for name, values in reference.items())
+
+
+class Loss(NamedTuple):
+    """Means over samples: divergence of the answers, infinite where one is, and squared error of all outputs."""
+
+    divergence: float
+    error: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,13 +50,26 @@ class AnswerJudge:
 
     def against(self, model: ir.Model, feeds: Sequence[Feeds]) -> Callable[[ir.Model], float]:
         """Mean divergence of another model's answers from those of ``model``; infinite where one is."""
+        losses = self.losses(model, feeds)
+        return lambda other: losses(other).divergence
+
+    def losses(self, model: ir.Model, feeds: Sequence[Feeds]) -> Callable[[ir.Model], Loss]:
+        """How far another model's answers are from those of ``model``."""
         reference = self.answers(model, feeds)
 
-        def judged(other: ir.Model) -> float:
-            pairs = zip(reference, self.answers(other, feeds), strict=True)
-            return float(np.mean([self.divergence(before, after) for before, after in pairs]))
+        def judged(other: ir.Model) -> Loss:
+            pairs = list(zip(reference, self.answers(other, feeds), strict=True))
+            error = float(np.mean([squared_error(*map(self._without_features, pair)) for pair in pairs]))
+            if self.divergence is squared_error:
+                return Loss(error, error)
+            return Loss(float(np.mean([self.divergence(*pair) for pair in pairs])), error)
 
         return judged
+
+    def _without_features(self, outputs: Feeds) -> Feeds:
+        """What the rest does not take."""
+        taken = {value.name for value in self.rest.graph.inputs} if self.rest is not None else set()
+        return {name: values for name, values in outputs.items() if name not in taken}
 
 
 def _run(model: ir.Model, feeds: Sequence[Feeds]) -> list[Feeds]:

@@ -27,11 +27,11 @@ PLAN_SAMPLES = 32
 
 MEASUREMENT: CachedStep[plan.Measurement] = CachedStep(
     "measurement",
-    4,
+    5,
     lambda found: parts_of_json(asdict(found)),
     lambda file: plan.Measurement(**json_from_file(file)),
 )
-ARRAYS: CachedStep[list[Array]] = CachedStep("trial-arrays", 2, parts_of_arrays, arrays_from_file)
+ARRAYS: CachedStep[list[Array]] = CachedStep("trial-arrays", 3, parts_of_arrays, arrays_from_file)
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,7 +203,14 @@ class CutTrials:
             return model
         if precision == "fp16":
             return passes.ToFloat16(decided=self._float32_nodes)(model).model
-        return passes.LOWER[precision](feeds())(model).model
+        alone = self._subject.task.has_many_answers
+        return passes.QuantizeStatic(feeds(), self._float_layers, alone=alone)(model).model
+
+    @cached_property
+    def _float_layers(self) -> frozenset[str]:
+        """Layers that INT8 leaves alone because of where they stand in the unsplit model, by name of their weights."""
+        with_last = self._subject.task.has_many_answers
+        return frozenset(passes.output_layers(self._subject.model.ir_model, with_last=with_last))
 
 
 def _said(option: plan.Option) -> dict[str, object]:

@@ -187,7 +187,7 @@ def test_the_judge_sees_what_follows() -> None:
     put_weight(other, layers_of(other)[0], changed)
     alone, whole = passes.AnswerJudge(), passes.AnswerJudge(rest=tail)
     assert alone.against(head, feeds(2))(other) > 0
-    assert whole.against(head, feeds(2))(other) == 0
+    assert whole.losses(head, feeds(2))(other) == (0, 0)
 
 
 @pytest.mark.parametrize(("count", "fitting", "judging"), [(3, 3, 0), (8, 4, 4), (24, 12, 12), (40, 30, 10)])
