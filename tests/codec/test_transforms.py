@@ -343,3 +343,37 @@ def test_wire_ids_are_unique_and_in_the_format() -> None:
     assert all(f"| {wire_id} | `{name}` |" in text for name, wire_id in ids.items())
     assert NO_BASIS.is_empty
     assert QUANTIZERS.make("step", {"reconstruction": "unbiased"}).takes_steps
+
+
+@pytest.mark.parametrize("shape", [("N",), ("N", 6), ("N", 3, 5)], ids=len)
+def test_steps_by_sensitivity_at_every_rank(shape: tuple[int | str, ...]) -> None:
+    x = np.random.default_rng(40).normal(size=[20, *shape[1:]]).astype(np.float32)
+
+    def judge(features: Sequence[Sequence[F32]], samples: Sequence[int]) -> list[float]:
+        return [float(np.square(row[0] - x[i : i + 1]).sum()) for row, i in zip(features, samples, strict=True)]
+
+    codec = Codec.fit(FELT, [TensorSpec(name="x", dtype="float32", shape=shape)], [x], judge=judge)
+    steps = codec.tensors[0].params.gain
+    np.testing.assert_allclose(steps, 0.5 * x.std(), rtol=1e-4)  # all is felt alike
+    assert codec.decode(codec.encode([x[:2]]))[0].shape == x[:2].shape
+
+
+def test_answers_that_never_move_leave_steps_even() -> None:
+    x = smooth(41, (8, 3, 4, 4))
+    codec = Codec.fit(FELT, [spec_of(x.shape)], [x], judge=lambda features, samples: [0.0] * len(samples))
+    np.testing.assert_allclose(codec.tensors[0].params.gain, 0.5 * x.std(), rtol=1e-4)
+    chosen = Codec.fit(
+        UNBIASED.replace(transform="auto"), [spec_of(x.shape)], [x], judge=lambda _, samples: [0.0] * len(samples)
+    )
+    assert chosen.decode(chosen.encode([x[:1]]))[0].shape == x[:1].shape
+
+
+def test_answers_that_break_count_as_the_worst() -> None:
+    x = smooth(42, (8, 3, 4, 4))
+
+    def judge(features: Sequence[Sequence[F32]], samples: Sequence[int]) -> list[float]:
+        moved = [np.abs(row[0] - x[i : i + 1]).max((0, 2, 3)) for row, i in zip(features, samples, strict=True)]
+        return [float("inf") if one[1] > 0 and one[0] == 0 else float(one.sum()) for one in moved]
+
+    codec = Codec.fit(FELT, [spec_of(x.shape)], [x], judge=judge)
+    assert np.isfinite(codec.tensors[0].params.gain).all()
