@@ -53,7 +53,10 @@ def with_planes(spec: CodecSpec, subject: Calibration, planes: Sequence[WeighedP
 def _plain(spec: CodecSpec, subject: Calibration, index: int) -> FittedTensor:
     """One cut tensor whose channels are quantized as they are."""
     quantizer = spec.make_quantizer()
-    params = quantizer.fit(subject.wires(index))
+    try:
+        params = quantizer.fit(subject.wires(index))
+    except CodecError as error:
+        raise CodecError(f"value {subject.tensors[index].name!r}: {error}") from error
     tensor = FittedTensor(subject.tensors[index], quantizer, params, tables=b"", layout=subject.layouts[index])
     return _with_tables(spec, subject, index, tensor)
 

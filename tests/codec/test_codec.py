@@ -251,6 +251,13 @@ def test_calibration_that_cannot_be_fitted(quantizer: str, values: np.ndarray, w
         Codec.fit(CodecSpec(quantizer=quantizer), [tensor((None, 3))], [values])
 
 
+def test_a_value_that_cannot_be_fitted_is_named() -> None:
+    good, bad = np.ones((4, 3), np.float32), np.full((4, 3), np.inf, np.float32)
+    pair = [tensor((None, 3), "good"), tensor((None, 3), "bad")]
+    with pytest.raises(CodecError, match="value 'bad': calibration features hold infinities"):
+        Codec.fit(CodecSpec(quantizer="uniform"), pair, [good, bad])
+
+
 def test_a_dynamic_channel_axis_is_refused() -> None:
     with pytest.raises(CodecError, match=r"'feature': axis 1 has no fixed size; fix it in model\.shapes"):
         Codec.fit(CodecSpec(), [tensor((None, None, 4))], [features((None, 3, 4))])
