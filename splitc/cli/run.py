@@ -114,7 +114,8 @@ def run(
         if times and not json:
             _summarize(stages, counters)
     if json:
-        print_json({"results": lines, "stages_ms": stages} | ({"counters": counters} if counters else {}))
+        document = {"task": pair.contract.task, "results": lines, "stages_ms": stages}
+        print_json(document | ({"counters": counters} if counters else {}))
 
 
 def _files(reader: Reader, inputs: Sequence[str]) -> Iterator[Sample]:
@@ -216,7 +217,14 @@ def _show(result: InferenceResult, answer: TaskAnswer, is_quiet: bool) -> dict[s
         stages = " + ".join(f"{stage} {value:.2f}" for stage, value in ms.items() if stage != "total")
         size = f"{result.bitstream_bytes:>7,} bytes"
         print(f"{result.name:<24} {answer.text:<28} {size}  {ms['total']:.2f} ms = {stages}")
-    return {"input": result.name, "answer": answer.describe(), "payload_bytes": result.bitstream_bytes, "ms": ms}
+    said = {"answer": answer.describe(), "payload_bytes": result.bitstream_bytes, "ms": ms}
+    return {"input": result.name, **_origin(result.sample), **said}
+
+
+def _origin(sample: Sample) -> dict[str, Any]:
+    """File of a sample and the size of its picture, in whose pixels places are; null where there is none."""
+    size = None if sample.placement is None else list(sample.placement.size)
+    return {"file": None if sample.file is None else str(sample.file), "picture_px": size}
 
 
 def percentiles(times: Sequence[Mapping[str, float]]) -> dict[str, dict[str, float]]:

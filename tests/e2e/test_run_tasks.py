@@ -100,6 +100,38 @@ def test_boxes_are_drawn_and_said_in_a_line(detecting: Path, detector_bundle: Pa
     assert any(changed)
 
 
+def test_a_webcam_s_video_gives_a_video_with_boxes(detector_bundle: Path, tmp_path: Path) -> None:
+    """Frames of 640 x 480, scaled to 43 x 32 and cropped; boxes lie in the frames' own pixels, and are drawn there."""
+    av = pytest.importorskip("av", reason="the video extra is not installed")
+    random = np.random.default_rng(4)
+    frames = [np.kron(random.integers(0, 255, (6, 8, 3), np.uint8), np.ones((80, 80, 1), np.uint8)) for _ in range(6)]
+    with av.open(str(tmp_path / "cam.mp4"), "w") as out:
+        stream = out.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.pix_fmt, stream.bit_rate = 640, 480, "yuv420p", 8_000_000
+        for pixels in frames:
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, "rgb24")))
+        out.mux(stream.encode(None))
+    outcome = cli("run", detector_bundle, tmp_path / "cam.mp4", "--json", "--draw", tmp_path / "drawn")
+    assert outcome.code == 0, outcome.err
+    results = outcome.document["results"]
+    assert outcome.document["task"] == "detection"
+    assert [one["input"] for one in results] == [f"cam.mp4#{index}" for index in range(6)]
+    assert {(one["file"], *one["picture_px"]) for one in results} == {(str(tmp_path / "cam.mp4"), 640, 480)}
+    boxes = np.array([box["box_px"] for one in results for box in one["answer"]["boxes"]])
+    assert len(boxes) > 6
+    assert (boxes >= 0).all()
+    assert (boxes <= [640, 480, 640, 480]).all()
+    assert boxes[:, 2].max() > 320
+    pairs = []
+    for path in (tmp_path / "cam.mp4", tmp_path / "drawn/cam.mp4"):
+        with av.open(str(path)) as opened:
+            assert opened.streams.video[0].average_rate == 25
+            pairs.append([frame.to_ndarray(format="rgb24").astype(int) for frame in opened.decode(video=0)])
+    for before, after, one in zip(*pairs, results, strict=True):
+        moved = np.abs(before - after).max(2) > 60  # far beyond what coding again changes
+        assert moved.any() == bool(one["answer"]["boxes"])
+
+
 def test_the_page_shows_both_answers_drawn(detecting: Path, tmp_path: Path) -> None:
     outcome = build(detecting, tmp_path / "x")
     assert outcome.code == 0, outcome.err
@@ -190,12 +222,14 @@ def test_a_real_detector_from_recipe_to_drawn_pictures(tmp_path: Path) -> None:
     if not model.exists() or not pictures.exists():
         pytest.skip(f"{model} or {pictures} is not there")
     (cut,) = cut_of(model)
-    (tmp_path / "recipe.toml").write_text(YOLO.format(model=model, pictures=pictures, cut=cut))
+    (tmp_path / "model.onnx").symlink_to(model)  # a bundle's recipe reads nothing beyond --base
+    (tmp_path / "pictures").symlink_to(pictures)
+    (tmp_path / "recipe.toml").write_text(YOLO.format(model="model.onnx", pictures="pictures", cut=cut))
     outcome = build(tmp_path, tmp_path / "x")
     assert outcome.code == 0, outcome.err
-    chosen = sorted(pictures.glob("*.jpg"))[:4]
-    checked = cli("verify", tmp_path / "x", "--model", model, *[word for one in chosen for word in ("--data", one)])
+    checked = cli("verify", tmp_path / "x", "--base", tmp_path)
     assert checked.code == 0, checked.err
+    chosen = sorted(pictures.glob("*.jpg"))[:4]
     ran = cli("run", tmp_path / "x", *chosen, "--json", "--draw", tmp_path / "drawn")
     assert ran.code == 0, ran.err
     names = set((pictures / "classes.txt").read_text().split("\n"))
