@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -37,22 +38,34 @@ def edge_only(asked: BaselineInputs) -> list[Point]:
     return [_edge_row(asked, one) for one in dict.fromkeys(option.edge_precision for option in asked.ask.options)]
 
 
-def cloud_only(asked: BaselineInputs, code_input: CodeInput, divergence: float | None) -> list[Point]:
+def cloud_only(
+    asked: BaselineInputs, code_input: CodeInput, divergence: float | None, *, is_enough: bool
+) -> list[Point]:
     """For each element type of the cloud: the input as it is, and coded so that answers have this divergence.
 
-    A coding with which answers then surely miss a limit of the recipe is given at the first finer setting that does
-    not.
+    Args:
+        asked: What every way is priced for.
+        code_input: Codes the input.
+        divergence: None: nothing is coded.
+        is_enough: Such answers are good enough. Else a coding with which they surely miss a limit of the recipe is
+            given at the first finer setting that does not.
     """
     rows = []
     for precision in dict.fromkeys(option.cloud_precision for option in asked.ask.options):
         whole = asked.measure_whole(precision)
         raw = CodedInput(_raw_name(asked), replace(whole, payload_bytes=float(raw_bytes(asked.model, asked.ask))))
-        coded = [] if divergence is None else _codings(asked.ask, code_input, divergence, precision)
-        rows += [_cloud_row(asked, row, precision) for row in (raw, *coded)]
+        rows.append(_cloud_row(asked, raw, precision, answers_reason(raw.measured, asked.ask)))
+        if divergence is None:
+            continue
+        code = code_input if is_enough else partial(_fine_enough, asked.ask, code_input)
+        for one in code(divergence, precision):
+            is_good = is_enough and (one.measured.divergence or 0.0) <= divergence * (1 + 1e-9)  # interpolated
+            rows.append(_cloud_row(asked, one, precision, "" if is_good else answers_reason(one.measured, asked.ask)))
     return rows
 
 
-def _codings(ask: Ask, code_input: CodeInput, divergence: float, precision: Precision) -> list[CodedInput]:
+def _fine_enough(ask: Ask, code_input: CodeInput, divergence: float, precision: Precision) -> list[CodedInput]:
+    """Each coding at this divergence, or at the first of its halves with which no limit is surely missed."""
     found = list(code_input(divergence, precision))
     for _ in range(FINER_STEPS):
         if not any(answers_reason(one.measured, ask) for one in found):
@@ -105,7 +118,7 @@ def _edge_row(asked: BaselineInputs, precision: Precision) -> Point:
     )
 
 
-def _cloud_row(asked: BaselineInputs, coded: CodedInput, precision: Precision) -> Point:
+def _cloud_row(asked: BaselineInputs, coded: CodedInput, precision: Precision, unfit: str) -> Point:
     model, ask, link, prices = asked.model, asked.ask, asked.places.link, asked.prices
     found = coded.measured
     push_ms = link.push_ms(found.payload_bytes)
@@ -135,7 +148,7 @@ def _cloud_row(asked: BaselineInputs, coded: CodedInput, precision: Precision) -
         samples=found.samples,
         divergence=found.divergence,
         divergence_error=found.divergence_error,
-        refused=cloud_only_reason(ask.split) or answers_reason(found, ask),
+        refused=cloud_only_reason(ask.split) or unfit,
     )
 
 

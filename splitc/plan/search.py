@@ -113,13 +113,18 @@ def _decided(tried: Tried, without_cut: BaselineInputs, code_input: CodeInput, r
 
 
 def _without_cut(asked: BaselineInputs, code_input: CodeInput, best: Point) -> tuple[list[Point], list[Point]]:
-    """Rows to show, and those to hold the best cut against: at what it has, or may have, of divergence."""
+    """Rows to show, and those to hold the best cut against: at what it has, or may have, of divergence.
+
+    Where the cut's answers are good enough, so are those that are no further from the unsplit network's: the shares of
+    few samples that are answered alike would tell them apart by chance.
+    """
     ask, whole = asked.ask, edge_only(asked)
     own = best.divergence if ask.max_divergence is None else ask.max_divergence
-    rivals = cloud_only(asked, code_input, own)
+    is_enough = not best.refused and (ask.max_divergence is None or ask.min_fidelity is None)
+    rivals = [*whole, *cloud_only(asked, code_input, own, is_enough=is_enough)]
     if ask.max_divergence is not None or ask.equal_divergence in (None, own):
-        return [*whole, *rivals], [*whole, *rivals]
-    return [*whole, *cloud_only(asked, code_input, ask.equal_divergence)], [*whole, *rivals]
+        return rivals, rivals
+    return [*whole, *cloud_only(asked, code_input, ask.equal_divergence, is_enough=is_enough)], rivals
 
 
 def _is_proven(best: Point, rest: Sequence[Pair], places: Places, prices: Prices, objective: str) -> bool:

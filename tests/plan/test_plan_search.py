@@ -418,23 +418,27 @@ def coded_at(asked: list[float]) -> Callable:
 
 
 @pytest.mark.parametrize(
-    ("limits", "asked"),
+    ("limits", "fidelity", "asked"),
     [
-        pytest.param({}, [0.04], id="of-the-best-cut"),
-        pytest.param({"max_divergence": 0.06}, [0.06], id="of-the-limit"),
-        pytest.param({"equal_divergence": 0.02}, [0.04, 0.02], id="of-all-links"),
-        pytest.param({"max_divergence": 0.06, "equal_divergence": 0.02}, [0.06], id="the-limit-is-of-all-links"),
-        pytest.param({"min_fidelity": 0.995}, [0.04, 0.02, 0.01], id="finer-where-a-limit-is-surely-missed"),
+        pytest.param({}, 1.0, [0.04], id="of-the-best-cut"),
+        pytest.param({"max_divergence": 0.06}, 1.0, [0.06], id="of-the-limit"),
+        pytest.param({"equal_divergence": 0.02}, 1.0, [0.04, 0.02], id="of-all-links"),
+        pytest.param({"max_divergence": 0.06, "equal_divergence": 0.02}, 1.0, [0.06], id="the-limit-is-of-all-links"),
+        pytest.param({"min_fidelity": 0.995}, 1.0, [0.04], id="as-good-as-a-cut-that-keeps-the-limit"),
+        pytest.param({"min_fidelity": 0.995}, 0.5, [0.04, 0.02, 0.01], id="finer-where-a-limit-is-surely-missed"),
     ],
 )
-def test_codings_of_the_input_are_compared_at_equal_divergence(limits: dict, asked: list[float]) -> None:
+def test_codings_of_the_input_are_compared_at_equal_divergence(
+    limits: dict, fidelity: float, asked: list[float]
+) -> None:
     known: list[float] = []
     ask = Ask(SplitSection(), (OPTION,), **limits)
     found = plan.search(
-        model_of(CHAIN), ask, places(), lambda *_: Measurement(9.0, 1.0, divergence=0.04), coded_at(known)
+        model_of(CHAIN), ask, places(), lambda *_: Measurement(9.0, fidelity, divergence=0.04), coded_at(known)
     )
     assert known[: len(asked)] == asked
     row = found.baselines[-1]
+    assert not row.refused
     assert row.divergence == known[-1]
     assert row.payload_bytes == 1 / known[-1]
     assert (row.latency.encode_ms, row.latency.decode_ms) == (2.0, 3.0)
@@ -445,3 +449,21 @@ def test_the_verdict_is_at_the_divergence_of_its_own_cut() -> None:
     found = plan.search(model_of(CHAIN), ask, places(), lambda *_: Measurement(9.0, 1.0, divergence=0.04), coded_at([]))
     assert found.baselines[-1].divergence == 0.02
     assert {one.divergence for one in found.verdict.rivals if "JPEG" in one.name} == {0.04}
+
+
+@pytest.mark.parametrize(("limit", "refused"), [(None, ""), (0.995, "its fidelity is 90 of 100 samples")])
+def test_a_coding_that_never_gets_as_close_is_judged_by_its_own_answers(limit: float | None, refused: str) -> None:
+    """WebP has no finer setting than this one."""
+
+    def code_input(divergence: float, precision: str) -> list[CodedInput]:
+        return [CodedInput("WebP quality 100", Measurement(5.0, 0.9, divergence=0.3, samples=100))]
+
+    found = plan.search(
+        model_of(CHAIN),
+        Ask(SplitSection(), (OPTION,), limit),
+        places(),
+        lambda *_: Measurement(9.0, 1.0, divergence=0.04),
+        code_input,
+    )
+    assert found.baselines[-1].refused.startswith(refused)
+    assert bool(found.baselines[-1].refused) == bool(refused)
