@@ -9,7 +9,7 @@ import pytest
 from splitc.errors import RemoteError
 from splitc.runtime import Sample
 from splitc.runtime.client.outbox import Outbox, PendingFrame, Talk
-from splitc.runtime.client.patience import LONGEST_PAUSE_S, Patience
+from splitc.runtime.client.patience import LONGEST_PAUSE_S, Patience, answer_limit_s
 
 
 class Clock:
@@ -75,3 +75,39 @@ def test_silence_counts_only_while_a_reply_is_waited_for() -> None:
     with pytest.raises(StopIteration):
         next(replies)
     assert box.silent_s(talk) > 0
+
+
+def test_time_in_which_an_answer_was_awaited_counts() -> None:
+    clock = Clock()
+    clock.now = 100.0
+    patience = Patience(10.0, clock)
+    assert patience.left_s == 10.0
+    assert patience.next_pause("x:1", "silent", is_endless=False, silent_s=6.0) == 0.1
+    assert patience.left_s == pytest.approx(4.0)
+    clock.now += 4.0
+    assert patience.left_s == 0.0
+    with pytest.raises(RemoteError, match=r"no answer for 10\.0 s"):
+        patience.next_pause("x:1", "silent", is_endless=False)
+
+
+@pytest.mark.parametrize(("patience_s", "limit_s"), [(0.0, 10.0), (0.5, 0.5), (4.0, 4.0), (15.0, 10.0), (60.0, 30.0)])
+def test_one_connection_may_owe_an_answer_for_a_part_of_the_patience(patience_s: float, limit_s: float) -> None:
+    """All of it where there is little; so that another connection is tried where there is more."""
+    assert answer_limit_s(patience_s) == limit_s
+
+
+def test_a_reply_that_is_no_answer_ends_no_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr("splitc.runtime.client.outbox.now", clock)
+    talk = Talk()
+
+    def replies() -> Iterator[str]:
+        for reply in "xyz":
+            clock.now += 5.0
+            yield reply
+
+    waited = []
+    for reply in talk.listening(replies()):
+        talk.is_answer = reply == "y"
+        waited.append(talk.waited_s)
+    assert waited == [5.0, 10.0, 5.0]
