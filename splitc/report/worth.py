@@ -51,6 +51,6 @@ def _row(way: Numbers, form: str) -> list[str]:
         f"{way['total_ms']:.2f}",
         in_bytes(way["payload_bytes"]),
         "" if way["fidelity"] is None else share(way["fidelity"]),
-        "" if way["divergence"] is None else f"{way['divergence']:.2e}",
+        "" if way["divergence"] is None else f"{way['divergence']:.3g}",
         factor,
     ]

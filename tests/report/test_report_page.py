@@ -398,7 +398,7 @@ def test_the_verdict_is_read_first_and_an_older_bundle_has_none() -> None:
     assert text.index("NOT WORTH IT") < text.index("Cut at")
     assert '<div class="verdict poor">' in text
     assert "It sends plain." in text
-    for shown in ("only plain", "15.50", "700 B", "99.0 %", "4.00e-03", "1.50", "free"):
+    for shown in ("only plain", "15.50", "700 B", "99.0 %", "0.004", "1.50", "free"):
         assert shown in Page(text).text, shown
     document["plan"]["verdict"] |= {"is_worth_it": True, "warnings": [], "headline": "Worth it"}
     assert '<div class="verdict good">' in page(document)
