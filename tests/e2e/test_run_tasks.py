@@ -165,6 +165,54 @@ def test_a_plan_measures_boxes(detecting: Path) -> None:
     assert all(0 <= one < 1 for one in worth if one is not None)  # 2 bits change boxes; their cosine was above 0.99
 
 
+def suppressing() -> onnx.ModelProto:
+    """The detector with NonMaxSuppression inside: as many boxes, scores and classes as stay."""
+    net = Net(7)
+    stem = net.op("Relu", [net.conv("image", "stem/conv", (3, 8), stride=2)], "stem/out")
+    cut = net.op("Relu", [net.conv(stem, "block/conv", (8, 8))], CUT)
+    x = net.op("Relu", [net.conv(cut, "deep/conv", (8, 16), stride=2)], "deep/out")
+    x = net.conv(x, "raw", (16, 7), stride=2)
+    x = net.op("Reshape", [x, net.constant("rows", np.array([1, 7, 16]))], "listed")
+    x = net.op("Sigmoid", [x], "shares")
+    sizes = net.constant("sizes", np.array([4, 3]))
+    net.nodes.append(onnx.helper.make_node("Split", [x, sizes], ["low", "class_scores"], name="/split", axis=1))
+    low = net.op("Transpose", ["low"], "centred", perm=[0, 2, 1])
+    limits = [net.constant(name, np.array(value, kind)) for name, value, kind in NMS_LIMITS]
+    kept = net.op("NonMaxSuppression", [low, "class_scores", *limits], "kept", center_point_box=1)
+    one, two = (net.constant(name, np.array([value])) for name, value in (("one", 1), ("two", 2)))
+    columns = [net.op("Gather", [kept, column], f"column{n}", axis=1) for n, column in enumerate((one, two))]
+    flat = net.constant("flat", np.array([-1]))
+    classes, rows = (net.op("Reshape", [column, flat], f"flat{n}") for n, column in enumerate(columns))
+    listed = net.op("Reshape", [low, net.constant("four", np.array([16, 4]))], "all_boxes")
+    centres = net.op("Gather", [listed, rows], "boxes", axis=0)
+    table = net.op("Reshape", ["class_scores", net.constant("table_shape", np.array([3, 16]))], "table")
+    net.op("GatherND", [table, net.op("Concat", columns, "places", axis=1)], "scores")
+    net.op("Cast", [classes], "classes", to=onnx.TensorProto.FLOAT)
+    outputs = [(centres, ["K", 4]), ("scores", ["K"]), ("classes", ["K"])]
+    return net.model([("image", [1, 3, SIDE, SIDE])], outputs)
+
+
+NMS_LIMITS = (("most", [9], np.int64), ("overlap", [0.5], np.float32), ("least", [0.55], np.float32))
+
+
+@pytest.mark.parametrize("cut", ["stem/out", CUT, "deep/out"])
+def test_cuts_before_a_suppression_inside_the_network(cut: str, tmp_path: Path) -> None:
+    """Paths have unequal numbers of boxes: lists are compared, and splitting alone changes no bit of them."""
+    table = 'task = "detection"\n[data.detection]\nbox_form = "centers"\nscore = 0.56\n'
+    recipe = recipe_with(table).replace(f'at = "{CUT}"', f'at = "{cut}"')
+    folder = write_setting(tmp_path / "source", suppressing(), recipe)
+    outcome = build(folder, tmp_path / "x", *setting("codec.quantizer=uniform", "codec.bits=3"))
+    assert outcome.code == 0, outcome.err
+    stages = {one["name"]: one for one in cli("verify", tmp_path / "x", "--base", folder, "--json").document["stages"]}
+    assert (stages["split"]["fidelity"], stages["split"]["max_abs_diff"]) == (1.0, 0.0)
+    details = outcome.document["agreement"]["details"]
+    assert details["boxes_reference"] > 3
+    assert 0 < outcome.document["fidelity"] <= 1
+    assert outcome.document["kl"] > 0
+    halves = cli("split", folder / "tiny.onnx", "--at", cut, "-o", tmp_path / "halves", "--json")
+    assert halves.document["equal"], halves.err
+
+
 def last_layer(kind: str, classes: int) -> onnx.ModelProto:
     """The small classifier with an activation in the graph, or with a single output."""
     net = Net(5)
