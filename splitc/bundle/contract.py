@@ -30,6 +30,10 @@ class Contract(Frozen):
     samples and channels first, which need not be those of ``cut``: the codec's tensors hold the layout where it is
     not the usual one. On the host it is the cut itself.
 
+    ``inputs`` and ``outputs`` are the network's. Of the inputs, ``cloud_inputs`` go to the tail as they are, lossless
+    beside the packet, and to the head where it reads them; all others go to the head alone. Of the outputs,
+    ``edge_outputs`` are answered by the head, all others by the tail. Both are empty, and then not spelled, for most.
+
     ``task_options`` are what the task needs to read the outputs, everything recognised spelled out; empty, and then not
     spelled at all, where it is what the task's name says alone.
     """
@@ -40,6 +44,8 @@ class Contract(Frozen):
     task_options: dict[str, JsonValue] = Field({})
     inputs: list[TensorSpec] = Field(min_length=1)
     outputs: list[TensorSpec] = Field(min_length=1)
+    cloud_inputs: list[str] = Field([])
+    edge_outputs: list[str] = Field([])
     cut: list[TensorSpec] = Field(min_length=1)
     wire: list[TensorSpec] = Field(min_length=1)
     quantized_in: Literal["graph", "host"] = "graph"
@@ -54,6 +60,26 @@ class Contract(Frozen):
         default = dump(Preprocess())
         return {key: value for key, value in kept.items() if key in _FIRST_KEYS or value != default[key]}
 
+    @property
+    def given(self) -> list[TensorSpec]:
+        """Inputs that the tail takes as they are."""
+        return [spec for spec in self.inputs if spec.name in self.cloud_inputs]
+
+    @property
+    def tail_inputs(self) -> list[TensorSpec]:
+        """What the tail takes: the wire, then what it is given."""
+        return [*self.wire, *self.given]
+
+    @property
+    def tail_outputs(self) -> list[TensorSpec]:
+        """Outputs that the tail answers."""
+        return [spec for spec in self.outputs if spec.name not in self.edge_outputs]
+
+    @property
+    def exits(self) -> list[TensorSpec]:
+        """Outputs that the head answers."""
+        return [spec for spec in self.outputs if spec.name in self.edge_outputs]
+
     def fitted_codec(self, pair_id: str) -> Codec:
         """The codec, bound to this pair: it refuses the packets of any other.
 
@@ -64,7 +90,7 @@ class Contract(Frozen):
 
     def to_bytes(self) -> bytes:
         """Canonical JSON."""
-        absent = set() if self.task_options else {"task_options"}
+        absent = {name for name in ("task_options", "cloud_inputs", "edge_outputs") if not getattr(self, name)}
         text = json.dumps(self.model_dump(mode="json", exclude=absent), indent=1, sort_keys=True, ensure_ascii=False)
         return (text + "\n").encode()
 
@@ -97,6 +123,13 @@ class Contract(Frozen):
             names = [spec.name for spec in getattr(self, name)]
             _require(len(set(names)) == len(names), name, "names a tensor twice")
         _require(all(_is_numpy(spec.dtype) for spec in self.inputs), "inputs", "has an element type that NumPy lacks")
+        for field, names, specs in (
+            ("cloud_inputs", self.cloud_inputs, self.inputs),
+            ("edge_outputs", self.edge_outputs, self.outputs),
+        ):
+            known = [spec.name for spec in specs]
+            _require(len(set(names)) == len(names), field, "names a tensor twice")
+            _require(set(names) < set(known) or not names, field, f"is {names}, and the network has {known}")
         _require(tensors == self.cut, "codec", "its tensors are not those of the cut")
         _require(in_graph == codec.spec.fits_graph, "quantized_in", f"is {self.quantized_in!r}, and the codec differs")
         wanted = [("uint8", one.wire_shape) if in_graph else (one.spec.dtype, one.spec.shape) for one in codec.tensors]

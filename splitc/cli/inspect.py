@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from splitc.cli.app import Json, app, print_json, say
-from splitc.cli.names import Shapes, Simplify, load_model
+from splitc.cli.names import Keep, Shapes, Simplify, load_model
 
 if TYPE_CHECKING:
     from splitc.evaluate import FeatureStats
@@ -34,6 +34,7 @@ def inspect(
     ] = None,
     simplify: Simplify = False,
     shape: Shapes = None,
+    keep: Keep = None,
     max_tensors: Annotated[int, typer.Option(min=1, max=16, help="Largest number of tensors in a cut.")] = 4,
     json: Json = False,
 ) -> None:
@@ -45,6 +46,7 @@ def inspect(
     loaded = load_model(model, shape)
     digest = loaded.sha256 if json else ""
     loaded = driver.simplified(loaded) if simplify else loaded
+    loaded = driver.with_kept(loaded, dict.fromkeys(keep or [], "cloud"))
     listed = graph.enumerate_cuts(loaded, max_tensors, plan.refusing([CodecSpec()], SplitSection()))
     stages = graph.stages_of(loaded, listed.candidates)
     names = list(dict.fromkeys(name for cut in listed.candidates for name in cut.names))

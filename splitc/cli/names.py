@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 Shapes = Annotated[
     list[str] | None, typer.Option("--shape", metavar="NAME:1x3x224x224", help="Fix or name an input's dimensions.")
 ]
+Keep = Annotated[
+    list[str] | None,
+    typer.Option("--keep", metavar="INPUT", help="An input, or a glob, that the tail is given as it is."),
+]
 Simplify = Annotated[
     bool, typer.Option("--simplify", help="Precompute what depends on no input; answers stay bit-identical.")
 ]

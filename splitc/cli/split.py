@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from splitc.cli.app import Json, app, print_json, say
-from splitc.cli.names import Shapes, Simplify, load_model, split_names
+from splitc.cli.names import Keep, Shapes, Simplify, load_model, split_names
 
 if TYPE_CHECKING:
     from splitc.driver import SplitFiles
@@ -25,6 +25,7 @@ def split(
         list[str] | None,
         typer.Option("--exit", metavar="OUTPUT", help="An output that the head answers by itself (early exit)."),
     ] = None,
+    keep: Keep = None,
     simplify: Simplify = False,
     shape: Shapes = None,
     json: Json = False,
@@ -34,6 +35,7 @@ def split(
 
     loaded = load_model(model, shape)
     loaded = driver.simplified(loaded) if simplify else loaded
+    loaded = driver.with_kept(loaded, dict.fromkeys(keep or [], "cloud"))
     known = loaded.flow.values.keys() | loaded.flow.by_name.keys()
     found = driver.split_model(loaded, split_names(at, known), out, split_names(exits or [], known))
     print_json(found.to_json()) if json else _show(found)
@@ -42,6 +44,8 @@ def split(
 def _show(found: SplitFiles) -> None:
     for spec in found.cut:
         print(f"crosses  {spec.name}  {spec.dtype} {list(spec.shape)}")
+    for name in found.given:
+        print(f"given    {name}")
     for name in found.exits:
         print(f"exit     {name}")
     print(f"wire     {found.wire_bytes:,} bytes a sample, before any codec")

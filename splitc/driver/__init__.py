@@ -16,6 +16,7 @@ from splitc.driver.planning import Answer, Question, fit_edge, make_plan, recipe
 from splitc.driver.recipes import codec_spec, load_bundle_recipe, load_recipe, with_defaults
 from splitc.driver.simplify import simplified
 from splitc.driver.split import SplitFiles, merge_models, refuse_own_files, split_model
+from splitc.driver.split_keep import with_kept
 from splitc.driver.statistics import cut_stats
 from splitc.driver.watch import Stages, Watch
 from splitc.driver.write import tool_versions
@@ -49,5 +50,6 @@ __all__ = [
     "split_model",
     "tool_versions",
     "with_defaults",
+    "with_kept",
     "with_preprocess",
 ]

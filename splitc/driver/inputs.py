@@ -17,6 +17,7 @@ from splitc.driver.keys import data_key, model_key, other_code, task_key
 from splitc.driver.pixels import preprocess_notes, with_preprocess
 from splitc.driver.places import find_places, with_layers
 from splitc.driver.recipes import codec_spec, predicts, with_defaults
+from splitc.driver.split_keep import kept_notes, with_kept
 from splitc.errors import RecipeError, UsageError
 from splitc.files import Snapshot
 from splitc.recipe import Recipe
@@ -212,7 +213,8 @@ def _checked_model(recipe: Recipe, source: graph.Model) -> tuple[Recipe, OpenMod
 def _prepared(recipe: Recipe, source: graph.Model) -> OpenModel:
     prepared = passes.prepare(source.ir_model, in_graph=codec_spec(recipe).fits_graph)
     notes = (*preprocess_notes(source, _preprocess(recipe)), *prepared.notes)
-    return OpenModel(source, graph.model_from_ir(prepared.model), notes)
+    model = with_kept(graph.model_from_ir(prepared.model), recipe.split.keep)
+    return OpenModel(source, model, (*notes, *kept_notes(model)))
 
 
 def _check_sides_and_clips(recipe: Recipe) -> None:

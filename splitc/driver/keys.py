@@ -25,7 +25,8 @@ def other_code() -> dict[str, Key]:
 def model_key(recipe: Recipe, source: graph.Model, preprocess: Preprocess, *, in_graph: bool) -> Key:
     """The prepared model: what was read, the shapes that the recipe gives it, and what preparing it is for."""
     pixels = preprocess.model_dump(mode="json") if preprocess.in_graph else None
-    return key_of(model=source.sha256, shapes=recipe.model.shapes, pixels=pixels, in_graph=in_graph)
+    kept = dict(sorted(recipe.split.keep.items()))
+    return key_of(model=source.sha256, shapes=recipe.model.shapes, pixels=pixels, in_graph=in_graph, keep=kept)
 
 
 def data_key(data_sha256: str, calibration: Sequence[Path], verification: Sequence[Path], reader: Reader) -> Key:

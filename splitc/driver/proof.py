@@ -11,10 +11,11 @@ from typing import NamedTuple
 import numpy as np
 
 from splitc import graph, passes
+from splitc.backends import read_interface
 from splitc.errors import CheckFailed, OwnFault
 from splitc.evaluate import Run, distance, random_answers, run_each, run_optimized
 from splitc.files import temporary_folder
-from splitc.types import Array
+from splitc.types import Array, Feeds
 
 CHEAP_BYTES = 100_000_000
 """Weights of a model that is run for what a proof takes on trust."""
@@ -84,10 +85,9 @@ def prove(model: graph.Model, halves: graph.Halves, files: tuple[Path, Path], re
         OwnFault: They do not.
         CheckFailed: Nothing can prove it.
     """
-    cut = [spec.name for spec in halves.cut]
     kind = _kind(model, halves, recomputed)
-    difference = _ran(model, *files, cut) if kind == "ran" else 0.0
-    return Proof(kind, difference, _arithmetic(model, *files, cut))
+    difference = _ran(model, *files) if kind == "ran" else 0.0
+    return Proof(kind, difference, _arithmetic(model, *files))
 
 
 def _kind(model: graph.Model, halves: graph.Halves, recomputed: Sequence[str]) -> str:
@@ -109,14 +109,14 @@ def _kind(model: graph.Model, halves: graph.Halves, recomputed: Sequence[str]) -
     return "ran"
 
 
-def _arithmetic(model: graph.Model, head: Path, tail: Path, cut: Sequence[str]) -> Arithmetic:
+def _arithmetic(model: graph.Model, head: Path, tail: Path) -> Arithmetic:
     """Element types decide; float16 is measured as engines compute it too, where weights are few."""
     if not passes.computes_in_float16(model.ir_model):
         return Arithmetic("bit for bit, node by node")
     text = "bit for bit, node by node, every float16 result rounded to float16"
     if graph.weight_bytes(model.ir_model) > CHEAP_BYTES:
         return Arithmetic(text, True)
-    pairs = _pairs(model, head, tail, cut, run_optimized)
+    pairs = _pairs(model, head, tail, run_optimized)
     differences = [_largest_difference(one, other) for one, other in pairs if one.dtype.kind == "f"]
     return Arithmetic(text, True, max(differences, default=0.0))
 
@@ -129,13 +129,13 @@ def _largest_difference(one: Array, other: Array) -> float:
     return float(np.max(np.abs(one[where].astype(np.float64) - other[where]), initial=0.0))
 
 
-def _ran(model: graph.Model, head: Path, tail: Path, cut: Sequence[str]) -> float:
+def _ran(model: graph.Model, head: Path, tail: Path) -> float:
     """Run whole and halves on ONNX Runtime without optimizations, one after the other; the largest difference.
 
     Raises:
         OwnFault: They differ.
     """
-    pairs = _pairs(model, head, tail, cut, run_each)
+    pairs = _pairs(model, head, tail, run_each)
     difference = max((distance(one, other) for one, other in pairs), default=0.0)
     if difference:
         raise OwnFault(
@@ -145,14 +145,20 @@ def _ran(model: graph.Model, head: Path, tail: Path, cut: Sequence[str]) -> floa
     return difference
 
 
-def _pairs(model: graph.Model, head: Path, tail: Path, cut: Sequence[str], run: Run) -> list[tuple[Array, Array]]:
+def _pairs(model: graph.Model, head: Path, tail: Path, run: Run) -> list[tuple[Array, Array]]:
     """Every answer of the whole to random inputs beside that of the halves."""
     with _file_of(model) as whole:
         feeds, expected = random_answers(whole, model.inputs, run)
-    features = run(head, feeds)
-    answers = run(tail, [{name: feature[name] for name in cut} for feature in features])
+    features = run(head, _taken(head, feeds))
+    answers = run(tail, _taken(tail, [{**one, **made} for one, made in zip(feeds, features, strict=True)]))
     found = [feature | answer for feature, answer in zip(features, answers, strict=True)]
     return [(one[name], other[name]) for one, other in zip(expected, found, strict=True) for name in one]
+
+
+def _taken(half: Path, feeds: Sequence[Feeds]) -> list[Feeds]:
+    """What a half takes of each."""
+    names = [spec.name for spec in read_interface(half).inputs]
+    return [{name: one[name] for name in names} for one in feeds]
 
 
 @contextmanager

@@ -23,6 +23,7 @@ class SplitFiles:
         head, tail: The files.
         cut: What crosses.
         exits: Outputs that the head answers by itself.
+        given: Inputs that the tail takes as they are.
         notes: Differences from what was asked for, in sentences.
         wire_bytes: Of one sample in the graph's own element types, dynamic dimensions taken as 1.
         duplicated_bytes: Constants in both halves.
@@ -37,6 +38,7 @@ class SplitFiles:
     tail: Path
     cut: tuple[TensorSpec, ...]
     exits: tuple[str, ...]
+    given: tuple[str, ...]
     notes: tuple[str, ...]
     wire_bytes: int
     duplicated_bytes: int
@@ -53,6 +55,7 @@ class SplitFiles:
             "cut": [spec.name for spec in self.cut],
             "tensors": [spec.model_dump(mode="json") for spec in self.cut],
             "exits": list(self.exits),
+            "given": list(self.given),
             "wire_bytes": self.wire_bytes,
             "duplicated_bytes": self.duplicated_bytes,
             "recomputed": list(self.recomputed),
@@ -82,10 +85,7 @@ def split_model(model: graph.Model, at: Sequence[str], out: Path, exits: Sequenc
     if model.path is not None:
         refuse_own_files([out / name for name in graph.HALVES], [model.path, *model.external])
     place = graph.find_place(model, at)
-    try:
-        halves = graph.split(model, place.names, exits)
-    except CutError as error:
-        raise _with_advice(model, place.names, error) from error
+    halves = _halves(model, place.names, exits)
     recomputed = graph.check_cut(model, place.names, exits).recomputed
     with graph.halves_folder(out) as folder:
         head, tail = folder / graph.HEAD, folder / graph.TAIL
@@ -97,6 +97,7 @@ def split_model(model: graph.Model, at: Sequence[str], out: Path, exits: Sequenc
         tail=out / graph.TAIL,
         cut=halves.cut,
         exits=halves.exits,
+        given=tuple(spec.name for spec in halves.given),
         notes=(*place.notes, *proof.notes(recomputed)),
         wire_bytes=sum(map(graph.own_bytes, halves.cut)),
         duplicated_bytes=halves.duplicated_bytes,
@@ -105,6 +106,14 @@ def split_model(model: graph.Model, at: Sequence[str], out: Path, exits: Sequenc
         max_abs_diff=proof.max_abs_diff,
         arithmetic=proof.arithmetic,
     )
+
+
+def _halves(model: graph.Model, names: Sequence[str], exits: Sequence[str]) -> graph.Halves:
+    """Raises: CutError: No cut, with the cheapest one nearby."""
+    try:
+        return graph.split(model, names, exits)
+    except CutError as error:
+        raise _with_advice(model, names, error) from error
 
 
 def merge_models(head: Path, tail: Path, out: Path) -> graph.Model:

@@ -105,6 +105,8 @@ def _contract(inputs: Inputs, halves: graph.Halves, codec: Codec, coded: _Coded)
         task_options=spelled_options(inputs.task, network_of(inputs.model, inputs.answers.classes)),
         inputs=list(inputs.model.inputs),
         outputs=list(inputs.model.outputs),
+        cloud_inputs=[spec.name for spec in halves.given],
+        edge_outputs=list(halves.exits),
         cut=list(halves.cut),
         wire=list(coded.wire),
         quantized_in=coded.quantized_in,

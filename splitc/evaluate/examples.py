@@ -36,7 +36,8 @@ def examples(paths: Paths, reader: Reader, files: Sequence[Path]) -> list[dict[s
         before = _for_people(task, paths.full(sample.feeds))
         paths.edge.force_keyframe()
         packet = paths.edge.encode(paths.edge.symbols(sample.feeds))
-        after = _for_people(task, paths.cloud.answer(paths.cloud.decode(packet)))
+        outputs = paths.cloud.answer(paths.cloud.decode(packet), paths.edge.given(sample.feeds))
+        after = _for_people(task, outputs | paths.edge.answers)
         if before is None or after is None:
             continue
         found.append(

@@ -139,7 +139,8 @@ def paths_of_bundle(bundle: Bundle, model: graph.Model | None, why: str = "", *,
     if not report.get("weights") and set(report.get("precision", {}).values()) <= {"fp32"}:
         return make_paths("the unsplit model", model.ir_model, stored, bundle, engines, is_exact=same_tools)
     prepared = passes.prepare(model.ir_model, in_graph=contract.quantized_in == "graph").model
-    cut = graph.split(graph.model_from_ir(prepared), [spec.name for spec in contract.cut])
+    kept = graph.SplitKeep(tuple(contract.cloud_inputs), tuple(contract.edge_outputs))
+    cut = graph.split(graph.keeping(graph.model_from_ir(prepared), kept), [spec.name for spec in contract.cut])
     halves = Joint(cut.head, cut.tail)
     return make_paths("the unsplit model", model.ir_model, halves, bundle, engines, lowered=stored, is_exact=same_tools)
 
@@ -163,7 +164,15 @@ def _when_asked(open_model: Callable[[], Model]) -> Model:
 def _run_joint(halves: Joint) -> Model:
     """Head, then tail."""
     head, tail = open_graph(halves.head), open_graph(halves.tail)
-    return lambda feeds: tail.run(head.run(feeds))
+    return lambda feeds: run_halves(head, tail, feeds)
+
+
+def run_halves(head: Runner, tail: Runner, feeds: Feeds) -> dict[str, Array]:
+    """Answers of two halves without codec: the tail's, and those of the head that the tail does not take."""
+    made = head.run({spec.name: feeds[spec.name] for spec in head.inputs})
+    known, taken = {**feeds, **made}, [spec.name for spec in tail.inputs]
+    early = {name: array for name, array in made.items() if name not in taken}
+    return early | tail.run({name: known[name] for name in taken})
 
 
 def open_graph(model: ir.Model) -> Runner:
@@ -182,7 +191,8 @@ def _first_fault(models: Sequence[ir.Model], feeds: Feeds) -> str:
         name = passes.first_not_finite(model, feeds)
         if name is not None:
             return f"; node {name!r} is the first to give them"
-        feeds = open_graph(model).run(feeds)
+        runner = open_graph(model)
+        feeds = {**feeds, **runner.run({spec.name: feeds[spec.name] for spec in runner.inputs})}
     return ""
 
 

@@ -222,17 +222,19 @@ def _run_sample(paths: Paths, sample: Sample, tally: _Tally, baseline: Encoder) 
         keep("lowered", paths.lowered(sample.feeds))
     packet = paths.edge.encode(paths.edge.symbols(sample.feeds))
     symbols = paths.edge.sent
-    keep("quantized", paths.cloud.answer(symbols))
+    given, early = paths.edge.given(sample.feeds), paths.edge.answers
+    keep("quantized", paths.cloud.answer(symbols, given) | early)
     decoded = paths.cloud.decode(packet)
     if paths.edge.codec.is_lossless:
         _require_equal(sample, symbols, decoded)
         answers["coded"] = answers["quantized"]  # the same symbols into the same runner
     else:
         _require_alike(sample, symbols, decoded)
-        keep("coded", paths.cloud.answer(decoded))
+        keep("coded", paths.cloud.answer(decoded, given) | early)
     if paths.engine_edge and paths.engine_cloud:
         sent = paths.engine_edge.encode(paths.engine_edge.symbols(sample.feeds))
-        keep("engine", paths.engine_cloud.answer(paths.engine_cloud.decode(sent)))
+        answer = paths.engine_cloud.answer(paths.engine_cloud.decode(sent), given)
+        keep("engine", answer | paths.engine_edge.answers)
     tally.packet_bytes += len(packet)
     tally.baseline_bytes += len(baseline.encode_symbols(symbols))
     tally.elements += sum(array.size for array in symbols.symbols)

@@ -27,7 +27,7 @@ from splitc.graph.files.strip import has_comments, strip
 from splitc.graph.halves.equality import is_same_computation
 from splitc.graph.halves.extract import Halves, split, with_outputs
 from splitc.graph.halves.merge import fix_names, join, merge
-from splitc.graph.model import Model, load, model_from_ir, verify, with_sizes
+from splitc.graph.model import Model, SplitKeep, keeping, load, model_from_ir, verify, with_sizes
 from splitc.graph.values.axis_roles import CutLayout
 from splitc.graph.values.names import FreshNames, free_name, values_of
 from splitc.graph.values.pixels import is_preprocessing, preprocess_prefix
@@ -54,6 +54,7 @@ __all__ = [
     "Refuse",
     "RejectedCut",
     "ResolvedCut",
+    "SplitKeep",
     "Work",
     "activation_peaks",
     "boundary",
@@ -74,6 +75,7 @@ __all__ = [
     "is_read_beside",
     "is_same_computation",
     "join",
+    "keeping",
     "load",
     "merge",
     "model_file",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import onnx.defs
 import onnx_ir as ir
 import onnx_ir.passes.common as common
 
-from splitc.errors import GraphError
+from splitc.errors import CutError, GraphError
 from splitc.graph.cost.flops import node_flops
 from splitc.graph.files.onnx_files import fingerprint, read
 from splitc.graph.shapes.declared import open_odd_dims
@@ -29,6 +29,20 @@ OLDEST_IR_VERSION = 4
 """Below this, initializers must be listed as inputs; raising it changes no operator."""
 
 
+@dataclass(frozen=True)
+class SplitKeep:
+    """What stays on a side, by name, and so need not cross.
+
+    Attributes:
+        cloud: Inputs of the model that the tail is given as they are; the head too, where it reads them. What is
+            computed from them alone is computed on either side.
+        edge: Outputs of the model that the head answers.
+    """
+
+    cloud: tuple[str, ...] = ()
+    edge: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, eq=False)
 class Model:
     """An inlined, sorted, shape-inferred model. ``ir_model`` must not be changed afterwards.
@@ -37,11 +51,13 @@ class Model:
         ir_model: The graph; external weights stay memory-mapped.
         path: The file it was read from.
         external: Its external data files, sorted.
+        keep: What does not cross a cut, because it stays on a side.
     """
 
     ir_model: ir.Model
     path: Path | None = None
     external: tuple[Path, ...] = ()
+    keep: SplitKeep = SplitKeep()
 
     @cached_property
     def sha256(self) -> str:
@@ -50,18 +66,18 @@ class Model:
 
     @cached_property
     def flow(self) -> Flow:
-        """What depends on what."""
-        return flow_of(self.ir_model.graph)
+        """What depends on what, as far as it can cross a cut."""
+        return flow_of(self.ir_model.graph, self.keep.cloud, self.keep.edge)
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:
         """The data inputs; initializers that are listed as inputs are not among them."""
-        return tuple(spec_of(value) for value in self.flow.inputs)
+        return tuple(spec_of(value) for value in self.ir_model.graph.inputs if not value.is_initializer())
 
     @property
     def outputs(self) -> tuple[TensorSpec, ...]:
         """The outputs whose shape is known."""
-        return tuple(spec_of(value) for value in self.flow.outputs if unknown_reason(value) is None)
+        return tuple(spec_of(value) for value in self.ir_model.graph.outputs if unknown_reason(value) is None)
 
     @property
     def values(self) -> tuple[TensorSpec, ...]:
@@ -112,6 +128,20 @@ def model_from_ir(ir_model: ir.Model, shapes: Mapping[str, Shape] | None = None,
     return _prepared(Model(ir_model), shapes or {}, label)
 
 
+def keeping(model: Model, keep: SplitKeep) -> Model:
+    """The same model, of which ``keep`` stays on its side.
+
+    Raises:
+        CutError: Every input is given to the cloud, or every output answered on the edge: nothing is left to split.
+    """
+    kept = replace(model, keep=keep)
+    if not kept.flow.inputs:
+        raise CutError("split.keep: every input is kept in the cloud, so the head would have none; leave one out.")
+    if not kept.flow.outputs:
+        raise CutError("split.keep: every output is kept on the edge, so the tail would have none; leave one out.")
+    return kept
+
+
 def with_sizes(model: Model, sizes: Mapping[str, int]) -> Model:
     """The same model with dynamic dimensions of its inputs fixed, for what it costs; values keep their names.
 
@@ -124,7 +154,7 @@ def with_sizes(model: Model, sizes: Mapping[str, int]) -> Model:
     """
     shapes = {spec.name: tuple(sizes.get(str(dim), dim) for dim in spec.shape) for spec in model.inputs}
     changed = {spec.name: shapes[spec.name] for spec in model.inputs if shapes[spec.name] != spec.shape}
-    return model_from_ir(model.ir_model.clone(), changed) if changed else model
+    return replace(model_from_ir(model.ir_model.clone(), changed), keep=model.keep) if changed else model
 
 
 def verify(ir_model: ir.Model, label: str = "model") -> None:

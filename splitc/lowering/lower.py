@@ -146,8 +146,9 @@ def _lowered_halves(
         head,
         side="cloud",
         model=request.halves.tail,
-        samples=lambda: _features(edge.model, fitting),
+        samples=lambda: _features(edge.model, request.halves, fitting),
         target=request.targets["cloud"],
+        divergence=_tail_divergence(request, edge.model, fitting[:1]),
         rest=None,
         keep_float=kept["cloud"],
     )
@@ -211,6 +212,19 @@ def _after_mixing(
     )
 
 
-def _features(head: ir.Model, samples: Sequence[Feeds]) -> list[Feeds]:
+def _tail_divergence(
+    request: LoweringRequest, head: ir.Model, samples: Sequence[Feeds]
+) -> Callable[[Feeds, Feeds], float]:
+    """The task's divergence of two outputs of the tail; what the head answers stands beside both, the same."""
+    halves, divergence = request.halves, request.task.divergence
+    if not halves.exits:
+        return divergence
+    made = evaluate.open_graph(head).run(halves.head_feeds(samples[0]))
+    early = {name: made[name] for name in halves.exits}
+    return lambda before, after: divergence({**before, **early}, {**after, **early})
+
+
+def _features(head: ir.Model, halves: graph.Halves, samples: Sequence[Feeds]) -> list[Feeds]:
+    """What the tail takes of the samples, as ``head`` makes it."""
     runner = evaluate.open_graph(head)
-    return [runner.run(feeds) for feeds in samples]
+    return [halves.tail_feeds(feeds, runner.run(halves.head_feeds(feeds))) for feeds in samples]

@@ -130,7 +130,7 @@ class QuantizedPair:
     held: Sequence[Feeds]
     others: Sequence[Feeds]
     task: BoundTask
-    _features: dict[frozenset[str], Sequence[Feeds]] = field(default_factory=dict)
+    _made: dict[frozenset[str], Sequence[Feeds]] = field(default_factory=dict)
 
     def keys(self) -> dict[LayerKey, str]:
         """Quantized layers and their nodes."""
@@ -150,13 +150,13 @@ class QuantizedPair:
         """Outputs for the first ``count`` samples that judge."""
         halves = self.halves(in_float)
         edge = frozenset(key.weight for key in in_float if key.side == "edge")
-        if len(self._features.get(edge, ())) < count:
-            self._features = {edge: _run(halves.head, self.held[:count])}  # of the last head alone: it is large
-        return _run(halves.tail, self._features[edge][:count])
+        if len(self._made.get(edge, ())) < count:
+            self._made = {edge: _made_by_head(halves, self.held[:count])}  # of the last head alone: it is large
+        return _answered(halves, self.held[:count], self._made[edge][:count])
 
     def reference(self, samples: Sequence[Feeds]) -> Sequence[Feeds]:
         """Outputs of the float halves."""
-        return _run(self.exact.tail, _run(self.exact.head, samples))
+        return _answered(self.exact, samples, _made_by_head(self.exact, samples))
 
     def judge(self, demand: Demand) -> Callable[[frozenset[LayerKey]], Judgement]:
         """What the pair agrees with these layers in float, and whether that meets the demand."""
@@ -263,6 +263,21 @@ def _shares(found: Mapping[LayerKey, Sequence[float]]) -> dict[LayerKey, float]:
     finite = np.where(np.isfinite(parts), parts, 0).sum(0)
     shares = parts / np.where(finite > 0, finite, 1)
     return dict(zip(found, shares.mean(1).tolist(), strict=True))
+
+
+def _made_by_head(halves: graph.Halves, samples: Sequence[Feeds]) -> Sequence[Feeds]:
+    """Outputs of the head: what crosses, and what it answers by itself."""
+    return _run(halves.head, [halves.head_feeds(one) for one in samples])
+
+
+def _answered(halves: graph.Halves, samples: Sequence[Feeds], made: Sequence[Feeds]) -> Sequence[Feeds]:
+    """Outputs of the pair, from what its head made of the samples."""
+    pairs = list(zip(samples, made, strict=True))
+    answers = _run(halves.tail, [halves.tail_feeds(one, features) for one, features in pairs])
+    return [
+        {**answer, **{name: features[name] for name in halves.exits}}
+        for answer, features in zip(answers, made, strict=True)
+    ]
 
 
 def _run(model: ir.Model, samples: Sequence[Feeds]) -> Sequence[Feeds]:

@@ -52,6 +52,31 @@ def run_with(
         step()
 
 
+def answered_through(
+    rest: ir.Model,
+    feeds: Sequence[Feeds],
+    outputs: Sequence[Feeds],
+    run: Callable[[ir.Model, Sequence[Feeds]], list[Feeds]],
+) -> list[Feeds]:
+    """Answers of a network from the outputs of its first half: those of ``rest``, and those that it does not take.
+
+    Args:
+        rest: The other half; it takes outputs of the first, and may be given inputs of the network.
+        feeds: Samples of the network.
+        outputs: What the first half made of them.
+        run: Runs a model on feeds that may hold more than it takes.
+    """
+    answers = run(rest, [{**feed, **one} for feed, one in zip(feeds, outputs, strict=True)])
+    taken = {value.name for value in rest.graph.inputs}
+    early = [{name: array for name, array in one.items() if name not in taken} for one in outputs]
+    return [{**answer, **one} for answer, one in zip(answers, early, strict=True)]
+
+
+def rows_of(feeds: Feeds) -> int:
+    """How many samples lie along axis 0 of the first input that has one; 1 where none has."""
+    return next((len(array) for array in feeds.values() if array.ndim), 1)
+
+
 def _run(session: onnxruntime.InferenceSession, names: Sequence[str], feeds: Feeds) -> list[Array]:
     try:
         values: list[Array] = session.run(names, {value.name: feeds[value.name] for value in session.get_inputs()})

@@ -22,7 +22,7 @@ from typing import ClassVar
 import numpy as np
 import onnx_ir as ir
 
-from splitc.passes.activations import COLUMNS, columns_of, kernel_of, run_with
+from splitc.passes.activations import COLUMNS, columns_of, kernel_of, rows_of, run_with
 from splitc.passes.base import PassResult
 from splitc.passes.edit_weights import put_bias, put_weight, read_weight
 from splitc.passes.layers import Layer, layers_of
@@ -101,7 +101,7 @@ class ChangeLayers:
 def moments_of(model: ir.Model, feeds: Sequence[Feeds]) -> dict[str, Seen]:
     """Input statistics of every layer by weight name, from one run over ``feeds``."""
     layers = layers_of(model)
-    places = -(-COLUMNS // max(1, sum(len(next(iter(one.values()))) for one in feeds)))
+    places = -(-COLUMNS // max(1, sum(map(rows_of, feeds))))
     sums = {layer.weight: _Sums() for layer in layers}
     for values in run_with(model, [layer.input.name or "" for layer in layers], feeds, only=True):
         for layer in layers:

@@ -52,7 +52,7 @@ def wire_specs(tensors: Sequence[FittedTensor]) -> tuple[TensorSpec, ...]:
 
 @dataclass(frozen=True)
 class InsertQuantizers:
-    """End the head in the wire tensors of :func:`wire_specs`, in that order."""
+    """End the head in the wire tensors of :func:`wire_specs`, in that order; outputs behind the cut values stay."""
 
     name: ClassVar[str] = "insert_quantizers"
     tensors: Sequence[FittedTensor]
@@ -63,6 +63,7 @@ class InsertQuantizers:
         head = model.clone()
         names = wire_names(head, self.tensors)
         outputs = {value.name: value for value in head.graph.outputs}
+        exits = list(head.graph.outputs)[len(self.tensors) :]
         wires, sides = [], []
         for tensor in self.tensors:
             ops = GraphOperators(f"{tensor.spec.name}.quantize", len(tensor.wire_shape), opset, names)
@@ -70,13 +71,13 @@ class InsertQuantizers:
             ops.add_to_end(head.graph)
             wires.append(symbols)
             sides += side
-        head.graph.outputs[:] = [*wires, *sides]
-        return PassResult(head, True, tuple(f"head ends in {wire.name} ({wire.dtype})" for wire in head.graph.outputs))
+        head.graph.outputs[:] = [*wires, *sides, *exits]
+        return PassResult(head, True, tuple(f"head ends in {wire.name} ({wire.dtype})" for wire in [*wires, *sides]))
 
 
 @dataclass(frozen=True)
 class InsertDequantizers:
-    """Begin the tail with the wire tensors of :func:`wire_specs`, in that order."""
+    """Begin the tail with the wire tensors of :func:`wire_specs`, in that order; inputs behind the cut values stay."""
 
     name: ClassVar[str] = "insert_dequantizers"
     tensors: Sequence[FittedTensor]
@@ -88,6 +89,7 @@ class InsertDequantizers:
         names = wire_names(tail, self.tensors)
         graph = tail.graph
         inputs = {value.name: value for value in graph.inputs}
+        given = list(graph.inputs)[len(self.tensors) :]
         wires, sides, nodes = [], [], []
         for tensor in self.tensors:
             feature = inputs[tensor.spec.name]
@@ -99,9 +101,11 @@ class InsertDequantizers:
             wires.append(symbols)
             sides += side
             nodes += ops.nodes
-        graph.inputs[:] = [*wires, *sides]
+        graph.inputs[:] = [*wires, *sides, *given]
         graph.insert_before(graph[0], nodes)
-        return PassResult(tail, True, tuple(f"tail begins with {wire.name} ({wire.dtype})" for wire in graph.inputs))
+        return PassResult(
+            tail, True, tuple(f"tail begins with {wire.name} ({wire.dtype})" for wire in [*wires, *sides])
+        )
 
 
 def wire_names(half: ir.Model, tensors: Sequence[FittedTensor]) -> FreshNames:

@@ -24,6 +24,7 @@ import onnx_ir as ir
 from splitc import graph
 from splitc.errors import GraphError
 from splitc.passes.activation_ranges import FOLDS, RULES, TOP, magnitudes_of, ranges_of
+from splitc.passes.activations import rows_of
 from splitc.passes.align_outputs import AlignOutputs
 from splitc.passes.answer_judge import AnswerJudge
 from splitc.passes.base import PassResult, require_sound
@@ -135,7 +136,7 @@ def steps_of(model: ir.Model, keep_float: frozenset[str] = frozenset()) -> int:
 
 
 def _count(feeds: Sequence[Feeds]) -> int:
-    return sum(len(next(iter(one.values()))) for one in feeds)
+    return sum(map(rows_of, feeds))
 
 
 # -- weights -------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 1. Head: the cut values are the outputs again; the quantizers' nodes have no use left and go.
 2. Tail: the cut values are the inputs again; the dequantizers' nodes go likewise.
+3. Outputs that the head answers, and inputs that the tail is given, stay behind them.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import onnx_ir as ir
 import onnx_ir.passes.common as common
 
 from splitc.errors import GraphError
+from splitc.passes.insert_codec import side_name, symbols_name
 from splitc.types import TensorSpec
 
 
@@ -23,7 +25,9 @@ def float_head(head: ir.Model, cut: Sequence[TensorSpec]) -> ir.Model:
     """
     head = head.clone()
     values = _values(head)
-    head.graph.outputs[:] = [_find(values, spec) for spec in cut]
+    wires = _wire_names(cut)
+    exits = [value for value in head.graph.outputs if value.name not in wires]
+    head.graph.outputs[:] = [*(_find(values, spec) for spec in cut), *exits]
     common.RemoveUnusedNodesPass()(head)
     return head
 
@@ -35,7 +39,8 @@ def float_tail(tail: ir.Model, cut: Sequence[TensorSpec]) -> ir.Model:
         GraphError: A cut value is not in the graph.
     """
     tail = tail.clone()
-    values = _values(tail)
+    values, wires = _values(tail), _wire_names(cut)
+    given = [value for value in tail.graph.inputs if value.name not in wires]
     inputs = []
     for spec in cut:
         restored = _find(values, spec)
@@ -43,9 +48,15 @@ def float_tail(tail: ir.Model, cut: Sequence[TensorSpec]) -> ir.Model:
         ir.convenience.replace_all_uses_with(restored, feature, replace_graph_outputs=True)
         restored.name, feature.name = None, spec.name
         inputs.append(feature)
-    tail.graph.inputs[:] = inputs
+    tail.graph.inputs[:] = [*inputs, *given]
     common.RemoveUnusedNodesPass()(tail)
     return tail
+
+
+def _wire_names(cut: Sequence[TensorSpec]) -> set[str]:
+    """Names of what crosses, with quantizers in the graphs or without."""
+    names = {spec.name for spec in cut}
+    return names | {make(name) for name in names for make in (symbols_name, side_name)}
 
 
 def _values(model: ir.Model) -> dict[str | None, ir.Value]:

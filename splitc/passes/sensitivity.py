@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import onnx_ir as ir
 
-from splitc.passes.activations import open_session
+from splitc.passes.activations import answered_through, open_session
 from splitc.passes.edit_weights import put_weight, read_weight
 from splitc.passes.layers import layers_of
 from splitc.types import F64, Feeds
@@ -49,7 +49,8 @@ def sensitivities(
         model: The model.
         steps: Noise share -> the step that gives a layer so much, by weight name.
         feeds: Calibration samples.
-        through: What makes answers of the model's outputs, such as the other half; absent: they are the answers.
+        through: What makes answers of the model's outputs, and of what else it takes of ``feeds``, such as the other
+            half; absent: they are the answers.
         step: Called once a layer.
         divergence: Smooth distance of a sample's outputs from those of the undisturbed model.
     """
@@ -70,7 +71,9 @@ def sensitivities(
 
 def _answers(model: ir.Model, feeds: Sequence[Feeds], through: ir.Model | None) -> list[Feeds]:
     outputs = _run(model, feeds)
-    return outputs if through is None else _run(through, outputs)
+    if through is None:
+        return outputs
+    return answered_through(through, feeds, outputs, _run)
 
 
 def _run(model: ir.Model, feeds: Sequence[Feeds]) -> list[Feeds]:

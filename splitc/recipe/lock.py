@@ -14,8 +14,9 @@ from splitc.recipe.sections import DataSection, ModelSection
 def lock_toml(recipe: Recipe, model_sha256: str | None = None, data_sha256: str | None = None) -> str:
     """Canonical text that loads back to an equal recipe from the same folder.
 
-    Keys stand in the order of the schema, names inside ``shapes``, ``dims`` and ``options`` sorted. Paths stay relative
-    to the folder of the original recipe: load a lock with ``base`` set to that folder, or with the files beside it.
+    Keys stand in the order of the schema, names inside ``shapes``, ``dims``, ``keep`` and ``options`` sorted. Paths
+    stay relative to the folder of the original recipe: load a lock with ``base`` set to that folder, or with the files
+    beside it.
 
     Args:
         recipe: Loaded or made in Python; absolute paths become relative to its base.
@@ -30,6 +31,7 @@ def lock_toml(recipe: Recipe, model_sha256: str | None = None, data_sha256: str 
     table = recipe.model_copy(update=pinned).model_dump(by_alias=True, exclude_none=True)
     for names in ("shapes", "dims"):
         table["model"][names] = dict(sorted(table["model"][names].items()))
+    table["split"]["keep"] = dict(sorted(table["split"]["keep"].items()))
     for target in table["target"].values():
         target["options"] = dict(sorted(target["options"].items()))
     if recipe.data.task_options:

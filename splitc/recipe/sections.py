@@ -156,6 +156,11 @@ class SplitSection(Section):
         "latency",
         description='what "auto" makes good: time, energy of the edge, bytes, or samples a second of the pair',
     )
+    keep: dict[str, Literal["cloud", "edge"]] = Field(
+        {},
+        description='what need not cross, by name or glob: inputs that the tail is given as they are = "cloud", '
+        'outputs that the head answers = "edge"',
+    )
     pin_edge: Names = Field((), description="node-name globs that must be on the edge")
     pin_cloud: Names = Field((), description="node-name globs that must be in the cloud")
     min_depth: float = Field(0.0, ge=0, le=1, description="share of FLOPs that must stay on the edge")

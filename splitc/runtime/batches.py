@@ -23,6 +23,8 @@ def rows_stay_apart(half: CloudHalf) -> bool:
     contract, run = half.contract, half.runner.run
     if contract.quantized_in == "host" and any(one.layout.batch_axis != 0 for one in half.codec.tensors):
         return False  # features as the cut has them, whose samples do not lie along axis 0
+    if contract.cloud_inputs:
+        return False  # state of one client, and masks whose sizes are its own
     if not all(spec.shape and isinstance(spec.shape[0], str) for spec in (*contract.wire, *contract.outputs)):
         return False
     zeros, ones = one_sample(contract, 0), one_sample(contract, 1)
@@ -36,8 +38,8 @@ def rows_stay_apart(half: CloudHalf) -> bool:
 
 def one_sample(contract: Contract, value: int) -> dict[str, Array]:
     """One sample of the tail's inputs, filled with one number."""
-    shapes = {spec.name: tuple(d if isinstance(d, int) else 1 for d in spec.shape) for spec in contract.wire}
-    return {spec.name: np.full(shapes[spec.name], value, spec.dtype) for spec in contract.wire}
+    shapes = {spec.name: tuple(d if isinstance(d, int) else 1 for d in spec.shape) for spec in contract.tail_inputs}
+    return {spec.name: np.full(shapes[spec.name], value, spec.dtype) for spec in contract.tail_inputs}
 
 
 def _is_stacked(together: Array, apart: Sequence[Array]) -> bool:

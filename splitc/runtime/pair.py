@@ -17,7 +17,7 @@ import numpy as np
 from splitc.backends import BACKENDS, Runner, read_interface
 from splitc.bundle import CONTRACT, Bundle, Contract
 from splitc.codec import Codec, Quantized
-from splitc.errors import BundleError
+from splitc.errors import BackendError, BundleError
 from splitc.runtime.sources import Sample
 from splitc.types import Array, Feeds, TensorSpec
 
@@ -34,7 +34,7 @@ class InferenceResult:
     Attributes:
         sample: The input, without its feeds.
         outputs: The network's outputs by name.
-        bitstream_bytes: What crossed, header included.
+        bitstream_bytes: What crossed, header included, and what the cloud is given beside it.
         ms: Milliseconds by stage: edge, encode, wire, decode, cloud, total.
     """
 
@@ -66,11 +66,26 @@ class EdgeHalf:
         self.codec = self.contract.fitted_codec(bundle.pair_id)
         self.stream = self.codec.encoder()
         self.runner = engine or _open(bundle, "edge", threads, optimize)
+        self._elsewhere = {*self.contract.cloud_inputs} - {spec.name for spec in self.runner.inputs}
+        self.answers: dict[str, Array] = {}
+        """Outputs of the network that the head gave for the last sample; most heads give none."""
 
     def head(self, feeds: Feeds) -> list[Array]:
-        """Outputs of the head engine: symbols, or features if quantizers run on the host."""
-        outputs = self.runner.run(feeds)
+        """What of the head engine's outputs crosses: symbols, or features if quantizers run on the host."""
+        outputs = self.runner.run({name: array for name, array in feeds.items() if name not in self._elsewhere})
+        self.answers = {spec.name: outputs[spec.name] for spec in self.contract.exits}
         return [outputs[spec.name] for spec in self.contract.wire]
+
+    def given(self, feeds: Feeds) -> dict[str, Array]:
+        """What of a sample goes to the cloud as it is, beside the packet.
+
+        Raises:
+            BackendError: The sample lacks it.
+        """
+        missing = next((name for name in self.contract.cloud_inputs if name not in feeds), None)
+        if missing is not None:
+            raise BackendError(f"input {missing!r}, which the cloud is given, is missing.")
+        return {spec.name: np.asarray(feeds[spec.name]) for spec in self.contract.given}
 
     def symbols(self, feeds: Feeds) -> Quantized:
         """Head and quantizers: symbols of the stream's next frame."""
@@ -125,9 +140,9 @@ class CloudHalf:
         """Inputs of the tail: the symbols, or features if dequantizers run on the host."""
         return tail_feeds(self.contract, self.codec, symbols)
 
-    def answer(self, symbols: Quantized) -> dict[str, Array]:
-        """Run dequantizers, if they are on the host, and the tail."""
-        return self.runner.run(self.feeds(symbols))
+    def answer(self, symbols: Quantized, given: Feeds | None = None) -> dict[str, Array]:
+        """Run dequantizers, if they are on the host, and the tail on symbols and on what it is given beside them."""
+        return self.runner.run({**self.feeds(symbols), **(given or {})})
 
 
 def tail_feeds(contract: Contract, codec: Codec, symbols: Quantized) -> dict[str, Array]:
@@ -151,11 +166,13 @@ def run_pair(edge: EdgeHalf, cloud: CloudHalf, samples: Iterable[Sample]) -> Gen
         marks.append(time.perf_counter())
         received = cloud.decode(bitstream)
         marks.append(time.perf_counter())
-        outputs = cloud.answer(received)
+        given = edge.given(sample.feeds)
+        outputs = cloud.answer(received, given) | edge.answers
         marks.append(time.perf_counter())
         edge_ms, encode_ms, decode_ms, cloud_ms = (float(ms) for ms in np.diff(marks) * 1e3)
         times = {"edge": edge_ms, "encode": encode_ms, "wire": 0.0, "decode": decode_ms, "cloud": cloud_ms}
-        yield InferenceResult(sample.origin, outputs, len(bitstream), times | {"total": sum(times.values())})
+        crossed = len(bitstream) + sum(array.nbytes for array in given.values())
+        yield InferenceResult(sample.origin, outputs, crossed, times | {"total": sum(times.values())})
 
 
 def read_contract(bundle: Bundle) -> Contract:
@@ -167,11 +184,13 @@ def read_contract(bundle: Bundle) -> Contract:
     """
     contract = Contract.from_bytes(bundle.read_bytes(CONTRACT))
     edge, cloud = read_interface(bundle.edge_model), read_interface(bundle.cloud_model)
-    answers = [spec for spec in cloud.outputs if spec.name in {one.name for one in contract.outputs}]
-    _require_same("inputs", contract.inputs, "edge model takes", edge.inputs)
-    _require_same("wire", contract.wire, "edge model gives", edge.outputs)
-    _require_same("wire", contract.wire, "cloud model takes", cloud.inputs)
-    _require_same("outputs", contract.outputs, "cloud model gives", answers)
+    answers = [spec for spec in cloud.outputs if spec.name in {one.name for one in contract.tail_outputs}]
+    taken = {spec.name for spec in edge.inputs}
+    heads = [spec for spec in contract.inputs if spec.name in taken or spec.name not in contract.cloud_inputs]
+    _require_same("inputs", heads, "edge model takes", edge.inputs)
+    _require_same("wire", [*contract.wire, *contract.exits], "edge model gives", edge.outputs)
+    _require_same("wire", contract.tail_inputs, "cloud model takes", cloud.inputs)
+    _require_same("outputs", contract.tail_outputs, "cloud model gives", answers)
     return contract
 
 

@@ -15,7 +15,7 @@ from tritonclient.grpc import service_pb2 as oip
 from tritonclient.utils import np_to_triton_dtype
 
 from splitc.errors import RemoteError, UsageError
-from splitc.types import Array, TensorSpec
+from splitc.types import Array, Feeds, TensorSpec
 
 PACKET = "packet"
 """Name of the only input: UINT8 ``[n]``, a packet of the bitstream."""
@@ -33,17 +33,21 @@ MOST_SHOWN = 600
 """Letters of a message of the other end."""
 
 
-def packet_request(model: str, pair_id: str, name: str, packet: bytes) -> Any:
-    """A packet as an inference request.
+def packet_request(model: str, pair_id: str, name: str, packet: bytes, given: Feeds | None = None) -> Any:
+    """A packet as an inference request, with what the tail is given beside it.
 
     Args:
         model: Name of the bundle.
         pair_id: 64 hexadecimal digits.
         name: Comes back with the answer.
         packet: As the edge's encoder gave it.
+        given: Inputs of the network that the tail takes as they are.
     """
     request = oip.ModelInferRequest(model_name=model, id=name, raw_input_contents=[packet])
     request.inputs.add(name=PACKET, datatype="UINT8", shape=[len(packet)])
+    for label, array in (given or {}).items():
+        request.inputs.add(name=label, datatype=np_to_triton_dtype(array.dtype), shape=list(array.shape))
+        request.raw_input_contents.append(np.ascontiguousarray(array).tobytes())
     request.parameters[PAIR_ID].string_param = pair_id
     return request
 
@@ -56,12 +60,12 @@ def in_sequence(request: Any, sequence: int, *, is_first: bool) -> Any:
 
 
 def packet_of(request: Any) -> bytes:
-    """The packet in a request that anyone may have sent.
+    """The packet in a request that anyone may have sent: its first input.
 
     Raises:
-        UsageError: Not exactly one input of this name, type and size.
+        UsageError: The first input is not one of this name, type and size.
     """
-    if len(request.inputs) != 1 or len(request.raw_input_contents) != 1:
+    if not request.inputs or len(request.raw_input_contents) != len(request.inputs):
         raise UsageError(f"a request has one input, {PACKET!r}, in raw_input_contents.")
     tensor, packet = request.inputs[0], request.raw_input_contents[0]
     shape = list(tensor.shape)
@@ -71,6 +75,41 @@ def packet_of(request: Any) -> bytes:
             f"it must be {PACKET!r} UINT8 [bytes]."
         )
     return bytes(packet)
+
+
+def given_of(request: Any, wanted: Sequence[TensorSpec]) -> dict[str, Array]:
+    """What stands beside the packet in a request that anyone may have sent.
+
+    Raises:
+        UsageError: Not exactly the inputs ``wanted``, each once, of its type and of sizes that its bytes have.
+    """
+    beside = list(zip(request.inputs, request.raw_input_contents, strict=True))[1:]
+    names = [tensor.name for tensor, _ in beside]
+    if sorted(names) != sorted(spec.name for spec in wanted):
+        known = [PACKET, *(spec.name for spec in wanted)]
+        what = "one input" if len(known) == 1 else "the inputs"
+        raise UsageError(
+            f"a request has {what}, {_listed(known)}, in raw_input_contents; this one has {_listed(names)} beside "
+            f"{PACKET!r}."
+        )
+    specs = {spec.name: spec for spec in wanted}
+    return {tensor.name: _array_of(tensor, raw, specs[tensor.name]) for tensor, raw in beside}
+
+
+def _array_of(tensor: Any, raw: bytes, spec: TensorSpec) -> Array:
+    dtype, shape = np.dtype(spec.dtype), tuple(tensor.shape)
+    sizes = zip(shape, spec.shape, strict=False)
+    fits = len(shape) == len(spec.shape) and all(n >= 0 and (n == dim or isinstance(dim, str)) for n, dim in sizes)
+    if tensor.datatype != np_to_triton_dtype(dtype) or not fits or math.prod(shape) * dtype.itemsize != len(raw):
+        raise UsageError(
+            f"the input {tensor.name!r} is {tensor.datatype} {list(shape)} with {len(raw)} bytes; it must be "
+            f"{np_to_triton_dtype(dtype)} {list(spec.shape)}."
+        )
+    return np.frombuffer(raw, dtype).reshape(shape)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(repr(name[:80]) for name in names) or "nothing"
 
 
 def pair_of(request: Any) -> str | None:

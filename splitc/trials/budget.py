@@ -111,7 +111,7 @@ def _bytes_each(halves: graph.Halves, layouts: Sequence[graph.CutLayout], sample
     if len(known) == len(sizes):
         return sum(known) * BYTES_EACH
     head = evaluate.open_graph(halves.head)
-    outputs = (head.run(sample.feeds) for sample in pick(samples, spread(len(samples), PROBES)))
+    outputs = (head.run(halves.head_feeds(sample.feeds)) for sample in pick(samples, spread(len(samples), PROBES)))
     return max(sum(each[tensor.name].size for tensor in halves.cut) for each in outputs) * BYTES_EACH
 
 

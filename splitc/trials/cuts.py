@@ -168,7 +168,7 @@ class CutTrials:
 
     def _run_head(self, halves: graph.Halves, precision: Precision) -> list[Array]:
         """Features to fit on, sample after sample of each cut tensor, then those to code."""
-        lowered = self._lower(halves.head, precision, lambda: _inputs_of(self.fit_on))
+        lowered = self._lower(halves.head, precision, lambda: _inputs_of(self.fit_on, halves))
         head = open_checked(lowered, f"cut {[spec.name for spec in halves.cut]}, head")
         rows = [row for samples in (self.fit_on, self.measure_on) for row in run_head(head, halves, samples)]
         return [array for row in rows for array in row]
@@ -182,14 +182,19 @@ class CutTrials:
         packets = _packets(fitted, at.to_code)
         decoder = fitted.decoder()
         restored = iter([decoder.decode(packet) for packet in packets])
-        lowered = self._lower(at.halves.tail, option.cloud_precision, lambda: _feeds(at))
+        lowered = self._lower(at.halves.tail, option.cloud_precision, lambda: _feeds(at, self.fit_on))
         tail = open_checked(lowered, f"cut {list(names)}, tail")
+        head = evaluate.open_graph(at.halves.head) if at.halves.exits else None
 
         def answer(sample: Sample) -> Feeds:
             arrays = zip(at.halves.cut, next(restored), strict=True)
-            return tail.run({spec.name: array.astype(spec.dtype) for spec, array in arrays})
+            features = {spec.name: array.astype(spec.dtype) for spec, array in arrays}
+            early = head.run(at.halves.head_feeds(sample.feeds)) if head is not None else {}
+            answers = tail.run(at.halves.tail_feeds(sample.feeds, features))
+            return {name: early[name] for name in at.halves.exits} | answers
 
-        return self.judge(answer, float(np.mean([len(packet) for packet in packets])))
+        beside = [sum(sample.feeds[spec.name].nbytes for spec in at.halves.given) for sample in self.measure_on]
+        return self.judge(answer, float(np.mean([len(packet) for packet in packets]) + np.mean(beside)))
 
     @cached_property
     def _float32_nodes(self) -> dict[str, str]:
@@ -219,14 +224,17 @@ def _said(option: plan.Option) -> dict[str, object]:
     return {"spec": spec, "precisions": [option.edge_precision, option.cloud_precision]}
 
 
-def _inputs_of(samples: Sequence[Sample]) -> list[Feeds]:
-    return [sample.feeds for sample in samples]
+def _inputs_of(samples: Sequence[Sample], halves: graph.Halves | None = None) -> list[Feeds]:
+    """What the unsplit model sees of the samples, or the head of ``halves``."""
+    return [sample.feeds if halves is None else halves.head_feeds(sample.feeds) for sample in samples]
 
 
-def _feeds(at: _Features) -> list[Feeds]:
+def _feeds(at: _Features, samples: Sequence[Sample]) -> list[Feeds]:
     """What the tail sees of the samples that are fitted on, before coding."""
-    every = zip(*at.to_fit, strict=True)
-    return [{spec.name: x.astype(spec.dtype) for spec, x in zip(at.halves.cut, one, strict=True)} for one in every]
+    rows = zip(*at.to_fit, strict=True)
+    cut = at.halves.cut
+    every = [{spec.name: x.astype(spec.dtype) for spec, x in zip(cut, one, strict=True)} for one in rows]
+    return [at.halves.tail_feeds(sample.feeds, one) for sample, one in zip(samples, every, strict=True)]
 
 
 def some_samples(subject: Subject) -> tuple[list[Sample], list[Sample]]:

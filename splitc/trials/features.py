@@ -26,7 +26,7 @@ def run_head(
     """The same by a head that is open already."""
     rows: list[list[F32]] = [[] for _ in halves.cut]
     for sample in samples:
-        outputs = head.run(sample.feeds)
+        outputs = head.run(halves.head_feeds(sample.feeds))
         for row, spec in zip(rows, halves.cut, strict=True):
             row.append(outputs[spec.name].astype(np.float32))
         step()

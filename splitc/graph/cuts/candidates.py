@@ -12,7 +12,7 @@ from splitc.errors import CutError
 from splitc.graph.cost.boundaries import Boundary, Totals, Uses, boundaries, totals_of, uses_of
 from splitc.graph.cost.flops import node_flops
 from splitc.graph.cuts.blocks import BlockMaker
-from splitc.graph.cuts.cut import Cut, cut_label, resolve, shorten, sides_of
+from splitc.graph.cuts.cut import Cut, cut_label, exit_fault, resolve, shorten, sides_of
 from splitc.graph.cuts.wide import WideCut, wide_cuts
 from splitc.graph.model import Model
 from splitc.graph.values.axis_roles import CutLayout
@@ -113,7 +113,11 @@ def enumerate_cuts(model: Model, max_tensors: int = 4, refuse: Refuse = takes_al
                 rejected.append(RejectedCut((value.name or "",), reason))
         if boundary.count == 1 and not _single_reason(flow, ends, boundary, boundary.new[0]):
             found.append(_single(boundary, totals, boundary.new[0]))
+    found, late = _allowed_by_exits(flow, found)
+    rejected += late
     more, refused = _wide(flow, totals, wide_cuts(flow, uses, totals, blocks.finished(), max_tensors))
+    more, late = _allowed_by_exits(flow, more)
+    rejected += late
     rejected += [RejectedCut((value,), _INNER) for value in sorted(flow.inner_names)]
     taken, untaken = _taken(flow, sorted([*found, *more], key=_order), refuse)
     return CutCandidates(tuple(taken), (*rejected, *refused, *untaken))
@@ -188,6 +192,15 @@ def _single_reason(flow: Flow, ends: _Ends, boundary: Boundary, value: ir.Value)
     if all(output is value for output in flow.outputs):
         return "it is the only output of the model, so the tail would be empty"
     return _alone(uncodable_reason(value))
+
+
+def _allowed_by_exits(flow: Flow, cuts: list[CandidateCut]) -> tuple[list[CandidateCut], list[RejectedCut]]:
+    """Cuts that outputs kept on the edge allow, and the others."""
+    if not flow.exits:
+        return cuts, []
+    faults = [exit_fault(flow, [flow.values[name] for name in cut.names]) for cut in cuts]
+    kept = [cut for cut, fault in zip(cuts, faults, strict=True) if not fault]
+    return kept, [RejectedCut(cut.names, fault) for cut, fault in zip(cuts, faults, strict=True) if fault]
 
 
 def _taken(flow: Flow, cuts: Sequence[CandidateCut], refuse: Refuse) -> tuple[list[CandidateCut], list[RejectedCut]]:

@@ -73,6 +73,7 @@ def check_cut(model: Model, names: Sequence[str], exits: Sequence[str] = ()) -> 
     where = cut_label(names)
     flow, ends = _without_exits(model.flow, exits, where)
     values = resolve(flow, names)
+    _refuse_exits(flow, values, where)
     _refuse_empty_half(flow, values, where)
     head = ancestors(flow, [*values, *ends])
     leak = leak_around(flow, values, head)
@@ -89,18 +90,18 @@ def check_cut(model: Model, names: Sequence[str], exits: Sequence[str] = ()) -> 
 
 
 def _without_exits(flow: Flow, exits: Sequence[str], where: str) -> tuple[Flow, tuple[ir.Value, ...]]:
-    """The dataflow that ends in the other outputs, and the outputs ``exits``."""
+    """The dataflow that ends in the other outputs, and the outputs that the head answers: ``exits``, and those kept."""
     outputs = {value.name: value for value in flow.outputs}
     stranger = next((name for name in exits if name not in outputs), None)
     if stranger is not None:
         known = [name for name in outputs if name]
         raise CutError(f"{where}: exit {stranger!r} is no output of the model.{nearest(stranger, known)}")
     if not exits:
-        return flow, ()
+        return flow, flow.exits
     rest = tuple(value for value in flow.outputs if value.name not in exits)
     if not rest:
         raise CutError(f"{where}: every output is an exit, so the tail would be empty; leave one out.")
-    return replace(flow, outputs=rest), tuple(outputs[name] for name in exits)
+    return replace(flow, outputs=rest), (*flow.exits, *(outputs[name] for name in exits))
 
 
 def cut_label(names: Sequence[str]) -> str:
@@ -216,6 +217,29 @@ def _refuse_empty_half(flow: Flow, values: Collection[ir.Value], where: str) -> 
         raise CutError(
             f"{where}: these are all outputs of the model, so the tail would be empty; choose earlier values."
         )
+
+
+def exit_fault(flow: Flow, values: Collection[ir.Value]) -> str:
+    """Why outputs that are kept on the edge forbid a cut; nothing where they do not."""
+    crossing = next((output for output in flow.exits if output in values), None)
+    if crossing is not None:
+        return f"output {crossing.name!r} is kept on the edge, and would cross"
+    late = _late_exit(flow, values) if flow.exits else None
+    return f"output {late.name!r} is kept on the edge, and needs what lies behind the cut" if late is not None else ""
+
+
+def _late_exit(flow: Flow, values: Collection[ir.Value]) -> ir.Value | None:
+    """An output kept on the edge that the head could only answer by computing what lies behind the cut."""
+    before = ancestors(flow, values)
+    behind = sides_of(flow, values).tail - before
+    behind = frozenset(index for index in behind if not flow.varying.isdisjoint(flow.nodes[index].outputs))
+    return next((output for output in flow.exits if not behind.isdisjoint(ancestors(flow, [output]))), None)
+
+
+def _refuse_exits(flow: Flow, values: Collection[ir.Value], where: str) -> None:
+    fault = exit_fault(flow, values)
+    if fault:
+        raise CutError(f"{where}: {fault}; cut later, or leave it to the cloud.")
 
 
 def _refuse_leak(flow: Flow, leak: Leak, where: str) -> None:

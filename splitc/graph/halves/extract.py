@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 
 import onnx_ir as ir
 
-from splitc.graph.cuts.cut import check_cut
+from splitc.graph.cuts.cut import ancestors, check_cut, sides_of
 from splitc.graph.files.strip import strip
-from splitc.graph.halves.output_order import write_order
+from splitc.graph.halves.port_order import write_inputs, write_order
 from splitc.graph.halves.rebuilt_shapes import rebuild_shapes
 from splitc.graph.model import Model
 from splitc.graph.values.collector import collector_paused
-from splitc.types import TensorSpec
+from splitc.graph.values.flow import Flow
+from splitc.graph.values.tensors import spec_of
+from splitc.types import Feeds, TensorSpec
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,9 +24,10 @@ class Halves:
 
     Attributes:
         head: Inputs of the model -> the cut tensors, in the order of ``cut``, then the exits.
-        tail: The cut tensors, in that order -> outputs of the model that are no exits.
+        tail: The cut tensors, in that order, then what is given -> outputs of the model that are no exits.
         cut: What crosses.
         exits: Outputs of the model that the head answers by itself.
+        given: Inputs of the model that the tail takes as they are.
         duplicated_bytes: Initializers and constants that both halves hold.
     """
 
@@ -33,6 +36,15 @@ class Halves:
     cut: tuple[TensorSpec, ...]
     duplicated_bytes: int
     exits: tuple[str, ...] = ()
+    given: tuple[TensorSpec, ...] = ()
+
+    def head_feeds(self, feeds: Feeds) -> Feeds:
+        """What the head takes of a sample."""
+        return {value.name or "": feeds[value.name or ""] for value in self.head.graph.inputs}
+
+    def tail_feeds(self, feeds: Feeds, features: Feeds) -> Feeds:
+        """What the tail takes of a sample: ``features``, which cross, and of ``feeds`` what it is given."""
+        return {spec.name: features[spec.name] for spec in self.cut} | {one.name: feeds[one.name] for one in self.given}
 
 
 @collector_paused()
@@ -45,22 +57,37 @@ def split(model: Model, names: Sequence[str], exits: Sequence[str] = ()) -> Halv
     Args:
         model: The whole.
         names: The values that cross.
-        exits: Outputs that the head answers by itself, which therefore do not cross.
+        exits: Outputs that the head answers by itself, which therefore do not cross; beside those that ``model`` keeps.
 
     Raises:
         CutError: ``names`` is not a cut; see ``check_cut``.
     """
-    cut = check_cut(model, names, exits)
-    whole = model.ir_model
-    ends = [value.name or "" for value in model.flow.outputs if value.name not in exits]
+    cut, flow, whole = check_cut(model, names, exits), model.flow, model.ir_model
+    exits = [*exits, *(value.name or "" for value in flow.exits)]
+    ends = [value.name or "" for value in flow.outputs if value.name not in exits]
     early = [name for name in exits if name not in cut.names]
-    head = _part(whole, [value.name or "" for value in model.flow.inputs], [*cut.names, *early])
+    values = [flow.values[name] for name in cut.names]
+    head_nodes = ancestors(flow, [*values, *(flow.values[name] for name in early)])
+    taken = {*flow.inputs, *_given(flow, head_nodes, [flow.values[name] for name in early])}
+    inputs = [value.name or "" for value in whole.graph.inputs if value in taken]
+    head = _part(whole, inputs, [*cut.names, *early])
     if cut.recomputed:
         whole = rebuild_shapes(whole, cut.tensors, cut.recomputed)
-    tail = _part(whole, cut.names, ends)
+    answered = replace(flow, outputs=tuple(flow.values[name] for name in ends))
+    given = [value.name or "" for value in _given(flow, sides_of(answered, values).tail, answered.outputs)]
+    tail = _part(whole, [*cut.names, *given], ends)
     if early:
-        write_order(tail, [value.name or "" for value in model.flow.outputs])
-    return Halves(head, tail, cut.tensors, shared_bytes(head, tail), tuple(early))
+        write_order(tail, [value.name or "" for value in model.ir_model.graph.outputs])
+    if given:
+        write_inputs(tail, [value.name or "" for value in model.ir_model.graph.inputs], given)
+    specs = tuple(spec_of(flow.values[name]) for name in given)
+    return Halves(head, tail, cut.tensors, shared_bytes(head, tail), tuple(early), specs)
+
+
+def _given(flow: Flow, nodes: Collection[int], ends: Collection[ir.Value]) -> list[ir.Value]:
+    """Which of the given inputs some nodes read, or are among the outputs ``ends``."""
+    read = {value for index in nodes for value in flow.reads[index]} | {*ends}
+    return [value for value in flow.given if value in read]
 
 
 def shared_bytes(head: ir.Model, tail: ir.Model) -> int:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+
 import onnx_ir as ir
 import onnx_ir.passes.common as common
 from onnx_ir.passes.common import naming
 
 from splitc.errors import GraphError
 from splitc.graph.files.external import same_bytes
-from splitc.graph.halves.output_order import in_order
+from splitc.graph.halves.port_order import NotedInputs, in_order, noted_inputs, sorted_by
 from splitc.graph.values.collector import collector_paused
 from splitc.graph.values.names import FreshNames
 
@@ -29,24 +31,23 @@ def join(head: ir.Model, tail: ir.Model) -> ir.Model:
 
     Outputs of the head that the tail does not take (early exits) become outputs: where they were before the split,
     which the tail knows, else behind those of the tail. Equal initializers of the same name are shared again; other
-    names that collide get a number.
+    names that collide get a number. Inputs that the tail is given, and notes, are inputs of the whole.
 
     Raises:
-        GraphError: The tail needs what the head does not give, its note on the order of outputs is damaged, or the
-            operator sets differ.
+        GraphError: The tail needs what the head does not give, its notes are damaged, or the operator sets differ.
     """
-    _refuse_strangers(head, tail)
+    noted = noted_inputs(tail)
+    _refuse_strangers(head, tail, noted.given)
     _share_initializers(head.graph, tail.graph, FreshNames(head, tail))
-    given = {value.name: value for value in head.graph.outputs}
-    outputs = [given[value.name] if value.is_graph_input() else value for value in tail.graph.outputs]
+    given = {value.name: value for value in (*head.graph.inputs, *head.graph.outputs)}
+    outputs = [given.get(value.name, value) if value.is_graph_input() else value for value in tail.graph.outputs]
     taken = {value.name for value in tail.graph.inputs}
     outputs += [value for value in head.graph.outputs if value.name not in taken]
     outputs = in_order(tail, outputs)
     names = [value.name for value in outputs]
     tail.graph.outputs.clear()
     head.graph.outputs.clear()
-    for value in tail.graph.inputs:
-        ir.convenience.replace_all_uses_with(value, given[value.name])
+    _join_inputs(head.graph, tail.graph, given, noted)
     _move(tail.graph, head.graph)
     head.graph.outputs.extend(outputs)
     head.opset_imports.update({**tail.opset_imports, **head.opset_imports})
@@ -73,8 +74,20 @@ class _ByOperator(naming.NameGenerator):
         return value.name or "value"
 
 
-def _refuse_strangers(head: ir.Model, tail: ir.Model) -> None:
-    given = {value.name for value in head.graph.outputs}
+def _join_inputs(ours: ir.Graph, theirs: ir.Graph, known: Mapping[str | None, ir.Value], noted: NotedInputs) -> None:
+    """The tail reads what the head makes, or is given; what it alone is given becomes an input of the whole."""
+    inputs = list(theirs.inputs)
+    theirs.inputs.clear()
+    for value in inputs:
+        if value.name in known:
+            ir.convenience.replace_all_uses_with(value, known[value.name])
+        else:
+            ours.inputs.append(value)
+    ours.inputs[:] = sorted_by(noted.order, list(ours.inputs))
+
+
+def _refuse_strangers(head: ir.Model, tail: ir.Model, noted: Collection[str]) -> None:
+    given = {value.name for value in head.graph.outputs} | {*noted}
     lacking = [
         value.name or "" for value in tail.graph.inputs if value.name not in given and not value.is_initializer()
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -23,12 +23,21 @@ class Flow:
     """Nodes in topological order with what each reads; subgraphs count as part of their node.
 
     A value *varies* when it depends on a data input (or on a random operator). What does not vary
-    (initializers, constants and anything computed from them alone) is free to be in both halves.
+    (initializers, constants and anything computed from them alone) is free to be in both halves. So is what is computed
+    from ``given`` inputs alone: those that either half is given.
+
+    Attributes:
+        inputs: Data inputs that the head alone is given.
+        given: Data inputs that the tail is given too, where it reads them.
+        outputs: What the tail answers.
+        exits: Outputs that the head answers by itself.
     """
 
     graph: ir.Graph
     inputs: tuple[ir.Value, ...]
+    given: tuple[ir.Value, ...]
     outputs: tuple[ir.Value, ...]
+    exits: tuple[ir.Value, ...]
     nodes: tuple[ir.Node, ...]
     reads: tuple[tuple[ir.Value, ...], ...]
     """``reads[i]``: the distinct values of the graph that ``nodes[i]`` reads, captured ones included."""
@@ -81,15 +90,21 @@ class Flow:
         return Counter(value for read in self.reads for value in read)
 
 
-def flow_of(graph: ir.Graph) -> Flow:
+def flow_of(graph: ir.Graph, given: Collection[str] = (), exits: Collection[str] = ()) -> Flow:
     """Analyse a topologically sorted graph.
+
+    Args:
+        graph: Sorted.
+        given: Names of inputs that both halves are given.
+        exits: Names of outputs that the head answers by itself.
 
     Raises:
         GraphError: A node reads a value that nothing produces before it.
     """
     nodes = tuple(graph)
     reads = tuple(_reads(node, graph) for node in nodes)
-    inputs = tuple(value for value in graph.inputs if not value.is_initializer())
+    data = tuple(value for value in graph.inputs if not value.is_initializer())
+    inputs = tuple(value for value in data if value.name not in given)
     known = {*graph.inputs, *graph.initializers.values()}
     varying = set(inputs)
     for node, read in zip(nodes, reads, strict=True):
@@ -102,7 +117,16 @@ def flow_of(graph: ir.Graph) -> Flow:
         known.update(node.outputs)
         if is_random(node) or not varying.isdisjoint(read):
             varying.update(node.outputs)
-    return Flow(graph, inputs, tuple(graph.outputs), nodes, reads, frozenset(varying))
+    return Flow(
+        graph=graph,
+        inputs=inputs,
+        given=tuple(value for value in data if value.name in given),
+        outputs=tuple(value for value in graph.outputs if value.name not in exits),
+        exits=tuple(value for value in graph.outputs if value.name in exits),
+        nodes=nodes,
+        reads=reads,
+        varying=frozenset(varying),
+    )
 
 
 def subgraphs(node: ir.Node) -> Iterator[ir.Graph]:

@@ -241,7 +241,7 @@ class EdgeClient:
         first = sender.contract.wire[0].shape[:1]
         sizes = {str(size): len(frame.wires[0]) for size in first if isinstance(size, str)}
         try:
-            return protocol.outputs_of(reply, self.contract.outputs, sizes)
+            return protocol.outputs_of(reply, self.contract.tail_outputs, sizes) | dict(frame.answers)
         except RemoteError as error:
             raise RemoteError(f"{self._remote.address}: {frame.name}: {error}") from error
 
@@ -278,10 +278,8 @@ class _Head(threading.Thread):
         try:
             clip = None
             for sample in self._samples:
-                begun, rung = now(), self._ladder.rung
-                wires = self._senders[rung].head(sample.feeds)
-                marks = {"read": begun, "head": now()}
-                frame = PendingFrame(sample.origin, wires, sample.clip != clip, marks, rung)
+                rung = self._ladder.rung
+                frame = self._senders[rung].head(sample, starts_clip=sample.clip != clip, rung=rung)
                 clip = sample.clip
                 if not self._box.put(frame):
                     return

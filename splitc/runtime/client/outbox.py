@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from splitc.runtime.sources import Sample
-from splitc.types import Array
+from splitc.types import Array, Feeds
 
 _Reply = TypeVar("_Reply")
 
@@ -22,13 +22,15 @@ class PendingFrame:
 
     Attributes:
         sample: Without its feeds.
-        wires: What the head gave.
+        wires: What the head gave that crosses.
         starts_clip: It must not be predicted from the previous frame.
         marks: ``time.perf_counter()`` at: read, head done, encoding begun, encoding done; the last two of the last try.
         rung: Which of the client's pairs it is of.
         packet_bytes: Of the last try.
         tries: How often it was sent.
         sent_s: ``now()`` of the last try.
+        answers: Outputs of the network that the head gave.
+        given: Inputs that go to the cloud as they are.
     """
 
     sample: Sample
@@ -40,6 +42,8 @@ class PendingFrame:
     tries: int = 0
     sent_s: float = 0.0
     index: int = -1
+    answers: Feeds = field(default_factory=dict)
+    given: Feeds = field(default_factory=dict)
 
     @property
     def name(self) -> str:

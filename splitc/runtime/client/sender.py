@@ -10,7 +10,8 @@ from splitc.bundle import Bundle, Contract
 from splitc.runtime import protocol
 from splitc.runtime.client.outbox import PendingFrame, Talk, now
 from splitc.runtime.pair import CloudHalf, EdgeHalf
-from splitc.types import Array, Feeds
+from splitc.runtime.sources import Sample
+from splitc.types import Array
 
 
 class Sender:
@@ -50,9 +51,14 @@ class Sender:
         """What both halves agreed on."""
         return self._edge.contract
 
-    def head(self, feeds: Feeds) -> list[Array]:
-        """Run the head."""
-        return self._edge.head(feeds)
+    def head(self, sample: Sample, *, starts_clip: bool, rung: int) -> PendingFrame:
+        """Run the head on a sample: the frame that it becomes."""
+        begun = now()
+        wires = self._edge.head(sample.feeds)
+        marks = {"read": begun, "head": now()}
+        frame = PendingFrame(sample.origin, wires, starts_clip, marks, rung)
+        frame.answers, frame.given = self._edge.answers, self._edge.given(sample.feeds)
+        return frame
 
     def request(self, frame: PendingFrame, talk: Talk) -> Any:
         """The frame's packet as a request; a keyframe where a clip or a talk begins, or one was lost.
@@ -78,9 +84,9 @@ class Sender:
             self.must_start_anew = False
             self._edge.force_keyframe()
         packet = self._edge.encode(self._edge.quantize(frame.wires))
-        frame.packet_bytes = len(packet)
+        frame.packet_bytes = len(packet) + sum(array.nbytes for array in frame.given.values())
         frame.marks["sent"] = now()
-        request = protocol.packet_request(self.name, self.pair_id, str(frame.index), packet)
+        request = protocol.packet_request(self.name, self.pair_id, str(frame.index), packet, frame.given)
         if self._is_stream:
             request = protocol.in_sequence(request, talk.number, is_first=self._sent == 0)
         self._sent += 1
@@ -90,5 +96,5 @@ class Sender:
         """Quantize and run the tail on this machine, as the server would."""
         if self._local is None:
             self._local = CloudHalf(self._bundle, threads=self._threads)
-        outputs = self._local.answer(self._edge.quantize_alone(frame.wires))
-        return {spec.name: outputs[spec.name] for spec in self.contract.outputs}
+        outputs = self._local.answer(self._edge.quantize_alone(frame.wires), frame.given)
+        return {spec.name: outputs[spec.name] for spec in self.contract.tail_outputs} | dict(frame.answers)

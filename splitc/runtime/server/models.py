@@ -77,7 +77,12 @@ class ServedModel:
     @property
     def outputs(self) -> list[TensorSpec]:
         """What answers hold."""
-        return self.contract.outputs
+        return self.contract.tail_outputs
+
+    @property
+    def given(self) -> list[TensorSpec]:
+        """Inputs beside the packet."""
+        return self.contract.given
 
     @property
     def max_packet_bytes(self) -> int:
@@ -88,6 +93,13 @@ class ServedModel:
         rows = [shape[0] if isinstance(shape[0], int) else self._most_rows for shape in shapes]
         elements = [count * math.prod(map(int, shape[1:])) for count, shape in zip(rows, shapes, strict=True)]
         return 4 * sum(elements) + HEADER_BYTES
+
+    @property
+    def max_request_bytes(self) -> int:
+        """Of the largest request: a packet, and what the tail is given beside it."""
+        if any(isinstance(size, str) for spec in self.given for size in spec.shape):
+            return max(self.max_packet_bytes, OPEN_SIZES_BYTES)
+        return self.max_packet_bytes + sum(_bytes_of(spec) + HEADER_BYTES for spec in self.given)
 
     @property
     def stream_bytes(self) -> int:

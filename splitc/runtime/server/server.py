@@ -144,7 +144,7 @@ class CloudServer:
     @property
     def max_message_bytes(self) -> int:
         """The largest message that is read."""
-        largest = max((model.max_packet_bytes for model in self._models.values()), default=NO_MESSAGE_BYTES)
+        largest = max((model.max_request_bytes for model in self._models.values()), default=NO_MESSAGE_BYTES)
         return self._options.max_message_bytes or min(MAX_MESSAGE_BYTES, max(NO_MESSAGE_BYTES, largest))
 
     @property

@@ -105,6 +105,8 @@ class InferenceService:
         model = await self._model_or_abort(request, call)
         reply = oip.ModelMetadataResponse(name=model.name, versions=["1"], platform="splitc")
         reply.inputs.add(name=protocol.PACKET, datatype="UINT8", shape=[-1])
+        for spec in model.given:
+            reply.inputs.add(name=spec.name, datatype=_oip_dtype(spec), shape=_sizes(spec))
         for spec in model.outputs:
             reply.outputs.add(name=spec.name, datatype=_oip_dtype(spec), shape=_sizes(spec))
         return reply
@@ -114,6 +116,8 @@ class InferenceService:
         config = triton_config.ModelConfig(name=model.name, platform="splitc", max_batch_size=0)
         config.parameters[protocol.PAIR_ID].string_value = model.pair_id
         config.input.add(name=protocol.PACKET, data_type="TYPE_UINT8", dims=[-1])
+        for spec in model.given:
+            config.input.add(name=spec.name, data_type=f"TYPE_{_oip_dtype(spec)}", dims=_sizes(spec))
         for spec in model.outputs:
             kind = "TYPE_" + _oip_dtype(spec).replace("BYTES", "STRING")
             config.output.add(name=spec.name, data_type=kind, dims=_sizes(spec))
@@ -226,7 +230,8 @@ class InferenceService:
     async def _held(self, model: ServedModel, request: Any, call: Call) -> Held:
         """Memory for the packet, once there is some."""
         try:
-            size = model.work_bytes(protocol.packet_of(request))
+            given = protocol.given_of(request, model.given)
+            size = model.work_bytes(protocol.packet_of(request)) + sum(array.nbytes for array in given.values())
             return await self._work.hold(call.owner, size)
         except UsageError as error:
             raise Refusal(protocol.REFUSED, str(error)) from error
@@ -235,7 +240,8 @@ class InferenceService:
 
     async def _decoded(self, model: ServedModel, decoder: Decoder, request: Any, call: Call) -> tuple[Any, float]:
         try:
-            return await model.decode(decoder, protocol.packet_of(request), call.owner)
+            feeds, decode_ms = await model.decode(decoder, protocol.packet_of(request), call.owner)
+            return {**feeds, **protocol.given_of(request, model.given)}, decode_ms
         except BitstreamError as error:
             raise Refusal(protocol.DAMAGED, str(error)) from error
 

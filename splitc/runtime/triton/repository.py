@@ -64,12 +64,16 @@ def repository(contract: Contract, pair_id: str, *, batches: bool) -> dict[str, 
 
 def _variant(contract: Contract, pair_id: str, variant: str, batches: bool) -> Mapping[str, str]:
     name = contract.name
-    packet = [TensorSpec(name=PACKET, dtype="uint8", shape=("bytes",))]
+    packet = TensorSpec(name=PACKET, dtype="uint8", shape=("bytes",))
     decode, tail = f"{name}_decode", f"{name}_tail"
     parameters = _parameters({"pair_id": pair_id})
-    outputs = contract.outputs
-    whole = _config(name, 'platform: "ensemble"', packet, outputs) + parameters + _steps(contract, decode, tail)
-    decoder = _config(decode, 'backend: "python"', packet, contract.wire) + parameters + _ON_CPU
+    outputs = contract.tail_outputs
+    whole = (
+        _config(name, 'platform: "ensemble"', [packet, *contract.given], outputs)
+        + parameters
+        + _steps(contract, decode, tail)
+    )
+    decoder = _config(decode, 'backend: "python"', [packet], contract.wire) + parameters + _ON_CPU
     if contract.fitted_codec(pair_id).temporal.period > 1:
         decoder += _SEQUENCES
     batching = 8 if batches else 0
@@ -80,9 +84,11 @@ def _variant(contract: Contract, pair_id: str, variant: str, batches: bool) -> M
         f"{decode}/1/model.py": _MODEL.format(module="decode"),
     }
     if variant == "gpu":
-        engine = _config(tail, 'platform: "tensorrt_plan"', contract.wire, outputs, batching) + parameters + _ON_GPU
+        engine = (
+            _config(tail, 'platform: "tensorrt_plan"', contract.tail_inputs, outputs, batching) + parameters + _ON_GPU
+        )
         return files | {f"{tail}/config.pbtxt": engine, f"{tail}/1/README.txt": _engine_readme(name)}
-    engine = _config(tail, 'backend: "python"', contract.wire, outputs, batching) + parameters + _ON_CPU
+    engine = _config(tail, 'backend: "python"', contract.tail_inputs, outputs, batching) + parameters + _ON_CPU
     return files | {f"{tail}/config.pbtxt": engine, f"{tail}/1/model.py": _MODEL.format(module="tail")}
 
 
@@ -118,10 +124,11 @@ def _parameters(values: Mapping[str, str]) -> str:
 
 def _steps(contract: Contract, decode: str, tail: str) -> str:
     between = [spec.name for spec in contract.wire]
-    answers = [spec.name for spec in contract.outputs]
+    answers = [spec.name for spec in contract.tail_outputs]
+    given = {spec.name: spec.name for spec in contract.given}
     steps = [
         _step(decode, {PACKET: PACKET}, {name: f"wire.{name}" for name in between}),
-        _step(tail, {name: f"wire.{name}" for name in between}, {name: name for name in answers}),
+        _step(tail, {name: f"wire.{name}" for name in between} | given, {name: name for name in answers}),
     ]
     return "ensemble_scheduling {\n  step [\n" + ",\n".join(steps) + "\n  ]\n}\n"
 

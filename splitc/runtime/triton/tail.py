@@ -24,7 +24,7 @@ class TritonPythonModel:
         self._batches = json.loads(args["model_config"])["max_batch_size"] > 0
 
     def execute(self, requests: list[Any]) -> list[Any]:
-        names = [spec.name for spec in self._half.contract.wire]
+        names = [spec.name for spec in self._half.contract.tail_inputs]
         every = [{name: pb_utils.get_input_tensor_by_name(one, name).as_numpy() for name in names} for one in requests]
         together = [every] if self._batches else [[one] for one in every]
         return [response for feeds in together for response in self._responses(feeds)]
@@ -36,7 +36,7 @@ class TritonPythonModel:
         except SplitcError as error:
             return [pb_utils.InferenceResponse(error=pb_utils.TritonError(str(error))) for _ in feeds]
         ends = np.cumsum([len(next(iter(one.values()))) for one in feeds])
-        wanted = [spec.name for spec in self._half.contract.outputs]
+        wanted = [spec.name for spec in self._half.contract.tail_outputs]
         parts = [{name: np.split(outputs[name], ends[:-1])[index] for name in wanted} for index in range(len(feeds))]
         return [_response(part) for part in parts]
 
