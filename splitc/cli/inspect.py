@@ -45,8 +45,7 @@ def inspect(
 
     loaded = load_model(model, shape)
     digest = loaded.sha256 if json else ""
-    loaded = driver.simplified(loaded) if simplify else loaded
-    loaded = driver.with_kept(loaded, dict.fromkeys(keep or [], "cloud"))
+    loaded = driver.with_kept(driver.simplified(loaded) if simplify else loaded, dict.fromkeys(keep or [], "cloud"))
     listed = graph.enumerate_cuts(loaded, max_tensors, plan.refusing([CodecSpec()], SplitSection()))
     stages = graph.stages_of(loaded, listed.candidates)
     names = list(dict.fromkeys(name for cut in listed.candidates for name in cut.names))

@@ -13,7 +13,7 @@ from e2e_setting import cli
 from onnx import parser
 from refusals import assert_refused, unchanged
 
-from splitc.evaluate import both_ways
+from splitc.evaluate.random_runs import both_ways
 from splitc.types import Array, TensorSpec
 
 HEADER = '<ir_version: 8, opset_import: ["" : 17]>'
