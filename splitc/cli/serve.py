@@ -83,8 +83,9 @@ def serve(
     json: Json = False,
 ) -> None:
     """Serve the cloud half over gRPC (Open Inference Protocol v2) until SIGINT or SIGTERM, then drain."""
-    from splitc.runtime import CloudServer, ServerOptions, TlsFiles, read_tokens
+    from splitc.runtime import CloudServer, ServerOptions, TlsFiles, read_tokens, use_few_arenas
 
+    use_few_arenas()
     options = ServerOptions.model_validate(asdict(limits))
     tls = TlsFiles(listening.tls_cert, listening.tls_key, listening.tls_ca)
     tokens = read_tokens(listening.token_file) if listening.token_file else ()

@@ -14,7 +14,7 @@ from splitc.runtime.engines import check_engine, engine_folder, find_order, fini
 from splitc.runtime.pair import RUNNER, CloudHalf, EdgeHalf, InferenceResult, read_contract, run_pair
 from splitc.runtime.pictures import is_picture, read_picture
 from splitc.runtime.pixels import PixelFormat, pixel_format
-from splitc.runtime.process_limits import require_process_limits
+from splitc.runtime.process_limits import require_process_limits, use_few_arenas
 from splitc.runtime.samples import Samples, clip_lengths, pick
 from splitc.runtime.sources import PACKAGE, Reader, Sample, files_sha256, find_files, natural_key
 from splitc.runtime.tasks import bound_task, truth_of
@@ -80,6 +80,7 @@ __all__ = [
     "run_pair",
     "triton_repository",
     "truth_of",
+    "use_few_arenas",
     "with_options",
 ]
 

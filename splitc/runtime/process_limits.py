@@ -18,6 +18,8 @@ FILES_A_CONNECTION = 3
 """Its socket, and both ends of the private one to gRPC."""
 SPARE_FILES = 24
 """Kept free of connections: bundles, log, gRPC's own."""
+M_ARENA_MAX, ARENAS = -8, 2
+"""As in malloc.h; and how many."""
 LEAST_THREADS = 24
 """That gRPC and the engines start at least."""
 
@@ -60,6 +62,13 @@ def resident_bytes() -> int:
     """Memory of this process that is in use now."""
     with open("/proc/self/statm", "rb") as file:
         return int(file.read().split()[1]) * resource.getpagesize()
+
+
+def use_few_arenas() -> None:
+    """Have the C library's allocator keep few heaps: each thread's own one keeps pieces that no other can use."""
+    option = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc's
+    if option is not None:
+        option(M_ARENA_MAX, ARENAS)
 
 
 def give_back_free_memory() -> None:
