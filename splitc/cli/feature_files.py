@@ -216,5 +216,5 @@ def _load(file: Path, name: str) -> dict[str, Array]:
             return {name: loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
     except FileNotFoundError:
         raise UsageError(f"{file}: no such file.") from None
-    except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, ValueError, EOFError, MemoryError, OverflowError, zipfile.BadZipFile, zlib.error) as error:
         raise UsageError(f"{file}: not a readable NumPy file ({error}).") from error

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from splitc.cli.app import Json, app, print_json
-from splitc.errors import UsageError
+from splitc.errors import BundleError, UsageError
 
 
 @app.command()
@@ -21,11 +21,28 @@ def report(
 ) -> None:
     """Write one self-contained HTML page: the cut, the rate, the fidelity, the pictures."""
     from splitc.bundle import open_bundle
-    from splitc.report import page, write_page
+    from splitc.report import write_page
 
     opened = open_bundle(bundle)
     if out is not None and out.resolve().is_relative_to(bundle.resolve()):
         raise UsageError(f"{out}: is inside the bundle, which is sealed; choose another place.")
     numbers = opened.read_json("report.json")
-    place = opened.file("report.html") if out is None else write_page(page(numbers), out)
+    place = opened.file("report.html") if out is None else write_page(_page(bundle, numbers), out)
     print_json({"report": str(place), "numbers": numbers}) if json else print(place)
+
+
+def _page(bundle: Path, numbers: Any) -> str:
+    """The page of a document that may be a stranger's.
+
+    Raises:
+        BundleError: It lacks a number, or has something else in its place.
+    """
+    from splitc.report import page
+
+    try:
+        return page(numbers)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        why = f"{type(error).__name__}: {error}"[:200].rstrip(".")
+        raise BundleError(
+            f"{bundle}: report.json is no report that this version shows ({why}); build it again."
+        ) from error

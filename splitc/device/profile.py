@@ -155,6 +155,8 @@ def _read(path: Path) -> str:
 def _device_from_toml(text: str, where: str) -> Device:
     try:
         return Device.model_validate(tomllib.loads(text))
+    except RecursionError:
+        raise UsageError(f"{where}: is nested too deeply.") from None
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{where}: not TOML: {error}.") from error
     except ValidationError as error:

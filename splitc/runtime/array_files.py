@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from itertools import repeat
 from pathlib import Path
+from tokenize import TokenError
 from typing import IO
 
 import numpy as np
@@ -38,7 +39,10 @@ _UNREADABLE = (
     EOFError,
     MemoryError,
     NotImplementedError,
+    OverflowError,
     RuntimeError,
+    SyntaxError,
+    TokenError,
     zipfile.BadZipFile,
     zlib.error,
 )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import struct
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +23,18 @@ from splitc.types import F32, U8, Placement, Preprocess, TensorSpec
 
 PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".gif"}
 PICTURES |= {".avif", ".jfif", ".jp2", ".pgm", ".pnm"}
+_UNREADABLE = (
+    OSError,
+    Image.DecompressionBombError,
+    ArithmeticError,
+    EOFError,
+    LookupError,
+    SyntaxError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+"""What Pillow's readers raise for files that are damaged or something else."""
 RESAMPLING = {
     "nearest": Image.Resampling.NEAREST,
     "bilinear": Image.Resampling.BILINEAR,
@@ -79,7 +93,7 @@ def _opened(file: Path) -> Iterator[Image.Image]:
         raise UsageError(f"{file}: no such file.") from None
     except UnidentifiedImageError:
         raise UsageError(f"{file}: not a readable picture (its bytes are of no format that Pillow knows).") from None
-    except (OSError, Image.DecompressionBombError, SyntaxError, ValueError) as error:
+    except _UNREADABLE as error:
         raise UsageError(f"{file}: not a readable picture ({error}).") from error
 
 

@@ -27,7 +27,7 @@ class Statement(Frozen):
 
     model_config = ConfigDict(strict=True)
 
-    schema_version: int = Field(SCHEMA, alias="schema", ge=SCHEMA, le=SCHEMA, description="version of FORMAT.md")
+    schema_version: int = Field(alias="schema", ge=SCHEMA, le=SCHEMA, description="version of FORMAT.md")
     kind: Kind = Field(description="what is signed")
     name: Name = Field(description="the bundle's name, or the one that the updates of a container share")
     release: int = Field(ge=1, le=MAX_RELEASE, description="never goes down for one key, kind and name")

@@ -71,6 +71,8 @@ def grid_step(tensor: WeightTensor, distinct: Array) -> float | None:
         return None
     for parts in PARTS_OF_LEAST:
         step = float(np.float32(sizes.min()) / np.float32(parts))
+        if step == 0:  # the least value is among the smallest that float32 has
+            return None
         try:
             Levels(step=step).plan(tensor)
         except CodecError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -59,11 +60,17 @@ def test_round_trip() -> None:
     ],
 )
 def test_what_is_no_statement(change: dict[str, object], words: str) -> None:
-    import json
-
     data = json.dumps({**GOOD.model_dump(by_alias=True), **change}).encode()
     with pytest.raises(SignatureError, match=words):
         statement_from_bytes(data, "here")
+
+
+@pytest.mark.parametrize("field", ["schema", "kind", "name", "release", "sha256", "key", "signature"])
+def test_every_field_is_needed(field: str) -> None:
+    table = GOOD.model_dump(by_alias=True)
+    del table[field]
+    with pytest.raises(SignatureError, match=f"'{field}'"):
+        statement_from_bytes(json.dumps(table).encode(), "here")
 
 
 @pytest.mark.parametrize("data", [b"", b"[]", b"1", b'{"schema": 1, "schema": 1}', b"NaN", b"[" * 100_000, b"\xff"])

@@ -184,3 +184,9 @@ def test_a_long_row_takes_time_in_proportion_to_its_length() -> None:
 
     seconds(1 << 18)
     assert seconds(1 << 22) < 32 * max(seconds(1 << 19), 0.02)  # 8 in theory; other processes share the caches
+
+
+def test_values_too_small_to_be_parted_are_no_grid() -> None:
+    tensor = WeightTensor("w", "float32", np.array([1e-45, 2.0, 3.0] * 40, np.float32))
+    (item,) = smallest_items([tensor])
+    assert next(packed(item).tensors()).values.tobytes() == tensor.values.tobytes()
