@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,8 @@ from file_commands import COMMANDS, data_files, hidden, state
 from file_server import Ask
 
 KILLED = -9
+KILLS = int(os.environ.get("SPLITC_KILLS", "12"))
+"""Of every command in the slow test: two of three at a change of the files, the others at any time."""
 ONNXRUNTIME = ".ses"
 """What ONNX Runtime leaves in every temporary folder."""
 OLD, NEW = 0, 1
@@ -90,9 +93,9 @@ def test_killed_at_some_changes(ask: Ask, inputs: Path, places: Path, tmp_path: 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_killed_at_many_changes_and_times(ask: Ask, inputs: Path, places: Path, tmp_path: Path, name: str) -> None:
     scene, source = Scene(ask, inputs, places, tmp_path, name), random.Random(name)
-    for number, at in enumerate(spread(8, scene.changes)):
+    for number, at in enumerate(spread(2 * KILLS // 3, scene.changes)):
         scene.kill(number, is_new=number % 3 == 2, at=at)
-    for number in range(100, 104):
+    for number in range(100, 100 + KILLS // 3):
         scene.kill(number, is_new=number % 3 == 2, after=source.uniform(0, scene.command.seconds))
 
 

@@ -155,6 +155,10 @@ def external_tensors(model: ir.Model) -> Iterator[ir.ExternalTensor]:
                 yield tensor
 
 
+LONGEST_NAME = 255
+"""Bytes of a part of a path, on every usual file system."""
+
+
 def _parsed(path: Path) -> ir.Model:
     """The model with its external tensors found from its folder.
 
@@ -174,9 +178,11 @@ def _checked(tensor: ir.ExternalTensor, path: Path) -> Path:
     It lies in the model's folder or is a link in it, to a file in that folder or beside the file that the model itself
     is a link to: caches keep models and weights side by side under other names. ONNX Runtime asks for the same.
     """
-    folder, location = path.parent.resolve(), Path(tensor.location)
+    where, named = f"{path}: tensor {tensor.name!r}", os.fspath(tensor.location)
+    if "\0" in named or max(map(len, os.fsencode(named).split(b"/"))) > LONGEST_NAME:
+        raise GraphError(f"{where}: external data {named[:80]!r} is no name of a file; export the model anew.")
+    folder, location = path.parent.resolve(), Path(named)
     file = folder / os.path.normpath(location)
-    where = f"{path}: tensor {tensor.name!r}"
     real = file.resolve()
     is_own = real.is_relative_to(folder) or real.parent == path.resolve().parent
     is_inside = file.is_relative_to(folder) and is_own
