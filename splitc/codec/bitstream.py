@@ -19,25 +19,27 @@ import numpy as np
 
 from splitc.codec.byte_fields import FieldReader, varint
 from splitc.codec.chunks import checksum, code_chunks, decode_chunks
-from splitc.codec.description import MAX_DESCRIPTION_BYTES, TensorDescription, read_description, write_description
+from splitc.codec.description import TensorDescription, write_description
 from splitc.codec.entropy import ENTROPY_CODERS, ChunkCoder
 from splitc.codec.entropy.base import hash_of_tables
+from splitc.codec.packet_header import (
+    INLINE,
+    KEYFRAME,
+    MAGIC,
+    MAX_SEQUENCE,
+    NO_PAIR,
+    TAG_BYTES,
+    VERSION,
+    Header,
+    header_from,
+)
 from splitc.codec.planes import PlaneView, as_planes, tensor_of
 from splitc.errors import BitstreamError, CapabilityError, CodecError
 from splitc.files import require_memory
 from splitc.native import _core
 from splitc.types import F32, Symbols
 
-MAGIC = b"\x9d"
-VERSION = 1
-VERSION_MASK = 0x0F
-KEYFRAME = 0x10
-INLINE = 0x20
-TAG_BYTES = 4
-NO_PAIR = bytes(TAG_BYTES)
-"""Pair tag of packets that belong to no bundle."""
 CHECKSUM_BYTES = 4
-MAX_SEQUENCE = 2**32 - 1
 DECODE_BYTES = 16
 """Of memory for each element while a packet is decoded: symbols, a stream's memory of them, and features."""
 DEFAULT_MAX_ELEMENTS = 1 << 26
@@ -118,25 +120,6 @@ class StreamLayout:
     def tag(self) -> bytes:
         """Pair_Tag of this layout's packets."""
         return self.digest[:TAG_BYTES] if self.pair_tag == NO_PAIR else self.pair_tag
-
-
-@dataclass(frozen=True)
-class Header:
-    """A packet's header as read, before it is compared with any layout.
-
-    Attributes:
-        pair_tag: Four bytes.
-        sequence: 0..2**32 - 1.
-        is_keyframe: Decodes without earlier packets.
-        tensors: The tensor table, if the packet carries it.
-        description: Its bytes; empty if the packet carries none.
-    """
-
-    pair_tag: bytes
-    sequence: int
-    is_keyframe: bool
-    tensors: tuple[TensorDescription, ...] | None
-    description: bytes
 
 
 @dataclass(frozen=True)
@@ -245,15 +228,6 @@ def _seed(layout: StreamLayout, reference: bytes, header: bytes) -> int:
 # -- reading -------------------------------------------------------------------------------------------------------
 
 
-def read_header(data: bytes) -> Header:
-    """Read a packet's header, knowing nothing.
-
-    Raises:
-        BitstreamError: Not a packet of this version.
-    """
-    return _read_header(FieldReader(data, "bitstream"))
-
-
 def layout_from_header(header: Header, tables: Mapping[bytes, bytes]) -> StreamLayout:
     """The layout that a self-describing packet declares.
 
@@ -314,7 +288,7 @@ def read_packet(
         BitstreamError: The bytes are not a packet that ``write_packet`` made with this layout.
     """
     reader = FieldReader(data, "bitstream")
-    header = _read_header(reader)
+    header = header_from(reader)
     _check_same_layout(layout, header)
     shapes = [_read_shape(reader, index, tensor, max_elements) for index, tensor in enumerate(layout.tensors)]
     elements = sum(math.prod(shape) for shape in shapes)
@@ -344,28 +318,8 @@ def packet_shapes(
         BitstreamError: No packet of this layout, as far as the header says.
     """
     reader = FieldReader(data, "bitstream")
-    _check_same_pair(layout, _read_header(reader))
+    _check_same_pair(layout, header_from(reader))
     return [_read_shape(reader, index, tensor, max_elements) for index, tensor in enumerate(layout.tensors)]
-
-
-def _read_header(reader: FieldReader) -> Header:
-    if reader.take("Magic", len(MAGIC)) != MAGIC:
-        reader.refuse("Magic", f"is not {MAGIC.hex()}: not a splitc packet")
-    flags = reader.u8("Version_Flags")
-    if flags & VERSION_MASK != VERSION:
-        reader.refuse("Version_Flags", f"is of version {flags & VERSION_MASK}, this splitc reads {VERSION}")
-    if flags & ~(VERSION_MASK | KEYFRAME | INLINE):
-        reader.refuse("Version_Flags", f"is 0x{flags:02x}; bits 6 and 7 must be zero")
-    tag = bytes(reader.take("Pair_Tag", TAG_BYTES))
-    sequence = reader.varint("Sequence", 0, MAX_SEQUENCE)
-    if not flags & INLINE:
-        return Header(tag, sequence, bool(flags & KEYFRAME), None, b"")
-    size_offset, size = reader.offset, reader.varint("Description_Size", 1, MAX_DESCRIPTION_BYTES)
-    start = reader.offset
-    tensors = read_description(reader)
-    if reader.offset != start + size:
-        reader.refuse("Description_Size", f"is {size}, the tensor table has {reader.offset - start} bytes", size_offset)
-    return Header(tag, sequence, bool(flags & KEYFRAME), tensors, reader.read_so_far()[start:])
 
 
 def _check_same_pair(layout: StreamLayout, header: Header) -> None:

@@ -8,12 +8,13 @@ from functools import cached_property
 
 import numpy as np
 
-from splitc.codec.bitstream import NO_PAIR, StreamLayout, TensorLayout, packet_shapes, write_packet
+from splitc.codec.bitstream import StreamLayout, TensorLayout, packet_shapes, write_packet
 from splitc.codec.calibration import Calibration
 from splitc.codec.choosing import choose
 from splitc.codec.fitted import FittedTensor, JsonObject
 from splitc.codec.fitting import check_features, check_lengths, check_samples, fit_tensors, samples_of
 from splitc.codec.judge import Judge
+from splitc.codec.packet_header import NO_PAIR
 from splitc.codec.planes import as_planes
 from splitc.codec.quantized import Predicted, Quantized
 from splitc.codec.spec import CodecSpec

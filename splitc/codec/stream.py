@@ -14,8 +14,9 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from splitc.codec.bitstream import MAX_SEQUENCE, StreamLayout, read_header, read_packet, write_packet
+from splitc.codec.bitstream import StreamLayout, read_packet, write_packet
 from splitc.codec.fitted import FittedTensor
+from splitc.codec.packet_header import MAX_SEQUENCE, read_header
 from splitc.codec.quantized import Predicted, Quantized
 from splitc.codec.temporal.base import Temporal, refuse_above
 from splitc.errors import BitstreamError, CodecError

@@ -13,16 +13,10 @@ from reference.streams import LOSSLESS, PAIR, smooth, two_tensor_stream
 
 import splitc.codec
 from splitc.codec import bitstream, description, planes
-from splitc.codec.bitstream import (
-    StreamLayout,
-    TensorLayout,
-    layout_from_header,
-    read_header,
-    read_packet,
-    write_packet,
-)
+from splitc.codec.bitstream import StreamLayout, TensorLayout, layout_from_header, read_packet, write_packet
 from splitc.codec.entropy import ENTROPY_CODERS, huffman, rans_tables, zstd
 from splitc.codec.entropy.base import hash_of_tables
+from splitc.codec.packet_header import read_header
 from splitc.codec.pictures import pixels
 from splitc.errors import BitstreamError, CodecError
 from splitc.native import _core

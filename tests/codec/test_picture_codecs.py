@@ -12,11 +12,12 @@ import pytest
 av = pytest.importorskip("av", reason="needs splitc[video]")
 
 from splitc.codec import QUANTIZERS, TILINGS, Codec, CodecSpec  # noqa: E402
-from splitc.codec.bitstream import layout_from_header, read_header, read_packet, write_packet  # noqa: E402
+from splitc.codec.bitstream import layout_from_header, read_packet, write_packet  # noqa: E402
 from splitc.codec.entropy import ENTROPY_CODERS  # noqa: E402
 from splitc.codec.entropy.base import hash_of_tables  # noqa: E402
 from splitc.codec.entropy.picture_coder import PictureCoder  # noqa: E402
 from splitc.codec.entropy.picture_tables import PictureTables  # noqa: E402
+from splitc.codec.packet_header import read_header  # noqa: E402
 from splitc.codec.papers import PAPERS  # noqa: E402
 from splitc.codec.pictures.codecs import EncoderSettings, PictureCodec  # noqa: E402
 from splitc.codec.pictures.frames import FrameDecoder, FrameEncoder, decode_frames, encode_frames, probe  # noqa: E402

@@ -12,7 +12,8 @@ from reference.streams import LOSSLESS, PAIR, smooth
 from reference.temporal import restore
 
 from splitc.codec import ENTROPY_CODERS, TEMPORALS, Codec, CodecSpec, Encoder, StreamFile
-from splitc.codec.bitstream import StreamLayout, TensorLayout, read_header, read_packet, write_packet
+from splitc.codec.bitstream import StreamLayout, TensorLayout, read_packet, write_packet
+from splitc.codec.packet_header import read_header
 from splitc.errors import BitstreamError, BundleError, CodecError, UsageError
 from splitc.types import F32, TensorSpec
 

@@ -12,7 +12,8 @@ from reference import temporal as reference
 
 import splitc.codec
 from splitc.codec import TEMPORALS, Codec, CodecSpec, FittedTensor
-from splitc.codec.bitstream import read_header, write_packet
+from splitc.codec.bitstream import write_packet
+from splitc.codec.packet_header import read_header
 from splitc.codec.temporal.difference import Difference
 from splitc.codec.temporal.dpcm import Dpcm
 from splitc.codec.temporal.ifmdc import Ifmdc

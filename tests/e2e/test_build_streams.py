@@ -10,7 +10,7 @@ from e2e_setting import SIDE, Outcome, build, cli, in_folder, setting, write_set
 from PIL import Image
 
 from splitc.bundle import open_bundle
-from splitc.codec.bitstream import read_header
+from splitc.codec.packet_header import read_header
 from splitc.runtime import CloudHalf, EdgeHalf, Reader, read_contract, run_pair
 
 FRAMES = 24

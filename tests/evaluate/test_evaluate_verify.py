@@ -12,7 +12,7 @@ import pytest
 
 from splitc.bundle import Contract
 from splitc.codec import Codec, CodecSpec, Decoder, Encoder, Quantized
-from splitc.codec.bitstream import read_header
+from splitc.codec.packet_header import read_header
 from splitc.errors import CapabilityError, CheckFailed, UsageError
 from splitc.evaluate import Paths, Verification, verify
 from splitc.runtime import Sample

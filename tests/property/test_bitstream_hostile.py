@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from reference.streams import LOSSLESS, two_tensor_stream
 
-from splitc.codec.bitstream import Packet, StreamLayout, TensorLayout, read_header, read_packet, write_packet
+from splitc.codec.bitstream import Packet, StreamLayout, TensorLayout, read_packet, write_packet
 from splitc.codec.entropy import ENTROPY_CODERS
+from splitc.codec.packet_header import read_header
 from splitc.errors import BitstreamError
 
 MUTATIONS = 10_000

@@ -13,7 +13,7 @@ from codec_bench.clock import Speed, timed
 from codec_bench.fidelity import Point, around, at_kl
 from codec_bench.networks import Cut
 from splitc.codec import PROFILES, QUANTIZERS, Codec, CodecSpec
-from splitc.codec.bitstream import read_header
+from splitc.codec.packet_header import read_header
 from splitc.codec.tilings import TILINGS
 from splitc.types import F32
 
