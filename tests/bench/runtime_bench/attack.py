@@ -53,10 +53,10 @@ def rows(pair: Pair, folder: Path, seconds: float) -> Iterator[Row]:
     tokens.write_text(f"{TOKEN}\n{OTHER_TOKEN}\n", "utf-8")
     flags = ("--token-file", str(tokens), "--max-memory-mb", str(MEMORY_MB))
     attacks = [(name, "") for name in STRANGERS] + [(name, OTHER_TOKEN) for name in MEMBERS]
-    for name, token in attacks:
-        with served([pair.path], *flags) as server:
-            begun_mb = server.rss_bytes / 2**20
-            _stretch(pair, server, 1.0)
+    with served([pair.path], *flags) as server:
+        begun_mb = server.rss_bytes / 2**20
+        _stretch(pair, server, min(1.0, seconds))
+        for name, token in attacks:
             idle = _stretch(pair, server, seconds)
             with _attacked(name, server.address, token, pair):
                 hit = _stretch(pair, server, seconds)
