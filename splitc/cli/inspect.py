@@ -104,7 +104,8 @@ def _say_open_sizes(model: Model) -> None:
     name = next(iter(places.values()))[0]
     shape = next(spec.shape for spec in model.inputs if spec.name == name)
     example = "x".join("640" if dim in places else str(dim) for dim in shape)
-    say(f"note: {', '.join(map(str, places))} count as 1 in every number here; give sizes, --shape {name}:{example}.")
+    verb = "counts" if len(places) == 1 else "count"
+    say(f"note: {', '.join(places)} {verb} as 1 in every number here; give sizes, --shape {name}:{example}.")
 
 
 def _layouts(model: Model, cut: CandidateCut) -> list[dict[str, Any]]:
@@ -122,10 +123,11 @@ def _show_cuts(model: Model, listed: CutCandidates) -> None:
         f"\n  {'kB float32':>10} {'type':<9} {'head GFLOP':>10} {'tail':>8} {'%':>5} {'head M':>7} {'tail M':>7}  cut"
     )
     for cut in listed.candidates:
-        numbers, names = _cut_numbers(cut), f"{', '.join(cut.names)}{_wires(model, cut)}"
-        print(
-            f"  {numbers}  {names}" if len(numbers) + len(names) + 4 <= COLUMNS else f"  {numbers}\n{_wrapped(names)}"
-        )
+        numbers, names, wires = _cut_numbers(cut), ", ".join(cut.names), _wires(model, cut)
+        fits = len(numbers) + len(names) + 4 <= COLUMNS
+        print(f"  {numbers}  {names}" if fits else f"  {numbers}\n{_wrapped(names)}")
+        if wires:
+            print(f"      {wires}")
     if listed.rejected:
         print("\n  not cuts:")
     for reason, places in _by_reason(listed.rejected).items():
