@@ -6,6 +6,7 @@ exception: their rows are spread over the whole file, so they are loaded.
 
 from __future__ import annotations
 
+import math
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -75,7 +76,7 @@ class _Stored:
 
     @property
     def row_bytes(self) -> int:
-        return int(np.prod(self.row_shape, dtype=np.int64)) * self.dtype.itemsize
+        return math.prod(self.row_shape) * self.dtype.itemsize
 
 
 class ArrayFile:
@@ -224,10 +225,12 @@ def _headers(file: Path, only: str) -> dict[str, _Stored]:
 def _header(opened: IO[bytes], member: str | None, size: int) -> _Stored:
     """Raises: ValueError: no header of format 1.0 or 2.0, objects, or ``size`` bytes are too few for its shape."""
     shape, is_fortran, dtype = _read_header(opened)
+    if min(shape, default=0) < 0:
+        raise ValueError(f"shape {shape} has a size below 0")
     if dtype.hasobject:
         raise ValueError("Object arrays cannot be loaded: they hold Python objects")
     stored = _Stored(shape, dtype, member, not is_fortran or len(shape) < 2)
-    bytes_wanted = opened.tell() + int(np.prod(shape, dtype=object)) * dtype.itemsize
+    bytes_wanted = opened.tell() + math.prod(shape) * dtype.itemsize
     if size < bytes_wanted:
         raise ValueError(f"cut short: {size} bytes, {bytes_wanted} wanted")
     return stored
