@@ -101,3 +101,13 @@ def test_the_environment_says_it_too(bundle: Path, tmp_path: Path, monkeypatch: 
     monkeypatch.setenv("SPLITC_MAX_MEMORY", "1MiB")
     refused_in_little_memory("run", bundle, tmp_path / "x.png")
     assert cli("--max-memory", DEFAULT_MEMORY_BYTES, "run", bundle, tmp_path / "x.png").code == 0
+
+
+def test_memory_that_runs_out_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def exhausted(data: bytes) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("splitc.codec.StreamFile.from_bytes", exhausted)
+    (tmp_path / "x.bin").write_bytes(b"SCST")
+    outcome = cli("decode", tmp_path / "x.bin", "--out", tmp_path / "x.npy")
+    assert_refused(outcome, 3, "there is not enough memory for this here")
