@@ -174,6 +174,11 @@ def inspected(folder: Path, *keep: str) -> list[list[str]]:
     return [cut["names"] for cut in outcome.document["cuts"]]
 
 
+def test_a_leak_of_a_mask_says_how_it_may_cross(settings: dict[str, Path], tmp_path: Path) -> None:
+    outcome = cli("split", settings["encoder"] / "model.onnx", "--at", "layer0/out", "-o", tmp_path / "x", "--json")
+    assert_refused(outcome, 2, "or let the tail be given 'attention_mask' as it is (split.keep, --keep)")
+
+
 def test_inspect_lists_cuts_of_what_is_kept(settings: dict[str, Path]) -> None:
     assert ["layer0/out"] not in inspected(settings["encoder"])
     found = inspected(settings["encoder"], "attention_mask")

@@ -256,8 +256,15 @@ def _refuse_leak(flow: Flow, leak: Leak, where: str) -> None:
     last = f" (last node {node_label(via)})" if via is not None else ""
     raise CutError(
         f"{where}: data reaches output {output.name!r} around it: {shown}{last}; "
-        "add a value of this path, or choose a value that every path passes."
+        f"add a value of this path, or choose a value that every path passes{_keep_advice(flow, path[-1])}."
     )
+
+
+def _keep_advice(flow: Flow, source: ir.Value) -> str:
+    """For ids and masks, which no codec takes."""
+    if source not in flow.inputs or source.dtype not in (ir.DataType.INT32, ir.DataType.INT64):
+        return ""
+    return f", or let the tail be given {source.name!r} as it is (split.keep, --keep)"
 
 
 def shorten(path: Sequence[str]) -> str:
