@@ -104,7 +104,8 @@ class OnnxRuntimeRunner(CheckedRunner):
             given = ", ".join(f"{name!r} {list(array.shape)}" for name, array in feeds.items())
             raise BackendError(
                 f"{self.name}: onnxruntime failed while running: {_sentence(error)} It was given {given}; if other "
-                "sizes run, the model takes fewer than its inputs say: give only those, or export it anew."
+                "sizes run, the model takes fewer than its inputs say, or axis 0 of an input does not count samples: "
+                "give only those, or export it with samples on axis 0."
             ) from error
         return dict(zip(names, arrays, strict=True))
 
