@@ -16,8 +16,8 @@ def refuse_damage(model: ir.Model) -> None:
 
     Raises:
         ValueError: A name that is not text, a node with fewer inputs than its operator takes, an attribute without
-            a type, or a tensor whose data does not fit its shape. onnx-ir raises others of its own on tensors,
-            for the caller to catch.
+            a type or outside its function, or a tensor whose data does not fit its shape. onnx-ir raises others of its
+            own on tensors, for the caller to catch.
     """
     for graph in model.graphs():
         for value in (*graph.inputs, *graph.initializers.values(), *graph.outputs):
@@ -29,6 +29,12 @@ def refuse_damage(model: ir.Model) -> None:
             _refuse_few_inputs(node, model.opset_imports.get("", 1))
             for name in (node.op_type, node.domain, node.name or "", *(value.name for value in node.outputs)):
                 _refuse_odd_name(name)
+    for node in ir.traversal.RecursiveGraphIterator(model.graph):
+        for attribute in node.attributes.values():
+            if attribute.is_ref():
+                raise ValueError(
+                    f"attribute {attribute.name!r} of node {node.name!r} is that of a function, and the node is in none"
+                )
 
 
 def refuse_double_initializers(model: onnx.ModelProto) -> None:
