@@ -41,8 +41,8 @@ def run(model: CorpusModel, folder: Path) -> list[dict[str, Any]]:
     if code == 0:
         steps: list[dict[str, Any]] = json.loads(text.splitlines()[-1])
         return steps
-    why = f"took more than {TIMEOUT_S} s" if code is None else f"ended with {code}"
-    return [{"name": "process", "outcome": "traceback", "seconds": 0.0, "text": why, "facts": {}}]
+    outcome, why = ("traceback", f"ended with {code}") if code else ("unfinished", f"took more than {TIMEOUT_S} s")
+    return [{"name": "process", "outcome": outcome, "seconds": 0.0, "text": why, "facts": {}}]
 
 
 def results(models: Sequence[CorpusModel], folder: Path, again: bool) -> dict[str, list[dict[str, Any]]]:

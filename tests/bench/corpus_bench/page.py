@@ -47,7 +47,7 @@ def table(models: Sequence[CorpusModel], found: Mapping[str, list[dict[str, Any]
 def summary(found: Mapping[str, list[dict[str, Any]]]) -> dict[str, int]:
     """How many networks and steps there are, and how many steps of each outcome."""
     outcomes = Counter(step["outcome"] for steps in found.values() for step in steps)
-    kinds = ("done", "refused", "failed", *FAULTS)
+    kinds = ("done", "refused", "failed", "unfinished", *FAULTS)
     return {"networks": len(found), "steps": outcomes.total(), **{kind: outcomes[kind] for kind in kinds}}
 
 
@@ -57,7 +57,7 @@ def page(every: Sequence[CorpusModel], models: Sequence[CorpusModel], found: Map
     said = (
         f"Of {len(every)} networks in the table, {counts['networks']} were run: {counts['steps']} steps: "
         f"{counts['done']} done, {counts['refused']} refused, {counts['failed']} failed checks, "
-        f"{counts['wrong']} wrong answers, {counts['traceback']} tracebacks."
+        f"{counts['unfinished']} unfinished, {counts['wrong']} wrong answers, {counts['traceback']} tracebacks."
     )
     parts = [INTRODUCTION, "## Found\n", said + "\n", table(models, found) + "\n", LEGEND, "## Refusals\n"]
     parts += [_refusals(models, found), "## Where they come from\n", _sources(every)]
