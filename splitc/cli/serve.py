@@ -105,21 +105,25 @@ async def _serve(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, ending.set)
+    is_serving = False
     try:
         address = await server.start(asked.listen, tls, allow_plain_text=asked.insecure)
         document: dict[str, Any] = {"address": address, "bundles": server.names, **server.bounds}
         if asked.metrics:
             document["metrics"] = await server.listen_for_metrics(asked.metrics, tls, allow_plain_text=asked.insecure)
         started(document)
+        is_serving = True
         await ending.wait()
         _log("draining: no new work, what is under way is answered")
     finally:
-        _end_at_the_latest_in(drain_s + LATE_S)
+        watch = _end_at_the_latest_in(drain_s + LATE_S)
         await server.drain()
+        if not is_serving:  # refused before anything ran: whoever called this in his own process goes on
+            watch.cancel()
     _log(", ".join(f"{name} {count:,}" for name, count in server.metrics.totals().items()) or "nothing was asked")
 
 
-def _end_at_the_latest_in(seconds: float) -> None:
+def _end_at_the_latest_in(seconds: float) -> threading.Timer:
     """A tail that is computing cannot be stopped: if it outlives the drain, the process ends without it."""
 
     def end() -> None:
@@ -131,6 +135,7 @@ def _end_at_the_latest_in(seconds: float) -> None:
     watch = threading.Timer(seconds, end)
     watch.daemon = True
     watch.start()
+    return watch
 
 
 def _log_start(document: dict[str, Any]) -> None:
