@@ -32,9 +32,10 @@ ASKED = 100
 MEMORY_MB = 64
 BUDGET = 1.1
 """The stated memory and a tenth."""
-TIMES, LEAST_MS = 3.0, 250.0
-"""The 99th percentile beside an attack against the idle one. Attackers share two cores with the server and whatever
-else runs there: less than the second number says nothing."""
+TIMES, LEAST_MS = 3.0, 1000.0
+"""The 99th percentile beside an attack against that of the stretch before. Attackers and whatever else runs share the
+server's cores here: less than the second number says nothing on a machine with ten processes a core. The benchmark
+measures it (``runtime.py --only attack``); what a hold-up costs is seconds, or refusals."""
 
 
 @pytest.fixture(scope="module")
@@ -48,15 +49,6 @@ def tokens(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(bundle: Path, tokens: Path) -> Iterator[ServedProcess]:
     with served([bundle], "--token-file", str(tokens), "--max-memory-mb", str(MEMORY_MB), "--greet-s", "2") as one:
         yield one
-
-
-@pytest.fixture(scope="module")
-def idle_ms(bundle: Path, server: ServedProcess) -> float:
-    """The 99th percentile of a holder who is alone."""
-    holder = Holder(bundle, server.address)
-    holder.ask(ASKED)
-    holder.close()
-    return float(np.percentile(holder.ms, 99))
 
 
 class Watched:
@@ -80,32 +72,37 @@ class Watched:
         self._thread.join()
 
 
+def p99_ms(holder: Holder) -> float:
+    """Of a stretch of calls."""
+    holder.ms.clear()
+    holder.ask(ASKED)
+    return float(np.percentile(holder.ms, 99))
+
+
 @pytest.mark.parametrize("name", STRANGERS)
-def test_strangers_keep_nobody_out(bundle: Path, server: ServedProcess, idle_ms: float, name: str) -> None:
+def test_strangers_keep_nobody_out(bundle: Path, server: ServedProcess, name: str) -> None:
     """A client that is connected, and one that comes, are answered beside any attack of callers without a token."""
     holder = Holder(bundle, server.address)
-    holder.ask(1)
+    idle_ms = p99_ms(holder)
     with Watched(server) as watched, attacked(name, server.address, 60):
-        holder.ask(ASKED)
+        hit_ms = p99_ms(holder)
         newcomer = Holder(bundle, server.address)
         newcomer.ask(5)
     for one in (holder, newcomer):
         one.close()
-    assert np.percentile(holder.ms[1:], 99) <= max(TIMES * idle_ms, LEAST_MS)
+    assert hit_ms <= max(TIMES * idle_ms, LEAST_MS)
     assert watched.most_mb <= BUDGET * server.document["max_memory_mb"]
 
 
 @pytest.mark.parametrize("name", MEMBERS)
-def test_a_member_who_means_harm_keeps_nobody_out(
-    bundle: Path, server: ServedProcess, idle_ms: float, name: str
-) -> None:
+def test_a_member_who_means_harm_keeps_nobody_out(bundle: Path, server: ServedProcess, name: str) -> None:
     """A valid token buys one client's share, in messages, memory and runs."""
     holder, message = Holder(bundle, server.address), packet_of_rows(bundle, 8)
-    holder.ask(1)
+    idle_ms = p99_ms(holder)
     with Watched(server) as watched, attacked(name, server.address, 60, OTHER_TOKEN, message):
-        holder.ask(ASKED)
+        hit_ms = p99_ms(holder)
     holder.close()
-    assert np.percentile(holder.ms[1:], 99) <= max(TIMES * idle_ms, LEAST_MS)
+    assert hit_ms <= max(TIMES * idle_ms, LEAST_MS)
     assert watched.most_mb <= BUDGET * server.document["max_memory_mb"]
 
 
