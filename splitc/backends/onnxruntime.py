@@ -66,7 +66,9 @@ class OnnxRuntime(Backend):
 
     def _opened(self, name: str, interface: Interface, model: str | bytes, options: ort.SessionOptions) -> Runner:
         try:
-            session = ort.InferenceSession(model, sess_options=options, providers=self._providers())
+            session = ort.InferenceSession(
+                model, sess_options=options, providers=self._providers(), enable_fallback=0
+            )  # the fallback prints to stdout
         except Exception as error:  # ORT's exceptions share no base but Exception
             raise BackendError(f"{name}: onnxruntime refuses the model: {_sentence(error)}") from error
         return OnnxRuntimeRunner(name, interface, session)

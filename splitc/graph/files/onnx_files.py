@@ -181,6 +181,8 @@ def _checked(tensor: ir.ExternalTensor, path: Path) -> Path:
     where, named = f"{path}: tensor {tensor.name!r}", os.fspath(tensor.location)
     if "\0" in named or max(map(len, os.fsencode(named).split(b"/"))) > LONGEST_NAME:
         raise GraphError(f"{where}: external data {named[:80]!r} is no name of a file; export the model anew.")
+    if tensor.dtype == ir.DataType.UNDEFINED:
+        raise GraphError(f"{where}: has no element type; export the model anew.")
     folder, location = path.parent.resolve(), Path(named)
     file = folder / os.path.normpath(location)
     real = file.resolve()

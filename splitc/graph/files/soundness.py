@@ -35,6 +35,7 @@ def refuse_damage(model: ir.Model) -> None:
                 raise ValueError(
                     f"attribute {attribute.name!r} of node {node.name!r} is that of a function, and the node is in none"
                 )
+            _refuse_other_type(node, attribute, model.opset_imports.get("", 1))
 
 
 def refuse_double_initializers(model: onnx.ModelProto) -> None:
@@ -90,6 +91,21 @@ def _least_inputs(op_type: str, opset: int) -> int:
     if not onnx.defs.has(op_type, max_inclusive_version=opset):
         return 0
     return int(onnx.defs.get_schema(op_type, opset).min_input)
+
+
+def _refuse_other_type(node: ir.Node, attribute: ir.Attr, opset: int) -> None:
+    wanted = _attribute_types(node.op_type, opset).get(attribute.name) if node.domain == "" else None
+    if wanted is not None and wanted != int(attribute.type):
+        raise ValueError(f"attribute {attribute.name!r} of node {node.op_type} {node.name or ''!r} is {attribute.type}")
+
+
+@lru_cache(maxsize=1024)
+def _attribute_types(op_type: str, opset: int) -> dict[str, int]:
+    """Type of every attribute as ``AttributeProto`` numbers it; empty for operators that this onnx does not know."""
+    if not onnx.defs.has(op_type, max_inclusive_version=opset):
+        return {}
+    schema = onnx.defs.get_schema(op_type, opset)
+    return {name: int(attribute.type.value) for name, attribute in schema.attributes.items()}
 
 
 def _refuse_odd_name(name: object) -> None:
