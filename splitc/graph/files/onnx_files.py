@@ -178,7 +178,7 @@ def _checked(tensor: ir.ExternalTensor, path: Path) -> Path:
     It lies in the model's folder or is a link in it, to a file in that folder or beside the file that the model itself
     is a link to: caches keep models and weights side by side under other names. ONNX Runtime asks for the same.
     """
-    where, named = f"{path}: tensor {tensor.name!r}", os.fspath(tensor.location)
+    where, named = f"{path}: tensor {tensor.name!r}", os.fsdecode(tensor.location)  # bytes where it is no UTF-8
     if "\0" in named or max(map(len, os.fsencode(named).split(b"/"))) > LONGEST_NAME:
         raise GraphError(f"{where}: external data {named[:80]!r} is no name of a file; export the model anew.")
     if tensor.dtype == ir.DataType.UNDEFINED:
