@@ -60,6 +60,10 @@ def build(
     print_json(built.document) if json else show(built.document)
 
 
+def _samples(count: int) -> str:
+    return f"{count} {'sample' if count == 1 else 'samples'}"
+
+
 def show(document: Mapping[str, Any]) -> None:
     """The outcome in a dozen lines."""
     before, after = document["feature_bytes"], document["payload_bytes_mean"]
@@ -69,10 +73,10 @@ def show(document: Mapping[str, Any]) -> None:
     say(f"  cut        {', '.join(document['cut'])}")
     say(f"  wire       {before:,} -> {after:,.0f} bytes a sample ({before / after:.1f}x less)")
     say(f"  rate       {document['rate_bpe']:.3f} bits an element; zstd-19 {document['baseline_rate_bpe']:.3f}")
-    say(f"  fidelity   {document['fidelity']:.4f} on {document['samples']} samples{_kl(document['kl'])}")
+    say(f"  fidelity   {document['fidelity']:.4f} on {_samples(document['samples'])}{_kl(document['kl'])}")
     say(f"  {document['task']:<10} {document['headline']}")
     if document["agreement"]["labelled"]:
-        say(f"  labels     of {document['agreement']['labelled']} of {document['samples']} samples")
+        say(f"  labels     of {document['agreement']['labelled']} of {_samples(document['samples'])}")
     for one in document["agreement"]["accuracy"]:
         say(f"  {ACCURACY_NAMES.get(one['name'], one['name']):<10} {one['reference']:.4f} -> {one['other']:.4f}")
     for one in document["weights"]:

@@ -40,14 +40,15 @@ def measured_gates(verification: Verification, gate: GateSection) -> list[Gate]:
     With ``gate.confidence`` the worse bound of the interval of that confidence is judged in place of the value.
 
     Raises:
-        UsageError: A bound is asked for, and too few samples tell none.
+        UsageError: A bound is asked for, and too few samples tell none; or a drop's labels find nothing right.
     """
     found, confidence = verification.stage("coded").agreement, gate.confidence
     fidelity = found.fidelity.value if confidence is None else found.fidelity.lower_at(confidence)
     gates = at_least("min_fidelity", fidelity, gate.min_fidelity, _source("lower", confidence))
     for name in ANSWER_GATES:
         limit = getattr(gate, name)
-        if limit is not None and name in found.gates:
+        if limit is not None and (name in found.gates or found.labelled):
+            _require_measured(found, name)
             gates += at_most(name, _upper(found, name, confidence), limit, _source("upper", confidence))
     return [*gates, *at_most("max_rate_bpe", verification.rate_bpe, gate.max_rate_bpe, "verification")]
 
@@ -58,13 +59,22 @@ def unmeasured_gates(verification: Verification, gate: GateSection) -> list[str]
     return [name for name in ANSWER_GATES if getattr(gate, name) is not None and name not in found]
 
 
+def _require_measured(found: TaskAgreement, name: str) -> None:
+    if name not in found.gates:
+        raise UsageError(
+            f"gate.{name}: the unsplit network scores 0 against the labels ({found.labelled} labelled), so no loss can "
+            "show; look at data.labels."
+        )
+
+
 def _upper(found: TaskAgreement, name: str, confidence: float | None) -> float:
     """The value, or the upper bound of its interval: by its standard error over the samples."""
     if confidence is None:
         return found.gates[name]
     if name not in found.gate_errors:
         raise UsageError(
-            f"gate.confidence: {found.samples} samples tell no interval of {name}; verify on more, or leave it out."
+            f"gate.confidence: too few samples ({found.samples}) tell no interval of {name}; verify on more, or leave "
+            "it out."
         )
     return found.gates[name] + NormalDist().inv_cdf((1 + confidence) / 2) * found.gate_errors[name]
 

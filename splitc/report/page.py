@@ -140,7 +140,8 @@ def _stages(check: Numbers) -> str:
     distance = ("KL (nats)", "KL added") if is_kl else ("distance", "distance added")
     head = ["stage", "#fidelity", f"#{distance[0]}", "#cosine", "#against labels", f"#{distance[1]}"]
     note = f'<p class="note">Against {escape(check["reference"])}, on {check["samples"]} samples.</p>'
-    note += f'<p class="note">The distance is the mean {escape(unit)}.</p>' if unit and not is_kl else ""
+    title = "KL" if is_kl else "The distance"
+    note += f'<p class="note">{title} is the mean {escape(unit)}.</p>' if unit else ""
     return "<h2>Where the answer changes</h2>" + table(head, rows) + note + skipped
 
 

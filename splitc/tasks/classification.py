@@ -21,7 +21,7 @@ from splitc.tasks.divergences import LEAST, bernoulli_kl, kl, log_of, log_softma
 from splitc.tasks.labels.csv_labels import read_class_labels
 from splitc.tasks.labels.table import LabelTable
 from splitc.tasks.task import BindRequest, BoundTask, Task
-from splitc.tasks.truth import Truth
+from splitc.tasks.truth import Truth, class_fault
 from splitc.types import F64, Array, Feeds, TensorSpec
 
 MOST_EXAMPLES = 64
@@ -113,10 +113,9 @@ class BoundClassification(BoundTask):
         return _name_counts(self.count) if self.count else ()
 
     def label_fault(self, truth: Truth, reference: Feeds) -> str:
-        count = np.asarray(reference[self.reads[0]]).size
-        if self.is_independent or not isinstance(truth, int) or 0 <= truth < count:
+        if self.is_independent or not isinstance(truth, int):
             return ""
-        return f"is labelled {truth}, and the network has classes 0 to {count - 1}"
+        return class_fault([truth], np.asarray(reference[self.reads[0]]).size)
 
     def settle(self, examples: Iterable[Feeds]) -> BoundTask:
         if self.is_settled:

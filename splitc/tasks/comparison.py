@@ -122,7 +122,9 @@ class RunningComparison(ABC):
         return None
 
     def _gates(self, share: Share, divergence: float, accuracy: Sequence[TaskAccuracy]) -> dict[str, float]:
-        drops = {self.drop_gates[one.name]: one.drop for one in accuracy if one.name in self.drop_gates}
+        """Of what scores 0 on the unsplit network nothing can be lost: its drop is not measured."""
+        judged = [one for one in accuracy if one.name in self.drop_gates and one.reference > 0]
+        drops = {self.drop_gates[one.name]: one.drop for one in judged}
         return {"min_fidelity": share.value, self.divergence_gate: divergence, **drops}
 
     def _gate_errors(self, accuracy: Sequence[TaskAccuracy]) -> dict[str, float]:
@@ -147,6 +149,8 @@ class RunningComparison(ABC):
         if self._broken_samples:
             sides = [f"{count} of {_SIDES[side]}" for side, count in self._broken.items() if count]
             said.insert(0, f"NaN or infinities in {self._broken_samples} of {self.samples} ({' and '.join(sides)}).")
+        if accuracy and accuracy[0].is_share and not accuracy[0].reference:
+            said.append("The unsplit network scores 0 against the labels, so no loss can show: look at data.labels.")
         if accuracy and self.labelled < FEW_SAMPLES <= self.samples:
             said.append(
                 f"Few labels: {self.labelled}, fewer than {FEW_SAMPLES}; what is measured against them may be luck."

@@ -24,7 +24,7 @@ from splitc.tasks.labels.table import LabelTable
 from splitc.tasks.placement import Placement
 from splitc.tasks.readings import KeptOutputs, reading
 from splitc.tasks.task import BindRequest, BoundTask
-from splitc.tasks.truth import TrueBoxes, Truth
+from splitc.tasks.truth import TrueBoxes, Truth, class_fault
 from splitc.types import Feeds
 
 INT8_FIDELITY = 0.95
@@ -129,6 +129,12 @@ class BoundDetection(BoundTask):
 
     def place(self, truth: Truth, placement: Placement) -> Truth:
         return truth.in_input(placement) if isinstance(truth, TrueBoxes) else truth
+
+    def label_fault(self, truth: Truth, reference: Feeds) -> str:
+        """Heads that list objects do not say how many classes there are; names of classes do."""
+        decoded = self._decode(reference)
+        count = decoded.scores.shape[1] if decoded.classes is None else len(self.classes or ())
+        return class_fault(truth.classes.tolist(), count) if isinstance(truth, TrueBoxes) and count else ""
 
     def found(self, outputs: Feeds, score: float) -> Boxes:
         """Boxes of at least ``score`` in one sample's outputs; in input pixels."""

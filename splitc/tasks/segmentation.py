@@ -22,7 +22,7 @@ from splitc.tasks.labels.table import LabelTable
 from splitc.tasks.mask_comparison import MaskComparison, PixelScores, pixel_divergence
 from splitc.tasks.placement import Placement
 from splitc.tasks.task import BindRequest, BoundTask, Task
-from splitc.tasks.truth import TrueMask, Truth
+from splitc.tasks.truth import IGNORED, TrueMask, Truth, class_fault
 from splitc.types import Array, Dim, Feeds, TensorSpec
 
 if TYPE_CHECKING:
@@ -185,6 +185,13 @@ class BoundSegmentation(BoundTask):
 
     def place(self, truth: Truth, placement: Placement) -> Truth:
         return truth.in_input(placement) if isinstance(truth, TrueMask) else truth
+
+    def label_fault(self, truth: Truth, reference: Feeds) -> str:
+        """A network that decides itself does not say how many classes there are."""
+        if self.options.class_axis is None or not isinstance(truth, TrueMask):
+            return ""
+        count = self._by_pixel(np.asarray(reference[self.reads[0]])).shape[-1]
+        return class_fault(np.setdiff1d(truth.classes, [IGNORED]).tolist(), max(count, 2))
 
     def _scores(self, outputs: Feeds) -> PixelScores:
         assert self.is_settled, "settle the task with outputs of the network first"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -61,6 +62,12 @@ class TrueMask:
         rows = np.arange(height) * self.classes.shape[0] // height
         columns = np.arange(width) * self.classes.shape[1] // width
         return TrueMask(self.classes[rows[:, None], columns])
+
+
+def class_fault(classes: Iterable[int], count: int) -> str:
+    """Why labelled classes can be no answer of a network of ``count`` classes; empty where they can."""
+    wrong = next((index for index in classes if not 0 <= index < count), None)
+    return "" if wrong is None else f"is labelled {wrong}, and the network has classes 0 to {count - 1}"
 
 
 Truth: TypeAlias = int | frozenset[int] | F64 | TrueBoxes | TrueMask

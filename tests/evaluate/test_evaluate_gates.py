@@ -18,20 +18,27 @@ from splitc.types import TensorSpec
 SCORES = TensorSpec(name="scores", dtype="float32", shape=("N", 3))
 
 
-def verification(samples: int, changed: int, *, labelled: bool = False) -> Verification:
+def verification(samples: int, changed: int, *, labelled: bool = False, label: int = 0) -> Verification:
     """So many samples of class 0, of which some are class 1 on the other path; labels say class 0."""
     task = TASKS.make("classification", {"activation": "logits"}).bind(BindRequest([SCORES]))
     comparison = task.comparison()
     for index in range(samples):
         other = [1.0, 1.5 if index < changed else 0.5, 0.0]
         pair = [{"scores": np.array([row])} for row in ([1.0, 0.5, 0.0], other)]
-        comparison.add(*pair, 0 if labelled else None)
+        comparison.add(*pair, label if labelled else None)
     stage = SimpleNamespace(agreement=comparison.result())
     return cast("Verification", SimpleNamespace(stage=lambda name: stage, rate_bpe=1.0))
 
 
 def judged(found: Verification, **limits: Any) -> list[Gate]:
     return measured_gates(found, GateSection(**limits))
+
+
+def test_a_drop_from_nothing_is_refused() -> None:
+    found = verification(10, 2, labelled=True, label=2)
+    with pytest.raises(UsageError, match=r"max_top1_drop: the unsplit network scores 0 .* \(10 labelled\)"):
+        judged(found, max_top1_drop=0.5)
+    assert judged(found, min_fidelity=0.8)[0].ok
 
 
 def test_values_without_confidence() -> None:
@@ -75,7 +82,9 @@ def test_all_agree_and_none() -> None:
 
 
 def test_one_sample_has_no_bound() -> None:
-    with pytest.raises(UsageError, match=r"gate.confidence: 1 samples tell no interval of max_kl; verify on more"):
+    with pytest.raises(
+        UsageError, match=r"gate.confidence: too few samples \(1\) tell no interval of max_kl; verify on more"
+    ):
         judged(verification(1, 0), max_kl=1.0, confidence=0.9)
 
 

@@ -237,6 +237,21 @@ def test_labels_of_another_kind_are_refused() -> None:
         detector().comparison().add(outputs(*OBJECTS), outputs(*OBJECTS), 3)
 
 
+@pytest.mark.parametrize(("index", "fault"), [(2, ""), (3, "is labelled 3"), (-1, "is labelled -1")])
+def test_a_labelled_class_is_one_of_the_network(index: int, fault: str) -> None:
+    known = TrueBoxes(np.zeros((1, 4)), np.array([index]), np.array([False]))
+    assert detector().label_fault(known, outputs()).startswith(fault)
+    assert bool(fault) == bool(detector().label_fault(known, outputs()))
+
+
+def test_labels_of_which_nothing_is_found_judge_no_drop() -> None:
+    comparison = detector().comparison()
+    comparison.add(outputs(*OBJECTS[1:]), outputs(), truth(OBJECTS[0]))
+    result = comparison.result()
+    assert "The unsplit network scores 0 against the labels, so no loss can show" in result.headline
+    assert "max_map_drop" not in result.gates
+
+
 def test_memory_does_not_grow_with_outputs() -> None:
     import pickle
 

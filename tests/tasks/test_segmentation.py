@@ -156,3 +156,11 @@ def test_a_mask_goes_back_to_its_picture() -> None:
     mask = Mask(np.array([[9, 9, 9, 9], [1, 1, 2, 2], [3, 3, 4, 4], [9, 9, 9, 9]]))
     mapped = mask.mapped(Placement((1, 1), (0, 2), (8, 4), (8, 8)))
     assert mapped.classes.tolist() == [[1, 1, 1, 1, 2, 2, 2, 2]] * 2 + [[3, 3, 3, 3, 4, 4, 4, 4]] * 2
+
+
+@pytest.mark.parametrize(
+    ("index", "fault"), [(2, ""), (255, ""), (3, "is labelled 3, and the network has classes 0 to 2")]
+)
+def test_a_labelled_class_is_one_of_the_network(index: int, fault: str) -> None:
+    known = TrueMask(np.full((4, 4), index, np.int64))
+    assert segmenter().label_fault(known, scores_of(np.zeros((4, 4), np.int64))) == fault
