@@ -27,15 +27,16 @@ from tasks_bench import float16, int8_boxes, int8_classes
 from tasks_bench.detectors import DETECTORS
 
 JPEG_ROW = "tasks_bench.jpeg_row"
-"""A module with ``spread() -> float``: steps of quality by which the plan's JPEG row differs between links and sets."""
+"""A module with ``spread()`` and ``most_steps()``: by how much the plan's JPEG row differs between links and sets."""
 PEERS = (*int8_boxes.ORT_WAYS, "NNCF")
 
 
 @dataclass(frozen=True)
 class JpegRow:
-    """What :data:`JPEG_ROW` says."""
+    """What :data:`JPEG_ROW` says: share of the bytes, and steps of 5 of the quality."""
 
     spread: float
+    quality_steps: float
     section: str = "jpeg_row"
 
 
@@ -79,7 +80,11 @@ def jpeg_row(networks: Sequence[str], peers: Sequence[str]) -> Iterator[Any]:
     if find_spec(JPEG_ROW) is None:
         print(f"{JPEG_ROW} is not there; left out.", file=sys.stderr)
         return
-    yield JpegRow(float(importlib.import_module(JPEG_ROW).spread()))
+    module = importlib.import_module(JPEG_ROW)
+    if why := module.missing():
+        print(f"{JPEG_ROW}: not here: {why}; left out.", file=sys.stderr)
+        return
+    yield JpegRow(float(module.spread()), float(module.most_steps()))
 
 
 SECTIONS: Mapping[str, Callable[[Sequence[str], Sequence[str]], Iterator[Any]]] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -27,3 +28,12 @@ def test_planted_damage_is_summed_up(tmp_path: Path) -> None:
         "fp16_lies_caught",
         "jpeg_row_spread",
     }
+
+
+def test_the_jpeg_row_is_left_out_without_its_pictures(tmp_path: Path) -> None:
+    command = [sys.executable, str(HERE / "tasks.py"), "--only", "jpeg_row", "--summary"]
+    bare = os.environ | {"SPLITC_DATA": str(tmp_path)}
+    done = subprocess.run(command, env=bare, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert "set SPLITC_DATA" in done.stderr
+    assert json.loads(done.stdout.removeprefix("summary "))["jpeg_row_spread"] is None
