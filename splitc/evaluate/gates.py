@@ -60,11 +60,10 @@ def unmeasured_gates(verification: Verification, gate: GateSection) -> list[str]
 
 
 def _require_measured(found: TaskAgreement, name: str) -> None:
-    if name not in found.gates:
-        raise UsageError(
-            f"gate.{name}: the unsplit network scores 0 against the labels ({found.labelled} labelled), so no loss can "
-            "show; look at data.labels."
-        )
+    if name in found.gates:
+        return
+    why = "the unsplit network scores 0 against the labels" if found.accuracy else "no two labels are alike"
+    raise UsageError(f"gate.{name}: {why} ({found.labelled} labelled), so no loss can show; look at data.labels.")
 
 
 def _upper(found: TaskAgreement, name: str, confidence: float | None) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -195,17 +195,16 @@ class RankingComparison(RunningComparison):
         ordered = is_same[self._ranked(query, gallery)]
         return float(ordered[0]), average_precision(ordered)
 
-    def _queries(self) -> list[tuple[_Kept, list[int], F64]]:
-        """Each kept sample with the others that have an embedding: their rows, and the embeddings ``[n, D]``."""
-        sound = [row for row, one in enumerate(self._kept) if one.reference is not None]
-        if not sound:
-            return [(one, [], np.zeros((0, 0))) for one in self._kept]
-        everything = np.stack([np.asarray(self._kept[row].reference, np.float64) for row in sound])
-        places = np.array(sound)
-        return [
-            (one, [row for row in sound if row != number], everything[places != number])
-            for number, one in enumerate(self._kept)
-        ]
+    def _queries(self) -> Iterator[tuple[_Kept, Array, F64]]:
+        """Each kept sample with the others that have an embedding: their rows, and the embeddings ``[n, D]``.
+
+        One gallery at a time: all of them together would take the square of the samples.
+        """
+        sound = [(row, one.reference) for row, one in enumerate(self._kept) if one.reference is not None]
+        places = np.array([row for row, _ in sound], np.int64)
+        everything = np.array([values for _, values in sound], np.float64).reshape(len(sound), -1 if sound else 0)
+        for number, one in enumerate(self._kept):
+            yield one, places[places != number], everything[places != number]
 
     def _ranked(self, query: F32, gallery: F64) -> Array:
         return ranking(query.astype(np.float64), gallery, is_cosine=self._options.distance == "cosine")

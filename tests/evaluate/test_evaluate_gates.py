@@ -41,6 +41,17 @@ def test_a_drop_from_nothing_is_refused() -> None:
     assert judged(found, min_fidelity=0.8)[0].ok
 
 
+def test_a_drop_among_identities_that_stand_alone_is_refused() -> None:
+    comparison = TASKS.make("retrieval", {}).bind(BindRequest([SCORES])).comparison()
+    for index in range(4):
+        row = {"scores": np.eye(4, 3)[[index]] + 1}
+        comparison.add(row, row, index)
+    stage = SimpleNamespace(agreement=comparison.result())
+    found = cast("Verification", SimpleNamespace(stage=lambda name: stage, rate_bpe=1.0))
+    with pytest.raises(UsageError, match=r"max_map_drop: no two labels are alike \(4 labelled\)"):
+        judged(found, max_map_drop=0.5)
+
+
 def test_values_without_confidence() -> None:
     found = verification(10, 2, labelled=True)
     gates = judged(found, min_fidelity=0.8, max_top1_drop=0.2, max_kl=10.0, max_rate_bpe=0.5)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from task_cases import bound, spec
@@ -107,3 +109,17 @@ def test_one_sample_has_nothing_to_rank() -> None:
     comparison = retriever().comparison()
     comparison.add(outputs(EMBEDDINGS[0]), outputs(EMBEDDINGS[0]))
     assert comparison.result().fidelity.interval == (0.0, 1.0)
+
+
+def test_one_gallery_at_a_time_is_held() -> None:
+    """200 galleries of 200 x 512 float64 together would take 160 MB."""
+    rows = RNG.standard_normal((200, 512)).astype(np.float32)
+    comparison = bound("retrieval", [spec("e", "N", 512)]).comparison()
+    for number, row in enumerate(rows):
+        comparison.add(outputs(row), outputs(row), number // 2)
+    tracemalloc.start()
+    result = comparison.result()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert result.fidelity.value == 1
+    assert peak < 16e6  # two galleries, lengths and rankings; 0.8 MB each
