@@ -90,7 +90,7 @@ def verify(
     from splitc.bundle import open_bundle
 
     opened = open_bundle(bundle)
-    recipe = driver.load_bundle_recipe(opened.recipe_path, samples.base)
+    recipe = driver.load_bundle_recipe(opened.recipe_path, samples.base, _keys_read(samples))
     result, notes = _verified(opened, recipe, _inputs(opened, recipe, samples), samples.model)
     gates = evaluate.measured_gates(result, recipe.gate)
     notes += [f"gate.{name} was not judged: no labels." for name in evaluate.unmeasured_gates(result, recipe.gate)]
@@ -154,6 +154,13 @@ def _inputs(opened: Bundle, recipe: Recipe, asked: SampleOptions) -> _Inputs:
     reader = Reader(contract.inputs, contract.preprocess, asked.crops or recipe.data.crops)
     known = bound_task(contract).labels(labels) if labels else LabelTable({})
     return _Inputs(files, reader, known, [*notes, *reader.remarks(files)])
+
+
+def _keys_read(asked: SampleOptions) -> list[str]:
+    """Keys of the bundle's recipe whose files are read: those that nothing was named for."""
+    keys = [] if asked.model else ["model.source"]
+    keys += [] if asked.data else ["data.calibration", "data.verification"]
+    return keys if asked.data or asked.labels else [*keys, "data.labels"]
 
 
 def _recipe_files(recipe: Recipe, base: Path) -> tuple[list[Path], list[Path]]:

@@ -11,7 +11,7 @@ from splitc import graph
 from splitc.backends import BACKENDS
 from splitc.bundle import Bundle
 from splitc.driver.places import device_of
-from splitc.driver.recipes import load_bundle_recipe
+from splitc.driver.recipes import DEVICE_KEYS, load_bundle_recipe
 from splitc.driver.write import dynamic_dims
 from splitc.lint import RULES, TOOLKITS, Finding, LintTarget, Toolkit, lint, targets_named, targets_of, with_dla
 from splitc.recipe import Recipe, TargetSection
@@ -40,7 +40,7 @@ def lint_bundle(bundle: Bundle, base: Path, targets: Sequence[str], *, dla: bool
         RecipeError: The locked recipe cannot be read.
         UsageError: An unknown target or device.
     """
-    recipe = load_bundle_recipe(bundle.recipe_path, base)
+    recipe = load_bundle_recipe(bundle.recipe_path, base, () if targets else DEVICE_KEYS)
     contract = read_contract(bundle)
     dims = dynamic_dims(recipe, contract.inputs, contract.wire)
     found: list[Finding] = []

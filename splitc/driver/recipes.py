@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +24,9 @@ from splitc.recipe import Known, Recipe
 from splitc.recipe import load_recipe as read_recipe
 from splitc.runtime import PACKAGE
 from splitc.tasks import TASKS, option_faults
+
+DEVICE_KEYS = ("target.edge.device", "target.cloud.device")
+"""Keys of a recipe that may name files of devices."""
 
 
 def load_recipe(path: str | Path, overrides: Sequence[str] = (), base: Path | None = None) -> Recipe:
@@ -53,26 +56,33 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = (), base: Path | No
     return read_recipe(path, overrides, base=base, known=known)
 
 
-def load_bundle_recipe(path: Path, base: Path) -> Recipe:
-    """The recipe in a bundle, which may be a stranger's: it names nothing outside ``base`` and installed packages.
+def load_bundle_recipe(path: Path, base: Path, reads: Collection[str]) -> Recipe:
+    """The recipe in a bundle, which may be a stranger's: what is read of it is in ``base`` or an installed package.
 
     Args:
         path: ``recipe.lock.toml``.
         base: Folder that its relative paths refer to.
+        reads: Keys whose files the caller goes on to read; the files of other keys are not looked at.
 
     Raises:
-        RecipeError: As :func:`load_recipe`, or a path that leads out of ``base``.
+        RecipeError: As :func:`load_recipe`, or a path of ``reads`` that leads out of ``base``.
         CapabilityError: As :func:`load_recipe`.
     """
     recipe = load_recipe(path, base=base)
     for key, text in _named_files(recipe):
-        inner = text.partition("/")[2] if text.startswith(PACKAGE) else text
-        if inner.startswith("/") or ".." in inner.split("/"):
+        if key in reads and _leads_out(text):
+            what = "targets" if key in DEVICE_KEYS else "files"
+            options = "--target" if key in DEVICE_KEYS else "--data, --model and --labels"
             raise RecipeError(
                 f"{path}: {key}: {text!r} leads out of --base, and a bundle's recipe reads nothing else; name the "
-                "files yourself with --data, --model and --labels."
+                f"{what} yourself with {options}."
             )
     return recipe
+
+
+def _leads_out(text: str) -> bool:
+    inner = text.partition("/")[2] if text.startswith(PACKAGE) else text
+    return inner.startswith("/") or ".." in inner.split("/")
 
 
 def _named_files(recipe: Recipe) -> Iterator[tuple[str, str]]:

@@ -13,6 +13,7 @@ import pytest
 from e2e_setting import cli
 from refusals import assert_refused
 
+from splitc import driver
 from splitc.bundle import open_bundle, write_manifest
 from splitc.errors import BundleError
 from splitc.runtime import CloudHalf
@@ -41,13 +42,55 @@ CALIBRATION = '"pictures/*.png"'
 
 
 @pytest.mark.parametrize("pattern", OUTSIDE)
-@pytest.mark.parametrize("mode", [[], ["--lint"]], ids=["verify", "lint"])
-def test_a_recipe_reads_nothing_outside(
-    resealed: Callable[..., Path], source: Path, pattern: str, mode: list[str]
-) -> None:
+def test_a_recipe_reads_nothing_outside(resealed: Callable[..., Path], source: Path, pattern: str) -> None:
     stranger = resealed("recipe.lock.toml", (CALIBRATION, json.dumps(pattern)))
-    outcome = cli("verify", stranger, "--base", source, *mode, "--json")
+    outcome = cli("verify", stranger, "--base", source, "--json")
     assert_refused(outcome, 2, "data.calibration: '", f"{pattern}' leads out of --base", "--data, --model and --labels")
+
+
+@pytest.mark.parametrize("pattern", OUTSIDE)
+def test_lint_reads_no_data(
+    resealed: Callable[..., Path], source: Path, monkeypatch: pytest.MonkeyPatch, pattern: str
+) -> None:
+    """So where the recipe's data lie says nothing against it; whoever looked for them would raise here."""
+    monkeypatch.setattr(driver.data, "find_files", None)
+    stranger = resealed("recipe.lock.toml", (CALIBRATION, json.dumps(pattern)))
+    assert cli("verify", stranger, "--base", source, "--lint").code == 0
+
+
+OUTSIDE_KEYS = (
+    (CALIBRATION, '"../../pictures/*.png"'),
+    ('"tiny.onnx"', '"/etc/x.onnx"'),
+    ("[data.preprocess]", 'labels = "/etc/labels.csv"\n[data.preprocess]'),
+    ("[target.edge]", '[target.edge]\nprofile = "../x.json"\ndevice = "/etc/x.toml"'),
+)
+
+
+def test_files_that_are_named_take_the_place_of_the_recipe_s(resealed: Callable[..., Path], source: Path) -> None:
+    """The way out that refusals name works, one option after the other."""
+    stranger = resealed("recipe.lock.toml", *OUTSIDE_KEYS)
+    named: list[object] = []
+    for key, option, place in (
+        ("model.source", "--model", source / "tiny.onnx"),
+        ("data.labels", "--data", source / "pictures"),
+    ):
+        assert_refused(cli("verify", stranger, *named), 2, f"{key}: '", "leads out of --base")
+        named += [option, place]
+    outcome = cli("verify", stranger, *named, "--json")
+    assert outcome.code == 0, outcome.err
+    assert outcome.document["ok"]
+
+
+def test_labels_that_are_named_take_the_place_of_the_recipe_s(
+    resealed: Callable[..., Path], source: Path, tmp_path: Path
+) -> None:
+    stranger = resealed("recipe.lock.toml", OUTSIDE_KEYS[2])
+    (tmp_path / "labels.csv").write_text("".join(f"{one.name},1\n" for one in (source / "pictures").iterdir()))
+    assert_refused(
+        cli("verify", stranger, "--base", source), 2, "data.labels: '", "etc/labels.csv' leads out of --base"
+    )
+    outcome = cli("verify", stranger, "--base", source, "--labels", tmp_path / "labels.csv")
+    assert outcome.code == 0, outcome.err
 
 
 @pytest.mark.parametrize("model", ["/etc/x.onnx", "../tiny.onnx"])
@@ -59,8 +102,13 @@ def test_nor_a_model(resealed: Callable[..., Path], source: Path, model: str) ->
 def test_nor_a_device(resealed: Callable[..., Path], source: Path) -> None:
     stranger = resealed("recipe.lock.toml", ("[target.edge]", '[target.edge]\ndevice = "/etc/x.toml"'))
     assert_refused(
-        cli("verify", stranger, "--base", source, "--lint"), 2, "target.edge.device: '", "/etc/x.toml' leads"
+        cli("verify", stranger, "--base", source, "--lint"),
+        2,
+        "target.edge.device: '",
+        "/etc/x.toml' leads",
+        "--target",
     )
+    assert cli("verify", stranger, "--base", source, "--lint", "--target", "tensorrt-10.3").code == 0
 
 
 @pytest.mark.parametrize("name", ["pipe.png", "pipe.npy", "pipe.mp4"])
