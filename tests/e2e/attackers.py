@@ -31,6 +31,7 @@ from raw_http2 import (
 CALLS, CONNECTIONS = 600, 6
 BIG_CALLS, BIG_MESSAGE = 32, 62 << 20
 SOCKETS = 500
+CHECKING = 32
 PAUSE_S = 0.05
 
 
@@ -146,6 +147,23 @@ def resets(attack: Attack) -> None:
                     break
 
 
+def health_checks(attack: Attack) -> None:
+    """What anyone may ask, without a pause, on many connections."""
+    threads = [threading.Thread(target=_check_health, args=(attack,)) for _ in range(CHECKING)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def _check_health(attack: Attack) -> None:
+    for _ in attack.rounds(0.0):
+        with suppress(OSError), closing(Connection(attack.address)) as line:
+            for number in range(2000):
+                if not line.send(call(2 * number + 1, "ServerLive") + frame(DATA, 1, 2 * number + 1, bytes(5))):
+                    break
+
+
 def pings(attack: Attack) -> None:
     """Pings and settings without end, the answers unread."""
     for _ in attack.rounds(0.0):
@@ -253,6 +271,7 @@ STRANGERS: dict[str, Callable[[Attack], None]] = {
         greeted_sockets,
         slow_headers,
         resets,
+        health_checks,
         pings,
         connections,
         refused_calls,

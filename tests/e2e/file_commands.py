@@ -32,13 +32,11 @@ class Command:
     Attributes:
         words: Its arguments.
         is_one_step: What it writes changes at one moment; else each file for itself.
-        seconds: How long it runs, about, for kills at any time.
         prepare: Puts into a new folder of outputs what is there before the command comes, from the folder of inputs.
     """
 
     words: Words
     is_one_step: bool = True
-    seconds: float = 0.03
     prepare: Callable[[Path, Path], object] = _nothing
 
 
@@ -55,6 +53,11 @@ def _plan(source: Path, out: Path, variant: int) -> list[object]:
     return ["plan", source / "recipe.toml", *PLACES, "--uplink", 20 + 40 * variant, "--pictures", out / "pictures"]
 
 
+def _run(source: Path, out: Path, variant: int) -> list[object]:
+    kept = ["--save-outputs", out / "outputs", "--draw", out / "drawn"]
+    return ["run", source / f"bundle{variant}", source / "pictures", *kept]
+
+
 def _profile(source: Path, out: Path, variant: int) -> list[object]:
     return ["profile", source / f"m{variant}.onnx", "--samples", 2, "--warmup", 0, "--out", out / "record.json"]
 
@@ -69,7 +72,7 @@ def _sign_update(source: Path, out: Path, variant: int) -> list[object]:
 
 COMMANDS: Mapping[str, Command] = {
     "build": Command(
-        lambda s, out, v: ["build", s / "recipe.toml", *setting(f"codec.bits={v + 3}"), "--out", out / "b"], True, 0.2
+        lambda s, out, v: ["build", s / "recipe.toml", *setting(f"codec.bits={v + 3}"), "--out", out / "b"]
     ),
     "split": Command(lambda s, out, v: ["split", s / "tiny.onnx", "--at", ("stem/out", CUT)[v], "-o", out / "halves"]),
     "merge": Command(_merge),
@@ -83,9 +86,10 @@ COMMANDS: Mapping[str, Command] = {
     ),
     "encode": Command(lambda s, out, v: ["encode", s / f"f{v}.npy", "--out", out / "x.bin"]),
     "decode": Command(lambda s, out, v: ["decode", s / f"f{v}.bin", "--out", out / "y.npy"]),
-    "plan-pictures": Command(_plan, False, 0.15),
+    "plan-pictures": Command(_plan, False),
     "report": Command(lambda s, out, v: ["report", s / f"bundle{v}", "--out", out / "page.html"]),
     "profile": Command(_profile),
+    "run": Command(_run, False),
     "sign": Command(_sign, prepare=lambda s, out: shutil.copytree(s / "bundle0", out / "signed")),
     "sign-update": Command(_sign_update, prepare=lambda s, out: shutil.copy(s / "update.scd", out / "u.scd")),
     "engine": Command(

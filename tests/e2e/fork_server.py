@@ -3,7 +3,7 @@
 ``python fork_server.py`` reads a JSON request a line and answers with one. The process has one thread until it forks.
 
     {"run": WORDS, "variant": v, "roots": FOLDERS, "at": k}     end by SIGKILL before the k-th change below them
-    {"run": WORDS, "variant": v, "roots": FOLDERS, "after": s}  end by SIGKILL after so many seconds
+    {"run": WORDS, "variant": v, "roots": FOLDERS, "after": s}  end by SIGKILL, or "by", after so many seconds
         -> {"code": exit code or -9, "changes": number of changes, when it ended by itself}
     {"loop": NAME, "inputs": FOLDER, "out": FOLDER, "workers": n, "count": m}
         -> [{"done": n, "refused": {message: n}, "failed": [message]}, ...]
@@ -92,7 +92,7 @@ def _run(request: dict[str, Any]) -> dict[str, int]:
     os.close(writer)
     if "after" in request:
         select.select([reader], [], [], request["after"])
-        os.kill(child, signal.SIGKILL)
+        os.kill(child, request.get("by", signal.SIGKILL))
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     with os.fdopen(reader) as answers:
         return {"code": code, **json.loads(answers.read() or "{}")}

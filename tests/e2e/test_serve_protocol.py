@@ -8,7 +8,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ from splitc.runtime import protocol
 from splitc.runtime.client import EdgeClient, Remote
 from splitc.runtime.security import TlsFiles
 from splitc.runtime.server import CloudServer, ServerOptions
+from splitc.runtime.server.visit import HEALTH_AHEAD
 
 
 def request(bundle: Path) -> Any:
@@ -260,6 +261,16 @@ def test_a_load_balancer_may_ask_for_ever(bundle: Path, monkeypatch: pytest.Monk
                 assert client.is_server_ready(client_timeout=10)
                 time.sleep(0.01)
         assert "closed_connections silent" not in server.metrics.totals()
+
+
+def test_a_connection_that_asks_for_health_without_pause_is_closed(bundle: Path) -> None:
+    with serving([bundle], tokens=("a-token-for-tests-1",)) as (address, server):
+        alone = [("grpc.use_local_subchannel_pool", 1)]
+        with stock.InferenceServerClient(address, channel_args=alone) as client:
+            for _ in range(3 * HEALTH_AHEAD):
+                with suppress(InferenceServerException):
+                    client.is_server_live(client_timeout=10)
+        assert server.metrics.totals()["closed_connections refused"] >= 1
 
 
 def test_a_message_has_its_time(bundle: Path) -> None:

@@ -28,7 +28,9 @@ SWEEP_S = 0.5
 BAD_MARKS = 8.0
 """Connections of one address that were turned away lately: from then on its new ones wait, and few may."""
 LEFT_MARK = 0.5
-"""For one that left before a call of it was admitted."""
+"""For one that left before a call of it was admitted,"""
+POLITE_MARK = 0.04
+"""or that asked for health before: eighty a second of one address are too many."""
 FADING = 0.8
 """What is left of marks after each sweep."""
 PENALTY_S = (0.5, 2.0)
@@ -128,8 +130,8 @@ class ConnectionGate:
 
     def left(self, visit: Visit) -> None:
         """A connection has ended."""
-        if self._visits.pop(visit.name, None) is not None and self.is_stranger(visit) and not visit.was_polite:
-            self.mark(visit.address, LEFT_MARK)
+        if self._visits.pop(visit.name, None) is not None and self.is_stranger(visit):
+            self.mark(visit.address, POLITE_MARK if visit.was_polite else LEFT_MARK)
         self.admitted(visit)
 
     def mark(self, address: str, by: float = 1.0) -> None:

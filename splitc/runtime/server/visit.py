@@ -18,7 +18,9 @@ STRANGER_BYTES = (16 << 10, 64 << 10)
 MARKED_PART = 4
 """A marked address has so much less of it."""
 HEALTH_S = 0.25
-"""Who asks for health no more often than this may ask for ever."""
+"""A stranger that asks for health no more often than this may ask for ever,"""
+HEALTH_AHEAD = 16
+"""and so many times more at once; then its connection is closed."""
 MAX_REFUSALS = 8
 """Refused calls on one stranger's connection before it is closed."""
 
@@ -60,6 +62,7 @@ class Visit(asyncio.BufferedProtocol):
         self._gate, self.name, self.address = gate, name, address
         self.moved, self.calls = time.monotonic(), 0
         self._refusals = self._received = self._allowed = 0
+        self._checks = 0.0
         self._is_admitted = self._is_waiting = False
         self.was_polite = False
         self._early = b""
@@ -83,9 +86,12 @@ class Visit(asyncio.BufferedProtocol):
     def checked_health(self) -> None:
         """A stranger asked what strangers may ask: its time begins anew, and now and then its bytes."""
         now, self.was_polite = time.monotonic(), True
-        if now - self.moved >= HEALTH_S:
+        paid = (now - self.moved) / HEALTH_S
+        if paid >= 1:
             self._received = 0
-        self.moved = now
+        self._checks, self.moved = max(0.0, self._checks - paid) + 1, now
+        if self._checks > HEALTH_AHEAD and not self._is_admitted:
+            self._gate.turn_away(self, "refused")
 
     def was_refused(self) -> None:
         """A call of it was refused for want of a token."""
