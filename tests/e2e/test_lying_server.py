@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 import time
 from pathlib import Path
 
@@ -16,10 +18,12 @@ from splitc.runtime import CloudHalf, EdgeHalf, InferenceResult, Sample, run_pai
 pytest.importorskip("grpc", reason="needs splitc[serve]")
 
 from liar import CONFIGS, SILENT, TIMES, TIRING, WRONG, changed, error, lying, times
+from raw_http2 import END_HEADERS, HEADERS, SETTINGS, frame
 
 from splitc.runtime.client import ClientOptions, EdgeClient, Remote
 
 PATIENCE_S = 1.5
+END_STREAM = 1
 SPARE_S = 4.0
 """For a handshake that is given its least time, and for other work on the machine."""
 
@@ -54,6 +58,36 @@ def test_patience_holds_for_a_server_that_never_answers(bundle: Path, kind: str)
     with lying(bundle, SILENT[kind]) as address, pytest.raises(RemoteError, match="no answer for"):
         ask(bundle, address)
     assert time.monotonic() - begun < PATIENCE_S + SPARE_S
+
+
+def literal(name: bytes, value: bytes) -> bytes:
+    """A header that no table holds, RFC 7541 section 6.2.2."""
+    return b"\0" + bytes([len(name)]) + name + bytes([len(value)]) + value
+
+
+def end_at_once(listening: socket.socket) -> None:
+    """Success, and not one message: gRPC's server never does that, so it is written by hand."""
+    line, _ = listening.accept()
+    with line:
+        line.settimeout(10)
+        line.sendall(frame(SETTINGS, 0, 0) + frame(SETTINGS, 1, 0))
+        said = b""
+        while b"ModelConfig" not in said:
+            said += line.recv(65536)
+        status = literal(b"content-type", b"application/grpc") + literal(b"grpc-status", b"0")
+        line.sendall(frame(HEADERS, END_HEADERS | END_STREAM, 1, b"\x88" + status))
+        while line.recv(65536):
+            pass
+
+
+def test_success_without_a_message_is_none(bundle: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=end_at_once, args=(listening,))
+        thread.start()
+        address = f"127.0.0.1:{listening.getsockname()[1]}"
+        with pytest.raises(RemoteError, match="answered without a message; is splitc serve running there"):
+            ask(bundle, address)
+        thread.join(20)
 
 
 def test_patience_holds_for_a_server_that_does_not_greet(bundle: Path) -> None:

@@ -99,6 +99,8 @@ class Channel:
             reply = self._stub.ModelConfig(request, metadata=self._metadata, timeout=timeout_s)
         except grpc.RpcError as error:
             raise self._translated(error) from error
+        if reply is None:  # a status of success, and no message before it
+            raise RemoteError(f"{self._address}: answered without a message; is splitc serve running there?")
         theirs = protocol.shown(reply.config.parameters[protocol.PAIR_ID].string_value)
         if theirs != pair_id:
             raise RemoteError(
