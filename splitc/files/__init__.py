@@ -9,7 +9,7 @@ The only room that renames, locks and hashes files. It knows nothing of what it 
     reading                    sha256_of, read_bounded, open_plain: plain files, in blocks, up to a limit
     memory                     require_memory, before it is allocated
     changed meanwhile          Snapshot
-    other places               cache_folder, state_folder, temporary_folder
+    other places               cache_folder, state_folder, temporary_folder, owned_folder
 
 A hidden name says its owner, so a live one's file is never swept, however old it is. Writers that only replace need no
 lock; the last rename stands.
@@ -19,7 +19,14 @@ from __future__ import annotations
 
 from splitc.files.budget import DEFAULT_MEMORY_BYTES, memory_budget, require_memory, set_memory_budget
 from splitc.files.folder import whole_folder
-from splitc.files.folders import cache_folder, state_folder, sweep_temporary, temporary_folder, temporary_root
+from splitc.files.folders import (
+    cache_folder,
+    owned_folder,
+    state_folder,
+    sweep_temporary,
+    temporary_folder,
+    temporary_root,
+)
 from splitc.files.keeping import finish_keeping, replace_and_keep
 from splitc.files.lock import locked, locked_together
 from splitc.files.reading import open_plain, read_bounded, sha256_bytes, sha256_of, sha256_stream
@@ -55,6 +62,7 @@ __all__ = [
     "memory_budget",
     "move_into_place",
     "open_plain",
+    "owned_folder",
     "read_bounded",
     "read_rows",
     "refuse_special",

@@ -52,13 +52,40 @@ def temporary_folder(purpose: str) -> Iterator[Path]:
         CapabilityError: It cannot be made, or the root belongs to someone else.
     """
     sweep_temporary()
-    folder = _new_folder(f"{purpose}.{this_process()}.{secrets.token_hex(6)}")
+    folder = _new_folder(_owned_name(purpose))
     try:
         with kept_fresh(folder):
             yield folder
     finally:
         remove(folder)
         _remove_if_empty(folder.parent)
+
+
+@contextlib.contextmanager
+def owned_folder(place: Path, purpose: str) -> Iterator[Path]:
+    """An empty folder in one that others may use too, that nobody else can enter, gone afterwards.
+
+    What killed processes of this user left there for the same purpose goes first.
+
+    Args:
+        place: Where.
+        purpose: What for, in letters, digits and hyphens: it becomes part of the name.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    _sweep_root(place, purpose)
+    folder = place / _owned_name(purpose)
+    folder.mkdir(mode=0o700)
+    try:
+        with kept_fresh(folder):
+            yield folder
+    finally:
+        remove(folder)
+
+
+def _owned_name(purpose: str) -> str:
+    return f"{purpose}.{this_process()}.{secrets.token_hex(6)}"
 
 
 def sweep_temporary() -> None:
@@ -71,10 +98,11 @@ def sweep_temporary() -> None:
     _remove_if_empty(root)
 
 
-def _sweep_root(root: Path) -> None:
+def _sweep_root(root: Path, purpose: str = r"[0-9A-Za-z-]+") -> None:
+    """Remove what processes that have ended left; ``purpose`` is a pattern."""
     for path in root.iterdir():
-        match = re.fullmatch(rf"[0-9A-Za-z-]+\.({PATTERN})\.[0-9a-f]{{12}}", path.name)
-        if match is not None and not path.is_symlink() and is_abandoned(path, owner_from_text(match[1])):
+        match = re.fullmatch(rf"{purpose}\.({PATTERN})\.[0-9a-f]{{12}}", path.name)
+        if match is not None and _is_ours(path) and is_abandoned(path, owner_from_text(match[1])):
             remove(path)
 
 

@@ -20,7 +20,7 @@ from splitc.runtime.process_limits import (
     require_process_limits,
     resident_bytes,
 )
-from splitc.runtime.server.private_folder import make_private_folder
+from splitc.runtime.server.private_folder import PURPOSE, private_folder
 
 
 @pytest.fixture
@@ -77,11 +77,28 @@ def test_this_process_takes_some_memory() -> None:
 
 def test_a_private_folder_is_its_user_s_alone() -> None:
     with TemporaryDirectory(dir="/tmp") as short:  # a socket's path has at most 107 bytes
-        made = Path(make_private_folder([f"{short}/missing", "/" + "x" * 200, short]))
-        assert made.parent == Path(short)
-        assert stat.S_IMODE(made.stat().st_mode) == 0o700
+        with private_folder([f"{short}/missing", "/" + "x" * 200, short]) as path:
+            made = Path(path)
+            assert made.parent == Path(short)
+            assert stat.S_IMODE(made.stat().st_mode) == 0o700
+        assert not made.exists()
+
+
+def test_what_killed_servers_left_goes_first_and_nothing_else() -> None:
+    with TemporaryDirectory(dir="/tmp") as short, private_folder([short]) as other:
+        host = Path(other).name.split(".")[1].split("-")[0]
+        killed = Path(short) / f"{PURPOSE}.{host}-4194305-1.{'0' * 12}"  # beyond the largest process number
+        for one in (killed, Path(short) / "splitc-served", Path(short) / f"x{killed.name}"):
+            one.mkdir()
+        with private_folder([short]) as path:
+            assert {one.name for one in Path(short).iterdir()} == {
+                Path(other).name,
+                Path(path).name,
+                "splitc-served",
+                f"x{killed.name}",
+            }
 
 
 def test_no_place_for_a_socket_is_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(CapabilityError, match="set TMPDIR"):
-        make_private_folder([str(tmp_path / "missing")])
+    with pytest.raises(CapabilityError, match="set TMPDIR"), private_folder([str(tmp_path / "missing")]):
+        pass

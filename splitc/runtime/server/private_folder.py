@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
-import secrets
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 
 from splitc.errors import CapabilityError
+from splitc.files import owned_folder
 
-MAX_PATH = 90
-"""A socket's path has at most 107 bytes, its own name included."""
+MAX_PLACE = 44
+"""A socket's path has at most 107 bytes, its own name and the folder's included."""
+PURPOSE = "splitc-serve"
 
 
-def make_private_folder(places: Sequence[str] | None = None) -> str:
-    """Make one; the caller removes it.
+@contextmanager
+def private_folder(places: Sequence[str] | None = None) -> Iterator[str]:
+    """Its path, while the block runs; those of servers that were killed go first.
 
     Args:
         places: Where to try, in this order; None: folders of the session, then of the machine.
@@ -22,12 +25,16 @@ def make_private_folder(places: Sequence[str] | None = None) -> str:
     Raises:
         CapabilityError: Nowhere.
     """
-    for place in places if places is not None else _places():
-        path = os.path.join(place, f"splitc-{secrets.token_hex(8)}")
+    with ExitStack() as leaving:
+        yield _entered(leaving, _places() if places is None else places)
+
+
+def _entered(leaving: ExitStack, places: Sequence[str]) -> str:
+    """A folder that goes when ``leaving`` ends."""
+    for place in places:
         with suppress(OSError):
-            if len(os.fsencode(path)) <= MAX_PATH:
-                os.mkdir(path, 0o700)
-                return path
+            if len(os.fsencode(place)) <= MAX_PLACE:
+                return os.fspath(leaving.enter_context(owned_folder(Path(place), PURPOSE)))
     raise CapabilityError("no folder for a socket can be made; set TMPDIR to one of a short name that can be written.")
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -29,7 +28,7 @@ from splitc.runtime.server.methods import Methods
 from splitc.runtime.server.metrics import Metrics
 from splitc.runtime.server.models import ServedModel, Workers
 from splitc.runtime.server.pages import Pages, pages_of
-from splitc.runtime.server.private_folder import make_private_folder
+from splitc.runtime.server.private_folder import private_folder
 from splitc.runtime.server.pulse import StreamLimits
 from splitc.runtime.server.service import InferenceService
 from splitc.runtime.server.turns import FairSlots
@@ -175,9 +174,7 @@ class CloudServer:
         credentials = (tls or TlsFiles()).server_credentials()
         refuse_plain_text(address, credentials is not None, allow_plain_text)
         heard = self._heard(address)
-        folder = make_private_folder()
-        self._ending.callback(shutil.rmtree, folder, ignore_errors=True)
-        private = os.path.join(folder, SOCKET_NAME)
+        private = os.path.join(self._ending.enter_context(private_folder()), SOCKET_NAME)
         self._server = self._new_server(private, credentials)
         await self._server.start()
         connections = connections_that_fit(self._options.max_connections)
