@@ -31,6 +31,8 @@ def _refuse_foreign(place: Path, out: Path) -> None:
         place: The place, absolute.
         out: As it was named, for messages.
     """
+    if _is_not_text(place):
+        raise BundleError(f"{out}: onnxruntime opens no file whose path is not UTF-8; choose another place.")
     if not os.path.lexists(place):
         return
     advice = "so it is not replaced; choose another place or move it away."
@@ -47,6 +49,11 @@ def _refuse_foreign(place: Path, out: Path) -> None:
     names = {name for name in names if not is_bytecode_folder(name.rpartition("/")[0])}
     if foreign := sorted(names - manifest.files.keys() - set(UNLISTED)):
         raise BundleError(f"{out}: holds {foreign[0]!r}, which is no part of the bundle, {advice}")
+
+
+def _is_not_text(place: Path) -> bool:
+    """Whether the name holds bytes that are no UTF-8, which Python keeps as lone surrogates."""
+    return any("\ud800" <= letter <= "\udfff" for letter in str(place))
 
 
 def _files_in(folder: Path) -> Iterator[Path]:

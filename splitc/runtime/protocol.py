@@ -83,15 +83,16 @@ def given_of(request: Any, wanted: Sequence[TensorSpec]) -> dict[str, Array]:
     Raises:
         UsageError: Not exactly the inputs ``wanted``, each once, of its type and of sizes that its bytes have.
     """
-    beside = list(zip(request.inputs, request.raw_input_contents, strict=True))[1:]
-    names = [tensor.name for tensor, _ in beside]
-    if sorted(names) != sorted(spec.name for spec in wanted):
+    names = [tensor.name for tensor in request.inputs[1:]]
+    is_raw = len(request.raw_input_contents) == len(request.inputs)
+    if not is_raw or sorted(names) != sorted(spec.name for spec in wanted):
         known = [PACKET, *(spec.name for spec in wanted)]
         what = "one input" if len(known) == 1 else "the inputs"
         raise UsageError(
             f"a request has {what}, {_listed(known)}, in raw_input_contents; this one has {_listed(names)} beside "
-            f"{PACKET!r}."
+            f"{PACKET!r}, and {len(request.raw_input_contents)} of raw_input_contents."
         )
+    beside = list(zip(request.inputs, request.raw_input_contents, strict=True))[1:]
     specs = {spec.name: spec for spec in wanted}
     return {tensor.name: _array_of(tensor, raw, specs[tensor.name]) for tensor, raw in beside}
 

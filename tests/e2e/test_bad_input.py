@@ -100,7 +100,9 @@ g (float[N,3,32,32] image) => (int64[4,M] logits) {
         pytest.param("target.cloud.compute_capabilities=[80]", 2, ["builds for no GPU; leave it out"], id="idle-sm"),
         pytest.param("data.classes=recipe.toml", 2, ["names, output 'logits' has shape ['N', 10]"], id="classes"),
         pytest.param("codec.profile=max", 3, ["codec.profile: 'max' is not built", 'use "balanced"'], id="max"),
-        pytest.param("codec.transform=klt", 2, ["transform 'klt' needs a step for each of its planes"], id="klt"),
+        pytest.param(
+            "codec={transform='klt', quantizer='log'}", 2, ["transform 'klt' needs a step for each of its"], id="klt"
+        ),
         pytest.param(
             "codec={quantizer='log', clip='kl'}", 2, ["--set codec: clip: neither quantizer 'log'"], id="option"
         ),

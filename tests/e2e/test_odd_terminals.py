@@ -89,7 +89,7 @@ def test_a_folder_of_any_name_is_refused_in_words(source: Path, tmp_path: Path) 
     folder.mkdir()
     found = splitc("build", source / "recipe.toml", "--out", folder / "x")
     assert found.returncode == 2
-    assert b"onnxruntime opens no file whose path is not UTF-8; rename the folder" in found.stderr
+    assert b"onnxruntime opens no file whose path is not UTF-8; choose another place" in found.stderr
     assert not os.listdir(folder)
 
 
