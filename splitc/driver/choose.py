@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from splitc import plan, trials
 from splitc.device import Precision
@@ -10,7 +11,6 @@ from splitc.driver.inputs import Inputs, subject_of
 from splitc.driver.recipes import codec_spec
 from splitc.driver.sizes import usual_sizes
 from splitc.errors import CutError
-from splitc.lowering import is_mixed
 
 
 def choose(inputs: Inputs, step: Callable[[], None] = lambda: None) -> plan.Plan:
@@ -21,19 +21,31 @@ def choose(inputs: Inputs, step: Callable[[], None] = lambda: None) -> plan.Plan
     Raises:
         CutError: What was asked for is no cut, or nothing satisfies the constraints.
     """
-    recipe, subject = inputs.recipe, subject_of(inputs)
+    subject = subject_of(inputs)
     tried = trials.CutTrials(subject, step, lowers=False)
     ask = ask_of(inputs, subject, (_own_option(inputs),))
-    keeps_limit = is_mixed(recipe.weights, recipe.gate.min_fidelity)
+    has_limit = plan.has_limit(ask)
 
     def measure_whole(precision: Precision) -> plan.Measurement:
-        is_known = precision == "fp32" or keeps_limit
+        """As candidates are: with a limit in float, or the way that keeps it would be refused as unmeasured."""
+        is_known = precision == "fp32" or has_limit
         return tried.measure_whole(precision) if is_known else plan.unmeasured_whole(precision)
 
     coded = trials.InputTrials(subject, tried)
     chosen = plan.search(inputs.model, ask, inputs.places, tried.measure, coded, measure_whole)
     _refuse_waste(chosen, ask)
-    return chosen
+    return _with_arithmetic(chosen, ask)
+
+
+def _with_arithmetic(chosen: plan.Plan, ask: plan.Ask) -> plan.Plan:
+    """The verdict, which says where its fidelities are of another arithmetic than the build's."""
+    asked = {one for option in ask.options for one in (option.edge_precision, option.cloud_precision)} - {"fp32"}
+    if not asked:
+        return chosen
+    said = (
+        f"Fidelities in this verdict are of float arithmetic; the verification measures {' and '.join(sorted(asked))}."
+    )
+    return replace(chosen, verdict=replace(chosen.verdict, warnings=(*chosen.verdict.warnings, said)))
 
 
 def ask_of(inputs: Inputs, subject: trials.Subject, options: tuple[plan.Option, ...]) -> plan.Ask:

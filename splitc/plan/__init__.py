@@ -23,6 +23,7 @@ from splitc.plan.prices import Prices, work_ms
 from splitc.plan.replay import LEAST_MBPS, RateRange, Replay, Switch, fastest_ranges, replay
 from splitc.plan.search import search
 from splitc.plan.verdict import Rival, Verdict
+from splitc.plan.worth import has_limit
 
 __all__ = [
     "LEAST_MBPS",
@@ -48,6 +49,7 @@ __all__ = [
     "check_asked",
     "fastest_ranges",
     "fidelity_reason",
+    "has_limit",
     "layouts",
     "refusing",
     "replay",

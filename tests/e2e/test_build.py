@@ -155,6 +155,16 @@ def test_planned_bytes_are_measured_on_other_samples_than_the_codec_was_fitted_o
     assert chosen.payload_bytes == sum(sizes) / 4
 
 
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_a_limit_refuses_no_way_that_was_not_measured(source: Path, precision: str) -> None:
+    """Or a cut would be worth it only because the better way without one is left out."""
+    changes = [f"weights.precision={precision}", "gate.min_fidelity=0.01"]
+    inputs = driver.find_inputs(driver.load_recipe(source / "recipe.toml", changes))
+    verdict = driver.choose(inputs).verdict
+    assert f"edge only, {precision}" in [rival.name for rival in verdict.rivals]
+    assert verdict.warnings[-1].endswith(f"of float arithmetic; the verification measures {precision}.")
+
+
 def test_an_earlier_bundle_is_replaced(source: Path, bundle: Path, tmp_path: Path) -> None:
     for bits in (2, 8):  # 8 is the default
         assert build(source, tmp_path / "x", *setting(f"codec.bits={bits}")).code == 0
