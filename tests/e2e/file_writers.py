@@ -21,6 +21,8 @@ from splitc.errors import SplitcError
 
 Write = Callable[[int, int], str | None]
 Writer = Callable[[Path, Path], Write]
+NOT_TOGETHER = ("plan-pictures", "engine", "run")
+"""The first two have functions of their own; two runs that keep answers in one folder mix their files, each whole."""
 REFUSALS = (
     r"in use by process \d+ on \S+; try again when it has ended",
     r"another process builds this engine \(process \d+ on \S+\); wait for it",
@@ -154,5 +156,5 @@ WRITERS: Mapping[str, Writer] = {
     "pictures": _pictures,
     "zoo": _zoo,
     "engine": _engine,
-    **{name: _command(name) for name in COMMANDS if name not in ("plan-pictures", "engine")},
+    **{name: _command(name) for name in COMMANDS if name not in NOT_TOGETHER},
 }
