@@ -9,6 +9,7 @@ import pytest
 from splitc.cli.plain_text import plain, plain_json
 
 HOSTILE = ["\x1b]0;title\x07", "\x9b2J", "a\rb", "\x00", "\x7f", "\u202egnp.exe", "\u2066", "\u2028", "\udcff"]
+HOSTILE += ["\ue628", "a\u200bb", "\ufeff", "\U000e0041", "\xad"]
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=ascii)
