@@ -9,7 +9,7 @@ import onnx_ir as ir
 from splitc.errors import GraphError
 from splitc.graph.shapes.arithmetic import can_fold, fold_shape_arithmetic
 from splitc.graph.shapes.gaps import fill_gaps
-from splitc.graph.shapes.weightless import infer_once
+from splitc.graph.shapes.weightless import contradicted, infer_once
 from splitc.graph.values.flow import subgraphs
 from splitc.graph.values.tensors import is_sequence
 from splitc.registry import nearest
@@ -54,15 +54,17 @@ def infer(model: ir.Model) -> None:
 
     Inference runs on a copy whose shape arithmetic is folded as far as it is constant: exporters spell paddings
     and reshapes as a dozen integer nodes, which plain inference does not see through. A graph without any is not
-    copied.
+    copied. A declared shape that contradicts what is inferred without it gives way: ONNX Runtime warns of it, and runs.
     """
     scratch = model.clone() if can_fold(model.graph) else model
-    declared = {value: value.shape for node in scratch.graph for value in node.outputs}
-    for _ in range(MAX_ROUNDS):
-        for node in scratch.graph:
-            for value in node.outputs:
-                value.shape = declared[value]
-        infer_once(scratch)
+    declared: dict[ir.Value, ir.Shape | None] = {value: value.shape for node in scratch.graph for value in node.outputs}
+    for number in range(MAX_ROUNDS):
+        _restore(declared)
+        if not infer_once(scratch) and number == 0:
+            _restore(declared)
+            declared.update(dict.fromkeys(contradicted(scratch)))
+            _restore(declared)
+            infer_once(scratch)
         learned = fill_gaps(scratch.graph)
         declared.update(learned)
         if not fold_shape_arithmetic(scratch) and not learned:
@@ -78,6 +80,11 @@ def infer(model: ir.Model) -> None:
         value.type = value.type if source.type is None else source.type
         if source.shape is not None or is_sequence(source):
             value.shape = None if source.shape is None else ir.Shape(source.shape)
+
+
+def _restore(declared: Mapping[ir.Value, ir.Shape | None]) -> None:
+    for value, shape in declared.items():
+        value.shape = shape
 
 
 def common_values(graph: ir.Graph) -> Iterator[ir.Value]:

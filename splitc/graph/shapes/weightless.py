@@ -13,26 +13,74 @@ from functools import lru_cache
 import onnx
 import onnx_ir as ir
 
+from splitc.graph.shapes.scales import contradicted_scales, has_scales, set_scales
 from splitc.graph.values.flow import subgraphs
 
+MOST_RESIZES = 16
+"""In a row; behind more of them, sizes stay what ONNX infers."""
 READ_BYTES = 1000
 """Initializers up to this size are shown to the inference, which reads shapes, axes and pads from them."""
 
 
-def infer_once(model: ir.Model) -> None:
-    """Write what ONNX infers into the values of ``model``; unchanged when it gives up."""
+def infer_once(model: ir.Model) -> bool:
+    """Write what ONNX infers into the values of ``model``; unchanged when it gives up.
+
+    Returns:
+        Whether it agrees with what the model declares, and knows every operator.
+    """
     for is_strict in (True, False):
         try:
-            inferred = _inferred(_serialized(model), is_strict=is_strict)
+            inferred = _as_run(_serialized(model), is_strict=is_strict)
         except Exception:  # odd types and shapes raise a dozen unrelated errors; shapes then stay unknown
             continue
         _write_back(model.graph, inferred.graph)
-        return
+        return is_strict
+    return False
+
+
+def contradicted(model: ir.Model) -> list[ir.Value]:
+    """The results of nodes of the top graph that have another shape than they declare; ``model`` is unchanged."""
+    proto = onnx.ModelProto.FromString(_serialized(model))
+    del proto.graph.value_info[:]
+    for output in proto.graph.output:
+        output.type.tensor_type.ClearField("shape")
+    try:
+        inferred = _as_run(bytes(proto.SerializeToString()), is_strict=False).graph
+    except Exception:  # as above
+        return []
+    known = {info.name: info.type.tensor_type for info in (*inferred.value_info, *inferred.output)}
+    values = (value for node in model.graph for value in node.outputs if value.name in known)
+    return [value for value in values if _contradicts(value.shape, known[value.name or ""])]
+
+
+def _contradicts(declared: ir.Shape | None, found: onnx.TypeProto.Tensor) -> bool:
+    if declared is None or not found.HasField("shape"):
+        return False
+    dims = [dim.dim_value for dim in found.shape.dim]
+    if len(dims) != len(declared):
+        return True
+    return any(isinstance(one, int) and other and one != other for one, other in zip(declared, dims, strict=True))
 
 
 def _serialized(model: ir.Model) -> bytes:
     with _weightless(model):
         return bytes(ir.to_proto(model).SerializeToString())
+
+
+def _as_run(model: bytes, *, is_strict: bool) -> onnx.ModelProto:
+    """Inferred again while a Resize has other sizes than those that are run; each round settles one more in a row."""
+    inferred = _inferred(model, is_strict=is_strict)
+    if not has_scales(inferred.graph):
+        return inferred
+    given, settled = onnx.ModelProto.FromString(model), dict[int, bytes]()
+    for _ in range(MOST_RESIZES):
+        found = contradicted_scales(given.graph, inferred.graph)
+        if found == settled:
+            break
+        settled, proto = found, onnx.ModelProto.FromString(model)
+        set_scales(proto.graph, found)
+        inferred = _inferred(bytes(proto.SerializeToString()), is_strict=is_strict)
+    return inferred
 
 
 def _inferred(model: bytes, *, is_strict: bool) -> onnx.ModelProto:
