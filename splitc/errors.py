@@ -4,7 +4,8 @@
     ├── UsageError         exit 2  a command-line argument or an input file
     ├── RecipeError        exit 2  the recipe (file:line, key, what to do)
     ├── GraphError         exit 2  the model or an operation on it
-    │   └── CutError       exit 2  a cut that cannot be made, with the leaking path
+    │   ├── CutError       exit 2  a cut that cannot be made, with the leaking path
+    │   └── ShapelessInputs exit 2 inputs that do not declare how many dimensions they have
     ├── CodecError         exit 2  codec options or features that do not fit them
     │   └── BitstreamError exit 2  bytes that are not a bitstream, or not ours
     ├── BundleError        exit 2  a bundle that is damaged, foreign or cannot be written
@@ -12,14 +13,15 @@
     ├── RemoteError        exit 2  the other half cannot be reached, or refuses
     ├── CapabilityError    exit 3  an extra, a device or a room that this machine or version lacks
     ├── SignatureError     exit 1  a signature that is missing, damaged, another's or of an older release
-    └── CheckFailed        exit 1  a gate or a verification that did not hold
-        └── OwnFault       exit 1  a step of splitc whose result is unsound; neither the model nor the cut is to blame
+    ├── CheckFailed        exit 1  a gate or a verification that did not hold
+    └── OwnFault           exit 70 a step of splitc whose result is unsound; neither the model nor the cut is to blame
 
 Anything else that escapes is a bug of splitc, and assertions are for those.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 
@@ -43,6 +45,15 @@ class GraphError(SplitcError):
 
 class CutError(GraphError):
     """The named values do not make a cut."""
+
+
+class ShapelessInputs(GraphError):
+    """Inputs do not declare how many dimensions they have."""
+
+    def __init__(self, message: str, names: Sequence[str]) -> None:
+        """``names`` are those of the inputs."""
+        super().__init__(message)
+        self.names = tuple(names)
 
 
 class CodecError(SplitcError):
@@ -88,5 +99,10 @@ class CheckFailed(SplitcError):
         self.document = document
 
 
-class OwnFault(CheckFailed):
-    """A step of splitc made something unsound of something sound. The message names the step and says whose fault."""
+class OwnFault(SplitcError):
+    """A step of splitc made something unsound of something sound. The message names the step and says whose fault.
+
+    The exit code is that of ``EX_SOFTWARE`` in BSD's sysexits.
+    """
+
+    exit_code: ClassVar[int] = 70

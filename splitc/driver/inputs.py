@@ -18,6 +18,7 @@ from splitc.driver.pixels import preprocess_notes, with_preprocess
 from splitc.driver.places import find_places, with_layers
 from splitc.driver.recipes import codec_spec, predicts, with_defaults
 from splitc.driver.split_keep import kept_notes, with_kept
+from splitc.driver.told_shapes import load_with_told
 from splitc.errors import RecipeError, UsageError
 from splitc.files import Snapshot
 from splitc.recipe import Recipe
@@ -143,12 +144,12 @@ def find_inputs(
     places = find_places(recipe)
     _check_sides_and_clips(recipe)
     calibration, verification = files_of(recipe)
-    source, snapshot = _load_with_snapshot(recipe, [*calibration, *verification, *said_files(recipe)])
+    recipe, source, snapshot, told = _load_with_snapshot(recipe, calibration, [*verification, *said_files(recipe)])
     answers = find_answers(recipe, source, _classes(recipe))
     _refuse_idle_keys(recipe, source, calibration)
     digest = files_sha256(calibration + verification)
     _check_pins(recipe, source.sha256, digest, locked=locked)
-    recipe, opened = _checked_model(recipe, source)
+    recipe, opened = _checked_model(recipe, source, told)
     reader = Reader(source.inputs, _preprocess(recipe), recipe.data.crops)
     return Inputs(
         recipe=recipe,
@@ -202,12 +203,12 @@ def _sends_pixels(recipe: Recipe, files: Sequence[Path]) -> bool:
     return all(is_picture(file) or is_video(file) for file in files)
 
 
-def _checked_model(recipe: Recipe, source: graph.Model) -> tuple[Recipe, OpenModel]:
+def _checked_model(recipe: Recipe, source: graph.Model, told: Sequence[str]) -> tuple[Recipe, OpenModel]:
     """The prepared model, which can be cut where the recipe says, and the recipe in that model's names."""
     opened = _prepared(recipe, source)
     recipe, notes = with_kept_names(recipe, source, opened.model)
     plan.check_asked(opened.model, [codec_spec(recipe)], recipe.split)
-    return recipe, replace(opened, notes=(*opened.notes, *notes))
+    return recipe, replace(opened, notes=(*told, *opened.notes, *notes))
 
 
 def _prepared(recipe: Recipe, source: graph.Model) -> OpenModel:
@@ -250,11 +251,13 @@ def _load_source(recipe: Recipe) -> graph.Model:
     return with_preprocess(graph.load(_source_path(recipe), recipe.model.shapes), _preprocess(recipe))
 
 
-def _load_with_snapshot(recipe: Recipe, others: Sequence[Path]) -> tuple[graph.Model, Snapshot]:
-    """The model, and what its files and the others were like before any of them was read or hashed."""
-    before = Snapshot.of([_source_path(recipe), *others])
-    source = _load_source(recipe)
-    return source, before | Snapshot.of(source.external)
+def _load_with_snapshot(
+    recipe: Recipe, samples: Sequence[Path], others: Sequence[Path]
+) -> tuple[Recipe, graph.Model, Snapshot, tuple[str, ...]]:
+    """See ``load_with_told``; and what all files were like before any of them was read or hashed."""
+    before = Snapshot.of([_source_path(recipe), *samples, *others])
+    recipe, source, told = load_with_told(recipe, samples, _load_source)
+    return recipe, source, before | Snapshot.of(source.external), told
 
 
 def _check_pins(recipe: Recipe, model_sha256: str, data_sha256: str, *, locked: bool) -> None:

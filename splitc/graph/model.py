@@ -13,7 +13,7 @@ import onnx.defs
 import onnx_ir as ir
 import onnx_ir.passes.common as common
 
-from splitc.errors import CutError, GraphError
+from splitc.errors import CutError, GraphError, ShapelessInputs
 from splitc.graph.cost.flops import node_flops
 from splitc.graph.files.onnx_files import fingerprint, read
 from splitc.graph.shapes.declared import open_odd_dims
@@ -183,11 +183,19 @@ def _prepared(model: Model, shapes: Mapping[str, Shape], label: str) -> Model:
     common.RemoveInitializersFromInputsPass()(ir_model)
     ir_model.ir_version = max(ir_model.ir_version or 0, OLDEST_IR_VERSION)
     _refuse_unsound(model, label)
+    _list_outputs_once(ir_model.graph)
     open_odd_dims(ir_model)
     bind_inputs(ir_model.graph, shapes, label)
     _refuse_shapeless_inputs(model, label)
     _infer_scalar_outputs(ir_model)
     return model
+
+
+def _list_outputs_once(graph: ir.Graph) -> None:
+    """An output that is listed twice is one answer under one name."""
+    once = list(dict.fromkeys(graph.outputs))
+    if len(once) < len(graph.outputs):
+        graph.outputs[:] = once
 
 
 def _infer_scalar_outputs(ir_model: ir.Model) -> None:
@@ -270,12 +278,15 @@ def _refuse_unsound(model: Model, label: str) -> None:
 
 def _refuse_shapeless_inputs(model: Model, label: str) -> None:
     """Without even the number of its dimensions nothing behind an input has a size."""
-    for value in model.flow.inputs:
-        if isinstance(value.type, ir.TensorType) and value.shape is None:
-            raise GraphError(
-                f"{label}: input {value.name!r} declares no shape, not even how many dimensions it has; give it, for "
-                f'example model.shapes = {{ {value.name!r} = "Nx3x224x224" }}, or --shape {value.name}:Nx3x224x224.'
-            )
+    inputs = (value for value in model.flow.inputs if isinstance(value.type, ir.TensorType) and value.shape is None)
+    names = [value.name or "" for value in inputs]
+    if names:
+        name = names[0]
+        raise ShapelessInputs(
+            f"{label}: input {name!r} declares no shape, not even how many dimensions it has; give it, for example "
+            f'model.shapes = {{ {name!r} = "Nx3x224x224" }}, or --shape {name}:Nx3x224x224.',
+            names,
+        )
 
 
 def _sentence(error: Exception) -> str:

@@ -16,7 +16,7 @@ from splitc.runtime.pictures import is_picture, read_picture
 from splitc.runtime.pixels import PixelFormat, pixel_format
 from splitc.runtime.process_limits import require_process_limits, use_few_arenas
 from splitc.runtime.samples import Samples, clip_lengths, pick
-from splitc.runtime.sources import PACKAGE, Reader, Sample, files_sha256, find_files, natural_key
+from splitc.runtime.sources import PACKAGE, Reader, Sample, files_sha256, find_files, is_array, natural_key
 from splitc.runtime.tasks import bound_task, truth_of
 from splitc.runtime.triton import repository as triton_repository
 from splitc.runtime.video import is_live, is_video
@@ -65,6 +65,7 @@ __all__ = [
     "find_files",
     "find_order",
     "finish_engine",
+    "is_array",
     "is_live",
     "is_picture",
     "is_video",

@@ -314,7 +314,7 @@ def test_an_unsound_result_is_a_fault_of_splitc(how: str) -> None:
     with pytest.raises(OwnFault) as failed:
         passes.apply(_Breaks(how), model)
     said = str(failed.value)
-    assert failed.value.exit_code == 1
+    assert failed.value.exit_code == 70
     assert said.startswith("pass 'breaks' made an unsound graph of a sound one: ")
     assert "This is a fault of splitc, not of the model: please report it" in said
     assert "export" not in said, "nothing is asked of the model's owner"
