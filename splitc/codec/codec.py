@@ -226,11 +226,11 @@ class Codec:
 
     def quantized_from_wires(self, wires: Sequence[Array]) -> Quantized:
         """Outputs of a head that quantizes: symbols of every tensor, then side values of those that have any."""
-        count = len(self.tensors)
-        given = iter(wires[count:])
-        nothing = np.empty((len(wires[0]), 0), np.float32)
-        side = tuple(next(given) if t.quantizer.side_count else nothing for t in self.tensors)
-        return Quantized(tuple(wires[:count]), side)
+        symbols = tuple(wires[: len(self.tensors)])
+        given = iter(wires[len(symbols) :])
+        pairs = zip(self.tensors, symbols, strict=True)
+        side = tuple(next(given) if t.quantizer.side_count else np.empty((len(one), 0), np.float32) for t, one in pairs)
+        return Quantized(symbols, side)
 
     def wires_from_quantized(self, quantized: Quantized) -> list[Array]:
         """Inputs of a tail that dequantizes; invert :meth:`quantized_from_wires`."""

@@ -25,7 +25,7 @@ def rows_stay_apart(half: CloudHalf) -> bool:
         return False  # features as the cut has them, whose samples do not lie along axis 0
     if contract.cloud_inputs:
         return False  # state of one client, and masks whose sizes are its own
-    if not all(spec.shape and isinstance(spec.shape[0], str) for spec in (*contract.wire, *contract.outputs)):
+    if not all(spec.shape and isinstance(spec.shape[0], str) for spec in (*contract.wire, *contract.tail_outputs)):
         return False
     zeros, ones = one_sample(contract, 0), one_sample(contract, 1)
     try:
@@ -33,7 +33,7 @@ def rows_stay_apart(half: CloudHalf) -> bool:
         together = run({name: np.concatenate([zeros[name], ones[name]]) for name in zeros})
     except SplitcError:
         return False
-    return all(_is_stacked(together[spec.name], [one[spec.name] for one in apart]) for spec in contract.outputs)
+    return all(_is_stacked(together[spec.name], [one[spec.name] for one in apart]) for spec in contract.tail_outputs)
 
 
 def one_sample(contract: Contract, value: int) -> dict[str, Array]:

@@ -12,7 +12,7 @@ from splitc.errors import CutError
 from splitc.graph.cost.boundaries import Boundary, Totals, Uses, boundaries, totals_of, uses_of
 from splitc.graph.cost.flops import node_flops
 from splitc.graph.cuts.blocks import BlockMaker
-from splitc.graph.cuts.cut import Cut, cut_label, exit_fault, resolve, shorten, sides_of
+from splitc.graph.cuts.cut import Cut, cut_label, exit_fault, idle_tail, resolve, shorten, sides_of
 from splitc.graph.cuts.wide import WideCut, wide_cuts
 from splitc.graph.model import Model
 from splitc.graph.values.axis_roles import CutLayout
@@ -191,6 +191,8 @@ def _single_reason(flow: Flow, ends: _Ends, boundary: Boundary, value: ir.Value)
         )
     if all(output is value for output in flow.outputs):
         return "it is the only output of the model, so the tail would be empty"
+    if idle := idle_tail(flow, [value]):
+        return idle
     return _alone(uncodable_reason(value))
 
 

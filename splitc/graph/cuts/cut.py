@@ -213,10 +213,18 @@ def _resolve_one(flow: Flow, name: str, where: str) -> ir.Value:
 def _refuse_empty_half(flow: Flow, values: Collection[ir.Value], where: str) -> None:
     if all(value in flow.inputs for value in values):
         raise CutError(f"{where}: these are inputs of the model, so the head would be empty; choose a computed value.")
-    if all(value in values for value in flow.outputs):
-        raise CutError(
-            f"{where}: these are all outputs of the model, so the tail would be empty; choose earlier values."
-        )
+    reason = idle_tail(flow, values)
+    if reason:
+        raise CutError(f"{where}: {reason}; choose earlier values.")
+
+
+def idle_tail(flow: Flow, values: Collection[ir.Value]) -> str:
+    """Why nothing would be left to compute behind a cut; "" where something is. Weights may be outputs too."""
+    if all(output in values for output in flow.outputs):
+        return "these are all outputs of the model, so the tail would be empty"
+    if not flow.given and all(output in values or output not in flow.varying for output in flow.outputs):
+        return "all other outputs of the model are constants, so the tail would compute nothing"
+    return ""
 
 
 def exit_fault(flow: Flow, values: Collection[ir.Value]) -> str:

@@ -16,7 +16,7 @@ import onnx_ir as ir
 from splitc.graph.cost.boundaries import Totals, Uses
 from splitc.graph.cost.flops import node_flops
 from splitc.graph.cuts.blocks import SINK, SOURCE, Block, member_reason
-from splitc.graph.cuts.cut import separates
+from splitc.graph.cuts.cut import idle_tail, separates
 from splitc.graph.cuts.min_cut import source_side
 from splitc.graph.values.flow import Flow
 from splitc.graph.values.tensors import parameters_of, symbols_of, wire_bytes_of
@@ -123,8 +123,8 @@ class _Cost:
         unfit = next(filter(None, map(member_reason, values)), None)
         if unfit:
             return unfit
-        if all(output in values for output in self._flow.outputs):
-            return "these are all outputs of the model, so the tail would be empty"
+        if idle := idle_tail(self._flow, values):
+            return idle
         lacking = block.wanted - frozenset[str]().union(*(symbols_of(value) for value in values))
         if lacking and not separates(self._flow, values):
             return f"the tail needs the dynamic dimension {min(lacking)!r} as an int64 shape"

@@ -30,7 +30,7 @@ def with_float16(model: ir.Model, keep: Collection[str]) -> ir.Model:
     """A copy of ``model`` that computes in float16 but for the nodes called ``keep``.
 
     Args:
-        model: A float32 graph with known element types, whose nodes have names of their own; left unchanged.
+        model: A float32 graph whose nodes have names of their own; left unchanged.
         keep: Names of nodes of the top graph that stay float32.
     """
     copy = model.clone()

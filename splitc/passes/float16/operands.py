@@ -37,7 +37,7 @@ def float16_ports(node: ir.Node, opset: int) -> Float16Ports | str:
     """What becomes float16 if the node computes in it; a reason where it cannot.
 
     Args:
-        node: Of a graph with known element types.
+        node: What is beside values of unknown element types stays float32.
         opset: Of the default operator set.
     """
     if node.domain not in ("", "ai.onnx"):
@@ -50,6 +50,9 @@ def float16_ports(node: ir.Node, opset: int) -> Float16Ports | str:
         return f"not every engine has a float16 {node.op_type}"
     if any(isinstance(value.type, ir.SequenceType | ir.OptionalType) for value in _values(node)):
         return f"{node.op_type} handles lists"
+    unknown = next((value for value in _values(node) if _is_untyped(value)), None)
+    if unknown is not None:
+        return f"the element type of {unknown.name!r} is not known"
     if node.op_type == "Cast":
         return Float16Ports((), (0,) if node.attributes.get_int("to", 0) == int(F32) else ())
     if any(name in node.attributes for name in _DTYPE_ATTRIBUTES):
@@ -70,6 +73,11 @@ def is_float(value: ir.Value | None) -> bool:
     if value is None or not isinstance(value.type, ir.TensorType | None):
         return False
     return (value.const_value.dtype if value.const_value is not None else value.dtype) == F32
+
+
+def _is_untyped(value: ir.Value) -> bool:
+    """Behind an operator that inference does not know; an empty name is an operand left out."""
+    return bool(value.name) and (value.const_value or value).dtype is None
 
 
 def _values(node: ir.Node) -> list[ir.Value]:
