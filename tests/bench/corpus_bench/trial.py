@@ -31,6 +31,9 @@ CALIBRATION, VERIFICATION = 4, 2
 CLAIM = 0.03
 """Most that a reported fidelity may differ from the one measured here: splitc's is a mean over the same samples, whose
 sessions use other graph optimizations."""
+HALF_SHARE = 0.1
+"""Of a build in FP16, the share of what its fidelity lacks that is allowed on top: splitc rounds every result to
+float16, ONNX Runtime's CPU computes in float32, and noise that changed the answers much changes them otherwise."""
 HALF_BOUND = 2e-2
 """Of a network in FP16, whose operators ONNX Runtime wraps into casts that a cut moves; relative to the largest."""
 BUILDS = ("fp32", "fp16", "int8")
@@ -102,7 +105,8 @@ def _build(model: CorpusModel, path: Path, files: Sequence[Path], order: Order, 
     step.facts = {name: document.get(name) for name in ("cut", "fidelity", "rate_bpe")}
     measured = float(np.mean([_fidelity(path, out, file) for file in files[CALIBRATION:]]))
     step.facts["measured"] = measured
-    if not np.isfinite(measured) or abs(measured - document["fidelity"]) > CLAIM:
+    allowed = CLAIM + (HALF_SHARE * (1 - measured) if order.precision == "fp16" else 0.0)
+    if not np.isfinite(measured) or abs(measured - document["fidelity"]) > allowed:
         step.outcome, step.text = "wrong", f"fidelity {document['fidelity']:.4f} is claimed, {measured:.4f} measured"
     return step
 
