@@ -22,9 +22,18 @@ PACKET = "packet"
 PAIR_ID = "pair_id"
 """Parameter of a request and of a model's configuration: what both halves must share."""
 FAULT = "fault"
-"""Parameter of a failed reply: one of the three below."""
+"""Parameter of a failed reply: one of the next three."""
 DAMAGED, BUSY, REFUSED = "damaged", "busy", "refused"
 """The packet cannot be decoded: send a keyframe. Try later. Do not try again."""
+ENDING = "ending"
+"""The server is going or not there yet: connect anew. Only words of Triton say so inside a stream."""
+_ENDING_WORDS = (
+    "Server is stopping",
+    "Server not ready",
+    "is not at ready state",
+    "has no available versions",
+)
+_BUSY_WORDS = ("Exceeds maximum queue size", "Request timeout expired")
 STAGES = ("decode", "queue", "cloud")
 """Stages of the cloud; a reply has ``STAGE_ms`` of each as a parameter."""
 MAX_MESSAGE_BYTES = 64 << 20
@@ -216,4 +225,14 @@ def fault_of(reply: Any) -> str:
     said = reply.infer_response.parameters
     if FAULT in said:
         return str(said[FAULT].string_param)
-    return DAMAGED if "bitstream: " in reply.error_message else REFUSED
+    words = reply.error_message
+    if "bitstream: " in words:
+        return DAMAGED
+    if is_ending(words):
+        return ENDING
+    return BUSY if any(phrase in words for phrase in _BUSY_WORDS) else REFUSED
+
+
+def is_ending(words: str) -> bool:
+    """Whether Triton says that it stops, starts, or changes the model: another server, or this one later, answers."""
+    return any(phrase in words for phrase in _ENDING_WORDS)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -145,3 +147,38 @@ def test_the_command_refuses_in_one_sentence(bundle: Path, source: Path, kind: s
     assert outcome.code == 2
     assert outcome.err.rstrip("\n").count("\n") == 0
     assert WRONG[kind][1] in outcome.err
+
+
+STOPPING = "in ensemble 'tiny', Server is stopping, scheduler for model has stopped accepting new inference requests"
+"""What Triton says inside a stream after SIGTERM."""
+
+
+def test_a_server_that_stops_inside_a_stream_is_away(bundle: Path) -> None:
+    """One that never says why it fails is refused; one that ends is left, and every frame is answered once."""
+    said = {"first": 2}
+
+    def drain(reply: Any) -> Iterator[Any]:
+        said["first"] -= 1
+        if said["first"] == 0:
+            reply.error_message = STOPPING
+            for field in ("outputs", "raw_output_contents", "parameters"):
+                reply.infer_response.ClearField(field)
+        yield reply
+
+    client_options = ClientOptions(patience_s=20, window=1)
+    with lying(bundle, drain) as address:
+        client = EdgeClient(open_bundle(bundle), Remote(address), client_options)
+        answers = list(client.run(iter(samples())))
+    assert [answer.name for answer in answers] == ["f0", "f1", "f2"]
+    assert all(np.array_equal(one.outputs["logits"], want) for one, want in zip(answers, truth(bundle), strict=True))
+    assert (client.counters.reconnected, client.counters.sent_again) == (1, 1)
+
+
+def test_a_server_that_goes_on_stopping_is_given_up_with_its_words(bundle: Path) -> None:
+    def drain(reply: Any) -> Iterator[Any]:
+        reply.error_message = STOPPING
+        reply.infer_response.ClearField("parameters")
+        yield reply
+
+    with lying(bundle, drain) as address, pytest.raises(RemoteError, match="Server is stopping"):
+        ask(bundle, address)

@@ -10,6 +10,8 @@ import pytest
 
 pytest.importorskip("tritonclient.grpc", reason="needs splitc[serve]")
 
+from tritonclient.grpc import service_pb2 as oip
+
 from splitc.errors import RemoteError
 from splitc.runtime import protocol
 from splitc.types import TensorSpec
@@ -136,3 +138,25 @@ def test_times_of_a_server_are_those_that_can_be() -> None:
     said = protocol.answer_reply("m", "1", {}, {"decode": 1.0, "queue": 2.0, "cloud": 3.0})
     assert protocol.stage_ms(said, 6.5) == {"decode": 1.0, "queue": 2.0, "cloud": 3.0}
     assert protocol.stage_ms(said, 5.5) == {"decode": 0.0, "queue": 0.0, "cloud": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("words", "fault"),
+    [
+        ("bitstream: Payload_Size needs 4 bytes", protocol.DAMAGED),
+        ("in ensemble 'tiny', bitstream: predicted from a packet that did not arrive", protocol.DAMAGED),
+        (
+            "Server is stopping, scheduler for model has stopped accepting new inference requests",
+            protocol.ENDING,
+        ),
+        ("Server not ready", protocol.ENDING),
+        ("in ensemble 'tiny', 'tiny_tail' version 1 is not at ready state", protocol.ENDING),
+        ("Request for unknown model: 'tiny' has no available versions", protocol.ENDING),
+        ("Exceeds maximum queue size", protocol.BUSY),
+        ("Request timeout expired", protocol.BUSY),
+        ("Request for unknown model: 'tiny' is not found", protocol.REFUSED),
+        ("unexpected shape for input 'packet'", protocol.REFUSED),
+    ],
+)
+def test_tritons_words_tell_what_to_do(words: str, fault: str) -> None:
+    assert protocol.fault_of(oip.ModelStreamInferResponse(error_message=words)) == fault

@@ -129,6 +129,6 @@ class Channel:
 
     def _translated(self, error: Any) -> Exception:
         code, details = error.code(), protocol.shown(error.details() or "no reason given")
-        if code in TRANSIENT or code in BUSY:
+        if code in TRANSIENT or code in BUSY or protocol.is_ending(details):
             return LostConnectionError(details)
         return RemoteError(f"{self._address}: {details} ({code.name.lower().replace('_', ' ')})")

@@ -206,8 +206,10 @@ class EdgeClient:
             yield request
 
     def _mend(self, box: Outbox, frame: PendingFrame, reply: Any) -> None:
-        """After a refusal of one packet: send it again, or give up."""
+        """After a refusal of one packet: send it again, connect anew, or give up."""
         fault = protocol.fault_of(reply)
+        if fault == protocol.ENDING:
+            raise LostConnectionError(protocol.shown(reply.error_message))
         if fault == protocol.REFUSED or frame.tries >= MAX_TRIES:
             raise RemoteError(f"{self._remote.address}: {frame.name}: {protocol.shown(reply.error_message)}")
         if fault == protocol.BUSY:
