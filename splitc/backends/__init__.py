@@ -14,6 +14,8 @@ from splitc.backends.base import Availability, Backend, EngineRecord, Runner, St
 from splitc.backends.finishing import BuildEnvironment, BuiltPlan, Finished, finish, parts_of, why_stale
 from splitc.backends.interface import Interface, model_digests, node_outputs, read_interface
 from splitc.backends.order import Order, read_order
+from splitc.backends.script import PlanOrder, plan_script
+from splitc.backends.shapes import Profile
 from splitc.backends.target import EngineTarget, Side
 from splitc.registry import Registry
 
@@ -39,6 +41,8 @@ __all__ = [
     "Finished",
     "Interface",
     "Order",
+    "PlanOrder",
+    "Profile",
     "Runner",
     "Side",
     "Status",
@@ -48,6 +52,7 @@ __all__ = [
     "model_digests",
     "node_outputs",
     "parts_of",
+    "plan_script",
     "read_interface",
     "read_order",
     "why_stale",

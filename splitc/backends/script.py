@@ -24,7 +24,7 @@ _CHECKED = """\
 #!/bin/sh
 # {title}
 set -eu
-cd -- "$(dirname -- "$0")/../../.."
+cd -- "$(dirname -- "$0")/{root}"
 sha256sum -c - >&2 <<'SUMS' || {{
 {sums}
 SUMS
@@ -71,6 +71,22 @@ class BuildScript(NamedTuple):
     cache_key: str
 
 
+class PlanOrder(NamedTuple):
+    """What decides a plan beside model and GPU.
+
+    Attributes:
+        profile: Shapes of the dynamic inputs.
+        tensorrt: Line of the toolkit there; None when unknown.
+        needs: Precisions that a weakly typed TensorRT must be allowed to use.
+        options: Everything else that is asked for.
+    """
+
+    profile: Profile
+    tensorrt: str | None = None
+    needs: tuple[str, ...] = ()
+    options: EngineOptions | None = None
+
+
 def trtexec_script(
     backend: str,
     target: EngineTarget,
@@ -96,11 +112,27 @@ def trtexec_script(
     flags += ["--profilingVerbosity=detailed", "--skipInference"]
     engine = f"{built_folder(target)}/model.engine"
     title = f"Builds {engine} with TensorRT {target.tensorrt or '10'}; run it on {target.device}, from any folder."
-    script = _checked(title, target, digests) + _TRTEXEC.format(
-        jetson=_JETSON_TRTEXEC, engine=shlex.quote(engine), flags=shlex.join(flags)
-    )
+    script = _checked(title, _in_bundle(target, digests)) + _by_trtexec(engine, shlex.join(flags))
     command = shlex.join(["trtexec", *flags, f"--saveEngine={engine}"])
     return BuildScript(script, command, cache_key(backend, target, digests, flags))
+
+
+def plan_script(model: str, digests: Mapping[str, str], engine: str, order: PlanOrder) -> str:
+    """Build with trtexec, on the machine that serves, an engine that no bundle keeps.
+
+    Args:
+        model: The ONNX file, relative to the script's folder.
+        digests: sha256 by file name relative to that folder, the model and its weight files.
+        engine: What is written, relative to that folder.
+        order: How.
+    """
+    flags = [f"--onnx={model}", *_shape_flags(order.profile), *(order.options or EngineOptions()).trtexec_flags()]
+    typing, title = shlex.join(typing_flags(order.tensorrt, order.needs)), f"Builds {engine} for this machine's GPU"
+    if order.tensorrt is None:
+        title += " with TensorRT 10; for TensorRT 11: TYPING= sh build.sh"
+        typing = "${TYPING---stronglyTyped}"
+    words = f"{shlex.join(flags)} {typing} --profilingVerbosity=detailed --skipInference"
+    return _checked(f"{title}.", digests, ".") + _by_trtexec(engine, words)
 
 
 def rtx_script(
@@ -110,7 +142,9 @@ def rtx_script(
     text = json.dumps(request, sort_keys=True)
     engine = f"{built_folder(target)}/model.engine"
     title = f"Builds {engine} with TensorRT-RTX; no GPU needed, run it from any folder."
-    script = _checked(title, target, digests) + _RTX.format(engine=shlex.quote(engine), request=text, start=_START)
+    script = _checked(title, _in_bundle(target, digests)) + _RTX.format(
+        engine=shlex.quote(engine), request=text, start=_START
+    )
     command = f"pip install 'splitc[trt-rtx]' && sh {shlex.quote(script_path(target))}"
     return BuildScript(script, command, cache_key(backend, target, digests, [text]))
 
@@ -153,9 +187,18 @@ def write_script(out_dir: Path, target: EngineTarget, script: str) -> None:
     path.chmod(0o755)
 
 
-def _checked(title: str, target: EngineTarget, digests: Mapping[str, str]) -> str:
-    sums = "\n".join(f"{digest}  {target.in_bundle(name)}" for name, digest in digests.items())
-    return _CHECKED.format(title=title, sums=sums)
+def _checked(title: str, digests: Mapping[str, str], root: str = "../../..") -> str:
+    """The script's beginning; names and ``root`` are relative to each other's folder and the script's."""
+    sums = "\n".join(f"{digest}  {name}" for name, digest in digests.items())
+    return _CHECKED.format(title=title, sums=sums, root=root)
+
+
+def _in_bundle(target: EngineTarget, digests: Mapping[str, str]) -> dict[str, str]:
+    return {target.in_bundle(name): digest for name, digest in digests.items()}
+
+
+def _by_trtexec(engine: str, flags: str) -> str:
+    return _TRTEXEC.format(jetson=_JETSON_TRTEXEC, engine=shlex.quote(engine), flags=flags)
 
 
 def _shape_flags(profile: Profile) -> list[str]:

@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 from splitc.bundle.contract import Contract
-from splitc.bundle.manifest import CONTRACT, SIGNATURE, FileEntry, Manifest, pair_id
-from splitc.bundle.read import Bundle, open_bundle
+from splitc.bundle.manifest import (
+    CLOUD_MODEL,
+    CONTRACT,
+    EDGE_MODEL,
+    MANIFEST,
+    SIGNATURE,
+    FileEntry,
+    Manifest,
+    pair_id,
+)
+from splitc.bundle.read import Bundle, open_bundle, open_part
 from splitc.bundle.sbom import SBOM, sbom
 from splitc.bundle.staging import staging
 from splitc.bundle.strict_json import canonical_json, parse_json
 from splitc.bundle.write import write_manifest
 
 __all__ = [
+    "CLOUD_MODEL",
     "CONTRACT",
+    "EDGE_MODEL",
+    "MANIFEST",
     "SBOM",
     "SIGNATURE",
     "Bundle",
@@ -20,6 +32,7 @@ __all__ = [
     "Manifest",
     "canonical_json",
     "open_bundle",
+    "open_part",
     "pair_id",
     "parse_json",
     "sbom",

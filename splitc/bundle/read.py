@@ -39,10 +39,17 @@ _SHOWN_FAULTS = 10
 
 @dataclass(frozen=True)
 class Bundle:
-    """An opened bundle: paths that exist and are listed, and the manifest that lists them."""
+    """An opened bundle: paths that exist and are listed, and the manifest that lists them.
+
+    Attributes:
+        path: Its folder.
+        manifest: Lists its files.
+        absent: Listed files that this copy does without: :func:`open_part`.
+    """
 
     path: Path
     manifest: Manifest
+    absent: frozenset[str] = frozenset()
 
     @property
     def name(self) -> str:
@@ -80,13 +87,13 @@ class Bundle:
         return (self.path / SIGNATURE).is_file()
 
     def __contains__(self, name: object) -> bool:
-        return name in self.manifest.files
+        return name in self.manifest.files and name not in self.absent
 
     def file(self, name: str) -> Path:
         """Path of a listed file.
 
         Raises:
-            BundleError: The manifest does not list it.
+            BundleError: The manifest does not list it, or this copy does without it.
         """
         if name not in self:
             raise BundleError(f"{self.path}: has no file {name!r}.")
@@ -184,6 +191,28 @@ def open_bundle(path: str | os.PathLike[str], verify: bool = True, *, has_byteco
         raise BundleError(f"{str(root)!r}: cannot be read: {getattr(error, 'strerror', None) or error}.") from error
     _check_pair(bundle)
     return bundle
+
+
+def open_part(path: str | os.PathLike[str]) -> Bundle:
+    """Open a copy of some of a bundle's files: the manifest, the contract, and what else its user needs.
+
+    Other files beside them are left out of account; files that are used are hashed when they are read.
+
+    Args:
+        path: Folder of the copy; every file has the place that it has in the bundle.
+
+    Raises:
+        BundleError: No manifest or contract, or not those of one pair.
+    """
+    root = Path(path)
+    try:
+        manifest = read_manifest(root)
+        absent = frozenset(name for name in manifest.files if not (root / name).is_file())
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{str(root)!r}: cannot be read: {getattr(error, 'strerror', None) or error}.") from error
+    part = Bundle(root, manifest, absent)
+    _check_pair(part)
+    return part
 
 
 def _listing_faults(root: Path, manifest: Manifest, has_bytecode: bool) -> list[str]:

@@ -19,6 +19,7 @@ from splitc.cli import (  # noqa: F401  # they register themselves
     serve,
     sign,
     split,
+    triton,
     verify,
 )
 from splitc.cli.app import app, main

@@ -18,6 +18,8 @@ from splitc.runtime.process_limits import require_process_limits, use_few_arenas
 from splitc.runtime.samples import Samples, clip_lengths, pick
 from splitc.runtime.sources import PACKAGE, Reader, Sample, files_sha256, find_files, is_array, natural_key
 from splitc.runtime.tasks import bound_task, truth_of
+from splitc.runtime.triton import Exported
+from splitc.runtime.triton import export as export_triton
 from splitc.runtime.triton import repository as triton_repository
 from splitc.runtime.video import is_live, is_video
 
@@ -47,6 +49,7 @@ __all__ = [
     "Drawings",
     "EdgeClient",
     "EdgeHalf",
+    "Exported",
     "FileNames",
     "InferenceResult",
     "PixelFormat",
@@ -61,6 +64,7 @@ __all__ = [
     "check_engine",
     "clip_lengths",
     "engine_folder",
+    "export_triton",
     "files_sha256",
     "find_files",
     "find_order",

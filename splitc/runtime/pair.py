@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from splitc.backends import BACKENDS, Runner, read_interface
-from splitc.bundle import CONTRACT, Bundle, Contract
+from splitc.backends import BACKENDS, Interface, Runner, read_interface
+from splitc.bundle import CLOUD_MODEL, CONTRACT, EDGE_MODEL, Bundle, Contract
 from splitc.codec import Codec, Quantized
 from splitc.errors import BackendError, BundleError
 from splitc.runtime.sources import Sample
@@ -176,22 +176,31 @@ def run_pair(edge: EdgeHalf, cloud: CloudHalf, samples: Iterable[Sample]) -> Gen
 
 
 def read_contract(bundle: Bundle) -> Contract:
-    """The contract, checked against the two graphs that it describes.
+    """The contract, checked against the two graphs that it describes, or against those that a part of a bundle has.
 
     Raises:
         BundleError: Unreadable, not a contract, or not one of these graphs.
         BackendError: A graph cannot be read.
     """
     contract = Contract.from_bytes(bundle.read_bytes(CONTRACT))
-    edge, cloud = read_interface(bundle.edge_model), read_interface(bundle.cloud_model)
-    answers = [spec for spec in cloud.outputs if spec.name in {one.name for one in contract.tail_outputs}]
+    if EDGE_MODEL not in bundle.absent:
+        _check_head(contract, read_interface(bundle.edge_model))
+    if CLOUD_MODEL not in bundle.absent:
+        _check_tail(contract, read_interface(bundle.cloud_model))
+    return contract
+
+
+def _check_head(contract: Contract, edge: Interface) -> None:
     taken = {spec.name for spec in edge.inputs}
     heads = [spec for spec in contract.inputs if spec.name in taken or spec.name not in contract.cloud_inputs]
     _require_same("inputs", heads, "edge model takes", edge.inputs)
     _require_same("wire", [*contract.wire, *contract.exits], "edge model gives", edge.outputs)
+
+
+def _check_tail(contract: Contract, cloud: Interface) -> None:
+    answers = [spec for spec in cloud.outputs if spec.name in {one.name for one in contract.tail_outputs}]
     _require_same("wire", contract.tail_inputs, "cloud model takes", cloud.inputs)
     _require_same("outputs", contract.tail_outputs, "cloud model gives", answers)
-    return contract
 
 
 def _require_same(field: str, agreed: Sequence[TensorSpec], who: str, found: Sequence[TensorSpec]) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from deadline import end
-from e2e_setting import SIDE, build, setting
+from e2e_setting import SIDE, build, cli, setting
 
 from splitc.bundle import open_bundle
 from splitc.runtime import CloudHalf, EdgeHalf, Sample, run_pair
@@ -36,8 +36,8 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def triton(bundle: Path, folder: Path) -> Iterator[tuple[str, str]]:
-    """(gRPC address, HTTP address) of a server of the bundle's CPU repository."""
+def triton(bundle: Path, folder: Path, repository: Path | None = None) -> Iterator[tuple[str, str]]:
+    """(gRPC address, HTTP address) of a server of ``repository``, by default the bundle's own for CPUs."""
     said = subprocess.run([str(PYTHON), "-c", WHERE], capture_output=True, text=True, check=True, cwd="/", timeout=60)
     packages, version = said.stdout.split()
     server = Path(packages) / "pytriton" / "tritonserver"
@@ -45,7 +45,10 @@ def triton(bundle: Path, folder: Path) -> Iterator[tuple[str, str]]:
     shutil.copytree(server / "backends" / "python", backend)
     shutil.copy(server / "python_backend_stubs" / version / "triton_python_backend_stub", backend)
     ports = {kind: free_port() for kind in ("http", "grpc", "metrics")}
-    command = [str(server / "bin" / "tritonserver"), f"--model-repository={bundle / 'cloud' / 'triton' / 'cpu'}"]
+    command = [
+        str(server / "bin" / "tritonserver"),
+        f"--model-repository={repository or bundle / 'cloud' / 'triton' / 'cpu'}",
+    ]
     command += [f"--backend-directory={backend.parent}", "--model-control-mode=explicit"]
     command += [f"--load-model={open_bundle(bundle).name}"]
     command += [f"--{kind}-{what}" for kind, port in ports.items() for what in ("address=127.0.0.1", f"port={port}")]
@@ -103,6 +106,24 @@ def test_triton_answers_as_one_process_does(source: Path, tmp_path: Path, tempor
             assert all(np.array_equal(answer.outputs[name], other[name]) for name in other)
         if temporal == "none":
             ask_with_stock_clients(bundle, address, http_address)
+
+
+@pytest.mark.slow
+def test_an_exported_and_tuned_repository_answers_so_too(source: Path, tmp_path: Path) -> None:
+    from splitc.runtime import EdgeClient, Remote
+
+    bundle, models, frames = tmp_path / "bundle", tmp_path / "models", samples(30)
+    assert build(source, bundle).code == 0
+    assert cli("triton", bundle, "--out", models).code == 0
+    for part in ("decode", "tail"):
+        config = models / f"tiny_{part}/config.pbtxt"
+        config.write_text(config.read_text().replace("count: 1", "count: 2"))
+    want = local(bundle, frames)
+    with triton(bundle, tmp_path, models) as (address, http_address):
+        got = list(EdgeClient(open_bundle(bundle), Remote(address)).run(iter(frames)))
+        ask_with_stock_clients(bundle, address, http_address)
+    for answer, other in zip(got, want, strict=True):
+        assert all(np.array_equal(answer.outputs[name], other[name]) for name in other)
 
 
 def ask_with_stock_clients(bundle: Path, address: str, http_address: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from splitc.runtime.triton.export import Exported, export
 from splitc.runtime.triton.repository import repository
 
-__all__ = ["repository"]
+__all__ = ["Exported", "export", "repository"]

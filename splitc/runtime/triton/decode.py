@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from pathlib import Path
 from typing import Any
 
 import triton_python_backend_utils as pb_utils
 
-from splitc.bundle import open_bundle
 from splitc.codec import Decoder
 from splitc.errors import SplitcError
 from splitc.runtime.pair import read_contract, tail_feeds
+from splitc.runtime.triton.source import check_decoder, open_source
 
-BUNDLE_UP = 3
-"""Folders from a model up to the bundle: ``BUNDLE/cloud/triton/cpu/MODEL``."""
 MAX_SEQUENCES = 4096
 
 
@@ -23,10 +20,12 @@ class TritonPythonModel:
     """One decoder a sequence; without sequences one a request."""
 
     def initialize(self, args: dict[str, str]) -> None:
-        bundle = open_bundle(Path(args["model_repository"]).parents[BUNDLE_UP], has_bytecode=True)
+        config = json.loads(args["model_config"])
+        bundle = open_source(args, config)
         self._contract = read_contract(bundle)
         self._codec = self._contract.fitted_codec(bundle.pair_id)
-        self._is_stateful = "sequence_batching" in json.loads(args["model_config"])
+        self._is_stateful = self._codec.temporal.period > 1
+        check_decoder(config, predicts=self._is_stateful)
         self._sequences: OrderedDict[int, Decoder] = OrderedDict()
 
     def execute(self, requests: list[Any]) -> list[Any]:

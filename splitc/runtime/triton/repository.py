@@ -4,27 +4,30 @@
                          NAME_decode/    Python backend: packet ─► what the tail takes
                          NAME_tail/      cpu: Python backend on ONNX Runtime; gpu: a TensorRT plan, built in place
 
-Models and contract are not copied: the Python models open the bundle that the repository lies in, so it is deployed
-whole. Both variants have the same names, inputs and outputs.
+In a bundle, models and contract are not copied: the Python models open the bundle that the repository lies in, so it
+is deployed whole. :mod:`splitc.runtime.triton.export` writes one whose folders stand for themselves. Both variants have
+the same names, inputs and outputs.
 """
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Literal, TypeAlias
 
 import numpy as np
 
 from splitc.bundle import Contract
+from splitc.runtime.triton.kserve import inference_service
 from splitc.types import TensorSpec
 
+Variant: TypeAlias = Literal["cpu", "gpu"]
+VARIANTS: tuple[Variant, ...] = ("cpu", "gpu")
 PACKET = "packet"
-GPU_ENGINE = "model.plan"
-GRPC_PORT = 9000
-MOUNTED = "/mnt/models"
-"""Where KServe puts what storageUri names."""
+MAX_BATCH = 8
+"""Samples of several requests in one run of the tail, where rows stay apart."""
+MAX_QUEUE = 256
+"""Requests that wait for a batch; the next is refused as busy."""
+QUEUE_TIMEOUT_US = 10_000_000
 _SEQUENCE_IDLE_US = 60_000_000
 _KINDS = {
     "float16": "TYPE_FP16",
@@ -54,15 +57,25 @@ def repository(contract: Contract, pair_id: str, *, batches: bool) -> dict[str, 
         batches: Whether rows of different requests may run together, as :func:`splitc.runtime.rows_stay_apart` tells.
     """
     files = {}
-    for variant in ("cpu", "gpu"):
-        for name, text in _variant(contract, pair_id, variant, batches).items():
+    for variant in VARIANTS:
+        for name, text in model_files(contract, pair_id, variant, MAX_BATCH if batches else 0).items():
             files[f"{variant}/{name}"] = text.encode()
-    files["kserve.json"] = json.dumps(_kserve(contract.name, pair_id), indent=2).encode() + b"\n"
+        if variant == "gpu":
+            files[f"gpu/{contract.name}_tail/1/README.txt"] = _engine_readme().encode()
+    files["kserve.json"] = inference_service(contract.name, pair_id, "/cloud/triton/gpu")
     files["README.txt"] = _readme(contract.name).encode()
     return files
 
 
-def _variant(contract: Contract, pair_id: str, variant: str, batches: bool) -> Mapping[str, str]:
+def model_files(contract: Contract, pair_id: str, variant: Variant, max_batch: int) -> Mapping[str, str]:
+    """Configurations and Python files of the three models, by their name in the repository.
+
+    Args:
+        contract: Of the bundle.
+        pair_id: Its pair id.
+        variant: How the tail runs.
+        max_batch: Samples in one run of the tail; 0 where requests run one by one.
+    """
     name = contract.name
     packet = TensorSpec(name=PACKET, dtype="uint8", shape=("bytes",))
     decode, tail = f"{name}_decode", f"{name}_tail"
@@ -73,23 +86,21 @@ def _variant(contract: Contract, pair_id: str, variant: str, batches: bool) -> M
         + parameters
         + _steps(contract, decode, tail)
     )
-    decoder = _config(decode, 'backend: "python"', [packet], contract.wire) + parameters + _ON_CPU
+    decoder = _config(decode, _PYTHON, [packet], contract.wire) + parameters + _ON_CPU
     if contract.fitted_codec(pair_id).temporal.period > 1:
         decoder += _SEQUENCES
-    batching = 8 if batches else 0
     files = {
         f"{name}/config.pbtxt": whole,
         f"{name}/1/README.txt": "An ensemble has no files of its own; Triton wants the folder.\n",
         f"{decode}/config.pbtxt": decoder,
         f"{decode}/1/model.py": _MODEL.format(module="decode"),
     }
-    if variant == "gpu":
-        engine = (
-            _config(tail, 'platform: "tensorrt_plan"', contract.tail_inputs, outputs, batching) + parameters + _ON_GPU
-        )
-        return files | {f"{tail}/config.pbtxt": engine, f"{tail}/1/README.txt": _engine_readme(name)}
-    engine = _config(tail, 'backend: "python"', contract.tail_inputs, outputs, batching) + parameters + _ON_CPU
-    return files | {f"{tail}/config.pbtxt": engine, f"{tail}/1/model.py": _MODEL.format(module="tail")}
+    kind, place = (_PLAN, _ON_GPU) if variant == "gpu" else (_PYTHON, _ON_CPU)
+    engine = _config(tail, kind, contract.tail_inputs, outputs, max_batch) + parameters + place
+    files[f"{tail}/config.pbtxt"] = engine + _warm_up(contract.tail_inputs, max_batch)
+    if variant == "cpu":
+        files[f"{tail}/1/model.py"] = _MODEL.format(module="tail")
+    return files
 
 
 def _config(
@@ -101,7 +112,7 @@ def _config(
     for field, specs in (("input", inputs), ("output", outputs)):
         lines += [f"{field} [", ",\n".join(f"  {_tensor(spec, skip)}" for spec in specs), "]"]
     if max_batch:
-        lines.append("dynamic_batching { }")
+        lines.append(_BATCHING)
     return "\n".join(lines) + "\n"
 
 
@@ -139,6 +150,30 @@ def _step(model: str, inputs: Mapping[str, str], outputs: Mapping[str, str]) -> 
     return f'    {{\n      model_name: "{model}"\n      model_version: -1\n' + "\n".join(maps) + "\n    }"
 
 
+def _warm_up(inputs: Sequence[TensorSpec], max_batch: int) -> str:
+    """One run on zeros before the first request; none where a size is open, since not every size need be one."""
+    if not all(isinstance(size, int) for spec in inputs for size in spec.shape[1:]):
+        return ""
+    if not max_batch and not all(isinstance(size, int) for spec in inputs for size in spec.shape[:1]):
+        return ""
+    skip = 1 if max_batch else 0
+    lines = [
+        f"    inputs {{ key: {_text(spec.name)} value: {{ data_type: {_KINDS[np.dtype(spec.dtype).name]} "
+        f"dims: [ {', '.join(map(str, spec.shape[skip:]))} ] zero_data: true }} }}"
+        for spec in inputs
+    ]
+    return "\n".join(['model_warmup [ {\n    name: "zeros"', f"    batch_size: {skip}", *lines, "} ]\n"])
+
+
+_PYTHON, _PLAN = 'backend: "python"', 'platform: "tensorrt_plan"'
+_BATCHING = f"""\
+dynamic_batching {{
+  default_queue_policy {{
+    timeout_action: REJECT
+    default_timeout_microseconds: {QUEUE_TIMEOUT_US}
+    max_queue_size: {MAX_QUEUE}
+  }}
+}}"""
 _ON_CPU = "instance_group [ { kind: KIND_CPU count: 1 } ]\n"
 _ON_GPU = "instance_group [ { kind: KIND_GPU count: 1 } ]\n"
 _SEQUENCES = f"""\
@@ -153,37 +188,10 @@ sequence_batching {{
 """
 
 
-def _kserve(name: str, pair_id: str) -> dict[str, Any]:
-    """A KServe InferenceService of the GPU variant; Kubernetes takes JSON as well as YAML."""
-    port = {"containerPort": GRPC_PORT, "name": "h2c", "protocol": "TCP"}
-    arguments = [
-        f"--model-repository={MOUNTED}/cloud/triton/gpu",
-        "--model-control-mode=explicit",
-        f"--load-model={name}",
-        f"--grpc-port={GRPC_PORT}",
-    ]
-    model = {
-        "modelFormat": {"name": "triton"},
-        "protocolVersion": "grpc-v2",
-        "storageUri": f"pvc://models/{name}",
-        "args": arguments,
-        "ports": [port],
-        "env": [{"name": "PYTHONDONTWRITEBYTECODE", "value": "1"}],
-        "resources": {"limits": {"nvidia.com/gpu": "1"}},
-    }
-    label = re.sub("[^a-z0-9]+", "-", name.lower()).strip("-") or "pair"
-    return {
-        "apiVersion": "serving.kserve.io/v1beta1",
-        "kind": "InferenceService",
-        "metadata": {"name": label, "annotations": {"splitc/pair-id": pair_id}},
-        "spec": {"predictor": {"minReplicas": 1, "model": model}},
-    }
-
-
-def _engine_readme(name: str) -> str:
+def _engine_readme() -> str:
     return (
-        f"{GPU_ENGINE} belongs here: the TensorRT engine of ../../../../model.onnx for this GPU and TensorRT.\n"
-        f"splitc engine BUNDLE --side cloud builds it; copy it here as {GPU_ENGINE} before {name} is loaded.\n"
+        "A plan is built where it runs, and a bundle's files are as they were hashed: none is put here.\n"
+        "splitc triton BUNDLE --out REPOSITORY --variant gpu writes a repository of its own, with its build step.\n"
     )
 
 
@@ -193,6 +201,6 @@ def _readme(name: str) -> str:
         "Deploy the whole bundle; the Python models open it. Triton's Python needs splitc, and numpy below 2.\n"
         "PYTHONDONTWRITEBYTECODE=1 keeps the bundle as it was checked: bytecode beside its files is refused.\n"
         f"tritonserver --model-repository=BUNDLE/cloud/triton/cpu --model-control-mode=explicit --load-model={name}\n"
-        "kserve.json is a KServe InferenceService of the gpu variant: copy the bundle to the volume that storageUri\n"
-        "names, and use a Triton image whose Python has splitc.\n"
+        "splitc triton BUNDLE --out REPOSITORY writes one apart from the bundle, for a GPU or to be tuned.\n"
+        "kserve.json is a KServe InferenceService of the gpu variant, for a Triton image whose Python has splitc.\n"
     )

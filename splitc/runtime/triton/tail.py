@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
-from splitc.bundle import open_bundle
-from splitc.errors import SplitcError
+from splitc.errors import BundleError, SplitcError
+from splitc.runtime.batches import rows_stay_apart
 from splitc.runtime.pair import CloudHalf
-from splitc.runtime.triton.decode import BUNDLE_UP
+from splitc.runtime.triton.source import open_source
 
 
 class TritonPythonModel:
     """Requests that Triton batched run as one."""
 
     def initialize(self, args: dict[str, str]) -> None:
-        bundle = open_bundle(Path(args["model_repository"]).parents[BUNDLE_UP], has_bytecode=True)
-        self._half = CloudHalf(bundle)
-        self._batches = json.loads(args["model_config"])["max_batch_size"] > 0
+        config = json.loads(args["model_config"])
+        self._half = CloudHalf(open_source(args, config))
+        self._batches = config["max_batch_size"] > 0
+        if self._batches and not rows_stay_apart(self._half):
+            raise BundleError(
+                "config.pbtxt: samples of one batch change each other's answers in this tail; set max_batch_size: 0 "
+                "and put dims back as they were exported."
+            )
 
     def execute(self, requests: list[Any]) -> list[Any]:
         names = [spec.name for spec in self._half.contract.tail_inputs]
