@@ -15,7 +15,7 @@ from splitc.backends.finishing import BuildEnvironment, BuiltPlan, Finished, fin
 from splitc.backends.interface import Interface, model_digests, node_outputs, read_interface
 from splitc.backends.order import Order, read_order
 from splitc.backends.script import PlanOrder, plan_script
-from splitc.backends.shapes import Profile
+from splitc.backends.shapes import Profile, profile_from_target
 from splitc.backends.target import EngineTarget, Side
 from splitc.registry import Registry
 
@@ -53,6 +53,7 @@ __all__ = [
     "node_outputs",
     "parts_of",
     "plan_script",
+    "profile_from_target",
     "read_interface",
     "read_order",
     "why_stale",

@@ -18,8 +18,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from splitc.backends import EngineTarget, Order, PlanOrder, model_digests, plan_script, read_interface, read_order
-from splitc.backends.shapes import profile_from_target
+from splitc.backends import (
+    EngineTarget,
+    Order,
+    PlanOrder,
+    model_digests,
+    plan_script,
+    profile_from_target,
+    read_interface,
+    read_order,
+)
 from splitc.bundle import CLOUD_MODEL, CONTRACT, MANIFEST, Bundle, Contract
 from splitc.errors import SplitcError, UsageError
 from splitc.files import whole_folder
