@@ -103,11 +103,9 @@ class OnnxRuntimeRunner(CheckedRunner):
         try:
             arrays: list[Array] = self._session.run(names, dict(feeds))
         except Exception as error:  # ORT's exceptions share no base but Exception
-            given = ", ".join(f"{name!r} {list(array.shape)}" for name, array in feeds.items())
+            cause = _sentence(error)
             raise BackendError(
-                f"{self.name}: onnxruntime failed while running: {_sentence(error)} It was given {given}; if other "
-                "sizes run, the model takes fewer than its inputs say, or axis 0 of an input does not count samples: "
-                "give only those, or export it with samples on axis 0."
+                f"{self.name}: onnxruntime failed while running: {cause} {_advice(cause, feeds)}"
             ) from error
         return dict(zip(names, arrays, strict=True))
 
@@ -127,6 +125,19 @@ def _session_options(threads: int, optimize: bool) -> ort.SessionOptions:
     level = ort.GraphOptimizationLevel
     options.graph_optimization_level = level.ORT_ENABLE_ALL if optimize else level.ORT_DISABLE_ALL
     return options
+
+
+def _advice(cause: str, feeds: Feeds) -> str:
+    """What to do about a run that failed: sizes are to blame only where the toolkit does not lack what is asked."""
+    if "Dilation not supported for AutoPadType" in cause:
+        return "It lacks this at any size of the inputs: export the layer with explicit pads instead of auto_pad."
+    if "not supported" in cause.lower() or "not implemented" in cause.lower():
+        return "It lacks what this node asks for: export the model without it."
+    given = ", ".join(f"{name!r} {list(array.shape)}" for name, array in feeds.items())
+    return (
+        f"It was given {given}; if other sizes run, the model takes fewer than its inputs say, or axis 0 of an input "
+        "does not count samples: give only those, or export it with samples on axis 0."
+    )
 
 
 def _is_utf8(path: Path) -> bool:

@@ -85,6 +85,7 @@ def _show(name: str, model: Model, listed: CutCandidates, stages: Sequence[Model
         for spec in specs:
             print(f"  {kind:<7} {spec.name}  {spec.dtype} {list(spec.shape)}")
     _say_open_sizes(model)
+    _say_returned_inputs(model)
     if len(stages) > 1:
         print(f"\n  {'GFLOP':>10} {'%':>5} {'sum %':>6}  {'size':<12} block ends in")
         for stage in stages:
@@ -106,6 +107,16 @@ def _say_open_sizes(model: Model) -> None:
     example = "x".join("640" if dim in places else str(dim) for dim in shape)
     verb = "counts" if len(places) == 1 else "count"
     say(f"note: {', '.join(places)} {verb} as 1 in every number here; give sizes, --shape {name}:{example}.")
+
+
+def _say_returned_inputs(model: Model) -> None:
+    """Why every value leaks: an input that is an output too crosses every cut unless the edge answers it."""
+    flow = model.flow
+    for name in [value.name for value in flow.outputs if value in flow.inputs]:
+        say(
+            f"note: input {name!r} is an output too and crosses every cut; let the edge answer it, "
+            f"split.keep = {{ {name!r} = 'edge' }} in a recipe, --exit {name} for split."
+        )
 
 
 def _layouts(model: Model, cut: CandidateCut) -> list[dict[str, Any]]:

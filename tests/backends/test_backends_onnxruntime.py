@@ -16,6 +16,11 @@ BAD_RESHAPE = """
 <ir_version: 8, opset_import: ["" : 17]>
 flat (float[N, 4] x) => (float[A, B] y) <int64[2] shape = {3, 3}> { y = Reshape(x, shape) }
 """
+DILATED = """
+<ir_version: 8, opset_import: ["" : 17]>
+same (float[N, 1, 6] x) => (float[N, 1, 6] y) <float[1, 1, 3] w = {1, 2, 3}>
+{ y = Conv<auto_pad = "SAME_UPPER", dilations = [2]>(x, w) }
+"""
 
 
 @pytest.mark.parametrize("optimize", [True, False])
@@ -54,6 +59,14 @@ def test_a_failure_while_running_names_the_node(write_model: WriteModel) -> None
         runner.run({"x": np.zeros((1, 4), np.float32)})
     with pytest.raises(BackendError, match=r"\. It was given 'x' \[1, 4\]; if other sizes run, the model takes fewer"):
         runner.run({"x": np.zeros((1, 4), np.float32)})
+
+
+@pytest.mark.parametrize("optimize", [True, False])
+def test_what_the_toolkit_lacks_is_not_blamed_on_sizes(optimize: bool, write_model: WriteModel) -> None:
+    runner = BACKENDS.make("onnxruntime", {"provider": "cpu"}).open(write_model(DILATED), optimize=optimize)
+    with pytest.raises(BackendError, match=r"any size of the inputs: export the layer with explicit pads") as refusal:
+        runner.run({"x": np.zeros((1, 1, 6), np.float32)})
+    assert "other sizes" not in str(refusal.value)
 
 
 def test_threads_must_be_positive(write_model: WriteModel) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from e2e_setting import build
+from e2e_setting import build, cli
 from onnx import TensorProto, helper, numpy_helper
 from refusals import assert_refused
 
@@ -98,6 +98,19 @@ def test_an_input_that_is_an_output_is_answered_on_the_edge(tmp_path: Path) -> N
     model = network(helper.make_tensor_value_info("x", FLOAT, ["N", 3, strangers.SIDE, strangers.SIDE]))
     more = '[split]\nat = "r"\n[split.keep]\nx = "edge"\n'
     assert_built(write(tmp_path / "setting", model, more), tmp_path / "x")
+
+
+def test_an_input_that_is_an_output_comes_with_the_way_to_keep_it(tmp_path: Path) -> None:
+    model = network(helper.make_tensor_value_info("x", FLOAT, ["N", 3, strangers.SIDE, strangers.SIDE]))
+    folder = write(tmp_path / "setting", model)
+    way = "split.keep = { 'x' = 'edge' }"
+    assert_refused(build(folder, tmp_path / "x"), 2, way)
+    assert_refused(cli("split", folder / "model.onnx", "--at", "r", "--out", tmp_path / "halves"), 2, way, "--exit")
+    assert way in cli("inspect", folder / "model.onnx").err
+    onnx.save(network(), tmp_path / "plain.onnx")
+    assert "split.keep" not in cli("inspect", tmp_path / "plain.onnx").err
+    assert cli("split", folder / "model.onnx", "--at", "r", "--exit", "x", "--out", tmp_path / "halves").code == 0
+    assert build(folder, tmp_path / "x", "--set", way.replace(" = {", "={")).code == 0
 
 
 def test_tensors_of_a_cut_may_differ_in_axis_0(tmp_path: Path) -> None:

@@ -32,6 +32,21 @@ def test_branches_are_cut_at_their_waists() -> None:
     assert all(names & {"p0", "p1", "p2"} and names & {"q0", "q1", "q2"} for names in found)
 
 
+STATEFUL = f"""{HEADER} g (float[N,4] x, float[N,4] state) => (float[N,1] y, float[N,1] next) {{
+    a = Add(x, state)  y = ReduceMax<axes=[1]>(a)  b = Mul(x, state)  next = ReduceMin<axes=[1]>(b) }}"""
+
+
+def test_a_cut_of_all_outputs_is_rejected_with_its_reason() -> None:
+    """It is the cheapest of all, and its tail would be empty."""
+    model = parse(STATEFUL)
+    listed = graph.enumerate_cuts(model, 4)
+    assert listed.candidates
+    for cut in listed.candidates:
+        graph.check_cut(model, cut.names)
+    reasons = {frozenset(cut.names): cut.reason for cut in listed.rejected}
+    assert reasons[frozenset(["y", "next"])] == "these are all outputs of the model, so the tail would be empty"
+
+
 def random_model(seed: int) -> Model:
     """A random DAG whose values have different widths, so that places differ in cost."""
     rng = random.Random(seed)

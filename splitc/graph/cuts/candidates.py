@@ -12,7 +12,7 @@ from splitc.errors import CutError
 from splitc.graph.cost.boundaries import Boundary, Totals, Uses, boundaries, totals_of, uses_of
 from splitc.graph.cost.flops import node_flops
 from splitc.graph.cuts.blocks import BlockMaker
-from splitc.graph.cuts.cut import Cut, cut_label, exit_fault, idle_tail, resolve, shorten, sides_of
+from splitc.graph.cuts.cut import Cut, cut_label, exit_advice, exit_fault, idle_tail, resolve, shorten, sides_of
 from splitc.graph.cuts.wide import WideCut, wide_cuts
 from splitc.graph.model import Model
 from splitc.graph.values.axis_roles import CutLayout
@@ -183,7 +183,8 @@ def _single_reason(flow: Flow, ends: _Ends, boundary: Boundary, value: ir.Value)
         return unknown
     if boundary.count > 1:
         other = boundary.witness or next(one for one in boundary.new if one is not value)
-        return f"leaks via {ends.path(other)}: value {other.name!r} also crosses"
+        advice = exit_advice(flow, other)
+        return f"leaks via {ends.path(other)}: value {other.name!r} also crosses" + (f"; {advice}" if advice else "")
     if not boundary.wanted <= symbols_of(value):
         missing = sorted(boundary.wanted - symbols_of(value))
         return (

@@ -268,8 +268,18 @@ def _refuse_leak(flow: Flow, leak: Leak, where: str) -> None:
     )
 
 
+def exit_advice(flow: Flow, value: ir.Value) -> str:
+    """For an input that is an output as it is, which crosses every cut; "" for any other value."""
+    if value not in flow.inputs or value not in flow.outputs:
+        return ""
+    name = f"{value.name!r}"
+    return f"let the edge answer {name}, an input that is an output too (split.keep = {{ {name} = 'edge' }}, --exit)"
+
+
 def _keep_advice(flow: Flow, source: ir.Value) -> str:
-    """For ids and masks, which no codec takes."""
+    """For an input that is an output too, and for ids and masks, which no codec takes."""
+    if advice := exit_advice(flow, source):
+        return f", or {advice}"
     if source not in flow.inputs or source.dtype not in (ir.DataType.INT32, ir.DataType.INT64):
         return ""
     return f", or let the tail be given {source.name!r} as it is (split.keep, --keep)"
