@@ -212,7 +212,8 @@ def test_engines_have_bounds_for_every_dynamic_size(
 @pytest.mark.parametrize("cut", ["/lstm/LSTM_output_0", "/Relu_1_output_0"])
 def test_a_server_batches_clients_whose_features_have_time_first(cut: str, sources: Path, tmp_path: Path) -> None:
     pytest.importorskip("grpc", reason="needs splitc[serve]")
-    from splitc.runtime.server.models import ServedModel
+    from splitc.runtime.server.models import ServedModel, Workers
+    from splitc.runtime.server.turns import FairSlots, TurnOwner
 
     done(build(source(sources, "recurrent"), tmp_path / "x", *setting(f"split.at={cut!r}")))
     bundle = open_bundle(tmp_path / "x")
@@ -225,13 +226,14 @@ def test_a_server_batches_clients_whose_features_have_time_first(cut: str, sourc
 
     async def serve(model: ServedModel) -> list[Any]:
         model.warm_up()
-        decoded = [await model.decode(model.decoder(), packet) for packet in packets]
-        answers = await asyncio.gather(*(model.answer(*one) for one in decoded))
+        owners = [TurnOwner("camera", number) for number in range(len(packets))]
+        decoded = [await model.decode(model.decoder(), *one) for one in zip(packets, owners, strict=True)]
+        answers = await asyncio.gather(*(model.answer(*one, owner) for one, owner in zip(decoded, owners, strict=True)))
         await model.close()
         return answers
 
     with ThreadPoolExecutor(1) as codecs, ThreadPoolExecutor(1) as engines:
-        answers = asyncio.run(serve(ServedModel(bundle, codecs, engines, 8, 0.2, 1)))
+        answers = asyncio.run(serve(ServedModel(bundle, Workers(codecs, engines, FairSlots(1)), 8, 0.2, 1)))
     assert max(answer.batch for answer in answers) == 3
     for packet, answer in zip(packets, answers, strict=True):
         alone = cloud.answer(cloud.codec.decode_symbols(packet))["scores"]

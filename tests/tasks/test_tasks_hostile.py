@@ -95,11 +95,15 @@ def test_equal_outputs_have_no_distance(case: str, data: st.DataObject) -> None:
 
 @pytest.mark.parametrize("case", [name for name in TASKS if name not in ("tensors", "rankings")])
 def test_every_gate_has_a_value_where_there_are_labels(case: str) -> None:
+    """But a drop where the unsplit network finds nothing right: there is nothing to lose."""
     task, shape, truth = TASKS[case]
     comparison = task.comparison()
     outputs = {"o": np.random.default_rng(0).standard_normal(shape)}
     comparison.add(outputs, outputs, truth)
-    assert set(comparison.result().gates) == set(task.gates)
+    found = comparison.result()
+    drops = {name for name in task.gates if name.endswith("_drop")}
+    is_right = any(one.reference for one in found.accuracy[:1])  # the next ones are looser
+    assert set(found.gates) == set(task.gates) - (set() if is_right else drops)
 
 
 YOLO = "1 0.25 0.3 0.3 0.4\n"
