@@ -181,7 +181,10 @@ class Reader:
     def _fed(self, file: Path | str, picture: Image.Image, region: Box) -> tuple[dict[str, Array], Placement]:
         """A region of a picture as the network's one input, and where the whole picture lies in it."""
         part = picture if region == (0, 0, *picture.size) else picture.crop(region)
-        fitted = fit_picture(part, self.preprocess)
+        try:
+            fitted = fit_picture(part, self.preprocess)
+        except UsageError as error:
+            raise UsageError(f"{file}: {error}") from None
         batch = self._format.input_from_pixels(fitted.pixels)[None]
         self._check(file, batch.shape)
         return {self.inputs[0].name: batch}, of_region(fitted.placement, region, picture.size)

@@ -217,7 +217,9 @@ def folder_as_recipe(folder: Path) -> None:
         pytest.param(half_a_picture, ["picture05.png: not a readable picture"], id="half-a-picture"),
         pytest.param(link_to_nowhere, ["picture05.png: cannot be read"], id="link-to-nowhere"),
         pytest.param(huge_picture, ["picture05.png: not a readable picture", "decompression bomb"], id="huge-picture"),
-        pytest.param(endless_picture, ["picture of 1x60000 is too long to resize"], id="endless-picture"),
+        pytest.param(
+            endless_picture, ["picture05.png: a picture of 1x60000 is too long to resize"], id="endless-picture"
+        ),
     ],
 )
 def test_files(spoil: Callable[[Path], None], words: list[str], tmp_path: Path) -> None:
