@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import importlib.util
 import os
@@ -103,7 +104,8 @@ class Reader:
             return count_frames(str(file))
         width, height = picture_size(file)
         for left, top, right, bottom in region_boxes(width, height, self.regions):
-            width, height = fit_of((right - left, bottom - top), self.preprocess).size
+            with _naming(file):
+                width, height = fit_of((right - left, bottom - top), self.preprocess).size
             self._check(file, (1, *self._format.shape(height, width)))
         return self.regions
 
@@ -181,10 +183,8 @@ class Reader:
     def _fed(self, file: Path | str, picture: Image.Image, region: Box) -> tuple[dict[str, Array], Placement]:
         """A region of a picture as the network's one input, and where the whole picture lies in it."""
         part = picture if region == (0, 0, *picture.size) else picture.crop(region)
-        try:
+        with _naming(file):
             fitted = fit_picture(part, self.preprocess)
-        except UsageError as error:
-            raise UsageError(f"{file}: {error}") from None
         batch = self._format.input_from_pixels(fitted.pixels)[None]
         self._check(file, batch.shape)
         return {self.inputs[0].name: batch}, of_region(fitted.placement, region, picture.size)
@@ -289,3 +289,12 @@ def _package_folder(name: str) -> Path:
     if found is None or not found.submodule_search_locations:
         raise UsageError(f"{PACKAGE}{name}: no such package is installed; pip install it, or name files instead.")
     return Path(found.submodule_search_locations[0])
+
+
+@contextlib.contextmanager
+def _naming(file: Path | str) -> Iterator[None]:
+    """Refusals of what is in a file say which."""
+    try:
+        yield
+    except UsageError as error:
+        raise UsageError(f"{file}: {error}") from None
