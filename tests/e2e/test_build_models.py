@@ -29,26 +29,25 @@ def test_an_old_opset_is_raised(opset: int, tmp_path: Path) -> None:
     assert outcome.document["fidelity"] == 1.0
 
 
-def test_resize_of_opset_10_reads_where_it_did(tmp_path: Path) -> None:
-    """It places pixels otherwise than the default of any later one, which ONNX's converter does not say."""
+def resizing() -> onnx.ModelProto:
+    """Of opset 10."""
     net = Net(2)
     x = net.op("Relu", [net.conv("image", "a", (3, 8))], CUT)
     x = net.op("Resize", [x, net.constant("scales", np.array([1, 1, 2, 2], np.float32))], "big", mode="linear")
     net.op("GlobalAveragePool", [net.conv(x, "b", (8, 10), stride=3)], "logits")
-    model = net.model([("image", ["N", 3, 32, 32])], [("logits", ["N", 10, 1, 1])], opset=10)
-    outcome = build(write_setting(tmp_path / "old", model), tmp_path / "x")
+    return net.model([("image", ["N", 3, 32, 32])], [("logits", ["N", 10, 1, 1])], opset=10)
+
+
+def test_resize_of_opset_10_reads_where_it_did(tmp_path: Path) -> None:
+    """It places pixels otherwise than the default of any later one, which ONNX's converter does not say."""
+    outcome = build(write_setting(tmp_path / "old", resizing()), tmp_path / "x")
     assert outcome.code == 0, outcome.err
     assert open_bundle(tmp_path / "x").read_json("verify.json")["stages"][1]["max_abs_diff"] == 0.0
 
 
 def test_a_pass_that_changes_answers_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(raise_opset, "_spell_resize", lambda model: None)
-    net = Net(2)
-    x = net.op("Relu", [net.conv("image", "a", (3, 8))], CUT)
-    x = net.op("Resize", [x, net.constant("scales", np.array([1, 1, 2, 2], np.float32))], "big", mode="linear")
-    net.op("GlobalAveragePool", [net.conv(x, "b", (8, 10), stride=3)], "logits")
-    model = net.model([("image", ["N", 3, 32, 32])], [("logits", ["N", 10, 1, 1])], opset=10)
-    outcome = build(write_setting(tmp_path / "old", model), tmp_path / "x")
+    outcome = build(write_setting(tmp_path / "old", resizing()), tmp_path / "x")
     assert outcome.code == 1
     assert "preparing the model for the cut moves them by up to" in outcome.err
     assert "pass 'raise_opset' (converted from opset 10 to 13) changes the model's answers" in outcome.err

@@ -34,15 +34,21 @@ def recipe_with(data: str, base: str = RECIPE) -> str:
     return base.replace("[data.preprocess]", f"{data}[data.preprocess]")
 
 
-def detector() -> onnx.ModelProto:
-    """image -> stem/out -> CUT -> 16 places of 4 box values and 3 scores, as YOLOv8 gives them; both of sigmoids."""
+def shares(batch: int) -> tuple[Net, str]:
+    """image -> stem/out -> CUT -> 16 places of 4 box values and 3 scores, of sigmoids; a batch of 0 is any."""
     net = Net(7)
     stem = net.op("Relu", [net.conv("image", "stem/conv", (3, 8), stride=2)], "stem/out")
     cut = net.op("Relu", [net.conv(stem, "block/conv", (8, 8))], CUT)
     x = net.op("Relu", [net.conv(cut, "deep/conv", (8, 16), stride=2)], "deep/out")
     x = net.conv(x, "raw", (16, 7), stride=2)
-    x = net.op("Reshape", [x, net.constant("rows", np.array([0, 7, 16]))], "listed")
+    x = net.op("Reshape", [x, net.constant("rows", np.array([batch, 7, 16]))], "listed")
     x = net.op("Sigmoid", [x], "shares")
+    return net, x
+
+
+def detector() -> onnx.ModelProto:
+    """The places as YOLOv8 gives them."""
+    net, x = shares(0)
     sizes = np.array([SIDE] * 4 + [1] * 3, np.float32).reshape(1, 7, 1)
     net.op("Mul", [x, net.constant("sizes", sizes)], "boxes")
     return net.model([("image", ["N", 3, SIDE, SIDE])], [("boxes", ["N", 7, 16])])
@@ -167,13 +173,7 @@ def test_a_plan_measures_boxes(detecting: Path) -> None:
 
 def suppressing() -> onnx.ModelProto:
     """The detector with NonMaxSuppression inside: as many boxes, scores and classes as stay."""
-    net = Net(7)
-    stem = net.op("Relu", [net.conv("image", "stem/conv", (3, 8), stride=2)], "stem/out")
-    cut = net.op("Relu", [net.conv(stem, "block/conv", (8, 8))], CUT)
-    x = net.op("Relu", [net.conv(cut, "deep/conv", (8, 16), stride=2)], "deep/out")
-    x = net.conv(x, "raw", (16, 7), stride=2)
-    x = net.op("Reshape", [x, net.constant("rows", np.array([1, 7, 16]))], "listed")
-    x = net.op("Sigmoid", [x], "shares")
+    net, x = shares(1)
     sizes = net.constant("sizes", np.array([4, 3]))
     net.nodes.append(onnx.helper.make_node("Split", [x, sizes], ["low", "class_scores"], name="/split", axis=1))
     low = net.op("Transpose", ["low"], "centred", perm=[0, 2, 1])

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
 import onnx_ir as ir
-import onnxruntime as ort
 import pytest
+from run_as_written import run
 
 from splitc import graph
 from splitc.backends import BACKENDS, EngineTarget
@@ -18,7 +17,7 @@ from splitc.codec import QUANTIZERS, Codec, CodecSpec, FittedTensor, QuantParams
 from splitc.codec.quantizers.operators import NumpyOperators
 from splitc.errors import CapabilityError, GraphError
 from splitc.passes import InsertDequantizers, InsertQuantizers, float_head, float_tail, symbols_name, wire_specs
-from splitc.types import F32, Array, TensorSpec
+from splitc.types import F32, TensorSpec
 
 MODEL = """
 <ir_version: 8, opset_import: ["" : 17]>
@@ -30,14 +29,6 @@ FEATURE = TensorSpec(name="feature", dtype="float32", shape=("N", 3, 5, 4))
 
 def model(text: str = MODEL) -> graph.Model:
     return graph.model_from_ir(ir.from_proto(onnx.parser.parse_model(text)))
-
-
-def run(model: ir.Model, feeds: dict[str, Array]) -> list[Any]:
-    options = ort.SessionOptions()
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = ort.InferenceSession(ir.to_proto(model).SerializeToString(), options, providers=["CPUExecutionProvider"])
-    outputs: list[Any] = session.run(None, feeds)
-    return outputs
 
 
 def fitted(name: str, x: F32, **options: object) -> FittedTensor:

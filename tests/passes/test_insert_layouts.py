@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
 import onnx_ir as ir
-import onnxruntime as ort
 import pytest
+from run_as_written import run
 
 from splitc import graph
 from splitc.codec import Codec, CodecSpec, Quantized
 from splitc.passes import InsertDequantizers, InsertQuantizers, float_head, float_tail, wire_specs
-from splitc.types import F32, USUAL_LAYOUT, Array, Dim, Layout
+from splitc.types import F32, USUAL_LAYOUT, Dim, Layout
 
 LAYOUTS: dict[str, tuple[tuple[Dim, ...], Layout]] = {
     "usual": (("N", 3, 5, 4), USUAL_LAYOUT),
@@ -43,14 +42,6 @@ def parts(shape: tuple[Dim, ...], opset: int = 17, cast: str = "") -> graph.Halv
         body = f"h = Neg(x) feature = Cast<to={cast}>(h) f = Cast<to=1>(feature) y = Neg(f)"
     text = f'<ir_version: 8, opset_import: ["" : {opset}]> net (float[{ports}] x) => (float[{ports}] y) {{ {body} }}'
     return graph.split(graph.model_from_ir(ir.from_proto(onnx.parser.parse_model(text))), ["feature"])
-
-
-def run(model: ir.Model, feeds: dict[str, Array]) -> list[Any]:
-    options = ort.SessionOptions()
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = ort.InferenceSession(ir.to_proto(model).SerializeToString(), options, providers=["CPUExecutionProvider"])
-    outputs: list[Any] = session.run(None, feeds)
-    return outputs
 
 
 def sample(shape: tuple[Dim, ...], layout: Layout, seed: int) -> F32:

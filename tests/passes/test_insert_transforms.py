@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import onnx
 import onnx_ir as ir
-import onnxruntime as ort
 import pytest
+from run_as_written import run
 
 from splitc import graph
 from splitc.codec import Codec, CodecSpec
 from splitc.passes import InsertDequantizers, InsertQuantizers, float_head, float_tail, wire_specs
-from splitc.types import F32, Array, Layout, TensorSpec
+from splitc.types import F32, Layout, TensorSpec
 
 SHAPES = [(4, 8), (3, 6, 4), (3, 5, 7), (2, 3, 5, 4)]
 """Channels, then sizes: even and odd, of one, two and three axes."""
@@ -26,14 +24,6 @@ def halves(shape: tuple[int, ...], opset: int = 17) -> graph.Halves:
     net (float[{ports}] x) => (float[{ports}] y) {{ feature = Identity(x)  y = Neg(feature) }}
     """
     return graph.split(graph.model_from_ir(ir.from_proto(onnx.parser.parse_model(text))), ["feature"])
-
-
-def run(model: ir.Model, feeds: dict[str, Array]) -> list[Any]:
-    options = ort.SessionOptions()
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = ort.InferenceSession(ir.to_proto(model).SerializeToString(), options, providers=["CPUExecutionProvider"])
-    outputs: list[Any] = session.run(None, feeds)
-    return outputs
 
 
 def features(shape: tuple[int, ...]) -> F32:
