@@ -45,7 +45,8 @@ def fit(
         kept = inputs.cache.run(FEATURES, samples, features)
         arrays = iter(kept)
         rows = [[next(arrays) for _ in range(sum(chosen.lengths))] for _ in names]
-        axes, judge = trials.settle(halves, layouts, rows), trials.judge_of(spec, halves, inputs.task, rows)
+        judge = trials.judge_of(spec, halves, inputs.task, rows, chosen.samples)
+        axes = trials.settle(halves, layouts, rows)
         return Codec.fit(spec, halves.cut, rows, chosen.lengths, axes, judge)
 
     said = [[layout.batch_axis, layout.channel_axis, is_known] for layout, is_known in layouts]

@@ -177,7 +177,7 @@ class CutTrials:
         at = self._features(names, option.edge_precision)
         layouts = plan.layouts(self._subject.model, at.cut, self._subject.split)
         axes = settle(at.halves, layouts, at.to_fit)
-        judge = judge_of(option.spec, at.halves, self._subject.task, at.to_fit)
+        judge = judge_of(option.spec, at.halves, self._subject.task, at.to_fit, self.fit_on)
         fitted = Codec.fit(option.spec, at.halves.cut, at.to_fit, clip_lengths(self.fit_on), axes, judge)
         packets = _packets(fitted, at.to_code)
         decoder = fitted.decoder()

@@ -145,7 +145,10 @@ LOWERED = ["weights.precision=int8", "weights.precision=fp16", "weights.sparsity
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("asked", [*LOWERED, "weights.rounding={noise=0.01}", "codec.bits=12", "gate.min_fidelity=0.5"])
+@pytest.mark.parametrize(
+    "asked",
+    [*LOWERED, "weights.rounding={noise=0.01}", "codec.bits=12", "codec.steps=sensitivity", "gate.min_fidelity=0.5"],
+)
 def test_halves_that_are_given_inputs_are_lowered(
     kind: str, asked: str, settings: dict[str, Path], tmp_path: Path
 ) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from splitc import evaluate, graph
 from splitc.codec import CodecSpec
+from splitc.runtime import Sample
 from splitc.tasks import TASKS, BindRequest
 from splitc.trials import TailJudge, judge_of
 from splitc.types import F32
@@ -46,7 +47,32 @@ def test_it_is_the_divergence_of_each_answer(halves: graph.Halves) -> None:
 
 def test_only_fitting_that_asks_has_one(halves: graph.Halves) -> None:
     bound, known = task(halves), [features(0)]
-    assert judge_of(CodecSpec(), halves, bound, known) is None
-    assert judge_of(CodecSpec(transform="klt"), halves, bound, known) is None
+    assert judge_of(CodecSpec(), halves, bound, known, []) is None
+    assert judge_of(CodecSpec(transform="klt"), halves, bound, known, []) is None
     for spec in (CodecSpec(transform="auto"), CodecSpec(steps="sensitivity")):
-        assert judge_of(spec, halves, bound, known) is not None
+        assert judge_of(spec, halves, bound, known, []) is not None
+
+
+BESIDE = """
+<ir_version: 8, opset_import: ["" : 17]>
+net (float[1,4] x, float[1,4] bias) => (float[1,4] logits, float[1,4] early)
+{ early = Abs(x)  feature = Neg(x)  logits = Add(feature, bias) }
+"""
+
+
+def test_the_tail_has_what_it_is_given_and_the_answers_what_the_head_gives() -> None:
+    model = graph.model_from_ir(ir.from_proto(onnx.parser.parse_model(BESIDE)))
+    halves = graph.split(graph.keeping(model, graph.SplitKeep(("bias",), ("early",))), ["feature"])
+    known, others, biases = features(0), features(10), features(20)
+    samples = [Sample(str(i), {"x": -x, "bias": bias}) for i, (x, bias) in enumerate(zip(known, biases, strict=True))]
+    outputs = [{"logits": x + bias, "early": np.abs(x)} for x, bias in zip(known, biases, strict=True)]
+    for output, is_felt in (("logits", True), ("early", False)):
+        request = BindRequest(outputs=model.outputs, inputs=model.inputs)
+        bound = TASKS.make("regression", {"output": output}).bind(request).settle(outputs)
+        judge = judge_of(CodecSpec(steps="sensitivity"), halves, bound, [known], samples)
+        assert judge is not None
+        found = judge([[others[2]], [known[0]]], [2, 0])
+        after = {"logits": others[2] + biases[2], "early": outputs[2]["early"]}
+        assert found[0] == pytest.approx(bound.divergence(outputs[2], after), rel=1e-5)  # float32 sums
+        assert (found[0] > 0) == is_felt
+        assert found[1] == 0
