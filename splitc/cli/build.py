@@ -70,6 +70,7 @@ def show(document: Mapping[str, Any]) -> None:
     say()
     for line in verdict_lines(document["verdict"]["headline"], document["verdict"]["warnings"]):
         say(f"  {line}")
+    say("  (Of the plan: predicted times, packets of calibration samples. Below: of verification.)")
     say(f"  cut        {', '.join(document['cut'])}")
     say(f"  wire       {before:,} -> {after:,.0f} bytes a sample ({before / after:.1f}x less)")
     say(f"  rate       {document['rate_bpe']:.3f} bits an element; zstd-19 {document['baseline_rate_bpe']:.3f}")
