@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -94,8 +95,14 @@ def __getattr__(name: str) -> object:
     """Import the networking modules when they are first used: a pair in one process needs none of them."""
     if name not in _NETWORKED:
         raise AttributeError(f"module 'splitc.runtime' has no attribute {name!r}")
-    require_process_limits("a pair over a network")
+    _require_limits()
     try:
         return getattr(import_module(f"splitc.runtime.{_NETWORKED[name]}"), name)
     except ModuleNotFoundError as error:
         raise CapabilityError(f"a pair over a network needs {error.name!r}: install splitc[serve].") from error
+
+
+@cache
+def _require_limits() -> None:
+    """Once for all names, since it starts threads; a refusal is not kept."""
+    require_process_limits("a pair over a network")

@@ -13,6 +13,7 @@ import pytest
 
 pytest.importorskip("grpc", reason="needs splitc[serve]")
 
+from splitc import runtime
 from splitc.errors import CapabilityError
 from splitc.runtime.process_limits import (
     connections_that_fit,
@@ -56,6 +57,22 @@ def test_too_few_threads_are_refused_and_those_begun_are_ended(monkeypatch: pyte
     with pytest.raises(CapabilityError, match="needs 24 threads, this process may start 5: raise ulimit -u"):
         require_process_limits("a test")
     assert not any(thread.is_alive() for thread in begun)
+
+
+def test_a_process_is_asked_once_for_all_names_and_again_after_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = list[str]()
+
+    def refuse_first(who: str) -> None:
+        asked.append(who)
+        if len(asked) == 1:
+            raise CapabilityError("too few")
+
+    monkeypatch.setattr(runtime, "require_process_limits", refuse_first)
+    runtime._require_limits.cache_clear()
+    with pytest.raises(CapabilityError, match="too few"):
+        _ = runtime.ClientOptions
+    _ = runtime.ClientOptions, runtime.TlsFiles, runtime.read_tokens
+    assert len(asked) == 2
 
 
 def test_connections_are_as_many_as_there_are_files_for(limit: list[int]) -> None:
