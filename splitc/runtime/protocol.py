@@ -101,7 +101,7 @@ def given_of(request: Any, wanted: Sequence[TensorSpec]) -> dict[str, Array]:
             f"a request has {what}, {_listed(known)}, in raw_input_contents; this one has {_listed(names)} beside "
             f"{PACKET!r}, and {len(request.raw_input_contents)} of raw_input_contents."
         )
-    beside = list(zip(request.inputs, request.raw_input_contents, strict=True))[1:]
+    beside = zip(request.inputs[1:], request.raw_input_contents[1:], strict=True)
     specs = {spec.name: spec for spec in wanted}
     return {tensor.name: _array_of(tensor, raw, specs[tensor.name]) for tensor, raw in beside}
 

@@ -6,7 +6,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import grpc
 import numpy as np
@@ -27,7 +27,7 @@ from splitc.runtime.server.requests import FINAL, Refusal, check_parameters, onl
 from splitc.runtime.server.statistics import ModelStatistics
 from splitc.runtime.server.turns import TurnOwner
 from splitc.runtime.server.work import Held, PacketWork
-from splitc.types import TensorSpec
+from splitc.types import Array, TensorSpec
 from splitc.version import __version__
 
 STOPPED = {
@@ -49,6 +49,13 @@ class InWork:
         self.reply.cancel()
         if self.held is not None:
             self.held.give_back()
+
+
+class Received(NamedTuple):
+    """What a request holds: a packet, and inputs beside it. Each look into the message copies what it finds."""
+
+    packet: bytes
+    given: Mapping[str, Array]
 
 
 Replies: TypeAlias = "asyncio.Queue[InWork | None]"
@@ -132,8 +139,9 @@ class InferenceService:
     async def ModelInfer(self, request: Any, call: Call) -> Any:
         try:
             model = self._admitted(request, call)
-            call.leaving.callback((await self._held(model, request, call)).give_back)
-            feeds, decode_ms = await self._decoded(model, model.decoder(), request, call)
+            received = _received(model, request)
+            call.leaving.callback((await self._held(model, received, call)).give_back)
+            feeds, decode_ms = await self._decoded(model, model.decoder(), received, call)
             return self._reply(model, request, await self._answered(model, feeds, decode_ms, call.owner))
         except Refusal as refusal:
             self._failed(request, refusal)
@@ -186,9 +194,10 @@ class InferenceService:
                 request = oip.ModelInferRequest()
                 raise Refusal(protocol.REFUSED, "the message is not a ModelInferRequest.")
             model = self._admitted(request, call)
-            held = await self._held(model, request, call)
+            received = _received(model, request)
+            held = await self._held(model, received, call)
             decoder = decoders.setdefault(model.name, model.decoder())
-            feeds, decode_ms = await self._decoded(model, decoder, request, call)
+            feeds, decode_ms = await self._decoded(model, decoder, received, call)
         except Refusal as refusal:
             done = asyncio.get_running_loop().create_future()
             done.set_result(self._fault(request, refusal))
@@ -227,21 +236,20 @@ class InferenceService:
             raise Refusal(protocol.BUSY, "too many requests a second from this client; send fewer.")
         return model
 
-    async def _held(self, model: ServedModel, request: Any, call: Call) -> Held:
+    async def _held(self, model: ServedModel, received: Received, call: Call) -> Held:
         """Memory for the packet, once there is some."""
         try:
-            given = protocol.given_of(request, model.given)
-            size = model.work_bytes(protocol.packet_of(request)) + sum(array.nbytes for array in given.values())
+            size = model.work_bytes(received.packet) + sum(array.nbytes for array in received.given.values())
             return await self._work.hold(call.owner, size)
         except UsageError as error:
             raise Refusal(protocol.REFUSED, str(error)) from error
         except BitstreamError as error:
             raise Refusal(protocol.DAMAGED, str(error)) from error
 
-    async def _decoded(self, model: ServedModel, decoder: Decoder, request: Any, call: Call) -> tuple[Any, float]:
+    async def _decoded(self, model: ServedModel, decoder: Decoder, received: Received, call: Call) -> tuple[Any, float]:
         try:
-            feeds, decode_ms = await model.decode(decoder, protocol.packet_of(request), call.owner)
-            return {**feeds, **protocol.given_of(request, model.given)}, decode_ms
+            feeds, decode_ms = await model.decode(decoder, received.packet, call.owner)
+            return {**feeds, **received.given}, decode_ms
         except BitstreamError as error:
             raise Refusal(protocol.DAMAGED, str(error)) from error
 
@@ -252,8 +260,8 @@ class InferenceService:
             raise Refusal(protocol.REFUSED, str(error)) from error
 
     def _reply(self, model: ServedModel, request: Any, answered: Answered) -> Any:
-        size = len(request.raw_input_contents[0])
-        self._metrics.answered(model.name, size, answered.ms, answered.batch)
+        packet_bytes = request.inputs[0].shape[-1]
+        self._metrics.answered(model.name, packet_bytes, answered.ms, answered.batch)
         self._statistics[model.name].note(answered.ms, answered.batch)
         outputs = only(answered.outputs, wanted_outputs(request, list(answered.outputs)))
         return protocol.answer_reply(model.name, request.id, outputs, answered.ms)
@@ -274,6 +282,14 @@ class InferenceService:
         if refusal is not None:
             await call.abort(refusal.code, str(refusal))
         return self._models[request.name]
+
+
+def _received(model: ServedModel, request: Any) -> Received:
+    try:
+        given = protocol.given_of(request, model.given)
+        return Received(protocol.packet_of(request), given)
+    except UsageError as error:
+        raise Refusal(protocol.REFUSED, str(error)) from error
 
 
 async def _write(replies: Replies, call: Call, pulse: Pulse) -> None:
