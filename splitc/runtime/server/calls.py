@@ -15,7 +15,7 @@ from typing import Any
 
 import grpc
 
-from splitc.runtime.server.access import HEALTH, Admission, Caller, NotAdmittedError
+from splitc.runtime.server.access import Admission, Caller, NotAdmittedError
 from splitc.runtime.server.metrics import Metrics
 from splitc.runtime.server.room import Room
 from splitc.runtime.server.turns import TurnOwner
@@ -138,10 +138,10 @@ class Door:
             caller.visit.call_ended()
             self._leave(caller, method == STREAM, place)
 
-    async def asked_for_health(self, context: Any) -> Call:
+    async def asked_for_health(self, context: Any, method: str) -> Call:
         """A call that anyone may make: it is answered unread, and takes no place."""
         try:
-            caller = self._admission.caller(context, next(iter(HEALTH)))
+            caller = self._admission.caller(context, method)
         except NotAdmittedError as refused:
             await context.abort(refused.code, str(refused))
             raise

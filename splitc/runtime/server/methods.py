@@ -75,7 +75,7 @@ class Methods(grpc.GenericRpcHandler):  # type: ignore[misc]
         method = getattr(self._service, name)
 
         async def answer(_: Any, context: Any) -> None:
-            call = await self._door.asked_for_health(context)
+            call = await self._door.asked_for_health(context, name)
             await call.write_in_time(method().SerializeToString())
 
         return answer

@@ -22,11 +22,11 @@ class Room:
 
     Args:
         total: How much there is.
-        share: The most that one client may take, as a part of it; at least 1 unit.
+        most: That one client may take; by default :data:`ONE_CLIENT` of it, and at least 1 unit.
     """
 
-    def __init__(self, total: int, share: float = ONE_CLIENT) -> None:
-        self.total, self.most = total, max(1, round(total * share))
+    def __init__(self, total: int, most: int | None = None) -> None:
+        self.total, self.most = total, max(1, round(total * ONE_CLIENT) if most is None else most)
         self._taken = 0
         self._by_client: Counter[str] = Counter()
         self._waiting: list[_Waiting] = []

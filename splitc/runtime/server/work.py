@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
 
 from splitc.errors import UsageError
@@ -35,7 +36,7 @@ class PacketWork:
 
     def __init__(self, total_bytes: int, packets: int) -> None:
         self._bytes = Room(total_bytes)
-        self._packets = Room(1 << 20, packets / (1 << 20))
+        self._packets = Room(sys.maxsize, packets)
 
     @property
     def held_bytes(self) -> int:
