@@ -11,6 +11,7 @@ from splitc.bundle.manifest import (
     SIGNATURE,
     FileEntry,
     Manifest,
+    graph_files,
     pair_id,
 )
 from splitc.bundle.read import Bundle, open_bundle, open_part
@@ -31,6 +32,7 @@ __all__ = [
     "FileEntry",
     "Manifest",
     "canonical_json",
+    "graph_files",
     "open_bundle",
     "open_part",
     "pair_id",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -173,18 +173,28 @@ def pair_id(contract: bytes, edge_model_sha256: str, cloud_model_sha256: str) ->
     return digest.hexdigest()
 
 
+def graph_files(files: Iterable[str], model: str) -> list[str]:
+    """Names of the files of one half's graph: the model, then its external data, which lies beside it.
+
+    Args:
+        files: The manifest's names.
+        model: ``edge/model.onnx`` or ``cloud/model.onnx``; ``model.onnx.*`` beside it is its external data.
+    """
+    return [model, *sorted(name for name in files if name.startswith(f"{model}."))]
+
+
 def graph_sha256(files: Mapping[str, FileEntry], model: str) -> str:
     """Hash of one half's graph: of the model file alone, or of it and its external data files together.
 
     Args:
         files: The manifest's.
-        model: ``edge/model.onnx`` or ``cloud/model.onnx``; ``model.onnx.*`` beside it is its external data.
+        model: As of :func:`graph_files`.
     """
-    data = sorted(name for name in files if name.startswith(f"{model}."))
-    if not data:
+    names = graph_files(files, model)
+    if names == [model]:
         return files[model].sha256
     digest = hashlib.sha256(b"splitc graph 1\n")
-    for name in [model, *data]:
+    for name in names:
         digest.update(f"{files[name].sha256} {name.rpartition('/')[2]}\n".encode("ascii"))
     return digest.hexdigest()
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from splitc.backends import BACKENDS, Interface, Runner, read_interface
-from splitc.bundle import CLOUD_MODEL, CONTRACT, EDGE_MODEL, Bundle, Contract
+from splitc.bundle import CLOUD_MODEL, CONTRACT, EDGE_MODEL, Bundle, Contract, graph_files
 from splitc.codec import Codec, Quantized
 from splitc.errors import BackendError, BundleError
 from splitc.runtime.sources import Sample
@@ -65,7 +65,7 @@ class EdgeHalf:
         self.contract = read_contract(bundle)
         self.codec = self.contract.fitted_codec(bundle.pair_id)
         self.stream = self.codec.encoder()
-        self.runner = engine or _open(bundle, "edge", threads, optimize)
+        self.runner = engine or _open(bundle, EDGE_MODEL, threads, optimize)
         self._elsewhere = {*self.contract.cloud_inputs} - {spec.name for spec in self.runner.inputs}
         self.answers: dict[str, Array] = {}
         """Outputs of the network that the head gave for the last sample; most heads give none."""
@@ -126,7 +126,7 @@ class CloudHalf:
         self.contract = read_contract(bundle)
         self.codec = self.contract.fitted_codec(bundle.pair_id)
         self.stream = self.codec.decoder()
-        self.runner = engine or _open(bundle, "cloud", threads, optimize)
+        self.runner = engine or _open(bundle, CLOUD_MODEL, threads, optimize)
 
     def decode(self, bitstream: bytes) -> Quantized:
         """The stream's next packet to symbols.
@@ -223,14 +223,12 @@ def _fits(agreed: TensorSpec, found: TensorSpec) -> bool:
     return agreed.dtype == found.dtype and len(agreed.shape) == len(found.shape) and same_sizes
 
 
-def _open(bundle: Bundle, side: str, threads: int, optimize: bool) -> Runner:
+def _open(bundle: Bundle, name: str, threads: int, optimize: bool) -> Runner:
     """A half on ONNX Runtime: of the very bytes that were hashed, or of files that nobody touched meanwhile."""
-    model = bundle.edge_model if side == "edge" else bundle.cloud_model
-    name = f"{side}/{model.name}"
+    model, files = bundle.file(name), graph_files(bundle.manifest.files, name)
     backend = BACKENDS.make(RUNNER, {})
-    beside = [one for one in bundle.manifest.files if one.startswith(f"{name}.")]
-    if not beside:
+    if files == [name]:
         data = bundle.read_bytes(name, MAX_MODEL_BYTES)
         return backend.open_bytes(model.name, data, threads=threads, optimize=optimize)
-    with bundle.unchanged([name, *beside]):
+    with bundle.unchanged(files):
         return backend.open(model, threads=threads, optimize=optimize)

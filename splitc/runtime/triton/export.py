@@ -28,7 +28,7 @@ from splitc.backends import (
     read_interface,
     read_order,
 )
-from splitc.bundle import CLOUD_MODEL, CONTRACT, MANIFEST, Bundle, Contract
+from splitc.bundle import CLOUD_MODEL, CONTRACT, MANIFEST, Bundle, Contract, graph_files
 from splitc.errors import SplitcError, UsageError
 from splitc.files import whole_folder
 from splitc.runtime.batches import rows_stay_apart
@@ -95,7 +95,7 @@ def export(bundle: Bundle, repository: Path, variant: Variant = "cpu", target: s
         _write_texts(places, texts)
         _write_notes(places[name], bundle, variant)
         _copy_part(bundle, places[models[2]] / "1" / PART, (CONTRACT,))
-        _copy_part(bundle, places[models[1]] / "1" / PART, (CONTRACT, *_cloud_files(bundle)))
+        _copy_part(bundle, places[models[1]] / "1" / PART, (CONTRACT, *graph_files(bundle.manifest.files, CLOUD_MODEL)))
         if engine is not None:
             _write_engine(places[models[1]] / "1", engine)
     if engine is None:
@@ -126,10 +126,6 @@ def _write_texts(places: Mapping[str, Path], texts: Mapping[str, str]) -> None:
 def _write_notes(folder: Path, bundle: Bundle, variant: Variant) -> None:
     (folder / "README.txt").write_text(_readme(bundle.name, variant), "utf-8")
     (folder / "kserve.json").write_bytes(inference_service(bundle.name, bundle.pair_id, "", on_gpu=variant == "gpu"))
-
-
-def _cloud_files(bundle: Bundle) -> list[str]:
-    return [name for name in bundle.manifest.files if name == CLOUD_MODEL or name.startswith(f"{CLOUD_MODEL}.")]
 
 
 def _copy_part(bundle: Bundle, folder: Path, names: tuple[str, ...]) -> None:
