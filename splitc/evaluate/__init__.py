@@ -6,7 +6,7 @@ from splitc.evaluate.examples import examples
 from splitc.evaluate.feature_stats import FeatureStats, feature_stats
 from splitc.evaluate.gates import ANSWER_GATES, Gate, at_least, at_most, measured_gates, unmeasured_gates
 from splitc.evaluate.metrics import all_finite, check_size, expected_agreement
-from splitc.evaluate.paths import Joint, Paths, make_paths, open_graph, open_optimized, paths_of_bundle, run_halves
+from splitc.evaluate.paths import Joint, Paths, make_paths, open_graph, open_optimized, paths_of_bundle
 from splitc.evaluate.random_runs import Run, distance, random_answers, run_each, run_file, run_optimized
 from splitc.evaluate.stage import Stage
 from splitc.evaluate.tape import OF_HALVES, OF_WHOLE, Recorder, Recording, played
@@ -44,7 +44,6 @@ __all__ = [
     "random_answers",
     "run_each",
     "run_file",
-    "run_halves",
     "run_optimized",
     "unmeasured_gates",
     "verify",

@@ -162,13 +162,13 @@ def _when_asked(open_model: Callable[[], Model]) -> Model:
 
 
 def _run_joint(halves: Joint) -> Model:
-    """Head, then tail."""
+    """Head, then tail, without codec."""
     head, tail = open_graph(halves.head), open_graph(halves.tail)
-    return lambda feeds: run_halves(head, tail, feeds)
+    return lambda feeds: _run_halves(head, tail, feeds)
 
 
-def run_halves(head: Runner, tail: Runner, feeds: Feeds) -> dict[str, Array]:
-    """Answers of two halves without codec: the tail's, and those of the head that the tail does not take."""
+def _run_halves(head: Runner, tail: Runner, feeds: Feeds) -> dict[str, Array]:
+    """Answers of two halves: the tail's, and those of the head that the tail does not take."""
     made = head.run({spec.name: feeds[spec.name] for spec in head.inputs})
     known, taken = {**feeds, **made}, [spec.name for spec in tail.inputs]
     early = {name: array for name, array in made.items() if name not in taken}
