@@ -117,7 +117,7 @@ def class_columns(file: Path, rows: list[TableRow]) -> ClassColumns:
 
 
 def _named(heading: list[str], names: Sequence[str]) -> list[int]:
-    """ClassColumns of these names, in the order of the names."""
+    """Columns of these names, in the order of the names."""
     return [heading.index(name) for name in names if name in heading]
 
 
