@@ -214,7 +214,5 @@ def _load(file: Path, name: str) -> dict[str, Array]:
         with open_plain(file) as opened:
             loaded = np.load(opened, allow_pickle=False)
             return {name: loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
-    except FileNotFoundError:
-        raise UsageError(f"{file}: no such file.") from None
     except (OSError, ValueError, EOFError, MemoryError, OverflowError, zipfile.BadZipFile, zlib.error) as error:
         raise UsageError(f"{file}: not a readable NumPy file ({error}).") from error
