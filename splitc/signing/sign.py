@@ -8,7 +8,7 @@ from splitc import files
 from splitc.bundle import SIGNATURE, open_bundle
 from splitc.errors import BundleError
 from splitc.signing.keys import PrivateKey
-from splitc.signing.statement import Kind, Statement
+from splitc.signing.statement import SCHEMA, Kind, Statement
 
 SUFFIX = ".sig"
 """An update's statement stands beside it, under its name and this."""
@@ -27,7 +27,7 @@ def sign_bundle(place: Path, key: PrivateKey, release: int) -> Statement:
     Raises:
         BundleError: It is damaged, or cannot be written.
     """
-    place = Path(place.resolve())
+    place = place.resolve()
     with files.locked(place, refusal=BundleError):
         manifest = open_bundle(place).manifest
         statement = _signed(key, "bundle", manifest.name, release, files.sha256_bytes(manifest.to_bytes()))
@@ -63,6 +63,6 @@ def statement_path(update: Path) -> Path:
 
 def _signed(key: PrivateKey, kind: Kind, name: str, release: int, sha256: str) -> Statement:
     unsigned = Statement(
-        schema=1, kind=kind, name=name, release=release, sha256=sha256, key=key.public.id, signature="0" * 128
+        schema=SCHEMA, kind=kind, name=name, release=release, sha256=sha256, key=key.public.id, signature="0" * 128
     )
     return unsigned.model_copy(update={"signature": key.sign(unsigned.message).hex()})
