@@ -88,8 +88,9 @@ def _split(name: str, path: Path, names: Sequence[str], sample: Path, out: Path)
     whole = _run(path, feeds)
     crossing = _run(out / "head.onnx", feeds)
     answer = _run(out / "tail.onnx", feeds | crossing) | crossing
+    is_half = _is_half(path)
     for output, expected in whole.items():
-        if (fault := _differs(answer.get(output), expected, is_half=_is_half(path))) is not None:
+        if (fault := _differs(answer.get(output), expected, is_half=is_half)) is not None:
             step.outcome, step.text = "wrong", f"{output}: {fault}"
     return step
 
