@@ -55,12 +55,12 @@ class InputTrials:
         dims = len(specs[0].shape)
         if len(specs) != 1 or dims not in (4, CLIP_DIMS) or not self._takes_pixels(specs[0]):
             self.skipped.append(
-                "no JPEG or H.264 row: the model's input is not one picture or clip of three channels, or of one grey"
+                "no row of a coded input: the model's input is not one picture or clip of 3 channels, or of one grey"
             )
             return []
         if not self._subject.sends_pixels:
             self.skipped.append(
-                "no JPEG or H.264 row: the samples are arrays; data.preprocess would say how pixels become numbers"
+                "no row of a coded input: the samples are arrays; data.preprocess would say how pixels become numbers"
             )
             return []
         asked = [*(self._stills() if dims == 4 else []), *self._videos(dims)]
@@ -76,10 +76,11 @@ class InputTrials:
         fault = "the model's input is grey" if self._format.depth != 3 else ""
         if not fault and importlib.util.find_spec("av") is None:
             fault = "install splitc[video]"
+        videos = [one for one in CODINGS.values() if one.is_video]
         if fault:
-            self.skipped.append(f"no H.264 row: {fault}")
+            self.skipped.append(f"no {' or '.join(one.name for one in videos)} row: {fault}")
             return []
-        return [one for one in CODINGS.values() if one.is_video]
+        return videos
 
     def _fault(self, coding: Coding) -> str:
         """Why a coding cannot be used here, or nothing; what is said."""

@@ -5,10 +5,18 @@ from __future__ import annotations
 import io
 
 import numpy as np
+import onnx
+import onnx_ir as ir
 import pytest
 from PIL import Image, ImageFile
 
+from splitc import graph
+from splitc.recipe import SplitSection
+from splitc.runtime import Sample
+from splitc.tasks import TASKS, BindRequest, LabelTable
+from splitc.trials import CutTrials, InputTrials, Subject
 from splitc.trials.codings import CODINGS, JPEG_QUALITIES, Coding, jpeg_from_pixels
+from splitc.types import Preprocess
 
 
 @pytest.mark.parametrize("size", [(224, 224), (8, 8), (1, 1), (640, 640), (1, 3000)], ids=str)
@@ -83,3 +91,24 @@ def test_titles() -> None:
 
 def test_webp_says_what_is_too_large_for_it() -> None:
     assert "at most 16383 pixels a side" in CODINGS["WebP"].fault(20_000)
+
+
+CLIPS = """
+<ir_version: 8, opset_import: ["" : 17]>
+net (float[N,1,2,8,8] clip) => (float[N,128] values) { values = Flatten(clip) }
+"""
+
+
+@pytest.mark.parametrize(
+    ("sends_pixels", "said"),
+    [(True, "no H.264 or H.265 row: the model's input is grey"), (False, "no row of a coded input: the samples")],
+)
+def test_what_cannot_be_coded_is_said_of_every_coding(sends_pixels: bool, said: str) -> None:
+    model = graph.model_from_ir(ir.from_proto(onnx.parser.parse_model(CLIPS)))
+    task = TASKS.make("regression", {}).bind(BindRequest(outputs=model.outputs, inputs=model.inputs))
+    samples = [Sample(str(i), {"clip": np.zeros((1, 1, 2, 8, 8), np.float32)}) for i in range(4)]
+    split, plain = SplitSection(at="auto"), Preprocess(channels="grey")
+    subject = Subject(model, samples, LabelTable({}), task, plain, split, sends_pixels=sends_pixels)
+    coded = InputTrials(subject, CutTrials(subject))
+    assert coded(1.0) == []
+    assert [one[: len(said)] for one in coded.skipped] == [said]
