@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
+import onnx.parser
+import onnx_ir as ir
 import pytest
 from graph_halves import assert_cut_holds, assert_same_bits, parse, random_feeds, run
 
@@ -198,6 +201,13 @@ def test_outputs_may_be_inputs_constants_and_initializers() -> None:
         <float[4] w = {{1, 2, 3, 4}}> {{ a = Relu(x)  k = Exp(w)  y = Mul(a, w) }}""")
     feeds = random_feeds(model)
     assert_cut_holds(model, ("a", "u"), feeds, run(model.ir_model, feeds))
+
+
+def test_an_output_that_is_listed_twice_is_one_of_the_tail() -> None:
+    proto = onnx.parser.parse_model(f"{HEADER} {CHAIN}")
+    proto.graph.output.append(proto.graph.output[0])
+    halves = graph.split(graph.model_from_ir(ir.from_proto(proto)), ["a"])
+    assert [value.name for value in halves.tail.graph.outputs] == ["y"]
 
 
 def test_a_model_may_be_split_again() -> None:
