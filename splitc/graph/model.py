@@ -17,9 +17,10 @@ from splitc.errors import CutError, GraphError, ShapelessInputs
 from splitc.graph.cost.flops import node_flops
 from splitc.graph.files.onnx_files import fingerprint, read
 from splitc.graph.shapes.declared import open_odd_dims
-from splitc.graph.shapes.inference import bind_inputs, common_values, infer
+from splitc.graph.shapes.inference import bind_inputs, infer
 from splitc.graph.values.collector import collector_paused
 from splitc.graph.values.flow import Flow, flow_of
+from splitc.graph.values.names import values_of
 from splitc.graph.values.tensors import parameters_of, spec_of, unknown_reason
 from splitc.types import Shape, TensorSpec
 
@@ -266,7 +267,7 @@ def _refuse_unsound(model: Model, label: str) -> None:
     untyped = next((value for value in flow.inputs if value.type is None), None)
     if untyped is not None:
         raise GraphError(f"{label}: input {untyped.name!r} has no type; export the model again.")
-    made = [value for value in common_values(model.ir_model.graph) if value.name]
+    made = [value for value in values_of(model.ir_model.graph) if value.name]
     if len(set(made)) != len(flow.values):
         double, _ = Counter(value.name for value in set(made)).most_common(1)[0]
         raise GraphError(f"{label}: two values are called {double!r}; export the model again.")

@@ -5,12 +5,11 @@ A sparse initializer is named by its values. Indices count elements, row by row,
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import onnx
 from onnx import numpy_helper
 
+from splitc.graph.files.soundness import graphs_of_proto
 from splitc.types import Array
 
 MOST_ELEMENTS = 1 << 28
@@ -23,7 +22,7 @@ def without_sparse(model: onnx.ModelProto) -> onnx.ModelProto:
     Raises:
         ValueError: Indices that do not fit the shape, or a shape of more than :data:`MOST_ELEMENTS`.
     """
-    for graph in _graphs(model):
+    for graph in graphs_of_proto(model.graph):
         for sparse in graph.sparse_initializer:
             graph.initializer.append(_dense(sparse, sparse.values.name))
         del graph.sparse_initializer[:]
@@ -33,16 +32,6 @@ def without_sparse(model: onnx.ModelProto) -> onnx.ModelProto:
                     value = _dense(attribute.sparse_tensor, node.output[0] if node.output else "")
                     attribute.CopyFrom(onnx.helper.make_attribute("value", value))
     return model
-
-
-def _graphs(model: onnx.ModelProto) -> Iterator[onnx.GraphProto]:
-    todo = [model.graph]
-    while todo:
-        graph = todo.pop()
-        yield graph
-        for attribute in (attribute for node in graph.node for attribute in node.attribute):
-            todo += [attribute.g] if attribute.type == onnx.AttributeProto.GRAPH else []
-            todo += attribute.graphs
 
 
 def _dense(sparse: onnx.SparseTensorProto, name: str) -> onnx.TensorProto:

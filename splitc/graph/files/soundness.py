@@ -40,7 +40,7 @@ def refuse_damage(model: ir.Model) -> None:
 
 def refuse_double_initializers(model: onnx.ModelProto) -> None:
     """Raises: ValueError: two initializers of one graph have one name, of which runtimes take this one or that."""
-    for graph in _graphs_of_proto(model.graph):
+    for graph in graphs_of_proto(model.graph):
         names = Counter(tensor.name for tensor in graph.initializer)
         names.update(tensor.values.name for tensor in graph.sparse_initializer)
         double = next((name for name, count in names.items() if count > 1), None)
@@ -48,13 +48,13 @@ def refuse_double_initializers(model: onnx.ModelProto) -> None:
             raise ValueError(f"{names[double]} initializers are called {double!r}")
 
 
-def _graphs_of_proto(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
+def graphs_of_proto(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
     """The graph and every body in it."""
     yield graph
     for attribute in (attribute for node in graph.node for attribute in node.attribute):
         bodies = [attribute.g] if attribute.HasField("g") else []
         for body in (*bodies, *attribute.graphs):
-            yield from _graphs_of_proto(body)
+            yield from graphs_of_proto(body)
 
 
 def odd_external_field(path: Path) -> str | None:
@@ -73,11 +73,10 @@ def odd_external_field(path: Path) -> str | None:
 
 
 def _tensors_of_proto(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
-    yield from graph.initializer
-    for attribute in (attribute for node in graph.node for attribute in node.attribute):
-        yield from (attribute.t, *attribute.tensors)
-        for body in (attribute.g, *attribute.graphs):
-            yield from _tensors_of_proto(body)
+    for one in graphs_of_proto(graph):
+        yield from one.initializer
+        for attribute in (attribute for node in one.node for attribute in node.attribute):
+            yield from (attribute.t, *attribute.tensors)
 
 
 def _refuse_few_inputs(node: ir.Node, opset: int) -> None:

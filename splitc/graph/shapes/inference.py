@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import onnx_ir as ir
 
@@ -11,6 +11,7 @@ from splitc.graph.shapes.arithmetic import can_fold, fold_shape_arithmetic
 from splitc.graph.shapes.gaps import fill_gaps
 from splitc.graph.shapes.weightless import contradicted, infer_once
 from splitc.graph.values.flow import subgraphs
+from splitc.graph.values.names import values_of
 from splitc.graph.values.tensors import is_sequence
 from splitc.registry import nearest
 from splitc.types import Shape
@@ -45,7 +46,7 @@ def bind_inputs(graph: ir.Graph, shapes: Mapping[str, Shape], label: str) -> Non
             raise GraphError(f"{label}: no input is called {name!r}.{nearest(name, list(inputs))}")
         _bind_one(inputs[name], dims, renamed, f"{label}: input {name!r}")
     if renamed:
-        for value in common_values(graph):
+        for value in values_of(graph):
             _substitute(value, renamed)
 
 
@@ -72,8 +73,8 @@ def infer(model: ir.Model) -> None:
     _mark_sequences(scratch.graph)
     if scratch is model:
         return
-    found = {value.name or "": value for value in common_values(scratch.graph)}
-    for value in common_values(model.graph):
+    found = {value.name or "": value for value in values_of(scratch.graph)}
+    for value in values_of(model.graph):
         source = found.get(value.name or "")
         if source is None or not value.name:
             continue
@@ -85,14 +86,6 @@ def infer(model: ir.Model) -> None:
 def _restore(declared: Mapping[ir.Value, ir.Shape | None]) -> None:
     for value, shape in declared.items():
         value.shape = shape
-
-
-def common_values(graph: ir.Graph) -> Iterator[ir.Value]:
-    """Inputs, initializers and node outputs of the top graph."""
-    yield from graph.inputs
-    yield from graph.initializers.values()
-    for node in graph:
-        yield from node.outputs
 
 
 def _mark_sequences(graph: ir.Graph) -> None:
