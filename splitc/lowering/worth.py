@@ -20,7 +20,8 @@ def layers_without_gain(model: ir.Model, target: ComputeTarget) -> dict[str, str
     if device.arithmetic("int8") != "int8":
         return {}
     layers = {layer.node.outputs[0].name: layer.weight for layer in passes.layers_of(model)}
-    found = [work for work in graph.work_of(graph.model_from_ir(model)) if work.value in layers and work.kind != "none"]
+    works = graph.work_of(graph.model_from_ir(model.clone()))
+    found = [work for work in works if work.value in layers and work.kind != "none"]
     return {
         layers[work.value]: f"INT8 makes layers of the kind {work.kind} no faster on {target.label}, by its rates"
         for work in found

@@ -55,6 +55,12 @@ def test_a_kind_that_was_measured_to_gain_nothing_stays_float(model: ir.Model) -
     }
 
 
+def test_the_half_is_left_as_it_is(model: ir.Model) -> None:
+    model.graph.outputs[0].shape = None
+    layers_without_gain(model, target(load_device("jetson-orin-nano")))
+    assert model.graph.outputs[0].shape is None
+
+
 def test_nothing_is_said_where_int8_has_no_rate(model: ir.Model) -> None:
     """Its arithmetic is another type's, or its rate is unknown: what INT8 saves there is bytes."""
     assert layers_without_gain(model, target(load_device("jetson-nano"))) == {}
