@@ -72,6 +72,12 @@ def answered_through(
     return [{**answer, **one} for answer, one in zip(answers, early, strict=True)]
 
 
+def run_session(session: onnxruntime.InferenceSession, feeds: Sequence[Feeds]) -> list[Feeds]:
+    """All outputs by name, sample by sample; a sample may hold more than the model takes."""
+    names, wanted = ([one.name for one in ports] for ports in (session.get_outputs(), session.get_inputs()))
+    return [dict(zip(names, session.run(names, {name: feed[name] for name in wanted}), strict=True)) for feed in feeds]
+
+
 def rows_of(feeds: Feeds) -> int:
     """How many samples lie along axis 0 of the first input that has one; 1 where none has."""
     return next((len(array) for array in feeds.values() if array.ndim), 1)

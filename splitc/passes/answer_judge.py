@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import onnx_ir as ir
 
-from splitc.passes.activations import open_as_written
+from splitc.passes.activations import answered_through, open_as_written, run_session
 from splitc.passes.sensitivity import Divergence
 from splitc.types import Feeds
 
@@ -43,10 +43,7 @@ class AnswerJudge:
     def answers(self, model: ir.Model, feeds: Sequence[Feeds]) -> list[Feeds]:
         """Outputs of the whole network; the rest takes the samples too, and the model may answer some itself."""
         outputs = _run(model, feeds)
-        if self.rest is None:
-            return outputs
-        rest = _run(self.rest, [{**feed, **made} for feed, made in zip(feeds, outputs, strict=True)])
-        return [{**made, **more} for made, more in zip(outputs, rest, strict=True)]
+        return outputs if self.rest is None else answered_through(self.rest, feeds, outputs, _run)
 
     def against(self, model: ir.Model, feeds: Sequence[Feeds]) -> Callable[[ir.Model], float]:
         """Mean divergence of another model's answers from those of ``model``; infinite where one is."""
@@ -59,20 +56,13 @@ class AnswerJudge:
 
         def judged(other: ir.Model) -> Loss:
             pairs = list(zip(reference, self.answers(other, feeds), strict=True))
-            error = float(np.mean([squared_error(*map(self._without_features, pair)) for pair in pairs]))
+            error = float(np.mean([squared_error(*pair) for pair in pairs]))
             if self.divergence is squared_error:
                 return Loss(error, error)
             return Loss(float(np.mean([self.divergence(*pair) for pair in pairs])), error)
 
         return judged
 
-    def _without_features(self, outputs: Feeds) -> Feeds:
-        """What the rest does not take."""
-        taken = {value.name for value in self.rest.graph.inputs} if self.rest is not None else set()
-        return {name: values for name, values in outputs.items() if name not in taken}
-
 
 def _run(model: ir.Model, feeds: Sequence[Feeds]) -> list[Feeds]:
-    session = open_as_written(model)
-    names, wanted = ([one.name for one in ports] for ports in (session.get_outputs(), session.get_inputs()))
-    return [dict(zip(names, session.run(names, {name: feed[name] for name in wanted}), strict=True)) for feed in feeds]
+    return run_session(open_as_written(model), feeds)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import onnx_ir as ir
 
-from splitc.passes.activations import answered_through, open_session
+from splitc.passes.activations import answered_through, open_session, run_session
 from splitc.passes.edit_weights import put_weight, read_weight
 from splitc.passes.layers import layers_of
 from splitc.types import F64, Feeds
@@ -77,6 +77,4 @@ def _answers(model: ir.Model, feeds: Sequence[Feeds], through: ir.Model | None) 
 
 
 def _run(model: ir.Model, feeds: Sequence[Feeds]) -> list[Feeds]:
-    session = open_session(model)
-    names, wanted = ([one.name for one in ports] for ports in (session.get_outputs(), session.get_inputs()))
-    return [dict(zip(names, session.run(names, {name: feed[name] for name in wanted}), strict=True)) for feed in feeds]
+    return run_session(open_session(model), feeds)
