@@ -81,10 +81,9 @@ class ToFloat16:
         return keep | _grown(model, keep, exact)
 
     def _exact(self, model: ir.Model) -> Outputs:
-        feeds = _spread(self.feeds, PROBE_SAMPLES)
-        expected = outputs_of(float16_arithmetic(model), feeds)
-        judge = None if self.judge is None else self.judge.against(float16_arithmetic(model), feeds)
-        return Outputs(feeds, expected, judge)
+        feeds, emulated = _spread(self.feeds, PROBE_SAMPLES), float16_arithmetic(model)
+        judge = None if self.judge is None else self.judge.against(emulated, feeds)
+        return Outputs(feeds, outputs_of(emulated, feeds), judge)
 
     def _moved(self, model: ir.Model, lowered: ir.Model) -> str:
         """Raises: GraphError: outputs are lost."""
