@@ -59,8 +59,8 @@ class CorrectBiases:
     def __call__(self, model: ir.Model) -> PassResult:
         """Raises nothing; layers without a bias of their own are left as they are."""
         corrected, beside = model.clone(), self.original.clone()
-        pairs = list(_pairs(corrected, beside))
         names = graph.FreshNames(beside)
+        pairs = list(_pairs(corrected, beside, names))
         for pair in pairs:
             _stand_beside(beside, pair, names)
         moved: dict[str, list[F64]] = {pair.shift: [] for pair in pairs}
@@ -75,12 +75,12 @@ class CorrectBiases:
         return PassResult(corrected, bool(pairs), (f"biases of {len(pairs)} layers corrected, each by its own error",))
 
 
-def _pairs(model: ir.Model, beside: ir.Model) -> Iterator[_Pair]:
+def _pairs(model: ir.Model, beside: ir.Model, names: graph.FreshNames) -> Iterator[_Pair]:
     """Quantized layers that have a bias, each with its float self."""
     layers = {layer.weight: layer for layer in layers_of(beside)}
     for node, weight in quantized_layers(model):
         if weight in layers and layers[weight].bias is not None:
-            yield _Pair(layers[weight], node, f"{SIDE}{weight}_shift")
+            yield _Pair(layers[weight], node, names(f"{SIDE}{weight}_shift"))
 
 
 def _stand_beside(beside: ir.Model, pair: _Pair, names: graph.FreshNames) -> None:
