@@ -11,29 +11,25 @@ scores against the float network. 40 pictures tell a loss to about half a point.
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
 import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from codec_bench.networks import available
-from tasks_bench import float16, int8_boxes, int8_classes
+from tasks_bench import float16, int8_boxes, int8_classes, jpeg_row
 from tasks_bench.detectors import DETECTORS
 
-JPEG_ROW = "tasks_bench.jpeg_row"
-"""A module with ``spread()`` and ``most_steps()``: by how much the plan's JPEG row differs between links and sets."""
 PEERS = (*int8_boxes.ORT_WAYS, "NNCF")
 
 
 @dataclass(frozen=True)
 class JpegRow:
-    """What :data:`JPEG_ROW` says: share of the bytes, and steps of 5 of the quality."""
+    """How much the plan's JPEG row differs between links and sets: share of the bytes, steps of 5 of the quality."""
 
     spread: float
     quality_steps: float
@@ -76,22 +72,18 @@ def lies(networks: Sequence[str], peers: Sequence[str]) -> Iterator[Any]:
             yield LieRow(**asdict(one), is_caught=one.is_caught)
 
 
-def jpeg_row(networks: Sequence[str], peers: Sequence[str]) -> Iterator[Any]:
-    if find_spec(JPEG_ROW) is None:
-        print(f"{JPEG_ROW} is not there; left out.", file=sys.stderr)
+def links(networks: Sequence[str], peers: Sequence[str]) -> Iterator[Any]:
+    if why := jpeg_row.missing():
+        print(f"jpeg_row: not here: {why}; left out.", file=sys.stderr)
         return
-    module = importlib.import_module(JPEG_ROW)
-    if why := module.missing():
-        print(f"{JPEG_ROW}: not here: {why}; left out.", file=sys.stderr)
-        return
-    yield JpegRow(float(module.spread()), float(module.most_steps()))
+    yield JpegRow(jpeg_row.spread(), jpeg_row.most_steps())
 
 
 SECTIONS: Mapping[str, Callable[[Sequence[str], Sequence[str]], Iterator[Any]]] = {
     "int8_boxes": boxes,
     "int8_classes": classes,
     "float16": lies,
-    "jpeg_row": jpeg_row,
+    "jpeg_row": links,
 }
 
 
