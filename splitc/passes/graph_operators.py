@@ -62,29 +62,30 @@ class GraphOperators:
 
     def planes(self, x: ir.Value, tensor: FittedTensor) -> ir.Value:
         """``Transform.forward`` of a wire as convolutions; no node where planes are channels."""
-        transform, rank = tensor.transform, self.rank
         x = self._mixed(x, tensor.basis.analysis, "analysis")
-        if transform.block == 1:
+        if tensor.transform.block == 1:
             return x
-        axes, sizes = block_axes(tensor.wire_shape), _sizes(tensor)
-        x = self._padded(x, [size % 2 for size in sizes])
-        channels = tensor.channels // 2**axes
-        weight = self.constant("blocks", np.tile(kernels(axes, rank), (channels, *[1] * (rank - 1))))
-        return self._node("Conv", x, weight, strides=_strides(axes, rank), group=channels)
+        return self._by_blocks("Conv", self._padded(x, [size % 2 for size in _sizes(tensor)]), tensor)
 
     def channels(self, x: ir.Value, tensor: FittedTensor) -> ir.Value:
         """``Transform.inverse`` of planes; no node where planes are channels."""
         rank = self.rank
         if tensor.transform.block > 1:
             axes, sizes = block_axes(tensor.wire_shape), _sizes(tensor)
-            channels = tensor.channels // 2**axes
-            weight = self.constant("blocks", np.tile(kernels(axes, rank), (channels, *[1] * (rank - 1))))
-            x = self._node("ConvTranspose", x, weight, strides=_strides(axes, rank), group=channels)
+            x = self._by_blocks("ConvTranspose", x, tensor)
             if any(size % 2 for size in sizes):
                 ends = (np.zeros(axes, np.int64), np.array(sizes), np.arange(rank - axes, rank))
                 names = ("crop_from", "crop_to", "crop_axes")
                 x = self._node("Slice", x, *(self.constant(name, end) for name, end in zip(names, ends, strict=True)))
         return self._mixed(x, tensor.basis.synthesis, "synthesis")
+
+    def _by_blocks(self, kind: str, x: ir.Value, tensor: FittedTensor) -> ir.Value:
+        """A convolution of each block of places with the block's kernels."""
+        axes, rank = block_axes(tensor.wire_shape), self.rank
+        channels = tensor.channels // 2**axes
+        weight = self.constant("blocks", np.tile(kernels(axes, rank), (channels, *[1] * (rank - 1))))
+        strides = [1] * (rank - 2 - axes) + [2] * axes
+        return self._node(kind, x, weight, strides=strides, group=channels)
 
     def _mixed(self, x: ir.Value, matrix: F32, label: str) -> ir.Value:
         if not matrix.size:
@@ -162,7 +163,3 @@ def _sizes(tensor: FittedTensor) -> list[int]:
     """Of the axes that blocks lie along, before the transform; its fitting has seen that they are fixed."""
     wire = tensor.layout.wire_shape(tensor.spec.shape)
     return [int(size) for size in wire[-block_axes(wire) :]]
-
-
-def _strides(axes: int, rank: int) -> list[int]:
-    return [1] * (rank - 2 - axes) + [2] * axes
