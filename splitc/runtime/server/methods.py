@@ -15,7 +15,7 @@ from google.protobuf.message import DecodeError
 from tritonclient.grpc import service_pb2 as oip
 
 from splitc.runtime.server.access import HEALTH
-from splitc.runtime.server.calls import STREAM, Door
+from splitc.runtime.server.calls import STREAM, Call, Door
 from splitc.runtime.server.metrics import Metrics
 
 SERVICE = oip.DESCRIPTOR.services_by_name["GRPCInferenceService"]
@@ -60,8 +60,7 @@ class Methods(grpc.GenericRpcHandler):  # type: ignore[misc]
 
         async def answer(_: Any, context: Any) -> None:
             async with self._door.entered(context, name) as call:
-                message = await call.read_in_time()
-                request = None if message is None else parse(message)
+                request = await _request(call, parse)
                 if request is None:
                     self._metrics.refused("unreadable")
                     await call.abort(grpc.StatusCode.INVALID_ARGUMENT, f"the message is not a {name}Request.")
@@ -88,6 +87,12 @@ class Methods(grpc.GenericRpcHandler):  # type: ignore[misc]
         async with self._door.entered(context, "") as call:
             self._metrics.refused("no such method")
             await call.abort(grpc.StatusCode.UNIMPLEMENTED, "this server has no such method.")
+
+
+async def _request(call: Call, parse: Callable[[bytes], Any]) -> Any:
+    """What a single call asks; its bytes are let go, since the request has them too. None for none."""
+    message = await call.read_in_time()
+    return None if message is None else parse(message)
 
 
 def parser(name: str) -> Callable[[bytes], Any]:
