@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from splitc.codec import Codec, CodecSpec
-from splitc.errors import CodecError
+from splitc.errors import CodecError, UsageError
 from splitc.native import _core
 from splitc.types import F32, F64, Symbols, TensorSpec
 
@@ -110,3 +110,9 @@ def test_noise_is_coded_less_and_motion_as_well() -> None:
     assert sizes[1] < 0.9 * sizes[0]
     step = 0.5 * float(x.std())
     assert errors[1] <= 3.01 * step  # the widest zone there is
+
+
+def test_a_fixed_zone_beside_an_adaptive_one_is_refused() -> None:
+    with pytest.raises(UsageError, match="temporal_rounding goes with dead_zone"):
+        CodecSpec(temporal="dpcm", dead_zone="adaptive", temporal_rounding=0.3)
+    assert CodecSpec(temporal="dpcm", dead_zone="adaptive", temporal_rounding=0.4)  # as a lock spells it

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import ClassVar, Literal, cast
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from splitc.codec.fitted import FittedTensor
 from splitc.codec.quantizers import Quantizer, as_rows
@@ -20,6 +20,8 @@ from splitc.native import _core
 from splitc.types import F32, Symbols
 
 NO_DEAD_ZONE = 0.5
+_ROUNDING = 0.4
+"""Measured best; an adaptive zone has none."""
 
 
 class Dpcm(Difference):
@@ -42,13 +44,22 @@ class Dpcm(Difference):
     is_open_loop: ClassVar[bool] = False
 
     temporal_rounding: float = Field(
-        0.4, ge=0.1, le=NO_DEAD_ZONE, description='rounding offset of temporal = "dpcm", in steps; 0.5 has no dead zone'
+        _ROUNDING,
+        ge=0.1,
+        le=NO_DEAD_ZONE,
+        description='rounding offset of temporal = "dpcm", in steps; 0.5 has no dead zone',
     )
 
     dead_zone: Literal["fixed", "adaptive"] | None = Field(
         None,
         description="fixed or absent: temporal_rounding says it; adaptive, which has none: wider where less changes",
     )
+
+    @model_validator(mode="after")
+    def _one_zone(self) -> Dpcm:
+        if self.dead_zone == "adaptive" and self.temporal_rounding != _ROUNDING:
+            raise ValueError('temporal_rounding goes with dead_zone = "fixed"')
+        return self
 
     def check(self, quantizer: Quantizer) -> None:
         if not quantizer.rule.is_linear:
