@@ -34,6 +34,7 @@ MAY_IMPORT = {
     "tasks": BASE,
     "plan": BASE | LOW,
     "passes": BASE | {"graph", "codec", "weights", "plan"},
+    "train": BASE | {"tasks", "graph"},
     "lint": BASE | {"device"},
     "backends": BASE | {"codec"},
     "bundle": BASE | {"codec"},
@@ -72,6 +73,7 @@ OUTSIDE = {"onnx", "onnx_ir", "torch", "onnxruntime", "PIL", "pycocotools", "ric
 MAY_USE = {
     "graph": {"onnx_ir", "onnx"},
     "passes": {"onnx_ir", "onnx", "onnxruntime"},
+    "train": {"onnx_ir", "torch"},
     "lint": {"onnx_ir"},
     "evaluate": {"onnx_ir", "PIL"},
     "backends": {"onnxruntime"},
