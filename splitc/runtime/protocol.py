@@ -36,8 +36,13 @@ _ENDING_WORDS = (
 _BUSY_WORDS = ("Exceeds maximum queue size", "Request timeout expired")
 STAGES = ("decode", "queue", "cloud")
 """Stages of the cloud; a reply has ``STAGE_ms`` of each as a parameter."""
-MAX_MESSAGE_BYTES = 64 << 20
-"""The largest message that a client sends or takes."""
+MAX_MESSAGE_BYTES = 1 << 30
+"""The largest message that any server takes; most take less, and say so."""
+LARGEST = "max_message_bytes"
+"""Parameter of a model's configuration: bytes of the largest message that its server takes."""
+_MOST_DIGITS = 10
+_TOO_LARGE_WORDS = "message larger than max"
+"""gRPC's, of either end."""
 MOST_SHOWN = 600
 """Letters of a message of the other end."""
 
@@ -120,6 +125,18 @@ def _array_of(tensor: Any, raw: bytes, spec: TensorSpec) -> Array:
 
 def _listed(names: Sequence[str]) -> str:
     return ", ".join(repr(name[:80]) for name in names) or "nothing"
+
+
+def largest_of(config: Any) -> int:
+    """Bytes of the largest message that a server takes, as it says; :data:`MAX_MESSAGE_BYTES` where it says none."""
+    said = config.parameters[LARGEST].string_value if LARGEST in config.parameters else ""
+    is_number = said.isascii() and said.isdigit() and len(said) <= _MOST_DIGITS
+    return min(int(said), MAX_MESSAGE_BYTES) if is_number else MAX_MESSAGE_BYTES
+
+
+def is_too_large(words: str) -> bool:
+    """Whether gRPC refuses a message for its size, here or there: sent again it would be refused again."""
+    return _TOO_LARGE_WORDS in words
 
 
 def pair_of(request: Any) -> str | None:

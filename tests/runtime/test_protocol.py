@@ -10,6 +10,7 @@ import pytest
 
 pytest.importorskip("tritonclient.grpc", reason="needs splitc[serve]")
 
+from tritonclient.grpc import model_config_pb2 as triton_config
 from tritonclient.grpc import service_pb2 as oip
 
 from splitc.errors import RemoteError
@@ -160,3 +161,26 @@ def test_times_of_a_server_are_those_that_can_be() -> None:
 )
 def test_tritons_words_tell_what_to_do(words: str, fault: str) -> None:
     assert protocol.fault_of(oip.ModelStreamInferResponse(error_message=words)) == fault
+
+
+@pytest.mark.parametrize(
+    ("said", "largest"),
+    [
+        (None, protocol.MAX_MESSAGE_BYTES),
+        ("65536", 65536),
+        ("0", 0),
+        (str(protocol.MAX_MESSAGE_BYTES), protocol.MAX_MESSAGE_BYTES),
+        ("9" * 10, protocol.MAX_MESSAGE_BYTES),
+        ("9" * 100_000, protocol.MAX_MESSAGE_BYTES),
+        ("-1", protocol.MAX_MESSAGE_BYTES),
+        ("1e3", protocol.MAX_MESSAGE_BYTES),
+        ("", protocol.MAX_MESSAGE_BYTES),
+        ("\u0663", protocol.MAX_MESSAGE_BYTES),
+    ],
+)
+def test_what_a_server_says_of_its_largest_message(said: str | None, largest: int) -> None:
+    """Whatever it says, a client sends no more than any server takes."""
+    config = triton_config.ModelConfig()
+    if said is not None:
+        config.parameters[protocol.LARGEST].string_value = said
+    assert protocol.largest_of(config) == largest

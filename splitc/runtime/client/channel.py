@@ -11,6 +11,7 @@ from tritonclient.grpc import service_pb2 as oip
 from tritonclient.grpc import service_pb2_grpc as oip_grpc
 
 from splitc.errors import RemoteError
+from splitc.files import memory_budget
 from splitc.runtime import protocol
 from splitc.runtime.address import is_loopback
 from splitc.runtime.security import TlsFiles, refuse_plain_text
@@ -24,6 +25,8 @@ TRANSIENT = {
     grpc.StatusCode.CANCELLED,
 }
 """Another try may succeed: the server is away, or a message was damaged on its way."""
+MOST_COUNTED = (1 << 31) - 1
+"""Bytes of a message, in gRPC's options."""
 BUSY = {grpc.StatusCode.RESOURCE_EXHAUSTED}
 
 
@@ -58,8 +61,8 @@ class Remote:
         """A channel that connects when it is first used."""
         credentials = self.tls.channel_credentials()
         options = [
-            ("grpc.max_receive_message_length", protocol.MAX_MESSAGE_BYTES),
-            ("grpc.max_send_message_length", protocol.MAX_MESSAGE_BYTES),
+            ("grpc.max_receive_message_length", _most_received()),
+            ("grpc.max_send_message_length", -1),  # the server says what it takes
             ("grpc.keepalive_time_ms", PING_MS),
             ("grpc.keepalive_timeout_ms", PING_TIMEOUT_MS),
             ("grpc.enable_retries", 0),  # a frame is sent again by its outbox, which knows about keyframes
@@ -82,13 +85,16 @@ class Channel:
         self._address, self._channel, self._metadata = address, channel, metadata
         self._stub = oip_grpc.GRPCInferenceServiceStub(channel)
 
-    def check_pair(self, model: str, pair_id: str, timeout_s: float = HANDSHAKE_S) -> None:
+    def check_pair(self, model: str, pair_id: str, timeout_s: float = HANDSHAKE_S) -> int:
         """Compare pair ids before the first packet.
 
         Args:
             model: Name of the bundle.
             pair_id: 64 hexadecimal digits.
             timeout_s: For connecting and the answer.
+
+        Returns:
+            Bytes of the largest message that the server takes.
 
         Raises:
             RemoteError: No such bundle there, or the half of another pair; both ids are named.
@@ -107,6 +113,7 @@ class Channel:
                 f"{self._address}: serves {model!r} of pair {theirs[:12] or 'none'}, this edge half is of pair "
                 f"{pair_id[:12]}; use the two halves of one bundle."
             )
+        return protocol.largest_of(reply.config)
 
     def stream(self, requests: Iterable[Any]) -> Iterator[Any]:
         """Replies in the order in which they arrive.
@@ -129,6 +136,16 @@ class Channel:
 
     def _translated(self, error: Any) -> Exception:
         code, details = error.code(), protocol.shown(error.details() or "no reason given")
+        if protocol.is_too_large(details):
+            return RemoteError(
+                f"{self._address}: {details}; the server takes as much as its --max-message-bytes, this client "
+                f"{_most_received()} bytes (splitc --max-memory)."
+            )
         if code in TRANSIENT or code in BUSY or protocol.is_ending(details):
             return LostConnectionError(details)
         return RemoteError(f"{self._address}: {details} ({code.name.lower().replace('_', ' ')})")
+
+
+def _most_received() -> int:
+    """Bytes of an answer: what any file may take, and what gRPC can count."""
+    return min(memory_budget(), MOST_COUNTED)

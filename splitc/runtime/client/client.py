@@ -104,6 +104,7 @@ class EdgeClient:
         self._senders = [Sender(bundle, threads, open_engine(bundle)) for bundle in every]
         self._remote, self._options = remote, options or ClientOptions()
         self._ladder = Ladder(len(self._senders))
+        self._largest = [protocol.MAX_MESSAGE_BYTES] * len(self._senders)
         self.counters = Counters()
         self.contract = self._senders[0].contract
         for other in self._senders[1:]:
@@ -141,8 +142,10 @@ class EdgeClient:
         while not box.is_done:
             talk, channel, silent_s, begun = Talk(), self._remote.open(), 0.0, now()
             try:
-                for sender in self._senders:
+                self._largest = [
                     channel.check_pair(sender.name, sender.pair_id, self._handshake_s(patience))
+                    for sender in self._senders
+                ]
                 talk.is_greeted = True
                 Watchdog(box, talk, self._options.patience_s, channel.close).start()
                 for found in self._talk(box, talk, channel):
@@ -196,6 +199,7 @@ class EdgeClient:
         while (frame := box.next_to_send(talk)) is not None:
             try:
                 request = self._senders[frame.rung].request(frame, talk)
+                self._check_size(frame, request)
             except SplitcError as error:  # raised again where the answers are awaited
                 talk.error = error
                 return
@@ -204,6 +208,15 @@ class EdgeClient:
             self.counters.sent_bytes += frame.packet_bytes
             self.counters.sent_again += int(frame.tries > 1)
             yield request
+
+    def _check_size(self, frame: PendingFrame, request: Any) -> None:
+        """Refuse what the server would refuse: sent again, it would be no smaller."""
+        most, size = self._largest[frame.rung], request.ByteSize() if request is not None else 0
+        if size > most:
+            raise RemoteError(
+                f"{self._remote.address}: {frame.name}: its message has {size} bytes, the server takes {most}; raise "
+                "its --max-message-bytes, or send fewer samples at once."
+            )
 
     def _mend(self, box: Outbox, frame: PendingFrame, reply: Any) -> None:
         """After a refusal of one packet: send it again, connect anew, or give up."""

@@ -18,6 +18,7 @@ from pydantic import Field
 
 from splitc.bundle import Bundle
 from splitc.errors import UsageError
+from splitc.runtime import protocol
 from splitc.runtime.process_limits import connections_that_fit, give_back_free_memory, resident_bytes
 from splitc.runtime.security import TlsFiles, refuse_plain_text
 from splitc.runtime.server.access import Admission, Rates
@@ -39,7 +40,6 @@ from splitc.types import Frozen
 HTTP2_PINGS_MS = 10_000
 STRANGERS = 128
 """Connections at once without an admitted call, at most."""
-MAX_MESSAGE_BYTES = 1 << 30
 PACKETS_A_BATCH = 8
 """One client may have work for so many batches in the server at once."""
 LEAST_PACKETS = 64
@@ -67,7 +67,7 @@ class ServerOptions(Frozen):
 
     max_batch: int = Field(8, ge=1, le=1024)
     max_delay_ms: float = Field(0.0, ge=0, le=1000)
-    max_message_bytes: int | None = Field(None, ge=1024, le=MAX_MESSAGE_BYTES)
+    max_message_bytes: int | None = Field(None, ge=1024, le=protocol.MAX_MESSAGE_BYTES)
     max_memory_mb: int = Field(1024, ge=16, le=1 << 20)
     max_streams: int = Field(256, ge=1, le=65536)
     max_pending: int = Field(16, ge=1, le=1024)
@@ -128,7 +128,7 @@ class CloudServer:
         rates = Rates(options.rate) if options.rate else None
         limits = StreamLimits(options.max_pending, options.stall_s, options.idle_s)
         work = PacketWork(self.half_memory_bytes, max(LEAST_PACKETS, PACKETS_A_BATCH * options.max_batch))
-        return InferenceService(self._models, self.metrics, rates, limits, work)
+        return InferenceService(self._models, self.metrics, rates, limits, work, self.max_message_bytes)
 
     @property
     def names(self) -> list[str]:
@@ -144,7 +144,7 @@ class CloudServer:
     def max_message_bytes(self) -> int:
         """The largest message that is read."""
         largest = max((model.max_request_bytes for model in self._models.values()), default=NO_MESSAGE_BYTES)
-        return self._options.max_message_bytes or min(MAX_MESSAGE_BYTES, max(NO_MESSAGE_BYTES, largest))
+        return self._options.max_message_bytes or min(protocol.MAX_MESSAGE_BYTES, max(NO_MESSAGE_BYTES, largest))
 
     @property
     def bounds(self) -> dict[str, int]:

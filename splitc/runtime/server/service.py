@@ -74,7 +74,9 @@ class InferenceService:
         rates: Rates | None,
         limits: StreamLimits,
         work: PacketWork,
+        max_message_bytes: int,
     ) -> None:
+        self._largest = str(max_message_bytes)
         self._models, self._metrics, self._rates = models, metrics, rates
         self._limits, self._work = limits, work
         self._statistics: dict[str, ModelStatistics] = defaultdict(ModelStatistics)
@@ -122,6 +124,7 @@ class InferenceService:
         model = await self._model_or_abort(request, call)
         config = triton_config.ModelConfig(name=model.name, platform="splitc", max_batch_size=0)
         config.parameters[protocol.PAIR_ID].string_value = model.pair_id
+        config.parameters[protocol.LARGEST].string_value = self._largest
         config.input.add(name=protocol.PACKET, data_type="TYPE_UINT8", dims=[-1])
         for spec in model.given:
             config.input.add(name=spec.name, data_type=f"TYPE_{_oip_dtype(spec)}", dims=_sizes(spec))
