@@ -69,6 +69,10 @@ class LimitOptions:
         10.0
     )
     rate: Annotated[float, typer.Option(min=0, help="Requests a second for each client; 0: no limit.")] = 0.0
+    call_rate: Annotated[
+        float,
+        typer.Option(min=0, help="Calls a second, for each client, that no answer to a packet pays for; 0: no limit."),
+    ] = 100.0
     threads: Annotated[int, typer.Option(min=1, help="Threads an engine may use.")] = 1
     drain_s: Annotated[float, typer.Option(min=0, help="Seconds to finish open requests at shutdown.")] = 10.0
 

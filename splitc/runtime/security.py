@@ -42,7 +42,7 @@ class TlsFiles:
         if self.ca is not None:
             _check_authorities(self.ca)
 
-    def server_credentials(self) -> grpc.ServerCredentials | None:
+    def server_context(self) -> ssl.SSLContext | None:
         """None: plain text. With ``ca`` clients must show a certificate too.
 
         Raises:
@@ -50,13 +50,6 @@ class TlsFiles:
         """
         if self.ca is not None and self.cert is None:
             raise UsageError("--tls-ca asks clients for certificates: give this server's --tls-cert and --tls-key too.")
-        if self.cert is None or self.key is None:
-            return None
-        ca = _read(self.ca) if self.ca else None
-        return grpc.ssl_server_credentials([(_read(self.key), _read(self.cert))], ca, self.ca is not None)
-
-    def server_context(self) -> ssl.SSLContext | None:
-        """The same for a server of Python's own; None: plain text."""
         if self.cert is None or self.key is None:
             return None
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -9,7 +9,7 @@ import itertools
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 
@@ -32,6 +32,11 @@ CALLS, CONNECTIONS = 600, 6
 BIG_CALLS, BIG_MESSAGE = 32, 62 << 20
 SOCKETS = 500
 CHECKING = 32
+CHEAP = (
+    *("ServerMetadata", "RepositoryIndex", "ModelReady", "ModelStatistics", "ModelConfig", "ModelInfer"),
+    *("NoSuchMethod", "../grpc.reflection.v1.ServerReflection/ServerReflectionInfo"),
+)
+"""Methods: a message of no bytes is a request of each, for nothing."""
 PAUSE_S = 0.05
 
 
@@ -143,24 +148,34 @@ def resets(attack: Attack) -> None:
         with suppress(OSError), closing(Connection(attack.address)) as line:
             for number in range(2000):
                 one = 2 * number + 1
-                if not line.send(call(one) + frame(RST_STREAM, 0, one, (8).to_bytes(4, "big"))):
+                if not line.send(call(one, token=attack.token) + frame(RST_STREAM, 0, one, (8).to_bytes(4, "big"))):
                     break
 
 
 def health_checks(attack: Attack) -> None:
-    """What anyone may ask, without a pause, on many connections."""
-    threads = [threading.Thread(target=_check_health, args=(attack,)) for _ in range(CHECKING)]
+    """What anyone may ask, without a pause, on many connections; with a token where there is one."""
+    _ask_on_many(attack, ("ServerLive",))
+
+
+def cheap_calls(attack: Attack) -> None:
+    """What is answered or refused without work, unknown methods too, without a pause and on many connections."""
+    _ask_on_many(attack, CHEAP)
+
+
+def _ask_on_many(attack: Attack, methods: Sequence[str]) -> None:
+    threads = [threading.Thread(target=_ask_without_pause, args=(attack, methods)) for _ in range(CHECKING)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
 
 
-def _check_health(attack: Attack) -> None:
+def _ask_without_pause(attack: Attack, methods: Sequence[str]) -> None:
     for _ in attack.rounds(0.0):
         with suppress(OSError), closing(Connection(attack.address)) as line:
             for number in range(2000):
-                if not line.send(call(2 * number + 1, "ServerLive") + frame(DATA, 1, 2 * number + 1, bytes(5))):
+                one, method = 2 * number + 1, methods[number % len(methods)]
+                if not line.send(call(one, method, attack.token) + frame(DATA, 1, one, bytes(5))):
                     break
 
 
@@ -278,7 +293,9 @@ STRANGERS: dict[str, Callable[[Attack], None]] = {
     )
 }
 """Of callers without a token."""
-MEMBERS: dict[str, Callable[[Attack], None]] = {one.__name__: one for one in (costly_packets, big_messages)}
+MEMBERS: dict[str, Callable[[Attack], None]] = {
+    one.__name__: one for one in (costly_packets, big_messages, health_checks, cheap_calls, resets, pings)
+}
 """Of a client that has one."""
 
 

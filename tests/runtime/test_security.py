@@ -74,7 +74,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_good_files_are_taken(files: Path) -> None:
     tls = TlsFiles(files / "cert.pem", files / "key.pem", files / "ca.pem")
-    assert tls.server_credentials() is not None
+    assert tls.server_context() is not None
     assert TlsFiles(ca=files / "ca.pem").channel_credentials() is not None
 
 
@@ -99,7 +99,7 @@ def test_bad_files_are_said(files: Path, cert: str | None, key: str | None, ca: 
 def test_a_server_that_asks_for_certificates_has_one(files: Path) -> None:
     """Without, it would serve everyone in plain text."""
     with pytest.raises(UsageError, match="--tls-ca asks clients for certificates"):
-        TlsFiles(ca=files / "ca.pem").server_credentials()
+        TlsFiles(ca=files / "ca.pem").server_context()
 
 
 class Call:
@@ -114,14 +114,12 @@ class Call:
     def peer(self) -> str:
         return self._peer
 
-    def peer_identities(self) -> None:
-        return None
-
 
 class Visit:
     """A connection from there."""
 
     address = "10.0.0.1"
+    identity: str | None = None
 
     def was_refused(self) -> None:
         """Nothing follows from it here."""

@@ -88,15 +88,15 @@ class Admission:
             visit.was_refused()
             why = "no known bearer token: give one with --token-file."
             raise NotAdmittedError(grpc.StatusCode.UNAUTHENTICATED, why)
-        return Caller(client_of(number, context.peer_identities(), visit.address), visit)
+        return Caller(client_of(number, visit.identity, visit.address), visit)
 
     def _token(self, context: Any) -> int:
         said = dict(context.invocation_metadata() or ()).get("authorization", "")
         return known_token(said[len(BEARER) :], self._tokens) if said.startswith(BEARER) else -1
 
 
-def client_of(token: int, identities: object, address: str) -> str:
+def client_of(token: int, identity: str | None, address: str) -> str:
     """Whom a call counts for: its token, else its certificate, else its address; a made-up token is none of these."""
     if token >= 0:
         return f"token {token}"
-    return f"certificate {identities!r}" if identities else f"address {address}"
+    return f"certificate {identity}" if identity else f"address {address}"

@@ -19,6 +19,7 @@ from splitc.runtime.server.access import Admission, Caller, NotAdmittedError
 from splitc.runtime.server.metrics import Metrics
 from splitc.runtime.server.room import Room
 from splitc.runtime.server.turns import TurnOwner
+from splitc.runtime.server.visit import Visit
 
 STREAM = "ModelStreamInfer"
 
@@ -49,11 +50,12 @@ class Call:
     Attributes:
         context: gRPC's.
         owner: Whose work it is.
+        visit: The connection that it came on.
         leaving: Closed when the call is over.
     """
 
-    def __init__(self, context: Any, owner: TurnOwner, message_s: float) -> None:
-        self.context, self.owner, self._message_s = context, owner, message_s
+    def __init__(self, context: Any, owner: TurnOwner, visit: Visit, message_s: float) -> None:
+        self.context, self.owner, self.visit, self._message_s = context, owner, visit, message_s
         self.leaving = contextlib.ExitStack()
 
     async def abort(self, code: grpc.StatusCode, why: str) -> None:
@@ -129,8 +131,8 @@ class Door:
         except NotAdmittedError as refused:
             await context.abort(refused.code, str(refused))
             raise
-        caller.visit.call_began()
-        call = Call(context, TurnOwner(caller.client, next(self._numbers)), self._limits.message_s)
+        caller.visit.call_began(caller.client)
+        call = Call(context, TurnOwner(caller.client, next(self._numbers)), caller.visit, self._limits.message_s)
         try:
             yield call
         finally:
@@ -146,7 +148,7 @@ class Door:
             await context.abort(refused.code, str(refused))
             raise
         caller.visit.checked_health()
-        return Call(context, TurnOwner(caller.client), self._limits.message_s)
+        return Call(context, TurnOwner(caller.client), caller.visit, self._limits.message_s)
 
     def _place(self, caller: Caller, method: str) -> int:
         """Take a place and bytes to read with.

@@ -1,10 +1,11 @@
 """The door of a server: it accepts connections, knows which of them a call has been admitted on, and closes the others.
 
-    client ══ socket ══► ConnectionGate: Visit ── private socket ──► gRPC
+    client ══ socket ══► ConnectionGate: Visit: TLS, frames ── private socket ──► gRPC
 
 gRPC itself cannot tell strangers' connections from those of clients with a token: it has one limit for all, and no
-bound on how many of them wait, or for how long. The gate passes bytes on, TLS included, and reads none but the first.
-A connection is a *stranger* until one of its calls was admitted; strangers have few places, little time, few bytes.
+bound on how many of them wait, or for how long. The gate ends TLS and passes frames on, as many as their client's
+budget has calls for. A connection is a *stranger* until one of its calls was admitted; strangers have few places,
+little time, few bytes.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import itertools
 import random
 import secrets
 import socket
+import ssl
 import struct
 import time
 from collections.abc import Sequence
@@ -22,6 +24,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from splitc.runtime.server.metrics import Metrics
+from splitc.runtime.server.pace import Budget
 from splitc.runtime.server.visit import BUFFER_BYTES, Visit
 
 SWEEP_S = 0.5
@@ -53,14 +56,14 @@ class GateLimits:
         strangers: Of these, not admitted; where they are full, the oldest one goes.
         greet_s: How long one may stay a stranger.
         idle_s: How long an admitted one may have no call.
-        is_encrypted: Whether TLS is spoken.
+        calls_a_second: That one client may begin beyond those that answers pay for; 0 for no bound.
     """
 
     connections: int
     strangers: int
     greet_s: float
     idle_s: float
-    is_encrypted: bool = False
+    calls_a_second: float
 
 
 class ConnectionGate:
@@ -70,15 +73,16 @@ class ConnectionGate:
         limits: Bounds.
         target: Path of the private socket that gRPC listens on.
         metrics: Counts connections that are closed.
+        tls: Certificates; None for plain text.
     """
 
-    def __init__(self, limits: GateLimits, target: str, metrics: Metrics) -> None:
-        self.limits, self.target, self._metrics = limits, target, metrics
-        self.is_encrypted = limits.is_encrypted
+    def __init__(self, limits: GateLimits, target: str, metrics: Metrics, tls: ssl.SSLContext | None) -> None:
+        self.limits, self.target, self._metrics, self.tls = limits, target, metrics, tls
         self.buffer = bytearray(BUFFER_BYTES)
         self._visits: dict[str, Visit] = {}
         self._strangers: dict[str, dict[Visit, None]] = {}  # by address, oldest first
         self._marks: dict[str, float] = {}
+        self._budgets: dict[str, Budget] = {}
         self._prefix, self._numbers = f"splitc-{secrets.token_hex(8)}-", itertools.count()
         self._tasks: list[asyncio.Task[None]] = []
         self._sockets: Sequence[socket.socket] = ()
@@ -92,6 +96,10 @@ class ConnectionGate:
     def visit_of(self, peer: str) -> Visit | None:
         """The connection that gRPC knows by this name."""
         return self._visits.get(peer.removeprefix("unix-abstract:"))
+
+    def budget(self, whose: str) -> Budget:
+        """What a client, or the strangers of an address, may begin on all connections together."""
+        return self._budgets.setdefault(whose, Budget(self.limits.calls_a_second))
 
     def close_door(self) -> None:
         """Accept no more; those inside stay."""
@@ -209,6 +217,8 @@ class ConnectionGate:
                 elif not visit.calls and now - visit.moved > self.limits.idle_s:
                     self._drop(visit, "idle")
             self._marks = {one: marks * FADING for one, marks in self._marks.items() if marks * FADING > 1}
+            paying = {visit.budget for visit in self._visits.values()}
+            self._budgets = {whose: one for whose, one in self._budgets.items() if one in paying or not one.is_full}
 
 
 def client_address(accepted: socket.socket, address: object) -> str:

@@ -55,7 +55,8 @@ TRIM_S = 10.0
 class ServerOptions(Frozen):
     """Limits of a server.
 
-    ``rate`` is in requests a second for each client, 0 for no limit. A stream may have ``max_pending`` packets in work;
+    ``rate`` is in requests a second for each client, 0 for no limit; ``call_rate`` in calls a second that no answer to
+    a packet pays for, and in refused packets, beyond 200 at once. A stream may have ``max_pending`` packets in work;
     beyond that, reading waits, and the client with it. A stream whose answers are not read for ``stall_s``, or on which
     nothing moves for ``idle_s``, ends and makes room. Beside streams, ``max_single`` single calls may be open at once.
 
@@ -77,6 +78,7 @@ class ServerOptions(Frozen):
     idle_s: float = Field(600.0, gt=0)
     greet_s: float = Field(10.0, gt=0)
     rate: float = Field(0.0, ge=0)
+    call_rate: float = Field(100.0, ge=0)
     threads: int = Field(1, ge=1, le=1024)
     drain_s: float = Field(10.0, ge=0)
 
@@ -171,18 +173,20 @@ class CloudServer:
             UsageError: The address is taken or malformed, or plain text would leave this machine.
             CapabilityError: Too few open files for a single connection.
         """
-        credentials = (tls or TlsFiles()).server_credentials()
-        refuse_plain_text(address, credentials is not None, allow_plain_text)
+        context = (tls or TlsFiles()).server_context()
+        refuse_plain_text(address, context is not None, allow_plain_text)
+        if context is not None:
+            context.set_alpn_protocols(["h2"])
         heard = self._heard(address)
         private = os.path.join(self._ending.enter_context(private_folder()), SOCKET_NAME)
-        self._server = self._new_server(private, credentials)
+        self._server = self._new_server(private)
         await self._server.start()
         connections = connections_that_fit(self._options.max_connections)
         strangers = max(1, min(STRANGERS, connections // 2))
         limits = GateLimits(
-            connections, strangers, self._options.greet_s, self._options.idle_s, credentials is not None
+            connections, strangers, self._options.greet_s, self._options.idle_s, self._options.call_rate
         )
-        self._gate = ConnectionGate(limits, private, self.metrics)
+        self._gate = ConnectionGate(limits, private, self.metrics, context)
         self._gate.start(heard.sockets)
         trimming = asyncio.create_task(_trim())
         self._ending.callback(trimming.cancel)
@@ -193,8 +197,8 @@ class CloudServer:
         self._ending.callback(heard.close)
         return heard
 
-    def _new_server(self, path: str, credentials: grpc.ServerCredentials | None) -> grpc.aio.Server:
-        """gRPC behind the gate."""
+    def _new_server(self, path: str) -> grpc.aio.Server:
+        """gRPC behind the gate, which has ended TLS."""
         limit = self.max_message_bytes
         server = grpc.aio.server(
             options=[
@@ -215,8 +219,7 @@ class CloudServer:
         )
         self._door = Door(Admission(self._tokens, self._visit_of, self.metrics), self._call_limits(), self.metrics)
         server.add_generic_rpc_handlers([Methods(self._service, self._door, self.metrics)])
-        where = f"unix:{path}"
-        server.add_secure_port(where, credentials) if credentials else server.add_insecure_port(where)
+        server.add_insecure_port(f"unix:{path}")
         return server
 
     def _visit_of(self, peer: str) -> Visit | None:

@@ -145,7 +145,7 @@ class InferenceService:
             received = _received(model, request)
             call.leaving.callback((await self._held(model, received, call)).give_back)
             feeds, decode_ms = await self._decoded(model, model.decoder(), received, call)
-            return self._reply(model, request, await self._answered(model, feeds, decode_ms, call.owner))
+            return self._reply(model, request, await self._answered(model, feeds, decode_ms, call.owner), call)
         except Refusal as refusal:
             self._failed(request, refusal)
             await call.abort(refusal.code, str(refusal))
@@ -203,20 +203,20 @@ class InferenceService:
             feeds, decode_ms = await self._decoded(model, decoder, received, call)
         except Refusal as refusal:
             done = asyncio.get_running_loop().create_future()
-            done.set_result(self._fault(request, refusal))
+            done.set_result(self._fault(request, refusal, call))
             return InWork(done, held)
         except BaseException:
             if held is not None:
                 held.give_back()
             raise
-        return InWork(asyncio.create_task(self._streamed(model, request, feeds, decode_ms, call.owner)), held)
+        return InWork(asyncio.create_task(self._streamed(model, request, feeds, decode_ms, call)), held)
 
-    async def _streamed(self, model: ServedModel, request: Any, feeds: Any, decode_ms: float, owner: TurnOwner) -> Any:
+    async def _streamed(self, model: ServedModel, request: Any, feeds: Any, decode_ms: float, call: Call) -> Any:
         try:
-            answered = await self._answered(model, feeds, decode_ms, owner)
+            answered = await self._answered(model, feeds, decode_ms, call.owner)
         except Refusal as refusal:
-            return self._fault(request, refusal)
-        reply = self._reply(model, request, answered)
+            return self._fault(request, refusal, call)
+        reply = self._reply(model, request, answered, call)
         reply.parameters[FINAL].bool_param = True
         return oip.ModelStreamInferResponse(infer_response=reply)
 
@@ -262,14 +262,16 @@ class InferenceService:
         except SplitcError as error:
             raise Refusal(protocol.REFUSED, str(error)) from error
 
-    def _reply(self, model: ServedModel, request: Any, answered: Answered) -> Any:
+    def _reply(self, model: ServedModel, request: Any, answered: Answered, call: Call) -> Any:
+        call.visit.answered()
         packet_bytes = request.inputs[0].shape[-1]
         self._metrics.answered(model.name, packet_bytes, answered.ms, answered.batch)
         self._statistics[model.name].note(answered.ms, answered.batch)
         outputs = only(answered.outputs, wanted_outputs(request, list(answered.outputs)))
         return protocol.answer_reply(model.name, request.id, outputs, answered.ms)
 
-    def _fault(self, request: Any, refusal: Refusal) -> Any:
+    def _fault(self, request: Any, refusal: Refusal, call: Call) -> Any:
+        call.visit.failed()
         self._failed(request, refusal)
         return protocol.fault_reply(request.model_name, request.id, refusal.fault, str(refusal))
 

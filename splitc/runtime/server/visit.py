@@ -1,14 +1,18 @@
-"""One connection between a client and gRPC: passes bytes on, and knows what its client did so far."""
+"""One connection between a client and gRPC: passes frames on at its client's pace, and knows what was done so far."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import time
 from typing import Protocol
 
-GREETINGS = (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"\x16\x03")
-"""First bytes of HTTP/2 without and with TLS."""
+from splitc.runtime.server.pace import CALL, Budget, FrameMeter
+from splitc.runtime.server.tls_session import TlsSession
+
+GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+"""First bytes of HTTP/2."""
 BUFFER_BYTES = 64 << 10
 """Read from gRPC at once, and written ahead of a reader in one direction."""
 READ_BYTES = 16 << 10
@@ -31,12 +35,14 @@ class Keeper(Protocol):
     Attributes:
         buffer: For one read at a time.
         target: Path of the socket that gRPC listens on.
-        is_encrypted: Whether TLS is spoken.
+        tls: Certificates; None for plain text.
     """
 
     buffer: bytearray
     target: str
-    is_encrypted: bool
+    tls: ssl.SSLContext | None
+
+    def budget(self, whose: str) -> Budget: ...
 
     def arrived(self, visit: Visit) -> float: ...
 
@@ -56,6 +62,7 @@ class Visit(asyncio.BufferedProtocol):
         moved: ``time.monotonic()`` when it began, or when an admitted call began or ended.
         calls: Open and admitted.
         was_polite: It asked for health, and has no need of a token.
+        budget: Pays for its frames: that of its address's strangers, then its client's.
     """
 
     def __init__(self, gate: Keeper, name: str, address: str) -> None:
@@ -63,25 +70,43 @@ class Visit(asyncio.BufferedProtocol):
         self.moved, self.calls = time.monotonic(), 0
         self._refusals = self._received = self._allowed = 0
         self._checks = 0.0
-        self._is_admitted = self._is_waiting = False
-        self.was_polite = False
-        self._early = b""
+        self._is_admitted = self.was_polite = False
+        self._pauses: set[str] = set()
+        self._left = b""  # read, and not passed on yet
+        self._meter, self.budget = FrameMeter(), gate.budget(f"strangers at {address}")
+        self._tls = TlsSession(gate.tls) if gate.tls else None
         self._inner: _Inner | None = None
         self._connecting: asyncio.Task[None] | None = None
         self.transport: asyncio.Transport | None = None
 
-    def call_began(self) -> None:
-        """An admitted call: its client is no stranger any more."""
+    @property
+    def identity(self) -> str | None:
+        """Names in the client's certificate; None without one."""
+        return self._tls.identity if self._tls else None
+
+    def call_began(self, client: str) -> None:
+        """An admitted call: its client is no stranger any more, and pays for the connection from now on."""
         self.moved, self.calls = time.monotonic(), self.calls + 1
         if not self._is_admitted:
             self._is_admitted = True
             self._gate.admitted(self)
-            if self._is_waiting:
-                self.resume_reading()
+            self.budget.earn()
+            self.budget = self._gate.budget(client)
+            self.budget.fine(CALL)
+            self.let_go("bytes")
+            self._go_on()
 
     def call_ended(self) -> None:
         """An admitted call is over."""
         self.moved, self.calls = time.monotonic(), self.calls - 1
+
+    def answered(self) -> None:
+        """A packet of it was answered."""
+        self.budget.earn()
+
+    def failed(self) -> None:
+        """A packet of it was refused: that is as much work as a call."""
+        self.budget.fine(CALL)
 
     def checked_health(self) -> None:
         """A stranger asked what strangers may ask: its time begins anew, and now and then its bytes."""
@@ -101,13 +126,37 @@ class Visit(asyncio.BufferedProtocol):
 
     def end(self) -> None:
         """Close both ends at once."""
-        self._gate.left(self)
-        if self._connecting is not None:
-            self._connecting.cancel()
-        if self._inner is not None and self._inner.transport is not None:
-            self._inner.transport.abort()
+        self._leave()
         if self.transport is not None:
             self.transport.abort()
+
+    def hold(self, why: str) -> None:
+        """Read no more of the client, until :meth:`let_go` of this and every other reason."""
+        self._pauses.add(why)
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.pause_reading()
+
+    def let_go(self, why: str) -> None:
+        """A reason is gone."""
+        self._pauses.discard(why)
+        if self.transport is not None and not self.transport.is_closing() and not self._pauses:
+            self.transport.resume_reading()
+
+    def send(self, data: bytes) -> None:
+        """To the client."""
+        if self.transport is None or self.transport.is_closing():
+            return
+        try:
+            self.transport.write(self._tls.sealed(data) if self._tls else data)
+        except ssl.SSLError:
+            self.transport.close()
+
+    def say_goodbye(self) -> None:
+        """gRPC has closed its end: close this one after what was said last."""
+        if self.transport is not None and not self.transport.is_closing():
+            if self._tls is not None:
+                self.transport.write(self._tls.farewell())
+            self.transport.close()
 
     # -- asyncio's side ----------------------------------------------------------------------------------------------
 
@@ -116,11 +165,11 @@ class Visit(asyncio.BufferedProtocol):
         self.transport = transport
         transport.set_write_buffer_limits(BUFFER_BYTES)
         penalty_s = self._gate.arrived(self)
-        self._allowed = STRANGER_BYTES[self._gate.is_encrypted]
+        self._allowed = STRANGER_BYTES[self._tls is not None]
         if penalty_s:
             self._allowed //= MARKED_PART
-            transport.pause_reading()
-            asyncio.get_running_loop().call_later(penalty_s, self.resume_reading)
+            self.hold("penalty")
+            asyncio.get_running_loop().call_later(penalty_s, self.let_go, "penalty")
 
     def get_buffer(self, sizehint: int) -> memoryview:
         most = READ_BYTES if self._is_admitted else min(READ_BYTES, max(1, self._allowed - self._received))
@@ -131,21 +180,34 @@ class Visit(asyncio.BufferedProtocol):
         if not self._is_admitted:
             self._received += nbytes
             if self._received >= self._allowed:
-                self._is_waiting = True
-                self.pause_reading()
+                self.hold("bytes")
+        if self._tls is not None:
+            data = self._opened(self._tls, data)
+        self._left += data
         if self._inner is not None:
-            self._inner.write(data)
-        else:
-            self._greeted(self._early + data)
+            self._pass_on()
+        elif data:
+            self._greeted()
 
-    def _greeted(self, early: bytes) -> None:
-        """The first bytes decide whether gRPC hears of it at all."""
-        self._early, wanted = early, GREETINGS[self._gate.is_encrypted]
-        if not early.startswith(wanted[: len(early)]):
+    def _opened(self, tls: TlsSession, data: bytes) -> bytes:
+        """Plain text; whoever speaks no TLS is turned away."""
+        assert self.transport is not None
+        try:
+            data = tls.opened(data)
+        except ssl.SSLError:
+            self.transport.write(tls.waiting())  # the alert says why
             self._gate.turn_away(self, "foreign")
-        elif len(early) >= len(wanted) and self._connecting is None:
-            assert self.transport is not None
-            self.transport.pause_reading()
+            return b""
+        if waiting := tls.waiting():
+            self.transport.write(waiting)
+        return data
+
+    def _greeted(self) -> None:
+        """The first bytes decide whether gRPC hears of it at all."""
+        if not self._left.startswith(GREETING[: len(self._left)]):
+            self._gate.turn_away(self, "foreign")
+        elif len(self._left) >= len(GREETING) and self._connecting is None:
+            self.hold("connecting")
             self._connecting = asyncio.create_task(self._connect())
 
     async def _connect(self) -> None:
@@ -159,9 +221,26 @@ class Visit(asyncio.BufferedProtocol):
             inner.close()
             self._gate.turn_away(self, "no descriptors")
             return
-        early, self._early = self._early, b""
-        self._inner.write(early)
-        self.resume_reading()
+        self.let_go("connecting")
+        self._pass_on()
+
+    def _pass_on(self) -> None:
+        """To gRPC what the client's budget pays for; the rest waits for its turn."""
+        if self._inner is None or not self._left:
+            return
+        size = self._meter.passable(self._left, self.budget)
+        passed, self._left = self._left[:size], self._left[size:]
+        if passed:
+            self._inner.write(passed)
+        if self._meter.is_held and "pace" not in self._pauses:
+            self.hold("pace")
+            self.budget.wait(self._go_on)
+
+    def _go_on(self) -> None:
+        """Its turn has come."""
+        if "pace" in self._pauses:
+            self.let_go("pace")
+            self._pass_on()
 
     def pause_writing(self) -> None:
         if self._inner is not None and self._inner.transport is not None:
@@ -171,19 +250,13 @@ class Visit(asyncio.BufferedProtocol):
         if self._inner is not None and self._inner.transport is not None:
             self._inner.transport.resume_reading()
 
-    def pause_reading(self) -> None:
-        """gRPC does not keep up."""
-        if self.transport is not None and not self.transport.is_closing():
-            self.transport.pause_reading()
-
-    def resume_reading(self) -> None:
-        """gRPC keeps up again; a stranger that sent all it may waits on."""
-        is_held = self._is_waiting and not self._is_admitted
-        if self.transport is not None and not self.transport.is_closing() and not is_held:
-            self.transport.resume_reading()
-
     def connection_lost(self, exc: Exception | None) -> None:
+        self._leave()
+
+    def _leave(self) -> None:
         self._gate.left(self)
+        self._left = b""
+        self._pauses.discard("pace")
         if self._connecting is not None:
             self._connecting.cancel()
         if self._inner is not None and self._inner.transport is not None:
@@ -212,15 +285,13 @@ class _Inner(asyncio.BufferedProtocol):
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        if self._visit.transport is not None:
-            self._visit.transport.write(bytes(memoryview(self._buffer)[:nbytes]))
+        self._visit.send(bytes(memoryview(self._buffer)[:nbytes]))
 
     def pause_writing(self) -> None:
-        self._visit.pause_reading()
+        self._visit.hold("full")
 
     def resume_writing(self) -> None:
-        self._visit.resume_reading()
+        self._visit.let_go("full")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._visit.transport is not None:
-            self._visit.transport.close()  # after what gRPC said last was sent
+        self._visit.say_goodbye()
