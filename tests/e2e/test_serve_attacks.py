@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -32,10 +33,13 @@ ASKED = 100
 MEMORY_MB = 64
 BUDGET = 1.1
 """The stated memory and a tenth."""
-TIMES, LEAST_MS = 3.0, 1000.0
-"""The 99th percentile beside an attack against that of the stretch before. Attackers and whatever else runs share the
-server's cores here: less than the second number says nothing on a machine with ten processes a core. The benchmark
-measures it (``runtime.py --only attack``); what a hold-up costs is seconds, or refusals."""
+TIMES, LEAST_MS, TRIES = 3.0, 100.0, 3
+"""The 99th percentile beside an attack against that of the stretch right before, which saw the same machine.
+
+Of a hundred calls it is the second slowest: where attackers and other jobs share the server's cores, the kernel alone
+makes one of 50 to 100 ms, so less says nothing. What an attack does to the server it does every time, what other jobs
+do they do now and then: the best of three tries counts. Refusals and memory count in every try. Longer stretches, on a
+machine of one's own and against the ratio alone: ``tests/bench/runtime.py --only attack``."""
 
 
 @pytest.fixture(scope="module")
@@ -79,18 +83,30 @@ def p99_ms(holder: Holder) -> float:
     return float(np.percentile(holder.ms, 99))
 
 
+def assert_kept_in_time(holder: Holder, attack: Callable[[], AbstractContextManager[None]]) -> None:
+    """In one of the tries, beside an attack that has begun."""
+    seen = []
+    for _ in range(TRIES):
+        idle_ms = p99_ms(holder)
+        with attack():
+            seen.append((idle_ms, p99_ms(holder)))
+        if seen[-1][1] <= max(TIMES * idle_ms, LEAST_MS):
+            print("p99 ms, before and beside:", *(f"{idle:.0f} {hit:.0f}" for idle, hit in seen))
+            return
+    pytest.fail(f"p99 in ms, before and beside the attack, of each try: {seen}")
+
+
 @pytest.mark.parametrize("name", STRANGERS)
 def test_strangers_keep_nobody_out(bundle: Path, server: ServedProcess, name: str) -> None:
     """A client that is connected, and one that comes, are answered beside any attack of callers without a token."""
     holder = Holder(bundle, server.address)
-    idle_ms = p99_ms(holder)
-    with Watched(server) as watched, attacked(name, server.address, 60):
-        hit_ms = p99_ms(holder)
-        newcomer = Holder(bundle, server.address)
-        newcomer.ask(5)
+    with Watched(server) as watched:
+        assert_kept_in_time(holder, lambda: attacked(name, server.address, 60))
+        with attacked(name, server.address, 60):
+            newcomer = Holder(bundle, server.address)
+            newcomer.ask(5)
     for one in (holder, newcomer):
         one.close()
-    assert hit_ms <= max(TIMES * idle_ms, LEAST_MS)
     assert watched.most_mb <= BUDGET * server.document["max_memory_mb"]
 
 
@@ -98,11 +114,9 @@ def test_strangers_keep_nobody_out(bundle: Path, server: ServedProcess, name: st
 def test_a_member_who_means_harm_keeps_nobody_out(bundle: Path, server: ServedProcess, name: str) -> None:
     """A valid token buys one client's share, in messages, memory and runs."""
     holder, message = Holder(bundle, server.address), packet_of_rows(bundle, 8)
-    idle_ms = p99_ms(holder)
-    with Watched(server) as watched, attacked(name, server.address, 60, OTHER_TOKEN, message):
-        hit_ms = p99_ms(holder)
+    with Watched(server) as watched:
+        assert_kept_in_time(holder, lambda: attacked(name, server.address, 60, OTHER_TOKEN, message))
     holder.close()
-    assert hit_ms <= max(TIMES * idle_ms, LEAST_MS)
     assert watched.most_mb <= BUDGET * server.document["max_memory_mb"]
 
 
