@@ -42,7 +42,10 @@ def test_connections_of_one_client_share_its_budget(bundle: Path, files: TlsFile
     tls = TlsFiles(files.cert, files.key) if files else None
     alone = [("grpc.use_local_subchannel_pool", 1)]
     said = {"authorization": f"Bearer {TOKEN}"}
-    with serving([bundle], call_rate=RATE, tokens=(TOKEN, OTHER_TOKEN), tls=tls) as (address, _), ExitStack() as ending:
+    with (
+        serving([bundle], call_rate=RATE, tokens=(TOKEN, OTHER_TOKEN), tls=tls) as (address, server),
+        ExitStack() as ending,
+    ):
         clients = [
             ending.enter_context(stock.InferenceServerClient(address, channel_args=alone, **options(files)))
             for _ in range(count)
@@ -51,6 +54,7 @@ def test_connections_of_one_client_share_its_budget(bundle: Path, files: TlsFile
         for number in range(int(CALLS_AHEAD) + MORE):
             assert clients[number % count].get_server_metadata(headers=said).name == "splitc"
         assert time.monotonic() - begun > LEAST_S
+        assert server.metrics.totals()["paced_reads"] > 0
         remote = Remote(address, TlsFiles(ca=files.ca) if files else TlsFiles(), OTHER_TOKEN)
         samples = [Sample(f"f{index}", {"image": np.zeros((1, 3, SIDE, SIDE), np.float32)}) for index in range(3)]
         assert len(list(EdgeClient(open_bundle(bundle), remote).run(samples))) == 3
@@ -64,11 +68,12 @@ def test_packets_are_answered_however_many(bundle: Path, files: TlsFiles | None)
     given = stock.InferInput("packet", [len(packet)], "UINT8")
     given.set_data_from_numpy(np.frombuffer(packet, np.uint8))
     with (
-        serving([bundle], call_rate=1 / 600, tls=tls) as (address, _),
+        serving([bundle], call_rate=1 / 600, tls=tls) as (address, server),
         stock.InferenceServerClient(address, **options(files)) as client,
     ):
         for _ in range(int(CALLS_AHEAD) + MORE):
             assert client.infer(opened.name, [given]).as_numpy("logits") is not None
+        assert "paced_reads" not in server.metrics.totals()
 
 
 def test_refused_packets_of_a_stream_are_paid_for(bundle: Path) -> None:

@@ -152,6 +152,10 @@ class ConnectionGate:
         self.mark(visit.address)
         self._drop(visit, reason)
 
+    def paced(self) -> None:
+        """Frames of a connection wait for their client's budget."""
+        self._metrics.paced()
+
     def is_stranger(self, visit: Visit) -> bool:
         """Whether no call of it was admitted so far."""
         return visit in self._strangers.get(visit.address, {})

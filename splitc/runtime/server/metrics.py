@@ -32,6 +32,7 @@ class Metrics:
         self._streams = Gauge("splitc_streams", "Open streams.", registry=self.registry)
         self._stopped = self._counter("stopped_streams", "Streams that stood still for too long.", ["reason"])
         self._refused = self._counter("refused_calls", "Calls refused before any work.", ["reason"])
+        self._paced = self._counter("paced_reads", "Times that frames waited for their client's budget.", [])
         self._hung_up = self._counter("closed_connections", "Connections that the server closed.", ["reason"])
 
     def _counter(self, name: str, text: str, labels: list[str]) -> Counter:
@@ -56,6 +57,10 @@ class Metrics:
     def hung_up(self, reason: str) -> None:
         """One connection was closed by the gate."""
         self._hung_up.labels(reason).inc()
+
+    def paced(self) -> None:
+        """Frames of one connection have to wait: its client began more calls than it may."""
+        self._paced.inc()
 
     def stopped(self, reason: str) -> None:
         """A client neither reads nor sends any more: its stream was ended."""

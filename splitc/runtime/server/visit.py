@@ -52,6 +52,8 @@ class Keeper(Protocol):
 
     def turn_away(self, visit: Visit, reason: str) -> None: ...
 
+    def paced(self) -> None: ...
+
 
 class Visit(asyncio.BufferedProtocol):
     """One connection: the client's end.
@@ -234,6 +236,7 @@ class Visit(asyncio.BufferedProtocol):
             self._inner.write(passed)
         if self._meter.is_held and "pace" not in self._pauses:
             self.hold("pace")
+            self._gate.paced()
             self.budget.wait(self._go_on)
 
     def _go_on(self) -> None:
