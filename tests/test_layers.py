@@ -35,6 +35,7 @@ MAY_IMPORT = {
     "plan": BASE | LOW,
     "passes": BASE | {"graph", "codec", "weights", "plan"},
     "train": BASE | {"tasks", "graph"},
+    "gradients": BASE | {"graph"},
     "lint": BASE | {"device"},
     "backends": BASE | {"codec"},
     "bundle": BASE | {"codec"},
@@ -47,7 +48,7 @@ MAY_IMPORT = {
     "lowering": BASE
     | {"tasks"}
     | {"cache", "recipe", "graph", "device", "weights", "plan", "passes", "runtime", "evaluate"},
-    "trials": BASE | {"tasks"} | LOW | {"cache", "backends", "plan", "passes", "runtime", "evaluate"},
+    "trials": BASE | {"tasks"} | LOW | {"cache", "backends", "plan", "passes", "gradients", "runtime", "evaluate"},
     "driver": BASE
     | LOW
     | ENGINES
@@ -74,6 +75,7 @@ MAY_USE = {
     "graph": {"onnx_ir", "onnx"},
     "passes": {"onnx_ir", "onnx", "onnxruntime"},
     "train": {"onnx_ir", "torch"},
+    "gradients": {"onnx_ir"},
     "lint": {"onnx_ir"},
     "evaluate": {"onnx_ir", "PIL"},
     "backends": {"onnxruntime"},

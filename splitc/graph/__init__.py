@@ -28,6 +28,7 @@ from splitc.graph.halves.equality import is_same_computation
 from splitc.graph.halves.extract import Halves, split, with_outputs
 from splitc.graph.halves.merge import fix_names, join, merge
 from splitc.graph.model import Model, SplitKeep, keeping, load, model_from_ir, verify, with_sizes
+from splitc.graph.shapes.arithmetic import fold_shape_arithmetic
 from splitc.graph.values.axis_roles import CutLayout
 from splitc.graph.values.names import FreshNames, free_name, values_of
 from splitc.graph.values.pixels import is_preprocessing, preprocess_prefix
@@ -66,6 +67,7 @@ __all__ = [
     "enumerate_cuts",
     "find_place",
     "fix_names",
+    "fold_shape_arithmetic",
     "free_name",
     "from_bytes",
     "halves_folder",
