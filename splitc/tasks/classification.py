@@ -20,6 +20,7 @@ from splitc.tasks.comparison import RunningComparison, finite_output, is_finite,
 from splitc.tasks.divergences import LEAST, bernoulli_kl, kl, log_of, log_softmax, sigmoid
 from splitc.tasks.labels.csv_labels import read_class_labels
 from splitc.tasks.labels.table import LabelTable
+from splitc.tasks.pulls import as_output, of_classes, of_labels
 from splitc.tasks.task import BindRequest, BoundTask, Task
 from splitc.tasks.truth import Truth, class_fault
 from splitc.types import F64, Array, Feeds, TensorSpec
@@ -144,6 +145,13 @@ class BoundClassification(BoundTask):
             return float("inf")
         p, q = (self._joined(one) for one in scores)
         return float(bernoulli_kl(p, q).sum() if self.is_independent else kl(p, q))
+
+    def pull(self, outputs: Feeds, rng: np.random.Generator) -> Feeds | None:
+        output, are_logits = np.asarray(outputs[self.reads[0]]), self.activation != "probabilities"
+        found = self._joined(output)
+        if self.is_independent:
+            return {self.reads[0]: as_output(of_labels(found, rng, are_logits=are_logits), output)}
+        return {self.reads[0]: as_output(of_classes(np.exp(found), rng, are_logits=are_logits), output)}
 
     def decision_scores(self, outputs: Feeds) -> F64 | None:
         found = self._joined(output_of(outputs, self.reads[0], self.task.name))

@@ -110,6 +110,10 @@ class BoundDetection(BoundTask):
         is_kept = isinstance(reference, KeptOutputs)
         return reading(other, (self.head, reference), measured) if is_kept else measured()
 
+    def pull(self, outputs: Feeds, rng: np.random.Generator) -> Feeds | None:
+        """Of the scores; boxes, whose error has no slope where it is zero, follow them."""
+        return self.head.pull(outputs, rng)
+
     @property
     def has_many_answers(self) -> bool:
         return True

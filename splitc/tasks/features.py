@@ -26,6 +26,7 @@ from splitc.tasks.divergences import cosine, relative_squared_error
 from splitc.tasks.heads.head import shape_text
 from splitc.tasks.intervals import Share
 from splitc.tasks.labels.table import LabelTable
+from splitc.tasks.pulls import as_output, of_values
 from splitc.tasks.task import BindRequest, BoundTask, Task
 from splitc.tasks.truth import Truth
 from splitc.types import Array, Feeds
@@ -101,6 +102,10 @@ class BoundFeatures(BoundTask):
         if not all(is_finite(one) for pair in pairs for one in pair):
             return float("inf")
         return float(np.mean([relative_squared_error(*pair) for pair in pairs]))
+
+    def pull(self, outputs: Feeds, rng: np.random.Generator) -> Feeds | None:
+        share = np.sqrt(1 / len(self.reads))
+        return {name: as_output(share * of_values(outputs[name], rng), outputs[name]) for name in self.reads}
 
     def labels(self, path: Path) -> LabelTable:
         raise UsageError(f'{path}: tensors of the task "features" have no labels; name another task, or no labels.')

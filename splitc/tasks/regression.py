@@ -27,6 +27,7 @@ from splitc.tasks.heads.head import shape_text
 from splitc.tasks.labels.csv_labels import read_value_labels
 from splitc.tasks.labels.table import LabelTable
 from splitc.tasks.log_histogram import LogHistogram
+from splitc.tasks.pulls import as_output, of_values
 from splitc.tasks.task import BindRequest, BoundTask, Task
 from splitc.tasks.truth import Truth
 from splitc.types import F64, Feeds
@@ -119,6 +120,10 @@ class BoundRegression(BoundTask):
         first, second = (output_of(outputs, self.reads[0], self.task.name) for outputs in (reference, other))
         same_shape(first, second, self.reads[0])
         return relative_squared_error(first, second) if is_finite(first) and is_finite(second) else float("inf")
+
+    def pull(self, outputs: Feeds, rng: np.random.Generator) -> Feeds | None:
+        output = np.asarray(outputs[self.reads[0]])
+        return {self.reads[0]: as_output(of_values(output, rng), output)}
 
     def labels(self, path: Path) -> LabelTable:
         return read_value_labels(path)

@@ -26,6 +26,7 @@ from splitc.tasks.heads.head import shape_text
 from splitc.tasks.intervals import PairedDifference, RunningShare, Share
 from splitc.tasks.labels.csv_labels import read_class_labels
 from splitc.tasks.labels.table import LabelTable
+from splitc.tasks.pulls import as_output, of_direction
 from splitc.tasks.rankings import average_precision, rank_similarity, ranking
 from splitc.tasks.task import BindRequest, BoundTask, Task
 from splitc.tasks.truth import Truth
@@ -112,6 +113,10 @@ class BoundRetrieval(BoundTask):
         first, second = (output_of(outputs, self.reads[0], self.task.name) for outputs in (reference, other))
         same_shape(first, second, self.reads[0])
         return 1 - cosine(first, second) if is_finite(first) and is_finite(second) else float("inf")
+
+    def pull(self, outputs: Feeds, rng: np.random.Generator) -> Feeds | None:
+        output = np.asarray(outputs[self.reads[0]])
+        return {self.reads[0]: as_output(of_direction(output, rng), output)}
 
     def labels(self, path: Path) -> LabelTable:
         """Identity of the object in each sample, as of classes."""

@@ -21,6 +21,7 @@ from splitc.tasks.heads.head import shape_text
 from splitc.tasks.labels.table import LabelTable
 from splitc.tasks.mask_comparison import MaskComparison, PixelScores, pixel_divergence
 from splitc.tasks.placement import Placement
+from splitc.tasks.pulls import as_output, of_classes, of_labels
 from splitc.tasks.task import BindRequest, BoundTask, Task
 from splitc.tasks.truth import IGNORED, TrueMask, Truth, class_fault
 from splitc.types import Array, Dim, Feeds, TensorSpec
@@ -177,6 +178,18 @@ class BoundSegmentation(BoundTask):
         if not all(is_finite(output_of(outputs, self.reads[0], self.task.name)) for outputs in (reference, other)):
             return float("inf")
         return pixel_divergence(self._scores(reference), self._scores(other), self.reads[0])
+
+    def pull(self, outputs: Feeds, rng: np.random.Generator) -> Feeds | None:
+        scores, output = self._scores(outputs), np.asarray(outputs[self.reads[0]])
+        if scores.scores is None:
+            return None
+        are_logits = self.options.activation != "probabilities"
+        if scores.is_independent:
+            found = of_labels(scores.scores, rng, are_logits=are_logits)
+        else:
+            found = of_classes(np.exp(scores.scores), rng, are_logits=are_logits)
+        moved = np.moveaxis(found[None], -1, self.options.class_axis or 0)
+        return {self.reads[0]: as_output(moved / np.sqrt(scores.classes.size), output)}
 
     def labels(self, path: Path) -> LabelTable:
         from splitc.tasks.labels.masks import read_mask_labels  # Pillow

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
+
 from splitc.errors import RecipeError
 from splitc.registry import Component
 from splitc.tasks.agreement import TaskAgreement
@@ -130,6 +132,18 @@ class BoundTask(ABC):
             RecipeError: The outputs contradict the options.
         """
         return self
+
+    def pull(self, outputs: Feeds, rng: np.random.Generator) -> Feeds | None:
+        """A random direction of the outputs as :mod:`splitc.tasks.pulls` has it; None where none is known.
+
+        Args:
+            outputs: Finite, of the unsplit network for one sample.
+            rng: Draws it.
+
+        Returns:
+            float32 of the shape of each output that is felt, by name.
+        """
+        return None
 
     @abstractmethod
     def answer(self, outputs: Feeds) -> TaskAnswer:

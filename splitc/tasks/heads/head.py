@@ -121,6 +121,10 @@ class DetectionHead(ABC):
             UsageError: An output is missing or has an impossible shape.
         """
 
+    def pull(self, outputs: Feeds, rng: np.random.Generator) -> Feeds | None:
+        """A random direction of the outputs as :mod:`splitc.tasks.pulls` has it, of all scores; None: not known."""
+        return None
+
 
 def first_sample(outputs: Feeds, name: str, rank: int) -> F64:
     """One sample's output in float64, of ``rank`` axes: an axis of one sample in front is taken off.

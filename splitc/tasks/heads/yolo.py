@@ -13,7 +13,8 @@ from splitc.tasks.activations import decide, seen_values
 from splitc.tasks.divergences import sigmoid
 from splitc.tasks.geometry import corners_of_centers
 from splitc.tasks.heads.head import Decoded, DetectionHead, HeadRequest, first_sample, shape_text
-from splitc.types import F64, Dim, Feeds
+from splitc.tasks.pulls import as_output, of_labels
+from splitc.types import F32, F64, Array, Dim, Feeds
 
 LEAST_PIXELS = 32.0
 """Decoded boxes of an input of several hundred pixels reach further than this; cells of a grid may not."""
@@ -72,6 +73,21 @@ class YoloV3(DetectionHead):
     def decode(self, outputs: Feeds) -> Decoded:
         levels = [self._level(outputs, index) for index in range(len(self.reads))]
         return Decoded(np.concatenate([boxes for boxes, _ in levels]), np.concatenate([scores for _, scores in levels]))
+
+    def pull(self, outputs: Feeds, rng: np.random.Generator) -> Feeds | None:
+        return {name: self._pull(outputs, index, rng) for index, name in enumerate(self.reads)}
+
+    def _pull(self, outputs: Feeds, index: int, rng: np.random.Generator) -> F32:
+        """Of one level: ``score = objectness * class`` hands on to both."""
+        output, are_logits = np.asarray(outputs[self.reads[index]]), self.options.activation != "probabilities"
+        raw = first_sample(outputs, self.reads[index], 3)
+        raw = raw.reshape(len((self.options.anchors or ())[index]) // 2, -1, *raw.shape[1:])
+        shares = sigmoid(raw[:, 4:]) if are_logits else raw[:, 4:]
+        found = np.zeros(raw.shape)
+        found[:, 4:] = pull_of_products(shares, 1, rng)
+        if are_logits:
+            found[:, 4:] *= shares * (1 - shares)
+        return as_output(found, output)
 
     def _level(self, outputs: Feeds, index: int) -> tuple[F64, F64]:
         """Boxes ``[A * H * W, 4]`` and scores ``[A * H * W, C]``."""
@@ -166,11 +182,28 @@ class DecodedYolo(DetectionHead):
         extra = self.values_before - 4
         return Decoded(corners_of_centers(rows[:, :4]), scores[:, :1] * scores[:, 1:] if extra else scores)
 
+    def pull(self, outputs: Feeds, rng: np.random.Generator) -> Feeds | None:
+        output, rows = np.asarray(outputs[self.reads[0]]), self._rows(outputs)
+        last = rows.shape[1] if self.classes is None else self.values_before + self.classes
+        are_logits = self.options.activation == "logits"
+        scores = sigmoid(rows[:, 4:last]) if are_logits else np.clip(rows[:, 4:last], 0, 1)
+        found = np.zeros(rows.shape)
+        if self.values_before > 4:
+            found[:, 4:last] = pull_of_products(scores, 1, rng)
+        else:
+            found[:, 4:last] = of_labels(scores, rng, are_logits=False)
+        if are_logits:
+            found[:, 4:last] *= scores * (1 - scores)
+        return {self.reads[0]: as_output(found.T if self._is_turned(output) else found, output)}
+
+    def _is_turned(self, output: Array) -> bool:
+        """Values come before rows."""
+        return (self.axis or (2 if output.shape[-2] > output.shape[-1] else 1)) == 1
+
     def _rows(self, outputs: Feeds) -> F64:
         """``[rows, values]``, whichever axis comes first in the output."""
         array = first_sample(outputs, self.reads[0], 2)
-        axis = self.axis or (2 if array.shape[0] > array.shape[1] else 1)
-        rows = array if axis == 2 else array.T
+        rows = array.T if self._is_turned(array) else array
         if rows.shape[1] <= self.values_before:
             raise UsageError(f"output {self.reads[0]!r} has the shape {list(array.shape)}: rows have no classes.")
         return rows
@@ -190,6 +223,13 @@ class YoloV8(DecodedYolo):
     name: ClassVar[str] = "yolov8"
     iou: ClassVar[float] = 0.7
     values_before: ClassVar[int] = 4
+
+
+def pull_of_products(shares: F64, axis: int, rng: np.random.Generator) -> F64:
+    """Of scores that are a first value times each of the others along an axis, as directions of the values."""
+    objectness, classes = np.split(shares, [1], axis)
+    by_score = of_labels(objectness * classes, rng, are_logits=False)
+    return np.concatenate([(by_score * classes).sum(axis, keepdims=True), by_score * objectness], axis)
 
 
 _TITLES = {"yolov5": "YOLOv5 head", "yolov8": "YOLOv8 head"}
