@@ -98,14 +98,26 @@ def _planes(spec: CodecSpec, subject: Calibration, channels: Sequence[WeighedPla
 
 
 def halves(subject: Calibration, *, is_stream: bool) -> tuple[Calibration, Calibration]:
-    """Samples to fit on and samples to code: every other one, of a stream the first half and the second."""
-    every = range(subject.count)
+    """Samples to fit on and samples to code: every other one, of a stream the first half and the second.
+
+    Clips keep their ends; the one in the middle becomes two. Both are all samples where a half would not do.
+    """
     if not is_stream:
+        every = range(subject.count)
         parts = [list(every[start::2]) or list(every) for start in (0, 1)]
         return subject.some(parts[0], [1] * len(parts[0])), subject.some(parts[1], [1] * len(parts[1]))
-    half = max(2, subject.count // 2)
-    parts = [list(every[:half]), list(every[half:]) or list(every[:half])]
-    return subject.some(parts[0], [len(parts[0])]), subject.some(parts[1], [len(parts[1])])
+    middle = subject.count // 2
+    lengths = _lengths_within(subject.lengths, 0, middle), _lengths_within(subject.lengths, middle, subject.count)
+    if any(max(each, default=0) < 2 for each in lengths):  # a predicted frame needs one before it
+        return subject, subject
+    return subject.some(range(middle), lengths[0]), subject.some(range(middle, subject.count), lengths[1])
+
+
+def _lengths_within(lengths: Sequence[int], start: int, stop: int) -> list[int]:
+    """How much of each clip lies from ``start`` to ``stop``; clips without any are left out."""
+    ends = np.cumsum(lengths).tolist()
+    inside = [min(end, stop) - max(end - length, start) for end, length in zip(ends, lengths, strict=True)]
+    return [length for length in inside if length > 0]
 
 
 def at_divergence(design: Design, wanted: float, to_fit: Calibration, to_code: Calibration, make: Make) -> CodedAt:

@@ -4,8 +4,9 @@ Rounding a plane to a step of D adds noise of D * D / 12 a value, and the answer
 unit of it, the plane's weight. Of all steps that move the answers alike those cost the fewest bits whose ``w * D * D``
 is the same everywhere (reverse water filling in the metric of the answers).
 
-Weights are measured by probes: noise in one plane at a time, the tail run on some calibration samples. No gradients.
-A probe's answer is a draw itself, so weights are believed as far as two halves of the samples agree about them.
+Weights are half of the mean square of gradients, where the judge has them: one run of the tail, there and back, tells
+of all planes. Else they are measured by probes: noise in one plane at a time, the tail run on some calibration samples.
+A probe's answer is a draw itself, so such weights are believed as far as two halves of the samples agree about them.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from splitc.codec.transforms import Basis, Transform
 from splitc.codec.transforms.base import NO_BASIS, changed_by_plane
 from splitc.types import F32, F64
 
-PROBE_RUNS = 3072
+PROBE_RUNS = 1024
 """Runs of the tail that probing one tensor takes, where it has not so many planes that each needs more."""
 PROBE_SAMPLES = (4, 24)
 """Least and most samples that a plane is probed on."""
@@ -78,19 +79,44 @@ def planes_of(
 def _channels(quantizer: Step, subject: Calibration, index: int) -> WeighedPlanes:
     """Planes that are the channels themselves."""
     rows = rows_of(subject.wires(index), by_channel=True)
-    probe = _Probe(subject, index, NO_TRANSFORM, NO_BASIS, _mean_step(quantizer, rows))
-    weights = probe.weights(len(rows)) if quantizer.steps == "sensitivity" else np.ones(len(rows))
+    if quantizer.steps != "sensitivity":
+        weights = np.ones(len(rows))
+    elif subject.gradients:
+        weights = _energies(rows_of(subject.gradients[index], by_channel=True))
+    else:
+        weights = _Probe(subject, index, NO_TRANSFORM, NO_BASIS, _mean_step(quantizer, rows)).weights(len(rows))
     return WeighedPlanes(NO_TRANSFORM, NO_BASIS, weights, weights, rows, rows)
+
+
+def _energies(gradients: F32) -> F64:
+    """Divergence for each unit of noise energy in a plane, ``[K]``, above 0.
+
+    Args:
+        gradients: By plane, float32 ``[K, values]``.
+    """
+    found = np.square(gradients, dtype=np.float64).mean(1) / 2
+    return found if found.any() else np.ones(len(found))
+
+
+def _metric(gradients: Sequence[F32]) -> F64:
+    """Divergence for noise in several channels at once, float64 ``[C, C]``; its diagonal is :func:`_energies`."""
+    rows = rows_of(gradients, by_channel=True).astype(np.float64)
+    return np.asarray(rows @ rows.T / (2 * rows.shape[1]))
 
 
 def _behind(
     transform: Transform, quantizer: Step, subject: Calibration, index: int, channels: WeighedPlanes
 ) -> WeighedPlanes:
     """Planes behind a transform."""
-    basis = transform.fit(subject.wires(index), channels.weights)
+    gradients = subject.gradients[index] if quantizer.steps == "sensitivity" and subject.gradients else ()
+    has_metric = transform.mixes_channels and any(one.any() for one in gradients)
+    basis = transform.fit(subject.wires(index), _metric(gradients) if has_metric else channels.weights)
     rows = _rows(transform, basis, subject, index)
-    probe = _Probe(subject, index, transform, basis, _mean_step(quantizer, channels.rows))
-    weights = probe.weights(len(rows)) if quantizer.steps == "sensitivity" else probe.energies(len(rows))
+    if gradients:
+        weights = _energies(rows_of([transform.pulled(one, basis) for one in gradients], by_channel=True))
+    else:
+        probe = _Probe(subject, index, transform, basis, _mean_step(quantizer, channels.rows))
+        weights = probe.weights(len(rows)) if quantizer.steps == "sensitivity" else probe.energies(len(rows))
     return WeighedPlanes(transform, basis, channels.weights, weights, channels.rows, rows)
 
 

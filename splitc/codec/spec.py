@@ -26,7 +26,8 @@ class CodecSpec(Frozen):
     Options stand beside the names as keywords, attributes and JSON keys. Which there are, what values they take and
     what an absent one means is declared by the parts alone (docs/codec.md lists them); a value is checked, together
     with the parts, when the spec is made. None says the same as leaving an option out, and is what the attribute of an
-    absent one gives. ``CodecSpec()`` is the profile "fast".
+    absent one gives. ``CodecSpec()`` rounds to even steps and decodes to their middles; what is measured on the tail
+    of a network, and profiles are, is asked for (:data:`splitc.codec.PROFILES`).
 
     Attributes:
         transform: Features to planes; a name in :data:`splitc.codec.TRANSFORMS`.
@@ -142,6 +143,13 @@ class CodecSpec(Frozen):
     def needs_judge(self) -> bool:
         """Whether fitting asks how far answers move."""
         return self.make_transform().is_choice or getattr(self.make_quantizer(), "steps", None) == "sensitivity"
+
+    def without_tail(self) -> CodecSpec:
+        """The same where nobody can be asked: even steps, and no transform in the place of a choice."""
+        if not self.needs_judge:
+            return self
+        transform = "none" if self.make_transform().is_choice else self.transform
+        return self.replace(transform=transform, steps=None)
 
     @property
     def fits_graph(self) -> bool:

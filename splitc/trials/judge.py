@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import NamedTuple
+
+import numpy as np
+import onnx_ir as ir
 
 from splitc import evaluate, graph
 from splitc.backends import Runner
 from splitc.codec import CodecSpec, Judge
+from splitc.errors import BackendError, GraphError
+from splitc.gradients import PULL, gradient_model
 from splitc.runtime import Sample
 from splitc.tasks import BoundTask
-from splitc.types import F32, Feeds, TensorSpec
+from splitc.types import F32, Feeds, Shape, TensorSpec
+
+SEED = 17
 
 
 class Beside(NamedTuple):
@@ -35,6 +42,7 @@ class TailJudge:
         cut: The cut tensors, in packet order.
         features: Of each tensor, one array a sample, of the cut's axes.
         beside: What a sample, by its number, has beside them.
+        tail_graph: The tail's graph, for gradients; None: there are none.
     """
 
     def __init__(
@@ -44,13 +52,51 @@ class TailJudge:
         cut: Sequence[TensorSpec],
         features: Sequence[Sequence[F32]],
         beside: Callable[[int], Beside] = nothing_beside,
+        tail_graph: ir.Model | None = None,
     ) -> None:
+        self._tail_graph = tail_graph
+        self._ways_back: dict[object, tuple[Runner, tuple[str, ...]] | None] = {}
         self._tail, self._task, self._cut, self._features, self._beside = tail, task, cut, features, beside
         self._answers: dict[int, Feeds] = {}
 
     def __call__(self, features: Sequence[Sequence[F32]], samples: Sequence[int]) -> list[float]:
         pairs = zip(samples, features, strict=True)
         return [self._task.divergence(self._answer(i), self._run(i, row)) for i, row in pairs]
+
+    def gradients(self, sample: int, draw: int) -> list[F32] | None:
+        row = [arrays[sample] for arrays in self._features]
+        pull = self._pull(sample, draw)
+        if self._tail_graph is None or pull is None:
+            return None
+        feeds = self._feeds(sample, row)
+        known = self._back(tuple(pull), {name: array.shape for name, array in feeds.items()})
+        if known is None:
+            return None
+        runner, names = known
+        found = runner.run({**feeds, **{f"{PULL}{name}": array for name, array in pull.items()}})
+        return [found[name] for name in names]
+
+    def _pull(self, sample: int, draw: int) -> Feeds | None:
+        """Of the outputs that the tail answers."""
+        answer = self._answer(sample)
+        if not all(np.isfinite(answer[name]).all() for name in self._task.reads):
+            return None
+        found = self._task.pull(answer, np.random.default_rng((SEED, sample, draw)))
+        own = {spec.name for spec in self._tail.outputs}
+        return None if found is None else {name: array for name, array in found.items() if name in own}
+
+    def _back(self, outputs: tuple[str, ...], shapes: Mapping[str, Shape]) -> tuple[Runner, tuple[str, ...]] | None:
+        """What runs the tail there and back for features of these shapes; None where a part of it has no gradient."""
+        key = outputs, tuple(shapes.items())
+        if key not in self._ways_back:
+            assert self._tail_graph is not None, "asked before"
+            try:
+                names = [spec.name for spec in self._cut]
+                found = gradient_model(self._tail_graph, names, outputs, shapes)
+                self._ways_back[key] = evaluate.open_optimized(found.model), found.gradients
+            except (GraphError, BackendError):
+                self._ways_back[key] = None
+        return self._ways_back[key]
 
     def _answer(self, sample: int) -> Feeds:
         """To the calibration features themselves; kept."""
@@ -59,9 +105,12 @@ class TailJudge:
         return self._answers[sample]
 
     def _run(self, sample: int, row: Sequence[F32]) -> Feeds:
-        beside = self._beside(sample)
+        return {**self._beside(sample).answers, **self._tail.run(self._feeds(sample, row))}
+
+    def _feeds(self, sample: int, row: Sequence[F32]) -> Feeds:
+        """What the tail takes."""
         features = {spec.name: x.astype(spec.dtype) for spec, x in zip(self._cut, row, strict=True)}
-        return {**beside.answers, **self._tail.run({**features, **beside.given})}
+        return {**features, **self._beside(sample).given}
 
 
 def judge_of(
@@ -83,7 +132,7 @@ def judge_of(
     if not spec.needs_judge:
         return None
     tail = evaluate.open_optimized(halves.tail)
-    return TailJudge(tail, task, halves.cut, features, _beside(halves, samples))
+    return TailJudge(tail, task, halves.cut, features, _beside(halves, samples), halves.tail)
 
 
 def _beside(halves: graph.Halves, samples: Sequence[Sample]) -> Callable[[int], Beside]:

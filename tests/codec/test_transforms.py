@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 
 from splitc.codec import QUANTIZERS, TRANSFORMS, Basis, Codec, CodecSpec, StreamFile, refusal
+from splitc.codec.calibration import Calibration
+from splitc.codec.choosing import halves
 from splitc.codec.transforms.base import NO_BASIS, Transform
 from splitc.codec.transforms.blocks import from_blocks, kernels, to_blocks
 from splitc.codec.transforms.klt import MAX_CHANNELS, Klt
 from splitc.errors import BundleError, CodecError, UsageError
-from splitc.types import F32, USUAL_LAYOUT, TensorSpec
+from splitc.types import F32, F64, USUAL_LAYOUT, TensorSpec
 
 FIXED = ("none", "dct", "klt")
 SHAPES = [(2, 3, 8), (2, 3, 7), (2, 3, 4, 6), (2, 3, 5, 7), (1, 3, 1, 1), (2, 3, 4, 5, 3)]
@@ -167,6 +169,65 @@ def test_steps_follow_what_is_felt() -> None:
     # the answers move as even steps move them: sum of weight * step**2
     even = np.mean(weights) * (0.5 * x.std()) ** 2
     assert float((weights * np.square(steps)).mean()) == pytest.approx(even, rel=1e-4)
+
+
+class Pulled(Weighted):
+    """The same, which tells its gradients: of random signs, the root of twice the weight at every value."""
+
+    def gradients(self, sample: int, draw: int) -> list[F32]:
+        rng = np.random.default_rng((sample, draw))
+        pairs = zip(self.x, self.weights, strict=True)
+        return [self.signs(rng, x[sample : sample + 1].shape, weights) for x, weights in pairs]
+
+    @staticmethod
+    def signs(rng: np.random.Generator, shape: tuple[int, ...], weights: F64) -> F32:
+        root = np.sqrt(2 * weights).reshape(-1, *[1] * (len(shape) - 2))
+        return (rng.choice([-1.0, 1.0], shape) * root).astype(np.float32)
+
+
+def test_gradients_say_what_probes_say() -> None:
+    x = [np.random.default_rng(seed).normal(size=(10, 3, 6, 5)).astype(np.float32) for seed in (10, 11)]
+    weights = [[1.0, 4.0, 16.0], [2.0, 0.5, 9.0]]
+    specs = [spec_of(x[0].shape), TensorSpec(name="y", dtype="float32", shape=("N", 3, 6, 5))]
+    for transform in ("none", "dct", "klt"):
+        spec = UNBIASED.replace(steps="sensitivity", transform=transform)
+        known, measured = (Codec.fit(spec, specs, x, judge=kind(x, weights)) for kind in (Pulled, Weighted))
+        for one, other in zip(known.tensors, measured.tensors, strict=True):
+            # probes are shrunk by what their halves share, and borders of odd sizes are felt twice by them
+            np.testing.assert_allclose(np.sort(one.params.gain), np.sort(other.params.gain), rtol=0.35)
+    steps = Codec.fit(FELT, specs, x, judge=Pulled(x, weights)).tensors[0].params.gain
+    floored = np.array(weights[0]) + 0.03 * np.mean(weights[0])
+    np.testing.assert_allclose(steps / steps[0], np.sqrt(floored[0] / floored), rtol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(2, 4, 6, 8), (1, 3, 5, 7), (2, 3, 9)])
+@pytest.mark.parametrize("name", ["dct", "klt"])
+def test_a_gradient_by_planes_is_the_transpose(name: str, shape: tuple[int, ...]) -> None:
+    transform, basis = fitted(name, smooth(40, shape))
+    gradient = np.random.default_rng(41).normal(size=shape).astype(np.float32)
+    planes = np.random.default_rng(42).normal(size=transform.wire_shape(shape)).astype(np.float32)
+    by_planes = float((transform.pulled(gradient, basis) * planes).sum())
+    assert by_planes == pytest.approx(float((gradient * transform.inverse(planes, basis, shape)).sum()), rel=1e-3)
+
+
+def test_a_metric_turns_the_basis() -> None:
+    """Channels of one energy, felt along their sum alone: it is the first component, and the rest are nothing."""
+    x = np.random.default_rng(43).normal(size=(8, 3, 8, 8)).astype(np.float32)
+    basis = TRANSFORMS.make("klt", {}).fit([x], np.ones((3, 3)) / 3)
+    np.testing.assert_allclose(np.abs(basis.analysis[0] / np.linalg.norm(basis.analysis[0])), 3**-0.5, atol=0.02)
+    np.testing.assert_allclose(basis.analysis @ basis.synthesis, np.eye(3), atol=1e-4)
+    assert np.linalg.norm(basis.analysis[1:]) < 0.1 * np.linalg.norm(basis.analysis[0])
+
+
+def test_halves_of_a_stream_keep_its_clips() -> None:
+    x = smooth(44, (9, 2, 4, 4))
+    subject = Calibration((spec_of(x.shape),), (USUAL_LAYOUT,), (tuple(np.split(x, 9)),), (3, 3, 3))
+    one, two = halves(subject, is_stream=True)
+    assert (one.lengths, two.lengths) == ((3, 1), (2, 3))
+    assert (one.numbers, two.numbers) == ((0, 1, 2, 3), (4, 5, 6, 7, 8))
+    short = Calibration(subject.tensors, subject.layouts, (tuple(np.split(x, 9)[:4]),), (1, 1, 2))
+    assert halves(short, is_stream=True) == (short, short)
+    assert [part.lengths for part in halves(subject, is_stream=False)] == [(1,) * 5, (1,) * 4]
 
 
 def test_tensors_share_one_price() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from splitc import evaluate, graph
 from splitc.codec import CodecSpec
+from splitc.codec.judge import GradientJudge
 from splitc.runtime import Sample
 from splitc.tasks import TASKS, BindRequest
 from splitc.trials import TailJudge, judge_of
@@ -51,6 +52,34 @@ def test_only_fitting_that_asks_has_one(halves: graph.Halves) -> None:
     assert judge_of(CodecSpec(transform="klt"), halves, bound, known, []) is None
     for spec in (CodecSpec(transform="auto"), CodecSpec(steps="sensitivity")):
         assert judge_of(spec, halves, bound, known, []) is not None
+
+
+def test_gradients_square_to_the_divergence_of_a_small_change(halves: graph.Halves) -> None:
+    known = features(0)
+    judge = judge_of(CodecSpec(steps="sensitivity"), halves, task(halves), [known], [])
+    assert isinstance(judge, GradientJudge)
+    change = np.float32(0.01) * np.array([[1, -2, 1, 3]], np.float32)
+    rows = [judge.gradients(1, draw) for draw in range(500)]
+    felt = [float((row[0] * change).sum()) for row in rows if row is not None]
+    (moved,) = judge([[known[1] + change]], [1])
+    # squares of sums of signs: 500 of them lie within 10 %, and KL of a change of 0.03 is quadratic to 2 %
+    assert len(felt) == 500
+    assert np.mean(np.square(felt)) / 2 == pytest.approx(moved, rel=0.2)
+    again = judge.gradients(1, 7)
+    assert again is not None
+    np.testing.assert_array_equal(again[0], rows[7][0])  # type: ignore[index]  # all are there, as counted
+
+
+NO_WAY_BACK = MODEL.replace("Identity(feature)", "Ceil(feature)")
+
+
+def test_a_tail_without_gradients_has_none() -> None:
+    net = graph.model_from_ir(ir.from_proto(onnx.parser.parse_model(NO_WAY_BACK)))
+    halves = graph.split(net, ["feature"])
+    judge = judge_of(CodecSpec(steps="sensitivity"), halves, task(halves), [features(0)], [])
+    assert isinstance(judge, GradientJudge)
+    assert judge.gradients(0, 0) is None
+    assert judge([[features(3)[0]]], [0])[0] > 0
 
 
 BESIDE = """

@@ -101,7 +101,8 @@ class Transform(Component):
 
         Args:
             wires: Calibration features, float32 ``[n, C, ...]``.
-            weights: How much the answers feel noise in each channel, ``[C]``, above 0.
+            weights: How much the answers feel noise in each channel, ``[C]``, above 0; or in several at once, a
+                metric ``[C, C]``, symmetric and without negative eigenvalues.
         """
         return NO_BASIS
 
@@ -129,6 +130,16 @@ class Transform(Component):
         """Invert :meth:`forward`; ``wire`` is the shape of what it was given."""
         components = planes if self.block == 1 else from_blocks(planes, wire, block_axes(wire))
         return mixed(components, basis.synthesis)
+
+    def pulled(self, gradient: F32, basis: Basis) -> F32:
+        """Gradient by the planes, of the gradient by a wire ``[n, C, ...]``: :meth:`inverse` the other way round."""
+        components = mixed(gradient, np.ascontiguousarray(basis.synthesis.T))
+        if self.block == 1:
+            return components
+        axes = block_axes(gradient.shape)
+        sizes = gradient.shape[-axes:]
+        pads = [(0, 0)] * (gradient.ndim - axes) + [(0, size % self.block) for size in sizes]
+        return to_blocks(np.pad(components, pads), axes)
 
 
 def changed_by_plane(transform: Transform, basis: Basis, wire: Sequence[int], plane: int, change: F32) -> F32:

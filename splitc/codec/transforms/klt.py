@@ -23,7 +23,7 @@ class Klt(Transform):
     With ``steps = "sensitivity"`` the weights are measured; with even steps they are 1, and it is the plain
     Karhunen-Loeve transform. In a graph it is a 1x1 convolution.
 
-    Source: Karhunen 1947; the metric is the diagonal of the answers' Fisher information, measured by probes.
+    Source: Karhunen 1947; the metric is the answers' Fisher information, of which probes measure the diagonal.
     """
 
     name: ClassVar[str] = "klt"
@@ -45,12 +45,16 @@ class Klt(Transform):
         return None
 
     def fit(self, wires: Sequence[F32], weights: F64) -> Basis:
-        root = np.sqrt(weights + LEAST_WEIGHT * weights.mean())
-        covariance = root[:, None] * _covariance(wires) * root
-        _, axes = np.linalg.eigh(covariance)
+        metric = np.diag(weights) if weights.ndim == 1 else weights
+        energies, directions = np.linalg.eigh(
+            metric + LEAST_WEIGHT * np.trace(metric) / len(metric) * np.eye(len(metric))
+        )
+        scale = np.sqrt(energies)
+        root, inverse = (directions * each @ directions.T for each in (scale, 1 / scale))
+        _, axes = np.linalg.eigh(root @ _covariance(wires) @ root)
         rotation = axes[:, ::-1].T
         rotation *= np.where(rotation[np.arange(len(rotation)), np.abs(rotation).argmax(1)] < 0, -1.0, 1.0)[:, None]
-        return Basis((rotation * root).astype(np.float32), (rotation.T / root[:, None]).astype(np.float32))
+        return Basis((rotation @ root).astype(np.float32), (inverse @ rotation.T).astype(np.float32))
 
 
 def _covariance(wires: Sequence[F32]) -> F64:
