@@ -20,6 +20,7 @@ from splitc.codec.quantized import Predicted, Quantized
 from splitc.codec.spec import CodecSpec
 from splitc.codec.stream import Decoder, Encoder
 from splitc.codec.temporal import Temporal
+from splitc.codec.temporal.fields import FIELD_BITS, FIELD_PLANES, field_shape
 from splitc.errors import BundleError, CodecError, UsageError
 from splitc.types import F32, USUAL_LAYOUT, Array, Layout, Symbols, TensorSpec
 
@@ -200,27 +201,60 @@ class Codec:
         """What frames are predicted by."""
         return self.spec.make_temporal()
 
-    def quantize_after(self, features: Sequence[F32], previous: Sequence[Symbols]) -> Quantized:
-        """As :meth:`quantize`, for a frame that is predicted from the symbols ``previous``."""
+    def quantize_after(
+        self, features: Sequence[F32], previous: Sequence[Symbols], fields: Sequence[Symbols] = ()
+    ) -> Quantized:
+        """As :meth:`quantize`, for a frame that is predicted from the symbols ``previous`` and their motion fields."""
         wires = self._wires(features)
-        every = zip(self.tensors, wires, previous, strict=True)
-        symbols = tuple(self.temporal.choose(x, before, t) for t, x, before in every)
-        return Predicted(symbols, tuple(t.quantizer.side(x) for t, x in zip(self.tensors, wires, strict=True)))
+        side = tuple(t.quantizer.side(x) for t, x in zip(self.tensors, wires, strict=True))
+        found = self._search(wires, previous, fields)
+        every = zip(self.tensors, wires, self._predict(previous, found), strict=True)
+        symbols = tuple(self.temporal.choose(x, predicted, t) for t, x, predicted in every)
+        return Predicted(symbols, side, fields=found)
 
     def residual(self, quantized: Quantized, previous: Sequence[Symbols]) -> Quantized:
-        """Symbols of a predicted frame to residual symbols; side values stay.
+        """Symbols of a predicted frame to what its packet holds: residual symbols, then motion fields.
 
         Raises:
-            CodecError: Symbols that the prediction cannot say.
+            CodecError: Symbols that the prediction cannot say, or fields that are missing.
         """
-        every = zip(self.tensors, quantized.symbols, previous, strict=True)
-        symbols = tuple(self.temporal.residual(q, before, t.count) for t, q, before in every)
-        return Quantized(symbols, quantized.side)
+        every = zip(self.tensors, quantized.symbols, self._predict(previous, quantized.fields), strict=True)
+        symbols = tuple(self.temporal.residual(q, predicted, t.count) for t, q, predicted in every)
+        nothing = tuple(np.empty((len(field), 0), np.float32) for field in quantized.fields)
+        return Quantized(symbols + quantized.fields, quantized.side + nothing)
 
     def restore(self, residual: Sequence[Symbols], previous: Sequence[Symbols]) -> tuple[Symbols, ...]:
-        """Residual symbols to symbols; invert :meth:`residual`."""
-        every = zip(self.tensors, residual, previous, strict=True)
-        return tuple(self.temporal.restore(r, before, t.count) for t, r, before in every)
+        """What a packet holds to symbols; invert :meth:`residual`.
+
+        Raises:
+            CodecError: Motion fields that no encoder writes.
+        """
+        count = len(self.tensors)
+        every = zip(self.tensors, residual[:count], self._predict(previous, residual[count:]), strict=True)
+        return tuple(self.temporal.restore(r, predicted, t.count) for t, r, predicted in every)
+
+    def after_keyframe(self, symbols: Sequence[Symbols]) -> tuple[Symbols, ...]:
+        """What stands for :meth:`residual` of a keyframe: zeros."""
+        fields = [np.zeros(field_shape(each.shape), np.uint8) for each in symbols] if self.temporal.has_field else []
+        return (*(np.zeros_like(each) for each in symbols), *fields)
+
+    def _search(
+        self, wires: Sequence[F32], previous: Sequence[Symbols], last: Sequence[Symbols]
+    ) -> tuple[Symbols, ...]:
+        """Motion fields, where there are any."""
+        if not self.temporal.has_field:
+            return ()
+        every = zip(self.tensors, wires, previous, last, strict=True)
+        return tuple(self.temporal.search(x, before, field, t) for t, x, before, field in every)
+
+    def _predict(self, previous: Sequence[Symbols], fields: Sequence[Symbols]) -> Sequence[Symbols]:
+        """What symbols are predicted to be: those before, moved where there are fields."""
+        if not self.temporal.has_field:
+            return previous
+        if len(fields) != len(previous):
+            raise CodecError("a predicted frame without motion fields; quantize with this stream's encoder.")
+        every = zip(self.tensors, previous, fields, strict=True)
+        return [self.temporal.predict(before, field, t) for t, before, field in every]
 
     # -- graphs and contracts --------------------------------------------------------------------------------------
 
@@ -268,8 +302,9 @@ class Codec:
             quantizer, transform = spec.make_quantizer(), spec.make_transform()
             tensors = tuple(FittedTensor.from_json(one, quantizer, transform) for one in data["tensors"])
             codec = cls(spec, tensors, pair_tag)
+            _refuse_wires(codec)
             _ = codec.layout.description  # opens the coders, which check their tables
-            _ = codec.temporal.period == 1 or codec.predicted_layout
+            _ = codec.temporal.period == 1 or codec.predicted_layout.description
         except (KeyError, TypeError, ValueError, UsageError, CodecError) as error:
             raise BundleError(f"contract: the codec is not one of this version ({error}).") from error
         return codec
@@ -288,13 +323,23 @@ class Codec:
     def predicted_layout(self) -> StreamLayout:
         """What predicted packets look like."""
         mark = bytes([self.temporal.wire_id])
-        return self._layout_of([(tensor.predicted_tables, tensor.quantizer_field + mark) for tensor in self.tensors])
+        known = self._layout_of([(tensor.predicted_tables, tensor.quantizer_field + mark) for tensor in self.tensors])
+        fields = tuple(map(self._field_layout, self.tensors)) if self.temporal.has_field else ()
+        return StreamLayout(known.tensors + fields, self.pair_tag)
+
+    def _field_layout(self, tensor: FittedTensor) -> TensorLayout:
+        """What the motion field of a tensor looks like in packets."""
+        coder = self.spec.make_entropy()
+        sizes = [size if isinstance(size, int) else 0 for size in tensor.wire_shape]
+        shape = tuple(size or None for size in (sizes[0], FIELD_PLANES, *field_shape((1, *sizes[1:]))[2:]))
+        opened = coder.open(FIELD_BITS, FIELD_PLANES, tensor.field_tables)
+        return TensorLayout(shape=shape, bits=FIELD_BITS, coder=opened, is_whole=coder.is_whole)
 
     def layout_after(self, residual: Sequence[Symbols]) -> StreamLayout:
         """:attr:`predicted_layout` with coders that know the frame before.
 
         Args:
-            residual: Its residual symbols; zeros, if it is a keyframe.
+            residual: Of :meth:`residual`; of :meth:`after_keyframe`, if it is one.
         """
         entropy, known = self.spec.make_entropy(), self.predicted_layout
         pairs = zip(known.tensors, residual, strict=True)
@@ -319,6 +364,13 @@ class Codec:
             for tensor, (tables, quantizer) in zip(self.tensors, parts, strict=True)
         )
         return StreamLayout(tensors=tuple(tensors), pair_tag=self.pair_tag)
+
+
+def _refuse_wires(codec: Codec) -> None:
+    """Raises: CodecError: a tensor that the codec's prediction does not take."""
+    for tensor in codec.tensors:
+        if fault := codec.temporal.refusal(tensor.wire_shape):
+            raise CodecError(f"cut value {tensor.spec.name!r} {fault}")
 
 
 def mean_packet_bytes(codec: Codec, samples: Sequence[F32 | Sequence[F32]]) -> float:

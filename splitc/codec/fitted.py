@@ -48,6 +48,7 @@ class FittedTensor:
             same.
         transform: Its options.
         basis: What it learned.
+        field_tables: Of the entropy coder, for motion fields; empty where there are none.
     """
 
     spec: TensorSpec
@@ -59,6 +60,7 @@ class FittedTensor:
     predicted_params: QuantParams | None = None
     transform: Transform = NO_TRANSFORM
     basis: Basis = NO_BASIS
+    field_tables: bytes = b""
 
     @property
     def count(self) -> int:
@@ -146,9 +148,11 @@ class FittedTensor:
         """Everything but the quantizer's options, which the codec holds once; the usual layout is left out."""
         arrays: JsonObject = {name: _pack(array) for name, array in self._arrays().items()}
         matrices = {name: _pack(array) for name, array in self._matrices().items()}
+        field_tables = {"field_tables": base64.b64encode(self.field_tables).decode()} if self.field_tables else {}
         return (
             self._layout_json()
             | ({"basis": matrices} if matrices else {})
+            | field_tables
             | {
                 "tensor": self.spec.model_dump(mode="json"),
                 "quant_params": {"count": self.params.count} | arrays,
@@ -166,12 +170,12 @@ class FittedTensor:
             needed = (*PARAMETERS, *(GAINS if quantizer.rule.has_gain else ()))
             params = QuantParams(_whole(stored["count"]), **{name: _unpack(stored[name]) for name in needed})
             other = _unpack(stored["predicted_bias"]) if "predicted_bias" in stored else None
-            names = ("entropy_tables", "predicted_tables")
-            tables, predicted = (base64.b64decode(data[name], validate=True) for name in names)
+            stored_tables = data["entropy_tables"], data["predicted_tables"], data.get("field_tables", "")
+            tables, predicted, of_fields = (base64.b64decode(each, validate=True) for each in stored_tables)
             layout = Layout(**data.get("layout", {}))
             after = None if other is None else replace(params, bias=other)
             basis = Basis(**{name: _unpack(data["basis"][name]) for name in MATRICES}) if "basis" in data else NO_BASIS
-            fitted = cls(spec, quantizer, params, tables, predicted, layout, after, transform, basis)
+            fitted = cls(spec, quantizer, params, tables, predicted, layout, after, transform, basis, of_fields)
             fitted._check(data)
         except (KeyError, TypeError, ValueError, AttributeError, binascii.Error) as error:
             raise BundleError(f"contract: a tensor of the codec is not well-formed ({error}).") from error

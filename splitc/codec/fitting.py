@@ -9,12 +9,15 @@ from typing import NamedTuple, cast
 import numpy as np
 
 from splitc.codec.calibration import Calibration
+from splitc.codec.description import MAX_TENSORS
 from splitc.codec.fitted import FittedTensor
 from splitc.codec.planes import as_planes
 from splitc.codec.quantizers import MeanError, QuantParams
 from splitc.codec.quantizers.step import Step
 from splitc.codec.sensitivity import WeighedPlanes, planes_of, steps_of
 from splitc.codec.spec import CodecSpec
+from splitc.codec.temporal import Temporal
+from splitc.codec.temporal.fields import FIELD_BITS, field_shape
 from splitc.errors import CodecError
 from splitc.types import F32, USUAL_LAYOUT, Layout, Symbols, TensorSpec
 
@@ -32,6 +35,9 @@ def fit_tensors(spec: CodecSpec, subject: Calibration) -> tuple[FittedTensor, ..
     """
     for tensor, layout in zip(subject.tensors, subject.layouts, strict=True):
         _check_fits(spec, tensor, layout)
+    if spec.make_temporal().has_field and 2 * len(subject.tensors) > MAX_TENSORS:
+        most = MAX_TENSORS // 2
+        raise CodecError(f'{len(subject.tensors)} tensors cross, motion takes at most {most}; use temporal = "dpcm".')
     transform, quantizer = spec.make_transform(), spec.make_quantizer()
     if not isinstance(quantizer, Step) or (transform.is_identity and quantizer.steps != "sensitivity"):
         return tuple(_plain(spec, subject, index) for index in range(len(subject.tensors)))
@@ -69,6 +75,8 @@ def _check_fits(spec: CodecSpec, tensor: TensorSpec, layout: Layout) -> None:
         )
     if fault := spec.make_transform().refusal(layout.wire_shape(tensor.shape)):
         raise CodecError(f'cut value {tensor.name!r} {fault}; use transform = "none".')
+    if fault := spec.make_temporal().refusal(spec.make_transform().wire_shape(layout.wire_shape(tensor.shape))):
+        raise CodecError(f'cut value {tensor.name!r} {fault}; use temporal = "dpcm".')
 
 
 def _with_tables(spec: CodecSpec, subject: Calibration, index: int, fitted: FittedTensor) -> FittedTensor:
@@ -88,9 +96,14 @@ def _with_prediction(
     frames = list(_predicted_frames(spec, fitted, wires, sequence_lengths))
     if not frames:
         raise CodecError(f"temporal {spec.temporal!r} is fitted on consecutive frames, and no two samples are.")
-    before, residuals = ([as_planes(one) for one in each] for each in zip(*((f[0], f[1]) for f in frames), strict=True))
-    tables = spec.make_entropy().fit_predicted(residuals, before, fitted.params.bits)
-    return replace(fitted, predicted_tables=tables, predicted_params=_predicted_params(spec, fitted, frames))
+    coder = spec.make_entropy()
+    before, residuals = ([as_planes(getattr(f, name)) for f in frames] for name in ("before", "residual"))
+    tables = coder.fit_predicted(residuals, before, fitted.params.bits)
+    fitted = replace(fitted, predicted_params=_predicted_params(spec, fitted, frames), predicted_tables=tables)
+    if not spec.make_temporal().has_field:
+        return fitted
+    before, fields = ([as_planes(getattr(f, name)) for f in frames] for name in ("field_before", "field"))
+    return replace(fitted, field_tables=coder.fit_predicted(fields, before, FIELD_BITS))
 
 
 def _predicted_params(spec: CodecSpec, fitted: FittedTensor, frames: Sequence[PredictedFrame]) -> QuantParams | None:
@@ -176,12 +189,20 @@ def check_features(
 
 
 class PredictedFrame(NamedTuple):
-    """A predicted frame as a stream would code it, symbols ``[n, C, ...]`` of its wire ``x``."""
+    """A predicted frame as a stream would code it, symbols ``[n, C, ...]`` of its wire ``x``.
+
+    ``before`` and ``field_before`` are residual symbols and motion field of the frame before; zeros of a keyframe.
+    """
 
     before: Symbols
     residual: Symbols
     symbols: Symbols
     x: F32
+    field_before: Symbols
+    field: Symbols
+
+
+NO_FIELD: Symbols = np.empty(0, np.uint8)
 
 
 def _predicted_frames(
@@ -192,18 +213,34 @@ def _predicted_frames(
     Keyframes are where a stream would have them, and where sizes change; their residual symbols are zeros.
     """
     temporal, start = spec.make_temporal(), 0
-    previous: Symbols = np.empty(0, np.uint8)
-    before, since_keyframe = previous, 0
+    last: PredictedFrame | None = None
+    since_keyframe = 0
     for length in sequence_lengths:
         for index in range(length):
             x = wires[start + index]
-            if index == 0 or since_keyframe == temporal.period or x.shape != previous.shape:
-                previous, since_keyframe = fitted.quantize(x), 1
-                before = np.zeros_like(previous)
+            if last is None or index == 0 or since_keyframe == temporal.period or x.shape != last.symbols.shape:
+                last, since_keyframe = _first_frame(temporal, fitted, x), 1
                 continue
             since_keyframe += 1
-            symbols = temporal.choose(x, previous, fitted)
-            residual = temporal.residual(symbols, previous, fitted.count)
-            yield PredictedFrame(before, residual, symbols, x)
-            previous, before = symbols, residual
+            last = _next_frame(temporal, fitted, x, last)
+            yield last
         start += length
+
+
+def _first_frame(temporal: Temporal, fitted: FittedTensor, x: F32) -> PredictedFrame:
+    """A keyframe, as the frame after it sees it."""
+    symbols = fitted.quantize(x)
+    still = np.zeros(field_shape(symbols.shape), np.uint8) if temporal.has_field else NO_FIELD
+    nothing = np.zeros_like(symbols)
+    return PredictedFrame(nothing, nothing, symbols, x, still, still)
+
+
+def _next_frame(temporal: Temporal, fitted: FittedTensor, x: F32, last: PredictedFrame) -> PredictedFrame:
+    """The frame behind ``last``, predicted from it."""
+    predicted, field = last.symbols, NO_FIELD
+    if temporal.has_field:
+        field = temporal.search(x, last.symbols, last.field, fitted)
+        predicted = temporal.predict(last.symbols, field, fitted)
+    symbols = temporal.choose(x, predicted, fitted)
+    residual = temporal.residual(symbols, predicted, fitted.count)
+    return PredictedFrame(last.residual, residual, symbols, x, last.field, field)

@@ -14,11 +14,13 @@ class Quantized(NamedTuple):
         symbols: uint8 up to 8 bits, uint16 above; each of its tensor's wire, ``[n, C, ...]``.
         side: float32 ``[n, side_count]``; ``side_count`` is 0 for quantizers that calibration fixed.
         alone: The symbols that a keyframe of the same frame would hold, where prediction makes others; None: the same.
+        fields: Motion fields of a predicted frame, ``[n, 2, ...]``; none where there is no motion.
     """
 
     symbols: tuple[Symbols, ...]
     side: tuple[F32, ...]
     alone: tuple[Symbols, ...] | None = None
+    fields: tuple[Symbols, ...] = ()
 
     def as_keyframe(self) -> Quantized:
         """What a keyframe holds of this frame."""

@@ -12,8 +12,6 @@ import hashlib
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-import numpy as np
-
 from splitc.codec.bitstream import StreamLayout, read_packet, write_packet
 from splitc.codec.fitted import FittedTensor
 from splitc.codec.packet_header import MAX_SEQUENCE, read_header
@@ -39,7 +37,9 @@ class FrameCodec(Protocol):
 
     def quantize(self, features: Sequence[F32]) -> Quantized: ...
 
-    def quantize_after(self, features: Sequence[F32], previous: Sequence[Symbols]) -> Quantized: ...
+    def quantize_after(
+        self, features: Sequence[F32], previous: Sequence[Symbols], fields: Sequence[Symbols] = ()
+    ) -> Quantized: ...
 
     def dequantize(self, quantized: Quantized) -> list[F32]: ...
 
@@ -49,17 +49,27 @@ class FrameCodec(Protocol):
 
     def restore(self, residual: Sequence[Symbols], previous: Sequence[Symbols]) -> tuple[Symbols, ...]: ...
 
+    def after_keyframe(self, symbols: Sequence[Symbols]) -> tuple[Symbols, ...]: ...
+
     def layout_after(self, residual: Sequence[Symbols]) -> StreamLayout: ...
 
 
 class Frame(NamedTuple):
-    """The last frame of a stream, the same at both ends; ``residual`` are zeros after a keyframe."""
+    """The last frame of a stream, the same at both ends.
+
+    ``residual`` is what a predicted packet holds, residual symbols and then motion fields; zeros after a keyframe.
+    """
 
     symbols: tuple[Symbols, ...]
     residual: tuple[Symbols, ...]
     sequence: int
     packet: bytes
     is_predicted: bool = True
+
+    @property
+    def fields(self) -> tuple[Symbols, ...]:
+        """Its motion fields; none where there is no motion."""
+        return self.residual[len(self.symbols) :]
 
     def quantized(self, side: tuple[F32, ...]) -> Quantized:
         """Its symbols with their side values."""
@@ -99,7 +109,7 @@ class Encoder:
         last = self._reference(self._codec.wire_shapes(features))
         if last is None or self._codec.temporal.is_open_loop:
             return alone
-        return self._codec.quantize_after(features, last.symbols)._replace(alone=alone.symbols)
+        return self._codec.quantize_after(features, last.symbols, last.fields)._replace(alone=alone.symbols)
 
     def encode(self, features: Sequence[F32]) -> bytes:
         """The next frame's features to its packet: :meth:`quantize`, then :meth:`encode_symbols`.
@@ -159,7 +169,7 @@ class Encoder:
 
     def _keyframe(self, quantized: Quantized) -> Frame:
         packet = self._codec.encode_symbols(quantized, sequence=self._sequence)
-        return _first(quantized.symbols, self._sequence, packet)
+        return _first(self._codec, quantized.symbols, self._sequence, packet)
 
     def _predicted(self, quantized: Quantized, last: Frame) -> Frame:
         residual = self._codec.residual(quantized, last.symbols)
@@ -223,27 +233,30 @@ class Decoder:
     def _keyframe(self, packet: bytes) -> tuple[Frame, tuple[F32, ...]]:
         read = read_packet(self._codec.layout, packet)
         self._check_alphabet(read.symbols)
-        return _first(read.symbols, read.sequence, packet), read.side
+        return _first(self._codec, read.symbols, read.sequence, packet), read.side
 
     def _predicted(self, packet: bytes, last: Frame) -> tuple[Frame, tuple[F32, ...]]:
         read = read_packet(self._codec.layout_after(last.residual), packet, reference=last.packet)
-        if [s.shape for s in read.symbols] != [s.shape for s in last.symbols]:
+        if [s.shape for s in read.symbols] != [s.shape for s in last.residual]:
             raise BitstreamError(
                 "bitstream: the packet's sizes are not those of the frame it is predicted from; "
                 "ask the sender for a keyframe."
             )
         self._check_alphabet(read.symbols)
-        symbols = self._codec.restore(read.symbols, last.symbols)
-        return Frame(symbols, read.symbols, read.sequence, packet), read.side
+        try:
+            symbols = self._codec.restore(read.symbols, last.symbols)
+        except CodecError as error:  # what the payloads say, not what a caller did
+            raise BitstreamError(f"bitstream: {error}") from error
+        return Frame(symbols, read.symbols, read.sequence, packet), read.side[: len(symbols)]
 
     def _check_alphabet(self, symbols: Sequence[Symbols]) -> None:
-        for tensor, array in zip(self._codec.tensors, symbols, strict=True):
+        for tensor, array in zip(self._codec.tensors, symbols, strict=False):  # motion fields have no tensor
             refuse_above(array, tensor.count, "symbol")
 
 
-def _first(symbols: tuple[Symbols, ...], sequence: int, packet: bytes) -> Frame:
+def _first(codec: FrameCodec, symbols: tuple[Symbols, ...], sequence: int, packet: bytes) -> Frame:
     """The state after a keyframe."""
-    return Frame(symbols, tuple(np.zeros_like(array) for array in symbols), sequence, packet, is_predicted=False)
+    return Frame(symbols, codec.after_keyframe(symbols), sequence, packet, is_predicted=False)
 
 
 def _digest(last: Frame | None) -> str:

@@ -89,6 +89,48 @@ def quantize_adaptive(
         CodecError: NaN in ``x``, or shapes that do not fit.
     """
 
+def predict_moved(previous: _U8 | _U16, field: _U8, flat: npt.NDArray[np.int32], width: int) -> _U8 | _U16:
+    """What a frame's symbols are predicted to be (FORMAT.md section 11a).
+
+    Args:
+        previous: Symbols of the frame before, ``[planes, values]``, C-contiguous.
+        field: ``[2 * samples, blocks]``: of each sample a plane of vertical and one of horizontal components.
+        flat: int32 ``[C]``: each channel's symbol for zero; its length says how many planes a sample has.
+        width: Of a plane's rows.
+
+    Returns:
+        Symbols of the shape and type of ``previous``.
+
+    Raises:
+        CodecError: Shapes that do not fit, or components that are no vector.
+    """
+
+def search_motion(
+    x: _F32,
+    previous: _U8 | _U16,
+    lo: _F32,
+    scale: _F32,
+    flat: npt.NDArray[np.int32],
+    last: _U8,
+    width: int,
+    may_be_flat: bool,
+) -> _U8:
+    """A field of vectors with which ``previous`` predicts ``x`` well; the same on every machine.
+
+    Args:
+        x: float32 ``[planes, values]``, C-contiguous.
+        previous, flat, width: As in :func:`predict_moved`.
+        lo, scale: float32 ``[S]``; ``S`` is 1 or the number of channels.
+        last: Field of the frame before, where to look first.
+        may_be_flat: Whether a block may be predicted from zeros.
+
+    Returns:
+        uint8 ``[2 * samples, blocks]``.
+
+    Raises:
+        CodecError: NaN in ``x``, or shapes that do not fit.
+    """
+
 def fold_symbols(symbols: _U8 | _U16, previous: _U8 | _U16, count: int) -> _U8 | _U16:
     """Residual symbols of temporal "difference" (FORMAT.md section 11); arrays ``[planes, values]`` alike.
 

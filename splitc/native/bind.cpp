@@ -11,6 +11,8 @@
 
 #include "bind_arrays.hpp"
 #include "bind_baselines.hpp"
+#include "bind_motion.hpp"
+#include "bind_rows.hpp"
 #include "bind_scw.hpp"
 #include "crc32c.hpp"
 #include "packing.hpp"
@@ -143,33 +145,6 @@ NewChunk<T> unpack_bits(const Bytes& packed, unsigned bits, std::size_t planes, 
                       [&](splitc::Span<T> symbols) { splitc::unpack_bits<T>(span, bits, symbols); });
 }
 
-template <typename T>
-using Rows = nb::ndarray<const T, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
-template <typename T>
-using NewRows = nb::ndarray<nb::numpy, T, nb::ndim<2>>;
-using PerChannel = nb::ndarray<const float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
-
-/// Rows and their channels; refuses channels that do not divide the rows.
-splitc::RowShape row_shape(std::size_t planes, std::size_t size, std::size_t channels) {
-  if (channels == 0 || planes % channels != 0)
-    splitc::refuse_argument(std::to_string(planes) + " planes are not a multiple of " + std::to_string(channels) +
-                            " channels.");
-  return {planes, size, channels};
-}
-
-/// Runs `fill(T*)` without the GIL on new memory and hands that memory to numpy.
-template <typename T, typename Fill>
-nb::object new_rows(const splitc::RowShape& shape, const Fill& fill) {
-  std::unique_ptr<T[]> memory(new T[shape.planes * shape.size]);
-  {
-    nb::gil_scoped_release release;
-    fill(memory.get());
-  }
-  T* const data = memory.release();
-  nb::capsule owner(data, [](void* p) noexcept { delete[] static_cast<T*>(p); });
-  return nb::cast(NewRows<T>(data, {shape.planes, shape.size}, owner));
-}
-
 constexpr unsigned kMostSymbol = 65535;
 
 nb::object quantize_linear(const Rows<float>& x, const PerChannel& lo, const PerChannel& scale, unsigned top) {
@@ -190,13 +165,6 @@ nb::object quantize_thresholds(const Rows<float>& x, const Rows<float>& threshol
     splitc::quantize_thresholds(x.data(), shape, thresholds.data(), count, symbols);
   };
   return count <= 255 ? new_rows<std::uint8_t>(shape, run) : new_rows<std::uint16_t>(shape, run);
-}
-
-/// Refuses two arrays of symbols that differ in shape.
-template <typename T>
-void check_alike(const Rows<T>& one, std::size_t planes, std::size_t size) {
-  if (one.shape(0) != planes || one.shape(1) != size)
-    splitc::refuse_argument("the previous frame's symbols have another shape.");
 }
 
 /// Refuses an alphabet that symbols of type T cannot have.
@@ -333,6 +301,7 @@ NB_MODULE(_core, m) {
            "first_plane"_a, "previous"_a.noconvert().none() = nb::none());
 
   bind_baselines(m);
+  bind_motion(m);
   bind_scw(m);
   m.def("rans_encode_alone", &rans_encode_alone<std::uint8_t>, "symbols"_a.noconvert(), "bits"_a);
   m.def("rans_encode_alone", &rans_encode_alone<std::uint16_t>, "symbols"_a.noconvert(), "bits"_a);

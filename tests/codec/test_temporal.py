@@ -25,6 +25,7 @@ SPECS = {
     "none": CodecSpec(),
     "difference": CodecSpec(temporal="difference"),
     "dpcm": CodecSpec(temporal="dpcm"),
+    "motion": CodecSpec(temporal="motion"),
     "ifmdc": CodecSpec(temporal="ifmdc", quantizer="clipped", levels=15, reconstruction="midpoint"),
 }
 """A spec that each predictor takes."""

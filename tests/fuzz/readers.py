@@ -70,6 +70,9 @@ TARGETS: Mapping[str, Target] = {
     "stream": Target(
         "f.bin", mutations.stream_file, lambda f: ["decode", f / "f.bin", "--out", f / "out.npy"], 6, "out.npy"
     ),
+    "moved-stream": Target(
+        "v.bin", mutations.stream_file, lambda f: ["decode", f / "v.bin", "--out", f / "out.npy"], 2, "out.npy"
+    ),
     "pair-stream": Target(
         "p.bin",
         mutations.raw,

@@ -1,4 +1,5 @@
 // Round trips and garbage through the native coders, for the sanitizers. Prints the number of cases.
+#include <algorithm>
 #include <cstdio>
 #include <cstdint>
 #include <cstdlib>
@@ -7,6 +8,7 @@
 #include "cohen.hpp"
 #include "fuzz_tables.hpp"
 #include "huffman.hpp"
+#include "motion.hpp"
 #include "nrle.hpp"
 #include "packing.hpp"
 #include "range_coder.hpp"
@@ -192,6 +194,29 @@ void check_quantizers() {
   }
 }
 
+/// Any bytes as a field: refused, or a prediction within the map; what the search finds is never refused.
+void check_motion(const splitc::SampleShape& shape) {
+  const splitc::BlockShape blocks(shape);
+  const std::vector<std::int32_t> flat(shape.channels, 7);
+  const std::vector<float> lo{-3.0f}, scale{2.0f};
+  std::vector<float> x(shape.size());
+  std::vector<std::uint8_t> before(shape.size()), predicted(shape.size());
+  std::vector<std::uint8_t> field(splitc::kFieldPlanes * blocks.count()), found(field.size());
+  for (int i = 0; i < 20; ++i) {
+    for (auto& value : x) value = static_cast<float>(random_below(1000)) * 0.01f;
+    for (auto& symbol : before) symbol = static_cast<std::uint8_t>(random_below(32));
+    for (auto& component : field) component = static_cast<std::uint8_t>(random_below(i < 10 ? 31 : 33));
+    try {
+      splitc::predict_moved(before.data(), shape, field.data(), flat.data(), predicted.data());
+    } catch (const splitc::Error&) {
+      std::fill(field.begin(), field.end(), std::uint8_t{30});
+    }
+    splitc::MotionSearch search(shape, true);
+    search(x.data(), before.data(), lo.data(), scale.data(), 1, flat.data(), field.data(), found.data());
+    splitc::predict_moved(before.data(), shape, found.data(), flat.data(), predicted.data());
+  }
+}
+
 }  // namespace
 
 int main() {
@@ -211,6 +236,8 @@ int main() {
   for (const auto& side : sides)
     for (int i = 0; i < 10; ++i, ++cases) check_levels(side[0], side[1], side[2]);
   check_quantizers();
+  for (const splitc::SampleShape& shape : {splitc::SampleShape{1, 1, 1}, {3, 5, 7}, {40, 2, 9}, {2, 12, 1}})
+    check_motion(shape);
   std::printf("%d cases\n", cases);
   return 0;
 }

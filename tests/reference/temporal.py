@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-NAMES = {1: "difference", 2: "dpcm", 3: "ifmdc"}
+NAMES = {1: "difference", 2: "dpcm", 3: "ifmdc", 4: "motion"}
 
 
 def unzigzag(residual: int) -> int:

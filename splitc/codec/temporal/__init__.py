@@ -11,6 +11,7 @@ TEMPORALS: Registry[Temporal] = Registry(
         "none": "splitc.codec.temporal.none:NoPrediction",
         "difference": "splitc.codec.temporal.difference:Difference",
         "dpcm": "splitc.codec.temporal.dpcm:Dpcm",
+        "motion": "splitc.codec.temporal.motion:Motion",
         "ifmdc": "splitc.codec.temporal.ifmdc:Ifmdc",
     },
 )

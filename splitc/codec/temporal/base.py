@@ -1,8 +1,10 @@
 """What a temporal predictor is: a frame's symbols, given those of the frame before <-> residual symbols.
 
-    features ──► choose(previous) ──► symbols ──► residual(previous) ──► entropy coder
-                                        └─► the next frame's ``previous``, at both ends
+    previous ──► predict(field) ──► predicted
+    features ──► choose(predicted) ──► symbols ──► residual(predicted) ──► entropy coder
+                                          └─► the next frame's ``previous``, at both ends
 
+What is predicted is the frame before itself, or that frame moved by a motion field, which then travels in the packet.
 The state of a stream is the symbols of its last frame: integers, so encoder and decoder cannot drift apart. Residual
 symbols have the quantizer's alphabet, 0 for "as predicted" and larger for farther (FORMAT.md section 11).
 """
@@ -17,9 +19,9 @@ from pydantic import Field
 
 from splitc.codec.fitted import FittedTensor
 from splitc.codec.quantizers import Quantizer
-from splitc.errors import BitstreamError
+from splitc.errors import BitstreamError, CodecError
 from splitc.registry import Component
-from splitc.types import F32, Array, Symbols
+from splitc.types import F32, Array, Shape, Symbols
 
 DEFAULT_GOP = 15
 
@@ -44,12 +46,46 @@ class Temporal(Component):
             UsageError: With what to use instead.
         """
 
-    def choose(self, x: F32, previous: Symbols, tensor: FittedTensor) -> Symbols:
+    has_field: ClassVar[bool] = False
+    """Packets of predicted frames hold a motion field for each tensor."""
+
+    def refusal(self, wire: Shape) -> str | None:
+        """Why a wire of this shape cannot be predicted this way, beginning with what it has; None: it can."""
+        return None
+
+    def search(self, x: F32, previous: Symbols, last: Symbols, tensor: FittedTensor) -> Symbols:
+        """Motion field of a predicted frame; only where there are fields.
+
+        Args:
+            x: Features, float32 ``[n, C, H, W]``.
+            previous: Symbols of the frame before, of the same shape.
+            last: Its field; zeros where it is a keyframe.
+            tensor: What was fitted.
+
+        Raises:
+            CodecError: NaN in ``x``, or there are no fields.
+        """
+        raise CodecError(f"temporal {self.name!r} has no motion field.")
+
+    def predict(self, previous: Symbols, field: Symbols, tensor: FittedTensor) -> Symbols:
+        """What a frame is predicted to be; only where there are fields.
+
+        Args:
+            previous: Symbols of the frame before, ``[n, C, H, W]``.
+            field: Of :meth:`search`, or from a packet.
+            tensor: What was fitted.
+
+        Raises:
+            CodecError: A field that no search gives.
+        """
+        raise CodecError(f"temporal {self.name!r} has no motion field.")
+
+    def choose(self, x: F32, predicted: Symbols, tensor: FittedTensor) -> Symbols:
         """Symbols of a predicted frame.
 
         Args:
             x: Features, float32 ``[n, C, ...]``.
-            previous: Symbols of the frame before, of the same shape.
+            predicted: Symbols that it is predicted to have, of the same shape.
             tensor: What was fitted.
 
         Raises:
@@ -58,12 +94,12 @@ class Temporal(Component):
         return tensor.quantize(x)
 
     @abstractmethod
-    def residual(self, symbols: Symbols, previous: Symbols, count: int) -> Symbols:
+    def residual(self, symbols: Symbols, predicted: Symbols, count: int) -> Symbols:
         """Residual symbols of a predicted frame.
 
         Args:
             symbols: Of this frame, below ``count``.
-            previous: Of the frame before, of the same shape.
+            predicted: What was predicted, of the same shape.
             count: Size of the quantizer's alphabet.
 
         Raises:
@@ -71,12 +107,12 @@ class Temporal(Component):
         """
 
     @abstractmethod
-    def restore(self, residual: Symbols, previous: Symbols, count: int) -> Symbols:
+    def restore(self, residual: Symbols, predicted: Symbols, count: int) -> Symbols:
         """Invert :meth:`residual`.
 
         Args:
             residual: Below ``count``.
-            previous: Of the frame before, of the same shape.
+            predicted: What was predicted, of the same shape.
             count: Size of the quantizer's alphabet.
         """
 

@@ -23,11 +23,11 @@ class Difference(Predictor):
     name: ClassVar[str] = "difference"
     wire_id: ClassVar[int] = 1
 
-    def residual(self, symbols: Symbols, previous: Symbols, count: int) -> Symbols:
-        return _core.fold_symbols(_flat(symbols), _flat(previous), count).reshape(symbols.shape)
+    def residual(self, symbols: Symbols, predicted: Symbols, count: int) -> Symbols:
+        return _core.fold_symbols(_flat(symbols), _flat(predicted), count).reshape(symbols.shape)
 
-    def restore(self, residual: Symbols, previous: Symbols, count: int) -> Symbols:
-        return _core.unfold_symbols(_flat(residual), _flat(previous), count).reshape(residual.shape)
+    def restore(self, residual: Symbols, predicted: Symbols, count: int) -> Symbols:
+        return _core.unfold_symbols(_flat(residual), _flat(predicted), count).reshape(residual.shape)
 
 
 def _flat(symbols: Symbols) -> Symbols:

@@ -64,24 +64,24 @@ class Dpcm(Difference):
     def check(self, quantizer: Quantizer) -> None:
         if not quantizer.rule.is_linear:
             raise UsageError(
-                f"temporal 'dpcm' needs even levels fixed by calibration, which quantizer {quantizer.name!r} has not; "
-                'use quantizer = "uniform", or temporal = "difference".'
+                f"temporal {self.name!r} needs even levels fixed by calibration, which quantizer {quantizer.name!r} has "
+                'not; use quantizer = "uniform", or temporal = "difference".'
             )
 
-    def choose(self, x: F32, previous: Symbols, tensor: FittedTensor) -> Symbols:
+    def choose(self, x: F32, predicted: Symbols, tensor: FittedTensor) -> Symbols:
         if self.dead_zone == "adaptive":
-            return self._adaptive(x, previous, tensor)
+            return self._adaptive(x, predicted, tensor)
         if self.temporal_rounding == NO_DEAD_ZONE:
             return tensor.quantize(x)
         lo, scale = tensor.params.lo, tensor.params.scale
         planes = as_rows(x, lo)
-        before = cast(Symbols, np.ascontiguousarray(previous).reshape(planes.shape))
+        before = cast(Symbols, np.ascontiguousarray(predicted).reshape(planes.shape))
         return _core.quantize_near(planes, before, lo, scale, tensor.count - 1, self.temporal_rounding).reshape(x.shape)
 
-    def _adaptive(self, x: F32, previous: Symbols, tensor: FittedTensor) -> Symbols:
+    def _adaptive(self, x: F32, predicted: Symbols, tensor: FittedTensor) -> Symbols:
         lo, scale = tensor.params.lo, tensor.params.scale
         channels = x.shape[1] if x.ndim > 1 else 1
         planes = np.ascontiguousarray(x).reshape(len(x) * channels if x.ndim > 1 else 1, -1)
-        before = cast(Symbols, np.ascontiguousarray(previous).reshape(planes.shape))
+        before = cast(Symbols, np.ascontiguousarray(predicted).reshape(planes.shape))
         width = x.shape[-1] if x.ndim > 2 else planes.shape[1]
         return _core.quantize_adaptive(planes, before, lo, scale, tensor.count - 1, channels, width).reshape(x.shape)

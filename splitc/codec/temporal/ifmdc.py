@@ -52,12 +52,12 @@ class Ifmdc(Predictor):
                 'use quantizer = "clipped" with odd levels, or ifmdc_mode = "printed".'
             )
 
-    def choose(self, x: F32, previous: Symbols, tensor: FittedTensor) -> Symbols:
+    def choose(self, x: F32, predicted: Symbols, tensor: FittedTensor) -> Symbols:
         refuse_nan(x)
         lo, scale = (np.float64(against_channels(v, x)) for v in (tensor.params.lo, tensor.params.scale))
         clipped = np.clip((np.float64(x) - lo) * scale, 0, tensor.count - 1)
-        levels = self.residual_levels(clipped - previous, tensor.count)
-        return cast(Symbols, _moved(previous, levels, tensor.count).astype(previous.dtype))
+        levels = self.residual_levels(clipped - predicted, tensor.count)
+        return cast(Symbols, _moved(predicted, levels, tensor.count).astype(predicted.dtype))
 
     def residual_levels(self, residual: F64, count: int) -> F64:
         """Eq. 5, as 0 .. count - 1 in both modes.
@@ -73,25 +73,25 @@ class Ifmdc(Predictor):
         clipped: F64 = np.clip(levels + shift, 0, count - 1)
         return clipped
 
-    def residual(self, symbols: Symbols, previous: Symbols, count: int) -> Symbols:
-        twice = symbols.astype(np.int32) - previous + count - 1
+    def residual(self, symbols: Symbols, predicted: Symbols, count: int) -> Symbols:
+        twice = symbols.astype(np.int32) - predicted + count - 1
         at_end = symbols == count - 1  # reached by a move that may have been one step longer
         levels = (twice + at_end) // 2
-        if not np.array_equal(_moved(previous, levels, count), symbols):
+        if not np.array_equal(_moved(predicted, levels, count), symbols):
             raise CodecError(
                 "temporal 'ifmdc': the symbols are not whole residual levels away from the frame before; "
                 "quantize with this stream's encoder."
             )
         return cast(Symbols, zigzag(levels - (count - 1) // 2).astype(symbols.dtype))
 
-    def restore(self, residual: Symbols, previous: Symbols, count: int) -> Symbols:
+    def restore(self, residual: Symbols, predicted: Symbols, count: int) -> Symbols:
         levels = unzigzag(residual.astype(np.int32)) + (count - 1) // 2
-        return cast(Symbols, _moved(previous, levels, count).astype(residual.dtype))
+        return cast(Symbols, _moved(predicted, levels, count).astype(residual.dtype))
 
 
-def _moved(previous: Symbols, levels: Array, count: int) -> Array:
+def _moved(predicted: Symbols, levels: Array, count: int) -> Array:
     """State after residual levels 0 .. count - 1."""
     moved: Array = np.clip(
-        np.asarray(previous, np.int32) + 2 * np.asarray(levels, np.int32) - (count - 1), 0, count - 1
+        np.asarray(predicted, np.int32) + 2 * np.asarray(levels, np.int32) - (count - 1), 0, count - 1
     )
     return moved

@@ -14,10 +14,10 @@ class NoPrediction(Temporal):
     name: ClassVar[str] = "none"
     wire_id: ClassVar[int] = 0
 
-    def residual(self, symbols: Symbols, previous: Symbols, count: int) -> Symbols:
+    def residual(self, symbols: Symbols, predicted: Symbols, count: int) -> Symbols:
         """The symbols themselves."""
         return symbols
 
-    def restore(self, residual: Symbols, previous: Symbols, count: int) -> Symbols:
+    def restore(self, residual: Symbols, predicted: Symbols, count: int) -> Symbols:
         """The residual itself."""
         return residual
