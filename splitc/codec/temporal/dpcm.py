@@ -64,8 +64,8 @@ class Dpcm(Difference):
     def check(self, quantizer: Quantizer) -> None:
         if not quantizer.rule.is_linear:
             raise UsageError(
-                f"temporal {self.name!r} needs even levels fixed by calibration, which quantizer {quantizer.name!r} has "
-                'not; use quantizer = "uniform", or temporal = "difference".'
+                f"temporal {self.name!r} needs even levels fixed by calibration, which quantizer {quantizer.name!r} "
+                'has not; use quantizer = "uniform", or temporal = "difference".'
             )
 
     def choose(self, x: F32, predicted: Symbols, tensor: FittedTensor) -> Symbols:
