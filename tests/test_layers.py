@@ -34,7 +34,7 @@ MAY_IMPORT = {
     "tasks": BASE,
     "plan": BASE | LOW,
     "passes": BASE | {"graph", "codec", "weights", "plan"},
-    "train": BASE | {"tasks", "graph"},
+    "train": BASE | {"cache", "tasks", "graph", "codec"},
     "gradients": BASE | {"graph"},
     "lint": BASE | {"device"},
     "backends": BASE | {"codec"},
@@ -65,6 +65,7 @@ MAY_IMPORT = {
         "lint",
         "lowering",
         "trials",
+        "train",
     },
 }
 """A room may always import itself. ``cli`` may import everything; only ``python -m splitc`` imports it."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from splitc import graph, plan, trials
 from splitc.cache import CachedStep, Key, arrays_from_file, json_from_file, key_of, parts_of_arrays, parts_of_json
-from splitc.codec import Codec
+from splitc.codec import Codec, CodecSpec
 from splitc.driver.inputs import Inputs
-from splitc.driver.recipes import codec_spec
+from splitc.driver.recovery import Recovered
 from splitc.types import Array
 
 FEATURES: CachedStep[list[Array]] = CachedStep("features", 1, parts_of_arrays, arrays_from_file)
@@ -17,13 +18,39 @@ CODEC: CachedStep[Codec] = CachedStep(
 )
 
 
-def samples_to_fit(inputs: Inputs, halves: graph.Halves) -> trials.FittingSamples:
+@dataclass(frozen=True)
+class Crossing:
+    """What crosses, and how it is coded.
+
+    Attributes:
+        spec: The codec: the recipe's, or that of a bottleneck's code.
+        layouts: Of the tensors that cross.
+    """
+
+    spec: CodecSpec
+    layouts: tuple[graph.CutLayout, ...]
+
+    @classmethod
+    def of(cls, inputs: Inputs, found: Recovered) -> Crossing:
+        """After the stage that may have put a bottleneck at the cut."""
+        if found.layouts is not None:
+            return cls(found.spec, found.layouts)
+        names = tuple(tensor.name for tensor in found.halves.cut)
+        return cls(found.spec, plan.layouts(inputs.model, names, inputs.recipe.split))
+
+
+def samples_to_fit(inputs: Inputs, halves: graph.Halves, crossing: Crossing) -> trials.FittingSamples:
     """As many calibration samples as the memory of their features allows."""
-    return trials.within_budget(codec_spec(inputs.recipe), halves, _layouts(inputs, halves), inputs.calibration)
+    return trials.within_budget(crossing.spec, halves, crossing.layouts, inputs.calibration)
 
 
 def fit(
-    inputs: Inputs, halves: graph.Halves, chosen: trials.FittingSamples, key: Key, step: Callable[[], None]
+    inputs: Inputs,
+    halves: graph.Halves,
+    chosen: trials.FittingSamples,
+    crossing: Crossing,
+    key: Key,
+    step: Callable[[], None],
 ) -> Codec:
     """The codec that the recipe asks for.
 
@@ -31,11 +58,11 @@ def fit(
         inputs: The recipe and the model.
         halves: As they compute.
         chosen: Samples to fit on.
+        crossing: What is fitted.
         key: Of the halves.
         step: Called once a sample.
     """
-    spec, names = codec_spec(inputs.recipe), tuple(tensor.name for tensor in halves.cut)
-    layouts = _layouts(inputs, halves)
+    spec, layouts, names = crossing.spec, crossing.layouts, tuple(tensor.name for tensor in halves.cut)
     samples = key_of(halves=key, of=chosen.of, lengths=chosen.lengths, most_bytes=chosen.most_bytes)
 
     def features() -> list[Array]:
@@ -52,7 +79,3 @@ def fit(
     said = [[layout.batch_axis, layout.channel_axis, is_known] for layout, is_known in layouts]
     codec = key_of(samples=samples, layouts=said, spec=spec.model_dump(mode="json"))
     return inputs.cache.run(CODEC, codec, fitted)
-
-
-def _layouts(inputs: Inputs, halves: graph.Halves) -> tuple[graph.CutLayout, ...]:
-    return plan.layouts(inputs.model, tuple(tensor.name for tensor in halves.cut), inputs.recipe.split)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -26,6 +27,24 @@ def plan_files(recipe: Recipe) -> Files:
         if len(found) == 1:
             return found, []
     return data_files(recipe)
+
+
+def training_files(recipe: Recipe, calibration: Sequence[Path], verification: Sequence[Path]) -> list[Path]:
+    """Files to train on: the recipe's own, else those to calibrate on; none where nothing is trained.
+
+    Raises:
+        RecipeError: A file that verifies is among them.
+        UsageError: A pattern names nothing.
+    """
+    if recipe.recovery is None:
+        return []
+    if not recipe.recovery.data:
+        return list(calibration)
+    found = find_files(recipe.recovery.data, recipe.base)
+    both = {file.resolve() for file in found} & {file.resolve() for file in verification}
+    if both:
+        raise RecipeError(f"recovery.data: {min(both).name} verifies; train on other files.")
+    return found
 
 
 def data_files(recipe: Recipe) -> Files:

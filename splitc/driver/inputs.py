@@ -11,12 +11,13 @@ from splitc import graph, passes, plan, trials, zoo
 from splitc.backends import BACKENDS
 from splitc.cache import Key, StepCache, default_cache, key_of
 from splitc.driver.answers import KnownAnswers, find_answers, said_files, settle_task
-from splitc.driver.data import Files, data_files
+from splitc.driver.data import Files, data_files, training_files
 from splitc.driver.kept_names import with_kept_names
 from splitc.driver.keys import data_key, model_key, other_code, task_key
 from splitc.driver.pixels import preprocess_notes, with_preprocess
 from splitc.driver.places import find_places, with_layers
 from splitc.driver.recipes import codec_spec, predicts, with_defaults
+from splitc.driver.recovery_options import check_recovery
 from splitc.driver.split_keep import kept_notes, with_kept
 from splitc.driver.told_shapes import load_with_told
 from splitc.errors import RecipeError, UsageError
@@ -53,6 +54,7 @@ class Inputs:
         reader: Turns files into samples.
         calibration: Samples to fit on; they are read when they are asked for.
         verification: Files to verify on.
+        training: Samples to train on; none where nothing is trained.
         data_sha256: Of all files.
         answers: What answers are, and what is known of them.
         places: Devices and link.
@@ -65,6 +67,7 @@ class Inputs:
     reader: Reader
     calibration: Samples
     verification: list[Path]
+    training: Samples
     data_sha256: str
     answers: KnownAnswers
     places: plan.Places
@@ -143,11 +146,14 @@ def find_inputs(
     recipe = with_defaults(recipe)
     places = find_places(recipe)
     _check_sides_and_clips(recipe)
+    check_recovery(recipe)
     calibration, verification = files_of(recipe)
-    recipe, source, snapshot, told = _load_with_snapshot(recipe, calibration, [*verification, *said_files(recipe)])
+    training = training_files(recipe, calibration, verification)
+    others = [*verification, *training, *said_files(recipe)]
+    recipe, source, snapshot, told = _load_with_snapshot(recipe, calibration, others)
     answers = find_answers(recipe, source, _classes(recipe))
     _refuse_idle_keys(recipe, source, calibration)
-    digest = files_sha256(calibration + verification)
+    digest = files_sha256([*calibration, *verification, *(one for one in training if one not in calibration)])
     _check_pins(recipe, source.sha256, digest, locked=locked)
     recipe, opened = _checked_model(recipe, source, told)
     reader = Reader(source.inputs, _preprocess(recipe), recipe.data.crops)
@@ -157,6 +163,7 @@ def find_inputs(
         reader=reader,
         calibration=Samples.of(reader, calibration),
         verification=verification,
+        training=Samples.of(reader, training),
         data_sha256=digest,
         answers=answers,
         places=with_layers(places, recipe, source, opened.model),

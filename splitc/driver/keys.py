@@ -48,12 +48,16 @@ def task_key(task: BoundTask) -> Key:
     return key_of(name=task.task.name, options=task.task.model_dump(mode="json"), reads=task.reads, code=code)
 
 
-def halves_key(request: LoweringRequest, model: Key, data: Key) -> Key:
-    """The halves as they compute: the cut, and what is done to weights and precision, with the samples for it."""
+def halves_key(request: LoweringRequest, model: Key, data: Key, recovery: Key | None) -> Key:
+    """The halves as they compute: the cut, and what is done to weights and precision, with the samples for it.
+
+    ``recovery`` is the key of what was trained at the cut; None where nothing was.
+    """
     is_limited = is_mixed(request.weights, request.min_fidelity)
     return key_of(
         model=model,
         data=data,
+        recovery=recovery,
         code=other_code(),
         cut=[spec.name for spec in request.halves.cut],
         weights=request.weights.model_dump(mode="json"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,11 @@ from splitc import bundle, evaluate, graph, passes, plan, report
 from splitc.backends import EngineRecord
 from splitc.cache import Key, StepCache
 from splitc.driver.blame import first_change
-from splitc.driver.calibrate import fit, samples_to_fit
+from splitc.driver.calibrate import Crossing, fit, samples_to_fit
 from splitc.driver.choose import choose
 from splitc.driver.inputs import Inputs, find_inputs
 from splitc.driver.keys import halves_key
+from splitc.driver.recovery import Recovered, recovered
 from splitc.driver.verification import verified
 from splitc.driver.watch import Stages, Watch
 from splitc.driver.write import build_engines, describe, model_bytes, seal, write_pair, write_reports, write_sbom
@@ -53,10 +54,12 @@ def build(
         with stages("plan") as step:
             chosen = choose(inputs, step)
             halves = graph.split(inputs.model, chosen.best_cut.cut)
-        lowered, key = _lowered(inputs, lowering_request(inputs, halves), stages)
-        to_fit = samples_to_fit(inputs, lowered.halves)
+        trained = recovered(inputs, halves, stages)
+        lowered, key = _lowered(inputs, trained, stages)
+        crossing = Crossing.of(inputs, trained)
+        to_fit = samples_to_fit(inputs, lowered.halves, crossing)
         with stages("calibrate", len(to_fit.samples)) as step:
-            codec = fit(inputs, lowered.halves, to_fit, key, step)
+            codec = fit(inputs, lowered.halves, to_fit, crossing, key, step)
         with stages("write"):
             pair = write_pair(folder, inputs, lowered, codec, to_fit.notes)
         with stages("engines", 2) as step:
@@ -65,8 +68,8 @@ def build(
             outcome = verified(inputs, halves, lowered, pair.bundle, engines, key, step)
         with stages("report"):
             gates = check_gates(recipe, folder, chosen, outcome.verification)
-            found = report.outcome(outcome.verification, gates, engines, outcome.examples)
-            document = describe(inputs, chosen, pair, folder) | found
+            reported = report.outcome(outcome.verification, gates, engines, outcome.examples)
+            document = describe(inputs, chosen, pair, folder) | reported | {"recovery": trained.document}
             write_reports(folder, document, outcome.verification)
             write_sbom(folder, inputs, codec, engines)
             seal(folder, inputs)
@@ -75,14 +78,21 @@ def build(
     return Built(out, summary)
 
 
-def _lowered(inputs: Inputs, request: LoweringRequest, stages: Stages) -> tuple[Lowered, Key]:
+def _lowered(inputs: Inputs, found: Recovered, stages: Stages) -> tuple[Lowered, Key]:
     """The halves as they compute, and their key; a stage of its own where weights change: it can take minutes."""
-    key = halves_key(request, inputs.model_key, inputs.data_key)
+    request = lowering_request(inputs, found.halves)
+    key = halves_key(request, inputs.model_key, inputs.data_key, found.key)
     count = count_lowering(request)
     if not count:
-        return lower(request), key
+        return _noted(lower(request), found), key
     with stages("weights", count) as step:
-        return inputs.cache.run(lowered_step(request.halves), key, lambda: lower(request, step)), key
+        lowered = inputs.cache.run(lowered_step(request.halves), key, lambda: lower(request, step))
+    return _noted(lowered, found), key
+
+
+def _noted(lowered: Lowered, found: Recovered) -> Lowered:
+    """What was done to the halves before, first."""
+    return replace(lowered, notes=(*found.notes, *lowered.notes))
 
 
 def lowering_request(inputs: Inputs, halves: graph.Halves) -> LoweringRequest:

@@ -126,9 +126,9 @@ def _write_triton(folder: Path, contract: bundle.Contract, sealed: bundle.Bundle
 
 
 def _design_notes(inputs: Inputs, codec: Codec) -> list[str]:
-    """What was chosen where the recipe leaves the transform open."""
+    """What was chosen where the recipe leaves the transform open, and no bottleneck takes its place."""
     asked = codec_spec(inputs.recipe)
-    if not asked.make_transform().is_choice:
+    if not asked.make_transform().is_choice or codec.tensors[0].spec.name not in inputs.model.flow.values:
         return []
     return [
         f"codec: of the designs tried, transform {codec.spec.transform!r} with step {codec.spec.step:g} takes the "

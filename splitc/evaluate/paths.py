@@ -136,11 +136,14 @@ def paths_of_bundle(bundle: Bundle, model: graph.Model | None, why: str = "", *,
         raise UsageError(
             f"{model.path}: is not the model that this bundle was built from (sha256 {model.sha256[:12]}...)."
         )
-    if not report.get("weights") and set(report.get("precision", {}).values()) <= {"fp32"}:
+    recovery = report.get("recovery") or {}
+    is_changed = bool(report.get("weights")) or bool(recovery.get("is_kept"))
+    if not is_changed and set(report.get("precision", {}).values()) <= {"fp32"}:
         return make_paths("the unsplit model", model.ir_model, stored, bundle, engines, is_exact=same_tools)
     prepared = passes.prepare(model.ir_model, in_graph=contract.quantized_in == "graph").model
     kept = graph.SplitKeep(tuple(contract.cloud_inputs), tuple(contract.edge_outputs))
-    cut = graph.split(graph.keeping(graph.model_from_ir(prepared), kept), [spec.name for spec in contract.cut])
+    names = recovery["cut"] if recovery.get("is_kept") else [spec.name for spec in contract.cut]
+    cut = graph.split(graph.keeping(graph.model_from_ir(prepared), kept), names)
     halves = Joint(cut.head, cut.tail)
     return make_paths("the unsplit model", model.ir_model, halves, bundle, engines, lowered=stored, is_exact=same_tools)
 

@@ -83,6 +83,7 @@ class Recipe(Section):
             update={
                 "model": self.model.model_copy(update={"source": files.relative(self.model.source, root)}),
                 "data": self.data.model_copy(update=data),
+                "recovery": self.recovery and _trained_on(self.recovery, root),
                 "link": self.link.model_copy(
                     update={"trace": self.link.trace and files.relative(self.link.trace, root)}
                 ),
@@ -93,6 +94,10 @@ class Recipe(Section):
         )
         based._base = base
         return based
+
+
+def _trained_on(recovery: RecoverySection, root: str) -> RecoverySection:
+    return recovery.model_copy(update={"data": tuple(files.relative(pattern, root) for pattern in recovery.data)})
 
 
 def _based(target: TargetSection, root: str) -> TargetSection:

@@ -316,11 +316,33 @@ class Losses(Section):
     tau: float = Field(4.0, gt=0, description="temperature of kl")
 
 
-class RecoverySection(Section):
-    """[recovery] Training that wins accuracy back."""
+class BottleneckSection(Section):
+    """A learned encoder at the end of the head and a decoder before the tail."""
 
-    schedule: Text = Field("dense-sparse-dense", description="order of training and pruning")
-    losses: Losses = Field(default_factory=Losses, description="what the training makes small")
+    channels: int | None = Field(None, ge=1, le=4096, description="channels of what crosses; absent: several are tried")
+    stride: Literal[1, 2] = Field(2, description="side of the blocks of places that become one place of what crosses")
+    hidden: int = Field(64, ge=1, le=1024, description="channels inside the decoder's residual block")
+    encoder: Literal["kept", "trained"] = Field(
+        "kept",
+        description="the calibrated transform stays, so that the edge half is final before any training; or it is "
+        "trained, with the bits of the coder's tables as part of the loss",
+    )
+
+
+class RecoverySection(Section):
+    """[recovery] Training, without labels, that wins bytes back at equal answers; needs the train extra."""
+
+    bottleneck: Annotated[BottleneckSection | None, BeforeValidator(lambda one: {} if one == "auto" else one)] = Field(
+        None, description='what is trained; "auto": every key at its default'
+    )
+    data: Patterns = Field((), description="unlabelled files to train on, as in data.calibration; absent: those")
+    iterations: int = Field(1000, ge=1, le=1_000_000, description="of the training")
+    batch: int = Field(32, ge=2, le=4096, description="samples an iteration")
+    learning_rate: float = Field(1e-3, gt=0, le=1, description="of the bottleneck, at the start; falls as a cosine")
+    tail_rate: float = Field(0.0, ge=0, le=1, description="the same of the tail's weights; 0: they stay")
+    seed: int = Field(0, ge=0, le=2**31 - 1, description="of everything that is drawn")
+    schedule: Text | None = Field(None, description="order of training and pruning")
+    losses: Losses | None = Field(None, description="what the training makes small")
 
 
 class VideoSection(Section):

@@ -53,8 +53,17 @@ def summary(document: Mapping[str, Any]) -> dict[str, Any]:
         "edge_weight_bytes": halves["edge"]["weight_bytes"],
         "cloud_weight_bytes": halves["cloud"]["weight_bytes"],
         "weights": document["weights"],
+        "recovery": _won(document["recovery"]),
         "layer_precision": document["layer_precision"],
         "engines": document["engines"],
         "gates": document["gates"],
         "examples": [{key: one[key] for key in one if not key.endswith("jpeg_base64")} for one in document["examples"]],
     }
+
+
+def _won(recovery: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """What training won, without its curves."""
+    if recovery is None:
+        return None
+    names = ("is_kept", "channels", "bytes_ratio", "training_free", "chosen")
+    return {name: recovery[name] for name in names}

@@ -10,6 +10,7 @@ from typing import Any
 from splitc.files import write_file
 from splitc.report import svg
 from splitc.report.drawing import graph_picture, latency_picture
+from splitc.report.recovery import recovery_section
 from splitc.report.tables import in_bytes, share, table
 from splitc.report.worth import STYLE as VERDICT_STYLE
 from splitc.report.worth import rivals_table, verdict_box
@@ -48,6 +49,7 @@ def page(report: Numbers) -> str:
         _graph(report),
         _latency(report["plan"]),
         _examples(report["examples"]),
+        recovery_section(report.get("recovery")),
         _weights(report["weights"]),
         _layers(report["layer_precision"]),
         _engines(report["engines"]),

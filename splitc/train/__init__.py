@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+from splitc.train.bottleneck import Bottleneck, fold
 from splitc.train.gradients import answer_gradients
 from splitc.train.losses import AnswerLoss, loss_of
+from splitc.train.measure import Bench, MeasuredDesign
 from splitc.train.network import TorchNetwork, UnconvertedNode, unconverted_nodes, with_weights
+from splitc.train.options import BottleneckOptions
+from splitc.train.search import Recovery, count_iterations, recover
+from splitc.train.store import FeatureStore, stored
 
 __all__ = [
     "AnswerLoss",
+    "Bench",
+    "Bottleneck",
+    "BottleneckOptions",
+    "FeatureStore",
+    "MeasuredDesign",
+    "Recovery",
     "TorchNetwork",
     "UnconvertedNode",
     "answer_gradients",
+    "count_iterations",
+    "fold",
     "loss_of",
+    "recover",
+    "stored",
     "unconverted_nodes",
     "with_weights",
 ]

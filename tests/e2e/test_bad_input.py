@@ -106,7 +106,12 @@ g (float[N,3,32,32] image) => (int64[4,M] logits) {
         pytest.param(
             "codec={quantizer='log', clip='kl'}", 2, ["--set codec: clip: neither quantizer 'log'"], id="option"
         ),
-        pytest.param("recovery={schedule='dense-sparse-dense'}", 3, ["recovery: this table is not built"], id="train"),
+        pytest.param(
+            "recovery={schedule='dense-sparse-dense'}",
+            3,
+            ["recovery.schedule: 'dense-sparse-dense' is not built"],
+            id="train",
+        ),
         pytest.param("video={clips=3}", 3, ["video: this table is not built"], id="video"),
         pytest.param("data.task=detecton", 2, ["unknown task 'detecton'. Did you mean 'detection'?"], id="task"),
         pytest.param("data.task=detection", 2, ["[N,10]: are no head that is known; write head = "], id="head"),

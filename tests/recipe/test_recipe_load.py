@@ -286,7 +286,8 @@ NOT_BUILT = [
     ('[model]\nsource="m.onnx"\nurl="https://x/m.onnx"', "model.url: 'https://x/m.onnx'", "name it in model.source"),
     ('[codec]\nprofile = "max"', "codec.profile: 'max'", 'use "balanced"'),
     ('[codec]\nentropy = "hevc"', "codec.entropy: 'hevc'", "use one of rans, zstd"),
-    ("[recovery]", "recovery: this table", "raise codec.bits"),
+    ('[recovery]\nschedule = "dense-sparse-dense"', "recovery.schedule: 'dense-sparse-dense'", "leave it out"),
+    ("[recovery]\nlosses = { ce = 1.0 }", "recovery.losses: this table", "the task's own divergence"),
     ("[video]", "video: this table", "leave the table out"),
     ('[target.cloud]\nbackend = "tensorrt"', "target.cloud.backend: 'tensorrt'", "use one of null, onnxruntime"),
 ]

@@ -1,0 +1,204 @@
+"""Find the bottleneck that takes the fewest real bytes where answers move as by the best training-free codec.
+
+training-free codec ──► bytes B, divergence D        held-out samples judge: nothing is fitted or trained on them
+the answers' metric ──► basis of blocks ──► pairs of several widths, each trained for a while at a ladder of steps
+the best of them, trained at length ──► its step of divergence D ──► fewer bytes than B? kept, else refused
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+import torch
+
+from splitc.cache import Key, StepCache
+from splitc.codec import CodecSpec
+from splitc.train.basis import BlockBasis, block_metric, fit_basis
+from splitc.train.bottleneck import Bottleneck
+from splitc.train.ladder import size_at, steps_between
+from splitc.train.losses import loss_of
+from splitc.train.measure import Bench, MeasuredDesign
+from splitc.train.network import with_weights
+from splitc.train.options import BottleneckOptions
+from splitc.train.store import BATCH
+from splitc.train.training import Trained, Trainer
+from splitc.types import F32
+
+PROBE_SHARE = 4
+"""Where several widths are tried, each is first trained for one in so many iterations."""
+WIDTHS = (0.5, 1.0, 2.0)
+"""Channels of the code that are tried, as shares of the feature's, at stride 2; at stride 1 a quarter to all."""
+LADDER_POINTS = 5
+"""Steps that a trained pair is measured at."""
+METRIC_DRAWS = 2
+"""Gradients that are drawn a fitting sample."""
+LEAST_GAIN = 0.98
+"""Share of the training-free bytes from which a bottleneck is not worth its decoder."""
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A trained pair and what it was measured to do.
+
+    Attributes:
+        channels: Of its code.
+        trained: The pair.
+        sizes, points: Steps in units of the code, ascending, and what was measured at each.
+        chosen: At the training-free codec's divergence; None: the ladder does not reach down to it.
+    """
+
+    channels: int
+    trained: Trained
+    sizes: list[float]
+    points: list[MeasuredDesign]
+    chosen: MeasuredDesign | None
+
+
+@dataclass(frozen=True, eq=False)
+class Recovery:
+    """What training came to.
+
+    Attributes:
+        bottleneck: None where the training-free codec takes no more bytes: nothing is changed then.
+        tail: The tail with its tuned weights; as it was where they stay.
+        spec: The codec of what crosses now.
+        document: For the report: the training-free design, every width, the curve, and what was won.
+    """
+
+    bottleneck: Bottleneck | None
+    tail: ir.Model
+    spec: CodecSpec
+    document: dict[str, Any]
+
+
+def count_iterations(options: BottleneckOptions) -> int:
+    """How often :func:`recover` calls its ``step``."""
+    if options.channels is not None:
+        return options.iterations
+    return options.iterations + len(WIDTHS) * _probe_iterations(options)
+
+
+def recover(
+    bench: Bench,
+    tail: ir.Model,
+    options: BottleneckOptions,
+    spec: CodecSpec,
+    cache: StepCache,
+    key: Key,
+    step: Callable[[], None] = lambda: None,
+) -> Recovery:
+    """Train, measure and choose.
+
+    Args:
+        bench: Samples, network, judge.
+        tail: The graph behind the cut.
+        options: Of the bottleneck.
+        spec: The recipe's codec, whose divergence is the target.
+        cache: Where trained pairs are kept.
+        key: Of the bench: features, task and tail.
+        step: Called once an iteration, :func:`count_iterations` times.
+    """
+    free, free_spec = bench.of_codec(training_free(spec))
+    basis = _basis(bench, options.stride)
+    trainer = Trainer(bench, tail, options, cache, key)
+    code_spec = of_code(spec)
+
+    def candidate(channels: int, iterations: int) -> Candidate:
+        trained = trainer.train(basis.first(channels), iterations, free.payload_bytes, step)
+        return _measured(bench, trained, channels, code_spec, free.divergence)
+
+    widths = [options.channels] if options.channels else _widths(basis, options.stride)
+    probed = [candidate(one, _probe_iterations(options)) for one in widths] if len(widths) > 1 else []
+    for _ in range((len(WIDTHS) - len(widths)) * _probe_iterations(options) if probed else 0):
+        step()
+    best = candidate(_fewest(probed).channels if probed else widths[0], options.iterations)
+    document = _document(free, free_spec, probed, best, options)
+    if best.chosen is None or best.chosen.payload_bytes > LEAST_GAIN * free.payload_bytes:
+        return Recovery(None, tail, spec, document)
+    tuned = with_weights(tail, best.trained.tail.weights()) if options.tail_rate else tail
+    return Recovery(best.trained.pair.learned(), tuned, code_spec.replace(step=best.chosen.step), document)
+
+
+def training_free(spec: CodecSpec) -> CodecSpec:
+    """The design to beat: the recipe's, of the best transform where it names none."""
+    if spec.transform != "none":
+        return spec
+    return spec.replace(transform="auto", steps=spec.steps or "sensitivity", reconstruction="unbiased")
+
+
+def of_code(spec: CodecSpec) -> CodecSpec:
+    """The recipe's codec for the code of a bottleneck: one step for all channels, no second transform."""
+    plain = {"steps": None, "offset": None, "reconstruction": None, "scope": None, "transform_block": None}
+    return spec.replace(transform="none", **plain)
+
+
+def _probe_iterations(options: BottleneckOptions) -> int:
+    return max(1, options.iterations // PROBE_SHARE)
+
+
+def _widths(basis: BlockBasis, stride: int) -> list[int]:
+    channels, most = basis.analysis.shape[1], len(basis.analysis)
+    shares = WIDTHS if stride > 1 else tuple(share / 2 for share in WIDTHS)
+    return sorted({min(max(1, round(share * channels)), most) for share in shares})
+
+
+def _basis(bench: Bench, stride: int) -> BlockBasis:
+    """Of features in units of their spread, in the metric of the answers."""
+    spread = np.float32(bench.store.spread)
+    metric = block_metric(_gradients(bench), stride) if bench.fitting else None
+    return fit_basis((bench.store.rows([one]) / spread for one in bench.fitting), stride, metric)
+
+
+def _gradients(bench: Bench) -> Iterator[F32]:
+    """Drawn gradients of the answers of fitting samples with respect to the feature; see ``answer_gradients``."""
+    loss, generator = loss_of(bench.task), torch.Generator().manual_seed(0)
+    for start in range(0, len(bench.fitting), BATCH):
+        features, _ = bench.store.batch(bench.fitting[start : start + BATCH])
+        features.requires_grad_(True)
+        answers = bench.tail(bench.store.feeds(features))
+        for draw in range(METRIC_DRAWS):
+            probes = loss.probes({name: one.detach() for name, one in answers.items()}, generator)
+            outputs = [answers[name] for name in probes]
+            keep = draw + 1 < METRIC_DRAWS
+            (found,) = torch.autograd.grad(outputs, [features], list(probes.values()), retain_graph=keep)
+            yield found.numpy()
+
+
+def _measured(bench: Bench, trained: Trained, channels: int, spec: CodecSpec, divergence: float) -> Candidate:
+    sizes = steps_between(trained.steps, LADDER_POINTS)
+    points = [bench.of_pair(trained.pair, trained.tail, spec, size) for size in sizes]
+    size = size_at(sizes, points, divergence)
+    chosen = None if size is None else bench.of_pair(trained.pair, trained.tail, spec, size)
+    return Candidate(channels, trained, sizes, points, chosen)
+
+
+def _fewest(candidates: Sequence[Candidate]) -> Candidate:
+    """The one of fewest bytes at the wanted divergence; where none reaches it, the one that comes nearest."""
+    reached = [one for one in candidates if one.chosen is not None]
+    if not reached:
+        return min(candidates, key=lambda one: min(point.divergence for point in one.points))
+    return min(reached, key=lambda one: one.chosen.payload_bytes if one.chosen else np.inf)
+
+
+def _document(
+    free: MeasuredDesign, spec: CodecSpec, probed: Sequence[Candidate], best: Candidate, options: BottleneckOptions
+) -> dict[str, Any]:
+    chosen = best.chosen
+    is_kept = chosen is not None and chosen.payload_bytes <= LEAST_GAIN * free.payload_bytes
+    return {
+        "is_kept": is_kept,
+        "channels": best.channels,
+        "options": options.model_dump(mode="json"),
+        "training_free": {"codec": spec.model_dump(mode="json"), **asdict(free)},
+        "chosen": None if chosen is None else asdict(chosen),
+        "bytes_ratio": None if chosen is None else chosen.payload_bytes / free.payload_bytes,
+        "ladder": [asdict(one) for one in best.points],
+        "widths": [
+            {"channels": one.channels, "chosen": None if one.chosen is None else asdict(one.chosen)} for one in probed
+        ],
+        "curve": [{"divergence": moved, "bits": bits} for moved, bits in best.trained.curve],
+    }

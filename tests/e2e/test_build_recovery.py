@@ -1,0 +1,112 @@
+"""Recipes with [recovery]: the bottleneck is trained, judged by real bytes, folded into both halves, and verified."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from e2e_setting import CUT, SIDE, build, cli, file_bytes, setting, write_setting
+from PIL import Image
+
+from splitc import graph
+from splitc.bundle import open_bundle
+from splitc.runtime import read_contract
+
+pytest.importorskip("torch")
+TRAINING = ("recovery.bottleneck={channels=4}", "recovery.data=more/*.png", "recovery.iterations=30")
+COARSE = "codec.step=2.0"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The usual setting, and 72 smooth pictures that nobody verifies on."""
+    folder = write_setting(tmp_path_factory.mktemp("recovery"))
+    (folder / "more").mkdir()
+    random = np.random.default_rng(5)
+    for number in range(72):
+        small = Image.fromarray(random.integers(0, 256, (5, 5, 3), dtype=np.uint8))
+        small.resize((SIDE, SIDE), Image.Resampling.BICUBIC).save(folder / "more" / f"{number:02}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def out(folder: Path) -> Path:
+    out = folder / "out"
+    outcome = build(folder, out, *setting(*TRAINING, COARSE))
+    assert outcome.code == 0, outcome.err
+    assert outcome.document["recovery"]["is_kept"], outcome.document["recovery"]
+    return out
+
+
+def test_fewer_bytes_cross_at_an_equal_divergence(out: Path) -> None:
+    found = json.loads((out / "report.json").read_text("utf-8"))["recovery"]
+    assert found["cut"] == [CUT]
+    assert found["chosen"]["payload_bytes"] < found["training_free"]["payload_bytes"]
+    # the step is found between points of the ladder
+    assert found["chosen"]["divergence"] == pytest.approx(found["training_free"]["divergence"], rel=0.5)
+    assert len(found["curve"]) == 30
+
+
+def test_both_ends_are_plain_onnx_in_the_halves(out: Path) -> None:
+    (spec,) = read_contract(open_bundle(out)).cut
+    assert spec.name == f"{CUT}.bottleneck"
+    assert spec.shape[1:] == (4, 8, 8)
+    tail = graph.load(out / "cloud" / "model.onnx").ir_model
+    assert {node.domain for node in tail.graph} == {""}
+    assert "ConvTranspose" in {node.op_type for node in tail.graph}
+
+
+def test_the_bundle_verifies_and_runs(folder: Path, out: Path) -> None:
+    verified = cli("verify", out, "--base", folder, "--json")
+    assert verified.code == 0, verified.err
+    stages = {one["name"]: one for one in verified.document["stages"]}
+    assert stages["split"]["max_abs_diff"] == 0  # the model's own cut, without the bottleneck
+    assert stages["coded"]["divergence"] > 0
+    ran = cli("run", out, *sorted((folder / "pictures").iterdir())[:2], "--json")
+    assert ran.code == 0, ran.err
+
+
+def test_the_page_shows_what_was_won(out: Path) -> None:
+    page = (out / "report.html").read_text("utf-8")
+    assert "<h2>Recovery</h2>" in page
+
+
+def test_the_same_build_twice_is_the_same_bundle(folder: Path, out: Path, tmp_path: Path) -> None:
+    assert build(folder, tmp_path / "x", *setting(*TRAINING, COARSE)).code == 0
+    assert file_bytes(tmp_path / "x") == file_bytes(out)
+
+
+def test_where_no_bytes_are_saved_nothing_is_changed(folder: Path, tmp_path: Path) -> None:
+    overrides = ("recovery.bottleneck={channels=1}", *TRAINING[1:2], "recovery.iterations=1", "codec.step=0.05")
+    outcome = build(folder, tmp_path / "x", *setting(*overrides))
+    assert outcome.code == 0, outcome.err
+    assert outcome.document["recovery"]["is_kept"] is False
+    assert [one.name for one in read_contract(open_bundle(tmp_path / "x")).cut] == [CUT]
+    assert cli("verify", tmp_path / "x", "--base", folder).code == 0
+
+
+REFUSALS = [
+    pytest.param(["recovery={seed=1}"], "recovery: asks for nothing", id="nothing"),
+    pytest.param([*TRAINING, "codec.quantizer=log"], "codec.quantizer is 'log'; use \"step\"", id="quantizer"),
+    pytest.param(["recovery.bottleneck=auto"], "9 samples to train on and to judge by are too few", id="few"),
+    pytest.param([*TRAINING, "recovery.data=pictures/*.png"], "verifies; train on other files", id="verification"),
+    pytest.param([*TRAINING, "recovery.bottleneck={stride=3}"], "stride", id="stride"),
+]
+
+
+@pytest.mark.parametrize(("overrides", "said"), REFUSALS)
+def test_what_cannot_be_trained_is_refused(folder: Path, tmp_path: Path, overrides: list[str], said: str) -> None:
+    outcome = build(folder, tmp_path / "x", *setting(*overrides))
+    assert outcome.code == 2
+    assert said in outcome.err
+    assert not (tmp_path / "x").exists()
+
+
+def test_without_torch_the_extra_is_named(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    outcome = build(folder, tmp_path / "x", *setting(*TRAINING))
+    assert outcome.code == 3
+    assert "install splitc[train]" in outcome.err
