@@ -8,7 +8,7 @@ from typing import Any
 
 SBOM = "sbom.json"
 _PREFIX = "urn:splitc:"
-_KINDS = {"model": "machine-learning-model", "data": "data"}
+_KINDS = {"model": "machine-learning-model", "data": "data", "training": "data"}
 
 
 def sbom(name: str, splitc: str, tools: Mapping[str, str], inputs: Mapping[str, str]) -> dict[str, Any]:
@@ -18,7 +18,7 @@ def sbom(name: str, splitc: str, tools: Mapping[str, str], inputs: Mapping[str, 
         name: Of the bundle.
         splitc: Version that built it.
         tools: Python packages, and toolkits of engines, to their versions.
-        inputs: What it was built from, to SHA-256: ``model``, ``data``.
+        inputs: What it was built from, to SHA-256: ``model``, ``data``, ``training``.
     """
     parts = [_package("splitc", splitc), *(_package(*one) for one in sorted(tools.items()))]
     parts += [_input(*one) for one in sorted(inputs.items())]

@@ -55,7 +55,8 @@ class Inputs:
         calibration: Samples to fit on; they are read when they are asked for.
         verification: Files to verify on.
         training: Samples to train on; none where nothing is trained.
-        data_sha256: Of all files.
+        data_sha256: Of the files to calibrate and to verify on.
+        training_sha256: Of the files to train on; None where they are those to calibrate on, or none.
         answers: What answers are, and what is known of them.
         places: Devices and link.
         cache: Where results of steps are kept.
@@ -69,6 +70,7 @@ class Inputs:
     verification: list[Path]
     training: Samples
     data_sha256: str
+    training_sha256: str | None
     answers: KnownAnswers
     places: plan.Places
     cache: StepCache
@@ -153,8 +155,9 @@ def find_inputs(
     recipe, source, snapshot, told = _load_with_snapshot(recipe, calibration, others)
     answers = find_answers(recipe, source, _classes(recipe))
     _refuse_idle_keys(recipe, source, calibration)
-    digest = files_sha256([*calibration, *verification, *(one for one in training if one not in calibration)])
-    _check_pins(recipe, source.sha256, digest, locked=locked)
+    digest = files_sha256(calibration + verification)
+    trained = files_sha256(training) if recipe.recovery and recipe.recovery.data else None
+    _check_pins(recipe, (source.sha256, digest, trained), locked=locked)
     recipe, opened = _checked_model(recipe, source, told)
     reader = Reader(source.inputs, _preprocess(recipe), recipe.data.crops)
     return Inputs(
@@ -165,6 +168,7 @@ def find_inputs(
         verification=verification,
         training=Samples.of(reader, training),
         data_sha256=digest,
+        training_sha256=trained,
         answers=answers,
         places=with_layers(places, recipe, source, opened.model),
         cache=replace(default_cache() if cache is None else cache, require_inputs=partial(_refuse_changed, snapshot)),
@@ -267,9 +271,13 @@ def _load_with_snapshot(
     return recipe, source, before | Snapshot.of(source.external), told
 
 
-def _check_pins(recipe: Recipe, model_sha256: str, data_sha256: str, *, locked: bool) -> None:
-    found = {"model.sha256": (recipe.model.sha256, model_sha256), "data.sha256": (recipe.data.sha256, data_sha256)}
-    for key, (pinned, actual) in found.items():
+def _check_pins(recipe: Recipe, hashes: tuple[str, str, str | None], *, locked: bool) -> None:
+    trained = recipe.recovery.sha256 if recipe.recovery else None
+    pins = (recipe.model.sha256, recipe.data.sha256, trained)
+    keys = ("model.sha256", "data.sha256", "recovery.sha256")
+    for key, pinned, actual in zip(keys, pins, hashes, strict=True):
+        if actual is None:
+            continue
         if pinned is None and locked:
             raise RecipeError(
                 f"{key}: --locked builds only what is pinned; a bundle's recipe.lock.toml pins everything."

@@ -137,7 +137,7 @@ def _key(inputs: Inputs, halves: graph.Halves, spec: CodecSpec, options: Bottlen
     return key_of(
         model=inputs.model_key,
         data=inputs.data_key,
-        training=[str(path) for path in inputs.training.files],
+        training=[inputs.training_sha256, *(str(path) for path in inputs.training.files)],
         task=task_key(inputs.task),
         cut=[one.name for one in halves.cut],
         codec=spec.model_dump(mode="json"),

@@ -65,7 +65,7 @@ def write_pair(
             (folder / side / "weights.scw").write_bytes(packed(model))
     contract = _contract(inputs, lowered.halves, codec, coded)
     (folder / "contract.json").write_bytes(contract.to_bytes())
-    lock = lock_toml(inputs.recipe, inputs.source.sha256, inputs.data_sha256)
+    lock = lock_toml(inputs.recipe, inputs.source.sha256, inputs.data_sha256, inputs.training_sha256)
     (folder / "recipe.lock.toml").write_text(lock, "utf-8")
     _write_triton(folder, contract, seal(folder, inputs))
     notes = (
@@ -167,7 +167,8 @@ def seal(folder: Path, inputs: Inputs) -> bundle.Bundle:
 
 def _pins(inputs: Inputs) -> dict[str, str]:
     """What a bundle is built from, to hash."""
-    return {"model": inputs.source.sha256, "data": inputs.data_sha256}
+    trained = {} if inputs.training_sha256 is None else {"training": inputs.training_sha256}
+    return {"model": inputs.source.sha256, "data": inputs.data_sha256, **trained}
 
 
 def write_sbom(folder: Path, inputs: Inputs, codec: Codec, engines: Sequence[EngineRecord]) -> None:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import tomli_w
 
 from splitc.errors import RecipeError
 from splitc.recipe.recipe import Recipe
-from splitc.recipe.sections import DataSection, ModelSection
+from splitc.recipe.sections import DataSection, ModelSection, RecoverySection
+
+S = TypeVar("S", ModelSection, DataSection, RecoverySection)
 
 
-def lock_toml(recipe: Recipe, model_sha256: str | None = None, data_sha256: str | None = None) -> str:
+def lock_toml(
+    recipe: Recipe,
+    model_sha256: str | None = None,
+    data_sha256: str | None = None,
+    training_sha256: str | None = None,
+) -> str:
     """Canonical text that loads back to an equal recipe from the same folder.
 
     Keys stand in the order of the schema, names inside ``shapes``, ``dims``, ``keep`` and ``options`` sorted. Paths
@@ -22,12 +29,17 @@ def lock_toml(recipe: Recipe, model_sha256: str | None = None, data_sha256: str 
         recipe: Loaded or made in Python; absolute paths become relative to its base.
         model_sha256: Hash of the model file, written as ``model.sha256``.
         data_sha256: Hash of the data files, written as ``data.sha256``.
+        training_sha256: Hash of the files to train on, written as ``recovery.sha256``.
 
     Raises:
         RecipeError: The recipe pins another hash.
     """
     recipe = recipe.based_at(recipe.base)
-    pinned = {"model": _pinned("model", recipe.model, model_sha256), "data": _pinned("data", recipe.data, data_sha256)}
+    pinned = {
+        "model": _pinned("model", recipe.model, model_sha256),
+        "data": _pinned("data", recipe.data, data_sha256),
+        "recovery": recipe.recovery and _pinned("recovery", recipe.recovery, training_sha256),
+    }
     table = recipe.model_copy(update=pinned).model_dump(by_alias=True, exclude_none=True)
     for names in ("shapes", "dims"):
         table["model"][names] = dict(sorted(table["model"][names].items()))
@@ -39,7 +51,7 @@ def lock_toml(recipe: Recipe, model_sha256: str | None = None, data_sha256: str 
     return tomli_w.dumps(_without_empty(table))
 
 
-def _pinned(name: str, section: ModelSection | DataSection, found: str | None) -> ModelSection | DataSection:
+def _pinned(name: str, section: S, found: str | None) -> S:
     """The section with the hash that was found."""
     if found is None:
         return section

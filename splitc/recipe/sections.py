@@ -336,6 +336,7 @@ class RecoverySection(Section):
         None, description='what is trained; "auto": every key at its default'
     )
     data: Patterns = Field((), description="unlabelled files to train on, as in data.calibration; absent: those")
+    sha256: str | None = Field(None, description="hash of the files that data names, 64 hex digits")
     iterations: int = Field(1000, ge=1, le=1_000_000, description="of the training")
     batch: int = Field(32, ge=2, le=4096, description="samples an iteration")
     learning_rate: float = Field(1e-3, gt=0, le=1, description="of the bottleneck, at the start; falls as a cosine")
@@ -343,6 +344,11 @@ class RecoverySection(Section):
     seed: int = Field(0, ge=0, le=2**31 - 1, description="of everything that is drawn")
     schedule: Text | None = Field(None, description="order of training and pruning")
     losses: Losses | None = Field(None, description="what the training makes small")
+
+    @field_validator("sha256")
+    @classmethod
+    def _hex(cls, sha256: str | None) -> str | None:
+        return check_sha256(sha256)
 
 
 class VideoSection(Section):

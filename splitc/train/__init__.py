@@ -8,8 +8,9 @@ from splitc.train.losses import AnswerLoss, loss_of
 from splitc.train.measure import Bench, MeasuredDesign
 from splitc.train.network import TorchNetwork, UnconvertedNode, unconverted_nodes, with_weights
 from splitc.train.options import BottleneckOptions
-from splitc.train.search import Recovery, count_iterations, recover
+from splitc.train.search import Recovery, answer_basis, count_iterations, of_code, recover, training_free
 from splitc.train.store import FeatureStore, stored
+from splitc.train.training import Trained, Trainer
 
 __all__ = [
     "AnswerLoss",
@@ -20,13 +21,18 @@ __all__ = [
     "MeasuredDesign",
     "Recovery",
     "TorchNetwork",
+    "Trained",
+    "Trainer",
     "UnconvertedNode",
+    "answer_basis",
     "answer_gradients",
     "count_iterations",
     "fold",
     "loss_of",
+    "of_code",
     "recover",
     "stored",
+    "training_free",
     "unconverted_nodes",
     "with_weights",
 ]

@@ -103,7 +103,7 @@ def recover(
         step: Called once an iteration, :func:`count_iterations` times.
     """
     free, free_spec = bench.of_codec(training_free(spec))
-    basis = _basis(bench, options.stride)
+    basis = answer_basis(bench, options.stride)
     trainer = Trainer(bench, tail, options, cache, key)
     code_spec = of_code(spec)
 
@@ -146,10 +146,10 @@ def _widths(basis: BlockBasis, stride: int) -> list[int]:
     return sorted({min(max(1, round(share * channels)), most) for share in shares})
 
 
-def _basis(bench: Bench, stride: int) -> BlockBasis:
-    """Of features in units of their spread, in the metric of the answers."""
+def answer_basis(bench: Bench, stride: int) -> BlockBasis:
+    """All components of blocks of the fitting samples' features, in units of their spread and the answers' metric."""
     spread = np.float32(bench.store.spread)
-    metric = block_metric(_gradients(bench), stride) if bench.fitting else None
+    metric = block_metric(_gradients(bench), stride)
     return fit_basis((bench.store.rows([one]) / spread for one in bench.fitting), stride, metric)
 
 

@@ -56,7 +56,15 @@ class Trainer:
     def __init__(self, bench: Bench, tail: ir.Model, options: BottleneckOptions, cache: StepCache, key: Key) -> None:
         self._bench, self._tail, self._options, self._cache, self._key = bench, tail, options, cache, key
 
-    def train(self, basis: BlockBasis, iterations: int, most_bytes: float, step: Callable[[], None]) -> Trained:
+    def train(
+        self,
+        basis: BlockBasis,
+        iterations: int,
+        most_bytes: float,
+        step: Callable[[], None],
+        *,
+        at: float | None = None,
+    ) -> Trained:
         """A pair that starts at ``basis``.
 
         Args:
@@ -64,11 +72,12 @@ class Trainer:
             iterations: How long.
             most_bytes: The training-free codec's; the ladder of steps follows from it.
             step: Called once an iteration.
+            at: Train at this step of the code alone; None: at all of the ladder.
         """
         bench, options = self._bench, self._options
         pair, tail = self._start(basis), TorchNetwork(self._tail)
         codes = codes_of(pair, bench.store, bench.fitting)
-        steps = ladder_of(codes, most_bytes)
+        steps = ladder_of(codes, most_bytes) if at is None else (at, at)
         schedule = Schedule(
             iterations=iterations,
             batch=options.batch,

@@ -79,6 +79,18 @@ def test_the_same_build_twice_is_the_same_bundle(folder: Path, out: Path, tmp_pa
     assert file_bytes(tmp_path / "x") == file_bytes(out)
 
 
+def test_the_lock_pins_what_was_trained_on(folder: Path, out: Path, tmp_path: Path) -> None:
+    lock = (out / "recipe.lock.toml").read_text("utf-8")
+    (tmp_path / "recipe.lock.toml").write_text(lock, "utf-8")
+    again = cli("build", tmp_path / "recipe.lock.toml", "--base", folder, "--locked", "--out", tmp_path / "x", "--json")
+    assert again.code == 0, again.err
+    assert file_bytes(tmp_path / "x") == file_bytes(out)
+    fewer = setting("recovery.data=more/0*.png")
+    refused = cli("build", tmp_path / "recipe.lock.toml", "--base", folder, "--out", tmp_path / "y", *fewer)
+    assert refused.code == 2
+    assert "recovery.sha256: pinned as" in refused.err
+
+
 def test_where_no_bytes_are_saved_nothing_is_changed(folder: Path, tmp_path: Path) -> None:
     overrides = ("recovery.bottleneck={channels=1}", *TRAINING[1:2], "recovery.iterations=1", "codec.step=0.05")
     outcome = build(folder, tmp_path / "x", *setting(*overrides))
