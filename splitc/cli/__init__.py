@@ -14,6 +14,7 @@ from splitc.cli import (  # noqa: F401  # they register themselves
     pack,
     plan,
     profile,
+    recover,
     report,
     run,
     serve,

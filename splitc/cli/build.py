@@ -80,6 +80,8 @@ def show(document: Mapping[str, Any]) -> None:
         say(f"  labels     of {document['agreement']['labelled']} of {_samples(document['samples'])}")
     for one in document["agreement"]["accuracy"]:
         say(f"  {ACCURACY_NAMES.get(one['name'], one['name']):<10} {one['reference']:.4f} -> {one['other']:.4f}")
+    if document["recovery"] is not None:
+        say(f"  recovery   {_won(document['recovery'])}")
     for one in document["weights"]:
         say(
             f"  {one['side']:<10} {one['step']}: packed {_change(one, 'packed_bytes')}, in the graph and in memory "
@@ -94,6 +96,17 @@ def show(document: Mapping[str, Any]) -> None:
         full, split = (_with_share(example, key) for key in ("before", "after"))
         say(f"  {example['name']:<20} full: {full:<28} split: {split}")
     say(f"\n  {document['bundle']}/report.html")
+
+
+def _won(recovery: Mapping[str, Any]) -> str:
+    """What training came to."""
+    free, chosen = recovery["training_free"], recovery["chosen"]
+    if not recovery["is_kept"]:
+        return f"no bottleneck takes fewer bytes than {free['payload_bytes']:,.0f} at the same divergence; none is kept"
+    return (
+        f"{recovery['channels']} channels: {free['payload_bytes']:,.0f} -> {chosen['payload_bytes']:,.0f} bytes a "
+        f"sample at the same divergence"
+    )
 
 
 def _with_share(example: Mapping[str, Any], key: str) -> str:

@@ -91,6 +91,7 @@ def _named_files(recipe: Recipe) -> Iterator[tuple[str, str]]:
     files = [("model.source", recipe.model.source), ("data.labels", data.labels), ("data.classes", data.classes)]
     files += [("data.calibration", one) for one in data.calibration]
     files += [("data.verification", one) for one in data.verification]
+    files += [("recovery.data", one) for one in (recipe.recovery.data if recipe.recovery else ())]
     files += [("link.trace", recipe.link.trace)]
     for side, section in (("edge", recipe.target.edge), ("cloud", recipe.target.cloud)):
         files += [(f"target.{side}.device", section.device), (f"target.{side}.profile", section.profile)]

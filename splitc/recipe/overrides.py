@@ -16,6 +16,7 @@ FILE_KEYS: tuple[tuple[str, ...], ...] = (
     ("data", "verification"),
     ("data", "labels"),
     ("data", "classes"),
+    ("recovery", "data"),
     ("link", "trace"),
     *(("target", side, key) for side in ("edge", "cloud") for key in ("profile", "device")),
 )

@@ -53,7 +53,7 @@ def summary(document: Mapping[str, Any]) -> dict[str, Any]:
         "edge_weight_bytes": halves["edge"]["weight_bytes"],
         "cloud_weight_bytes": halves["cloud"]["weight_bytes"],
         "weights": document["weights"],
-        "recovery": _won(document["recovery"]),
+        "recovery": _won(document.get("recovery")),
         "layer_precision": document["layer_precision"],
         "engines": document["engines"],
         "gates": document["gates"],

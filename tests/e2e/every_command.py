@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 from e2e_setting import CUT, cli
 
+TRAINING = ("--set", "recovery.bottleneck={channels=2}", "--set", "recovery.iterations=2", "--set", "data.crops=5")
 GATE = 1
 """Exit code of a missed gate or check, and of nothing else."""
 
@@ -72,6 +73,7 @@ def good_calls(place: Place) -> dict[str, list[object]]:
         "unpack": ["unpack", made / "old.scw", "--out", out / "w.npz"],
         "plan": ["plan", model, "--edge", "jetson-orin-nano"],
         "profile": ["profile", model, "--samples", 2, "--warmup", 0],
+        "recover": ["recover", place.bundle, "--out", out / "y", "--base", place.source, *TRAINING],
         "report": ["report", place.bundle],
         "run": ["run", place.bundle, picture],
         "keygen": ["keygen", out / "key"],
@@ -102,6 +104,7 @@ def refused_calls(place: Place) -> dict[str, list[list[object]]]:
         "unpack": [["unpack", none, "--out", out / "y.npz"], ["unpack", damaged, "--out", out / "y.npz"]],
         "plan": [["plan", none], ["plan", damaged], ["plan", model, "--edge", "jetson-orin-nanno"]],
         "profile": [["profile", none], ["profile", damaged], ["profile", model, "--device", "ssh://h:"]],
+        "recover": [["recover", none, "--out", out / "y"], ["recover", place.bundle, "--out", out / "y"]],
         "report": [["report", none], ["report", place.source]],
         "run": [["run", none, model], ["run", place.bundle, none], ["run", place.bundle, damaged]],
         "serve": [["serve", none], ["serve", place.bundle, "--listen", "nowhere"]],

@@ -16,8 +16,13 @@ from splitc.bundle import open_bundle
 from splitc.runtime import read_contract
 
 pytest.importorskip("torch")
-TRAINING = ("recovery.bottleneck={channels=4}", "recovery.data=more/*.png", "recovery.iterations=30")
+TRAINING = ("recovery.bottleneck={channels=4}", "recovery.iterations=30")
 COARSE = "codec.step=2.0"
+
+
+def more(folder: Path) -> list[str]:
+    """Paths of ``--set`` are those of the current folder."""
+    return [f"recovery.data={folder}/more/*.png"]
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +40,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def out(folder: Path) -> Path:
     out = folder / "out"
-    outcome = build(folder, out, *setting(*TRAINING, COARSE))
+    outcome = build(folder, out, *setting(*TRAINING, *more(folder), COARSE))
     assert outcome.code == 0, outcome.err
     assert outcome.document["recovery"]["is_kept"], outcome.document["recovery"]
     return out
@@ -75,7 +80,7 @@ def test_the_page_shows_what_was_won(out: Path) -> None:
 
 
 def test_the_same_build_twice_is_the_same_bundle(folder: Path, out: Path, tmp_path: Path) -> None:
-    assert build(folder, tmp_path / "x", *setting(*TRAINING, COARSE)).code == 0
+    assert build(folder, tmp_path / "x", *setting(*TRAINING, *more(folder), COARSE)).code == 0
     assert file_bytes(tmp_path / "x") == file_bytes(out)
 
 
@@ -85,15 +90,15 @@ def test_the_lock_pins_what_was_trained_on(folder: Path, out: Path, tmp_path: Pa
     again = cli("build", tmp_path / "recipe.lock.toml", "--base", folder, "--locked", "--out", tmp_path / "x", "--json")
     assert again.code == 0, again.err
     assert file_bytes(tmp_path / "x") == file_bytes(out)
-    fewer = setting("recovery.data=more/0*.png")
+    fewer = setting(f"recovery.data={folder}/more/0*.png")
     refused = cli("build", tmp_path / "recipe.lock.toml", "--base", folder, "--out", tmp_path / "y", *fewer)
     assert refused.code == 2
     assert "recovery.sha256: pinned as" in refused.err
 
 
 def test_where_no_bytes_are_saved_nothing_is_changed(folder: Path, tmp_path: Path) -> None:
-    overrides = ("recovery.bottleneck={channels=1}", *TRAINING[1:2], "recovery.iterations=1", "codec.step=0.05")
-    outcome = build(folder, tmp_path / "x", *setting(*overrides))
+    overrides = ("recovery.bottleneck={channels=1}", "recovery.iterations=1", "codec.step=0.05")
+    outcome = build(folder, tmp_path / "x", *setting(*overrides, *more(folder)))
     assert outcome.code == 0, outcome.err
     assert outcome.document["recovery"]["is_kept"] is False
     assert [one.name for one in read_contract(open_bundle(tmp_path / "x")).cut] == [CUT]
@@ -104,14 +109,14 @@ REFUSALS = [
     pytest.param(["recovery={seed=1}"], "recovery: asks for nothing", id="nothing"),
     pytest.param([*TRAINING, "codec.quantizer=log"], "codec.quantizer is 'log'; use \"step\"", id="quantizer"),
     pytest.param(["recovery.bottleneck=auto"], "9 samples to train on and to judge by are too few", id="few"),
-    pytest.param([*TRAINING, "recovery.data=pictures/*.png"], "verifies; train on other files", id="verification"),
+    pytest.param([*TRAINING, "recovery.data=FOLDER/pictures/*.png"], "verifies; train on other files", id="verifies"),
     pytest.param([*TRAINING, "recovery.bottleneck={stride=3}"], "stride", id="stride"),
 ]
 
 
 @pytest.mark.parametrize(("overrides", "said"), REFUSALS)
 def test_what_cannot_be_trained_is_refused(folder: Path, tmp_path: Path, overrides: list[str], said: str) -> None:
-    outcome = build(folder, tmp_path / "x", *setting(*overrides))
+    outcome = build(folder, tmp_path / "x", *setting(*(one.replace("FOLDER", str(folder)) for one in overrides)))
     assert outcome.code == 2
     assert said in outcome.err
     assert not (tmp_path / "x").exists()
@@ -122,3 +127,20 @@ def test_without_torch_the_extra_is_named(folder: Path, tmp_path: Path, monkeypa
     outcome = build(folder, tmp_path / "x", *setting(*TRAINING))
     assert outcome.code == 3
     assert "install splitc[train]" in outcome.err
+
+
+def test_a_bundle_without_recovery_is_recovered(folder: Path, out: Path, tmp_path: Path) -> None:
+    assert build(folder, tmp_path / "plain", *setting(COARSE)).code == 0
+    trained = ["--data", f"{folder}/more/*.png", *setting(*TRAINING)]
+    found = cli("recover", tmp_path / "plain", "--out", tmp_path / "x", "--base", folder, *trained, "--json")
+    assert found.code == 0, found.err
+    assert found.document["recovery"]["is_kept"]
+    halves = [(one / side / "model.onnx").read_bytes() for one in (out, tmp_path / "x") for side in ("edge", "cloud")]
+    assert halves[:2] == halves[2:]
+
+
+def test_a_strangers_recipe_trains_on_no_other_folder(folder: Path, out: Path, tmp_path: Path) -> None:
+    inside = folder / "pictures"  # "../more" leads out of it
+    refused = cli("recover", out, "--out", tmp_path / "x", "--base", inside)
+    assert refused.code == 2
+    assert not (tmp_path / "x").exists()
