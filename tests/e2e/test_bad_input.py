@@ -109,7 +109,7 @@ g (float[N,3,32,32] image) => (int64[4,M] logits) {
         pytest.param(
             "recovery={schedule='dense-sparse-dense'}",
             3,
-            ["recovery.schedule: 'dense-sparse-dense' is not built"],
+            ["schedule: 'dense-sparse-dense' is not built"],
             id="train",
         ),
         pytest.param("video={clips=3}", 3, ["video: this table is not built"], id="video"),
