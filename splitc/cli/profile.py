@@ -36,6 +36,7 @@ RULES: tuple[Needs | Excludes, ...] = (
     *(Needs(option, "imported") for option in _EXPORTS[1:]),
     *(Needs(option, "device") for option in _THERE[1:]),
     *(Needs(option, "engine") for option in _ENGINE[1:]),
+    Needs("import_layers", "import_profile", "it says what the profile's layers are"),
     Needs("chip", "tegrastats"),
 )
 
@@ -257,8 +258,22 @@ def _imported(half: ProfiledModel, times: Path, asked: ImportOptions, device: st
     exports = Exports(times, asked.import_profile, asked.import_layers, asked.tensorrt, device, asked.trtexec_flags)
     record = record_from_trtexec(half, exports)
     if record.layers:
+        _refuse_foreign(record, exports.profile, half.path)
         _say_untraced(record)
     return record
+
+
+def _refuse_foreign(record: Record, profile: Path | None, model: Path) -> None:
+    """Raises: UsageError: the time is of layers called after nodes, and none of those is this model's."""
+    from splitc.records import is_opaque
+
+    names = [layer.name for layer in record.layers]
+    if any(layer.values or not layer.median_ms or is_opaque(layer.name) for layer in record.layers):
+        return
+    raise UsageError(
+        f"{profile}: belongs to another model: none of its {len(names)} layers, such as {names[0]!r}, is a node of "
+        f"{model}; profile an engine of this very file."
+    )
 
 
 def _say_untraced(record: Record) -> None:

@@ -10,7 +10,7 @@ from splitc import evaluate, graph, passes
 from splitc.errors import CheckFailed, GraphError, RecipeError
 from splitc.recipe import Recipe
 from splitc.runtime import Sample, files_sha256
-from splitc.tasks import TASKS, BindRequest, BoundTask, LabelTable
+from splitc.tasks import TASKS, BindRequest, BoundTask, LabelTable, names_beside, read_classes
 from splitc.types import Array, Feeds
 
 EXAMPLES = 8
@@ -26,12 +26,14 @@ class KnownAnswers:
         labels: What is known about samples; empty without labels.
         labels_sha256: Of the files that say it; empty without labels.
         classes: Names of the classes, where known.
+        notes: Where the names are from, if the recipe does not say it.
     """
 
     bound: BoundTask
     labels: LabelTable
     labels_sha256: str
     classes: Sequence[str] | None
+    notes: tuple[str, ...] = ()
 
 
 def network_of(model: graph.Model, classes: Sequence[str] | None) -> BindRequest:
@@ -91,11 +93,30 @@ def find_answers(recipe: Recipe, model: graph.Model, classes: Sequence[str] | No
         UsageError: Labels that are not there, or of no format of the task.
         CapabilityError: Judging by such labels needs an extra that is not installed.
     """
-    bound = bind_task(recipe, model, classes)
     if recipe.data.labels is None:
-        return KnownAnswers(bound, LabelTable({}), "", classes)
+        return KnownAnswers(bind_task(recipe, model, classes), LabelTable({}), "", classes)
     path = recipe.resolve(recipe.data.labels)
-    return KnownAnswers(bound, bound.labels(path), files_sha256(_files_of(path)), classes)
+    if classes is None and (beside := names_beside(path)) is not None and recipe.data.task == "detection":
+        bound, notes = _bound_by_names_beside(recipe, model, beside)
+        classes = bound.classes
+    else:
+        bound, notes = bind_task(recipe, model, classes), ()
+    return KnownAnswers(bound, bound.labels(path), files_sha256(_files_of(path)), classes, notes)
+
+
+def _bound_by_names_beside(recipe: Recipe, model: graph.Model, file: Path) -> tuple[BoundTask, tuple[str, ...]]:
+    """The task with the names that lie beside its labels where they are as many as there are classes; and a note."""
+    names = read_classes(file)
+    try:
+        return bind_task(recipe, model, names or None), (
+            f"names of the {len(names)} classes: {file.name} beside data.labels",
+        )
+    except RecipeError as error:
+        bound = bind_task(recipe, model, None)  # raises whatever is not due to the names
+        why = str(error).rstrip(".")
+        return bound, (
+            f"{file.name} beside data.labels does not name the network's classes, so numbers stand for them: {why}",
+        )
 
 
 def settle_task(bound: BoundTask, model: graph.Model, samples: Sequence[Sample]) -> BoundTask:
@@ -130,4 +151,7 @@ def said_files(recipe: Recipe) -> list[Path]:
 
 
 def _files_of(path: Path) -> list[Path]:
-    return sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+    """Files of labels, and what names their classes."""
+    found = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+    beside = names_beside(path)
+    return found if beside is None or beside in found else [*found, beside]

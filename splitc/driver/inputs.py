@@ -24,8 +24,8 @@ from splitc.errors import RecipeError, UsageError
 from splitc.files import Snapshot
 from splitc.recipe import Recipe
 from splitc.registry import nearest
-from splitc.runtime import Reader, Samples, files_sha256, is_picture, is_video, read_classes
-from splitc.tasks import BoundTask
+from splitc.runtime import Reader, Samples, files_sha256, is_picture, is_video
+from splitc.tasks import BoundTask, read_classes
 from splitc.types import Preprocess
 
 
@@ -92,8 +92,8 @@ class Inputs:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What preparing did, and what reading does to the samples."""
-        return (*self.opened.notes, *self.remarks)
+        """What preparing did, where names of classes are from, and what reading does to the samples."""
+        return (*self.opened.notes, *self.answers.notes, *self.remarks)
 
     @cached_property
     def remarks(self) -> tuple[str, ...]:

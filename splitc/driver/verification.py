@@ -98,7 +98,7 @@ def _unpacked(file: BinaryIO) -> VerifiedBuild:
     return VerifiedBuild(evaluate.Verification.model_validate(table["verification"]), table["examples"])
 
 
-OUTCOME: CachedStep[VerifiedBuild] = CachedStep("verification", 4, _packed, _unpacked)
+OUTCOME: CachedStep[VerifiedBuild] = CachedStep("verification", 5, _packed, _unpacked)
 
 
 def _tape_parts(recording: evaluate.Recording) -> Parts:

@@ -6,7 +6,7 @@ The only room that renames, locks and hashes files. It knows nothing of what it 
     a folder                   whole_folder
     read, change, write        locked, locked_together; replace_and_keep where the old one is kept
     what was killed            sweep: by the next writer of the place; sweep_temporary: by the next splitc
-    reading                    sha256_of, read_bounded, open_plain: plain files, in blocks, up to a limit
+    reading                    sha256_of, read_bounded, read_text, open_plain: plain files, in blocks, up to a limit
     memory                     require_memory, before it is allocated
     changed meanwhile          Snapshot
     other places               cache_folder, state_folder, temporary_folder, owned_folder
@@ -29,11 +29,11 @@ from splitc.files.folders import (
 )
 from splitc.files.keeping import finish_keeping, replace_and_keep
 from splitc.files.lock import locked, locked_together
-from splitc.files.reading import open_plain, read_bounded, sha256_bytes, sha256_of, sha256_stream
+from splitc.files.reading import open_plain, read_bounded, read_text, sha256_bytes, sha256_of, sha256_stream
 from splitc.files.refusals import as_refusals
 from splitc.files.snapshot import Snapshot
 from splitc.files.sweep import sweep, sweep_folder
-from splitc.files.tables import ClassColumns, TableRow, class_columns, has_heading, is_whole, read_rows
+from splitc.files.tables import ClassColumns, TableRow, cell_fault, class_columns, has_heading, is_whole, read_rows
 from splitc.files.whole import (
     Content,
     aside_folder,
@@ -53,6 +53,7 @@ __all__ = [
     "as_refusals",
     "aside_folder",
     "cache_folder",
+    "cell_fault",
     "class_columns",
     "finish_keeping",
     "has_heading",
@@ -65,6 +66,7 @@ __all__ = [
     "owned_folder",
     "read_bounded",
     "read_rows",
+    "read_text",
     "refuse_special",
     "replace_and_keep",
     "require_memory",

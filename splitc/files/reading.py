@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
 from pathlib import Path
 from typing import BinaryIO
@@ -12,6 +13,7 @@ from splitc.errors import SplitcError, UsageError
 from splitc.files.refusals import reason_of
 
 BLOCK_BYTES = 1 << 20
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 def sha256_of(path: Path) -> str:
@@ -65,6 +67,28 @@ def read_bounded(path: Path, most_bytes: int, what: str = "", refusal: type[Spli
         limit = f"{most_bytes >> 20} MiB" if most_bytes % (1 << 20) == 0 else f"{most_bytes:,} bytes"
         raise refusal(f"{path}: is larger than {limit}; {f'give {what}.' if what else 'is this the right file?'}")
     return data
+
+
+def read_text(path: Path, most_bytes: int) -> str:
+    """All of a text file that people edit: UTF-8, with or without its mark, or UTF-16 with one.
+
+    Raises:
+        UsageError: As :func:`read_bounded`; or not such text, with the line of the first byte that is none.
+    """
+    data = read_bounded(path, most_bytes)
+    encoding = "utf-16" if data.startswith(_UTF16) and data not in _UTF16 else "utf-8-sig"
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError as error:
+        if encoding == "utf-16":
+            raise UsageError(
+                f"{path}: is not UTF-8 text, nor the UTF-16 that its mark promises; save it as UTF-8."
+            ) from None
+        line = len(re.split(rb"\r\n|\r|\n", error.object[: error.start]))
+        raise UsageError(
+            f"{path}:{line}: is not UTF-8 text (byte 0x{error.object[error.start]:02x}, as Latin-1 or Windows-1252 "
+            "write an accented letter); save it as UTF-8."
+        ) from None
 
 
 def open_plain(path: Path, refusal: type[SplitcError] = UsageError) -> BinaryIO:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from splitc.errors import UsageError
-from splitc.files.reading import read_bounded
+from splitc.files.reading import read_text
 
 MAX_BYTES = 64 << 20
 DELIMITERS = (",", "\t", ";")
 MAX_DIGITS = 19
 """Longer cells are no number of a class."""
-_UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _SAMPLE_NAMES = ("file", "filename", "file_name", "filepath", "path", "image_path", "image", "image_id", "img")
 _WEAK_SAMPLE_NAMES = ("picture", "sample", "name", "id")
 """They often name something else, so they count only where none of the others is there."""
@@ -59,6 +59,10 @@ class ClassColumns:
             return cells.index("1") if _is_one_hot(cells) else None
         return int(cells[0]) if is_whole(cells[0]) else None
 
+    def class_cell(self, row: TableRow) -> str:
+        """A row's cell in the first column of classes, or an empty text."""
+        return _cell(row, self.classes[0])
+
 
 def read_rows(file: Path) -> list[TableRow]:
     """Rows of a text file: comma, tab or semicolon between cells, else the last blank of a line.
@@ -69,7 +73,7 @@ def read_rows(file: Path) -> list[TableRow]:
     Raises:
         UsageError: Not there, not text, larger than 64 MiB, or a line whose quotes do not end.
     """
-    lines = re.split(r"\r\n|\r|\n", _text(file))
+    lines = re.split(r"\r\n|\r|\n", read_text(file, MAX_BYTES))
     written = [(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
     while written and written[0][1].startswith("#"):
         del written[0]
@@ -83,9 +87,36 @@ def is_whole(cell: str) -> bool:
     return cell.isdecimal() and len(cell) <= MAX_DIGITS
 
 
-def has_heading(rows: list[TableRow]) -> bool:
-    """Whether the first row holds no whole number."""
-    return bool(rows) and not any(map(is_whole, rows[0].cells))
+def cell_fault(cell: str) -> str:
+    """Why a cell is no number of a class, and what to do; empty where it is one."""
+    hidden = next((letter for letter in cell if unicodedata.category(letter) in ("Cf", "Cc")), None)
+    if is_whole(cell):
+        return ""
+    if not cell:
+        return "the class is missing"
+    if hidden is not None:
+        return f"{cell!r} holds the invisible character U+{ord(hidden):04X}; remove it"
+    if re.fullmatch(r"[+-]?\d{1,19}[.,]0*", cell):
+        return f"{cell!r} is written as a fraction; write {int(re.split('[.,]', cell)[0])}"
+    if re.fullmatch(r"-\d+", cell):
+        return f"{cell!r} is below 0, from which classes count"
+    return f"{cell!r} is no whole number; write that of the class, counted from 0"
+
+
+def has_heading(rows: list[TableRow], is_data: Callable[[Sequence[str]], bool] | None = None) -> bool:
+    """Whether the first row says what the columns are.
+
+    It does where its cells name or number them (``file,0``, and ``0,1`` as pandas writes), or where it is no data. A
+    first row whose cell ends as that below it (``.png``) is data in any case.
+
+    Args:
+        rows: Of the file.
+        is_data: Tells by a row's cells; by default a row with a whole number is data.
+    """
+    if not rows or _is_alike(rows):
+        return False
+    cells = rows[0].cells
+    return _names_columns(cells) or _numbers_columns(rows) or not (is_data or _has_whole)(cells)
 
 
 def class_columns(file: Path, rows: list[TableRow]) -> ClassColumns:
@@ -116,6 +147,33 @@ def class_columns(file: Path, rows: list[TableRow]) -> ClassColumns:
     return ClassColumns(sample, tuple(found) if others == found else tuple(found[:1]))
 
 
+def _has_whole(cells: Sequence[str]) -> bool:
+    return any(map(is_whole, cells))
+
+
+def _is_alike(rows: Sequence[TableRow]) -> bool:
+    """Whether a cell of the first row has the ending of the one below it."""
+    pairs = zip(rows[0].cells, rows[1].cells if len(rows) > 1 else (), strict=False)
+    endings = ((PurePath(one).suffix.lower(), PurePath(other).suffix.lower()) for one, other in pairs)
+    return any(one == other != "" for one, other in endings)
+
+
+def _names_columns(cells: Sequence[str]) -> bool:
+    """Whether a cell is what a column of samples or classes is called."""
+    return any(cell.lower() in (*_SAMPLE_NAMES, *_WEAK_SAMPLE_NAMES, *_CLASS_NAMES) for cell in cells)
+
+
+def _numbers_columns(rows: Sequence[TableRow]) -> bool:
+    """Whether the first row counts its columns, above one that holds more than numbers."""
+    counted = [cell for cell in rows[0].cells if cell]
+    below = rows[1].cells if len(rows) > 1 else ()
+    return (
+        len(counted) > 1
+        and counted == [str(column) for column in range(len(counted))]
+        and not all(map(is_whole, below))
+    )
+
+
 def _named(heading: list[str], names: Sequence[str]) -> list[int]:
     """Columns of these names, in the order of the names."""
     return [heading.index(name) for name in names if name in heading]
@@ -127,14 +185,6 @@ def _is_one_hot(cells: Sequence[str]) -> bool:
 
 def _cell(row: TableRow, column: int) -> str:
     return row.cells[column] if column < len(row.cells) else ""
-
-
-def _text(file: Path) -> str:
-    data = read_bounded(file, MAX_BYTES)
-    try:
-        return data.decode("utf-16" if data.startswith(_UTF16) else "utf-8-sig")
-    except UnicodeDecodeError:
-        raise UsageError(f"{file}: is not UTF-8 text.") from None
 
 
 def _delimiter(file: Path, number: int, line: str) -> str | None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -36,6 +36,8 @@ _TIMES = re.compile(
 )
 _TOTAL = "Total"
 """Name of a row that sums the others."""
+_UNNAMED = "node_of_"
+"""TensorRT's parser puts it before the first output of a node without a name."""
 _COUNT = re.compile(r'"count"\s*:\s*(\d{1,12})')
 _LAYER_NAME = re.compile(r'"Name"\s*:\s*"(.*)"\s*,\s*', re.DOTALL)
 _LAYER_TYPE = re.compile(r'\s*:\s*"([^"]*)"')
@@ -82,7 +84,10 @@ def _record(half: ProfiledModel, exports: Exports) -> Record:
         raise UsageError(f"{exports.times}: every inference took 0 ms, so nothing was measured; run trtexec again.")
     layers, count = _read_profile(exports.profile) if exports.profile else ([], None)
     kinds = _read_layer_info(exports.layers) if exports.layers else {}
-    made = node_outputs(half.path)
+    made = _called_by_parser(node_outputs(half.path))
+    if exports.layers and exports.profile:
+        _require_same_engine(exports.layers, kinds, exports.profile, [name for name, *_ in layers])
+        _require_same_model(exports.layers, kinds, made)
     environment = {"tensorrt": exports.version, "trtexec_flags": exports.flags} | (
         {"layer_runs": str(count)} if count is not None else {}
     )
@@ -189,7 +194,10 @@ def _read_profile(path: Path) -> tuple[list[tuple[str, float, float]], int | Non
     text = _text(path)
     layers = [entry for entry in _profile_entries(text) if entry[0] != _TOTAL]
     if not layers:
-        raise UsageError(f"{path}: is not what trtexec --exportProfile writes: no layer with timeMs and averageMs.")
+        raise UsageError(
+            f"{path}: is not what trtexec --exportProfile writes: no layer with timeMs and averageMs, finite "
+            "and from 0 on."
+        )
     count = _COUNT.search(text)
     return layers, int(count[1]) if count else None
 
@@ -228,6 +236,9 @@ def _read_layer_info(path: Path) -> dict[str, _Info]:
     layers = document.get("Layers") if isinstance(document, dict) else None
     if not isinstance(layers, list):
         raise UsageError(f"{path}: is not what trtexec --exportLayerInfo writes: no Layers in it.")
+    strange = next((layer for layer in layers if not isinstance(layer, str | dict)), None)
+    if strange is not None or None in layers:
+        raise UsageError(f"{path}: is not what trtexec --exportLayerInfo writes: Layers holds {strange!r}.")
     return dict(_info(layer) for layer in layers)
 
 
@@ -245,14 +256,42 @@ def _info(layer: Any) -> tuple[str, _Info]:
     """A layer is an object, or its bare name where the engine was not built with detailed verbosity."""
     if isinstance(layer, str):
         return layer, _Info("", "")
-    fields: Mapping[str, Any] = layer if isinstance(layer, dict) else {}
-    return str(fields.get("Name", "")), _Info(str(fields.get("LayerType", "")), str(fields.get("Metadata", "")))
+    return str(layer.get("Name", "")), _Info(str(layer.get("LayerType", "")), str(layer.get("Metadata", "")))
+
+
+def _called_by_parser(made: Mapping[str, str]) -> dict[str, str]:
+    """Also the names that TensorRT's parser gives to nodes without one."""
+    return {f"{_UNNAMED}{value}": value for value in made.values()} | dict(made)
+
+
+def _require_same_engine(layers: Path, kinds: Mapping[str, _Info], profile: Path, timed: Sequence[str]) -> None:
+    """Raises: UsageError: none of the layers was timed."""
+    if not kinds.keys() & set(timed):
+        found = f"none of its layers, such as {next(iter(kinds))!r}," if kinds else "no layer"
+        raise UsageError(
+            f"{layers}: {found} is in {profile}, which has {timed[0]!r}; export both from one engine in one run."
+        )
+
+
+def _require_same_model(layers: Path, kinds: Mapping[str, _Info], made: Mapping[str, str]) -> None:
+    """Raises: UsageError: the metadata names nodes, and none of them is the model's."""
+    nodes = [node for info in kinds.values() for node in _nodes(info)]
+    if nodes and not any(node in made for node in nodes):
+        raise UsageError(
+            f"{layers}: belongs to another model: its layers compute nodes such as {nodes[0]!r}, and this one has "
+            f"{next(iter(made), 'none')!r}; profile an engine of this model."
+        )
+
+
+def _nodes(info: _Info) -> list[str]:
+    """Names of the nodes that a layer computes, by the inspector's metadata."""
+    named = (part.partition("]")[0] for part in info.metadata.split("[ONNX Layer: ")[1:])
+    return [name for name in named if name]
 
 
 def _values(name: str, kinds: Mapping[str, _Info], made: Mapping[str, str]) -> tuple[str, ...]:
     """Values of the model behind a layer: by the inspector's metadata, else by the names that TensorRT joins."""
-    metadata = kinds[name].metadata if name in kinds else ""
-    nodes = [part.partition("]")[0] for part in metadata.split("[ONNX Layer: ")[1:]]
+    nodes = _nodes(kinds[name]) if name in kinds else []
     return tuple(dict.fromkeys(made[node] for node in nodes if node in made)) if nodes else joined_values(name, made)
 
 

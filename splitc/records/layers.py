@@ -18,6 +18,8 @@ from splitc.records.record import LayerTiming
 
 _KERNEL = "_kernel_time"
 _FUSED = re.compile(r" \+ | \|\| ")
+_POINTWISE = re.compile(r"PWN\(|, |\)")
+_OPAQUE = re.compile(r"ForeignNode|^__my|[Mm]yelin|\(Unnamed Layer|^Reformatting CopyNode|^ONNXTRT_|^\[")
 
 
 def layers_from_trace(trace: Path, made: Mapping[str, str], warmup: int, samples: int) -> tuple[LayerTiming, ...]:
@@ -47,8 +49,18 @@ def timed_layer(name: str, operator: str, times_ms: Sequence[float], values: tup
 
 
 def joined_values(name: str, made: Mapping[str, str]) -> tuple[str, ...]:
-    """Values behind a layer of TensorRT by its name alone: it joins the names of the nodes that it fused."""
-    return tuple(dict.fromkeys(made[node] for node in _FUSED.split(name) if node in made))
+    """Values behind a layer of TensorRT by its name alone: it joins the names of the nodes that it fused.
+
+    Nodes that are computed point by point are ``PWN(first, second)``, which may be nested.
+    """
+    parts = _FUSED.split(name)
+    nodes = (node for part in parts for node in ([part] if part in made else _POINTWISE.split(part)))
+    return tuple(dict.fromkeys(made[node] for node in nodes if node in made))
+
+
+def is_opaque(name: str) -> bool:
+    """Whether TensorRT made up the name of a layer, so that it tells nothing of the nodes behind it."""
+    return bool(_OPAQUE.search(name))
 
 
 def _sums(times: Sequence[float], warmup: int, samples: int) -> list[float]:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from splitc.errors import CapabilityError
 from splitc.runtime.array_files import array_headers
 from splitc.runtime.batches import rows_stay_apart
-from splitc.runtime.classes import read_classes
 from splitc.runtime.drawings import Drawings, FileNames
 from splitc.runtime.engines import check_engine, engine_folder, find_order, finish_engine, open_engine, with_options
 from splitc.runtime.pair import RUNNER, CloudHalf, EdgeHalf, InferenceResult, read_contract, run_pair
@@ -78,7 +77,6 @@ __all__ = [
     "open_engine",
     "pick",
     "pixel_format",
-    "read_classes",
     "read_contract",
     "read_picture",
     "read_tokens",

@@ -13,7 +13,9 @@ from splitc.tasks.comparison import RunningComparison, SampleVerdict
 from splitc.tasks.divergences import cosine
 from splitc.tasks.installed import TaskRegistry
 from splitc.tasks.intervals import FEW_SAMPLES, Share, percent
+from splitc.tasks.labels.class_names import read_classes
 from splitc.tasks.labels.table import LabelTable
+from splitc.tasks.labels.yolo_text import names_beside
 from splitc.tasks.mean_average_precision import ap_loss_db
 from splitc.tasks.option_faults import option_faults
 from splitc.tasks.placement import Placement
@@ -59,8 +61,10 @@ __all__ = [
     "ap_loss_db",
     "bound_again",
     "cosine",
+    "names_beside",
     "option_faults",
     "percent",
     "rank_similarity",
+    "read_classes",
     "spelled_options",
 ]

@@ -12,11 +12,16 @@ from splitc.tasks.agreement import TaskAccuracy
 from splitc.tasks.answer import Document
 from splitc.tasks.comparison import RunningComparison, SampleVerdict, same_shape, wrong_label
 from splitc.tasks.divergences import bernoulli_kl, kl
-from splitc.tasks.intervals import PairedDifference
+from splitc.tasks.intervals import PairedDifference, wilson
 from splitc.tasks.truth import Truth
 from splitc.types import F64, Array, Feeds
 
 FIVE = 5
+COUNTED_FROM = {
+    -1: "less 1 (labels that count from 1 would show this)",
+    1: "plus 1 (a background class would show this)",
+}
+"""Distance of the answered class from the labelled one, where the two count from different numbers."""
 
 
 class _ScoreComparison(RunningComparison):
@@ -60,6 +65,7 @@ class ClassComparison(_ScoreComparison):
         self._classes = 0
         self._pairs = PairedDifference(), PairedDifference()
         self._right = np.zeros((2, 2), np.int64)  # paths x (top 1, top 5)
+        self._beside = dict.fromkeys(COUNTED_FROM, 0)
 
     def _compare(self, reference: Feeds, other: Feeds) -> SampleVerdict:
         p, q = self._both(reference, other)
@@ -75,6 +81,8 @@ class ClassComparison(_ScoreComparison):
             if outputs is not None:
                 scores = self._joined(np.asarray(outputs[self._output]))
                 is_right[side] = _ranks(scores, truth) < np.array([1, FIVE])
+                if side == 0:
+                    self._add_beside(int(scores.argmax()) - truth)
         self._right += is_right
         for pair, column in zip(self._pairs, is_right.T, strict=True):
             pair.add(*column.astype(float))
@@ -91,6 +99,27 @@ class ClassComparison(_ScoreComparison):
             )
             for column, name in enumerate(names)
         ]
+
+    def _add_beside(self, distance: int) -> None:
+        """The unsplit network's class is the labelled one plus ``distance``."""
+        if distance in self._beside:
+            self._beside[distance] += 1
+
+    def _remarks(self) -> Sequence[str]:
+        """Labels that count from another number than the network are no worse network."""
+        if not self.labelled:
+            return ()
+        right = self._right[0, 0]
+        most = max(self._beside, key=self._beside.__getitem__)
+        if (
+            wilson(self._beside[most] / self.labelled, self.labelled)[0]
+            <= wilson(right / self.labelled, self.labelled)[1]
+        ):
+            return ()
+        return (
+            f"The unsplit network answers the labelled class {COUNTED_FROM[most]} for {self._beside[most]} of "
+            f"{self.labelled} samples, and the labelled one for {right}: look at what data.labels count from.",
+        )
 
     def _details(self) -> Document:
         """``printed`` is Chen et al. 2019, eq. 2, to the letter: it divides by the number of classes too."""

@@ -163,7 +163,8 @@ class BoundClassification(BoundTask):
         return np.log(np.maximum(odds[::-1], LEAST))
 
     def labels(self, path: Path) -> LabelTable:
-        return read_class_labels(path, several=self.options.multi_label)
+        count = max(self.count, 2) if self.count else 0  # a single answer is yes or no
+        return read_class_labels(path, several=self.options.multi_label, count=count)
 
     def _joined(self, scores: Array) -> F64:
         assert self.is_settled, "settle the task with outputs of the network first"

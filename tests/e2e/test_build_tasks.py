@@ -109,8 +109,12 @@ def test_labels_of_boxes_give_a_map(tmp_path: Path) -> None:
     (folder / "labels").mkdir()
     for picture in (folder / "pictures").glob("*.png"):
         (folder / "labels" / f"{picture.stem}.txt").write_text("1 0.5 0.5 0.5 0.5\n")
+    (folder / "labels/classes.txt").write_text("cat\ndog\n")
     outcome = build(folder, tmp_path / "x")
     assert outcome.code == 0, outcome.err
+    notes = open_bundle(tmp_path / "x").read_json("report.json")["notes"]
+    assert "names of the 2 classes: classes.txt beside data.labels" in notes
+    assert read_contract(open_bundle(tmp_path / "x")).classes == ["cat", "dog"]
     (measured,) = (one for one in outcome.document["agreement"]["accuracy"] if one["name"] == "map50_95")
     assert (measured["reference"], measured["labelled"]) == (0, 3)
     refused = build(folder, tmp_path / "y", *setting("gate.max_map_drop=0.5"))

@@ -83,10 +83,9 @@ def untraced(name: str, ms: float) -> list[dict[str, object]]:
     ("layer", "ms", "note"),
     [
         ("{ForeignNode[first.../last]}", 1.5, "note: 0% of the layers' time traces to nodes of this model"),
-        ("conv_of_another_model", 1.5, "note: 0% of the layers' time traces to nodes of this model"),
         ("first", 0.0, "note: every layer took 0 ms"),
     ],
-    ids=["foreign", "another-model", "zero"],
+    ids=["foreign", "zero"],
 )
 def test_a_profile_without_the_model_s_layers_prices_nothing_at_zero(
     layer: str, ms: float, note: str, source: Path, tmp_path: Path
@@ -107,6 +106,39 @@ def test_a_profile_without_the_model_s_layers_prices_nothing_at_zero(
 
 
 @pytest.mark.parametrize(
+    ("names", "layers", "words"),
+    [
+        (
+            ["conv_of_another_model"],
+            None,
+            "layers.json: belongs to another model: none of its 1 layers, such as 'conv_",
+        ),
+        (["a/Conv + a/Relu", "PWN(b, c)"], None, "none of its 2 layers, such as 'a/Conv + a/Relu', is a node of"),
+        (["a", "(Unnamed Layer* 3) [Shuffle]"], None, ""),
+        (["a"], [{"Name": "a", "LayerType": "conv"}], "layers.json: belongs to another model"),
+        (
+            ["a"],
+            [{"Name": "a", "Metadata": "[ONNX Layer: b]"}],
+            "infos.json: belongs to another model: its layers compute",
+        ),
+    ],
+    ids=["one", "fused", "made-up", "with-kinds", "metadata"],
+)
+def test_a_profile_of_another_model_is_refused_by_name(
+    names: list[str], layers: list[object] | None, words: str, source: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "times.json").write_text(json.dumps([{"latencyMs": 8.0, "computeMs": 7.5}] * 10))
+    rows = [{"count": 10}, *(row for name in names for row in untraced(name, 1.0)[1:])]
+    (tmp_path / "layers.json").write_text(json.dumps(rows))
+    exported = ["--import", tmp_path / "times.json", "--import-profile", tmp_path / "layers.json", "--tensorrt", "10.3"]
+    if layers is not None:
+        (tmp_path / "infos.json").write_text(json.dumps({"Layers": layers}))
+        exported += ["--import-layers", tmp_path / "infos.json"]
+    outcome = cli("profile", source / "tiny.onnx", *exported)
+    assert (outcome.code, words in outcome.err) == (2 if words else 0, True), outcome.err
+
+
+@pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
         (["--side", "egde"], 2, "--side: must be edge or cloud"),
@@ -119,6 +151,7 @@ def test_a_profile_without_the_model_s_layers_prices_nothing_at_zero(
         (["--ssh-config", "x"], 2, "--ssh-config needs --device; add --device, or leave --ssh-config out"),
         (["--remote-python", "x"], 2, "--remote-python needs --device"),
         (["--import-profile", "x"], 2, "--import-profile needs --import"),
+        (["--import", "t", "--tensorrt", "10.3", "--import-layers", "x"], 2, "--import-layers needs --import-profile"),
         (["--tensorrt", "10.3"], 2, "--tensorrt needs --import"),
         (["--trtexec-flags", "x"], 2, "--trtexec-flags needs --import"),
         (["--chip", "tegra234"], 2, "--chip needs --tegrastats"),

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from splitc.errors import BitstreamError, UsageError
-from splitc.files import read_bounded, sha256_bytes, sha256_of, sha256_stream
+from splitc.files import read_bounded, read_text, sha256_bytes, sha256_of, sha256_stream
 
 
 @pytest.mark.parametrize("size", [0, 1, (1 << 20) - 1, 1 << 20, (1 << 20) + 1, 3 << 20])
@@ -61,3 +61,27 @@ def test_what_cannot_be_read(tmp_path: Path) -> None:
         read_bounded(tmp_path / "absent", 10)
     with pytest.raises(FileNotFoundError):
         sha256_of(tmp_path / "absent")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_text_of_every_editor(encoding: str, tmp_path: Path) -> None:
+    (tmp_path / "t").write_bytes("größe\n3".encode(encoding))
+    assert read_text(tmp_path / "t", 100) == "größe\n3"
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        pytest.param(
+            "größe".encode("latin-1"), r"t:1: is not UTF-8 text \(byte 0xf6, .*; save it as UTF-8", id="first"
+        ),
+        pytest.param(b"a\r\nb\rc\nd\xe9", "t:4: is not UTF-8 text", id="fourth"),
+        pytest.param(b"\xef\xbb\xbfa\n\xe9", "t:2: is not UTF-8 text", id="behind-a-mark"),
+        pytest.param(b"\xff\xfea", "t: is not UTF-8 text, nor the UTF-16 that its mark promises", id="half"),
+        pytest.param(b"x" * 101, "t: is larger than 100 bytes", id="large"),
+    ],
+)
+def test_what_is_no_text(data: bytes, words: str, tmp_path: Path) -> None:
+    (tmp_path / "t").write_bytes(data)
+    with pytest.raises(UsageError, match=words):
+        read_text(tmp_path / "t", 100)

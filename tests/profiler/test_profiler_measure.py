@@ -157,9 +157,23 @@ def rows(*names: str, ms: float = 0.5) -> str:
         (rows("{ForeignNode[node_of_y...node_of_z]}"), 0.0),
         (rows("__myl_Conv_0x1f", "node_of_y", "__myl_Relu_0x2e"), 1 / 3),
         (rows("conv1", "conv2"), 0.0),
+        (rows("PWN(node_of_y, node_of_z)"), 1.0),
+        (rows("PWN(PWN(node_of_y), node_of_z) + other"), 1.0),
+        (rows("PWN(other, another)"), 0.0),
         (rows("node_of_y", "node_of_z", ms=0.0), 0.0),
     ],
-    ids=["whole", "half", "total", "foreign", "myelin", "another-model", "zero"],
+    ids=[
+        "whole",
+        "half",
+        "total",
+        "foreign",
+        "myelin",
+        "another-model",
+        "pointwise",
+        "nested",
+        "other-pointwise",
+        "zero",
+    ],
 )
 def test_what_of_a_profile_is_the_model_s(profile: str, share: float, half: ProfiledModel, tmp_path: Path) -> None:
     record = record_from_trtexec(half, exports(tmp_path, [QUERY], profile))
@@ -177,6 +191,15 @@ def test_times_with_a_byte_order_mark(encoding: str, half: ProfiledModel, tmp_pa
 def test_times_of_nothing(half: ProfiledModel, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"times\.json: every inference took 0 ms"):
         record_from_trtexec(half, exports(tmp_path, [{**QUERY, "latencyMs": 0.0}] * 3))
+
+
+def test_nodes_without_names(tmp_path: Path) -> None:
+    """TensorRT's parser calls them after their output."""
+    onnx.save_model(parser.parse_model(TEXT), tmp_path / "model.onnx")
+    plain = ProfiledModel(tmp_path / "model.onnx", model_sha256(tmp_path / "model.onnx"))
+    metadata = {"Layers": [{"Name": "y", "Metadata": "[ONNX Layer: node_of_y]"}, {"Name": "node_of_z", "Metadata": ""}]}
+    record = record_from_trtexec(plain, exports(tmp_path, [QUERY], rows("y", "node_of_z"), json.dumps(metadata)))
+    assert [layer.values for layer in record.layers] == [("y",), ("z",)]
 
 
 def test_layers_without_the_inspector(half: ProfiledModel, tmp_path: Path) -> None:
@@ -199,6 +222,18 @@ def test_layers_without_the_inspector(half: ProfiledModel, tmp_path: Path) -> No
         ([{"latencyMs": "x", "computeMs": 1}], None, None, "not what trtexec --exportTimes writes"),
         ([QUERY], "[]", None, "not what trtexec --exportProfile writes"),
         ([QUERY], BROKEN, "[1]", "no Layers in it"),
+        ([QUERY], BROKEN, '{"Layers": [1, 2, null]}', "Layers holds 1"),
+        ([QUERY], BROKEN, '{"Layers": [null]}', "Layers holds None"),
+        ([QUERY], BROKEN, '{"Layers": []}', "no layer is in .*profile.json, which has 'node_of_y'"),
+        ([QUERY], BROKEN, '{"Layers": ["a"]}', "none of its layers, such as 'a', is in .*profile.json"),
+        ([QUERY], BROKEN, '{"Layers": [{ "Name": "a "q" b", "LayerType": "Conv" }]}', "such as 'a \"q\" b', is in"),
+        (
+            [QUERY],
+            BROKEN,
+            json.dumps(LAYERS).replace("Layer: node_of", "Layer: its"),
+            "nodes such as 'its_y', and this",
+        ),
+        ([QUERY], rows("node_of_y", ms=-1.0), None, "finite and from 0 on"),
         ([QUERY], BROKEN, "{", "no layer in it"),
     ],
 )

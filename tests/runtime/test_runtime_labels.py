@@ -9,8 +9,8 @@ import pytest
 
 from splitc.bundle import Contract
 from splitc.errors import UsageError
-from splitc.runtime import Sample, bound_task, read_classes, truth_of
-from splitc.tasks import TASKS, BindRequest, LabelTable, Truth
+from splitc.runtime import Sample, bound_task, truth_of
+from splitc.tasks import TASKS, BindRequest, LabelTable, Truth, read_classes
 from splitc.types import Preprocess, TensorSpec
 
 SCORES = TensorSpec(name="scores", dtype="float32", shape=("N", 10))
@@ -105,6 +105,14 @@ def test_labels_of_other_files_are_refused() -> None:
 def test_classes_keep_their_index(tmp_path: Path) -> None:
     (tmp_path / "classes.txt").write_text("cat \n\ndög\n", "utf-8")
     assert read_classes(tmp_path / "classes.txt") == ["cat", "", "dög"]
+
+
+@pytest.mark.parametrize(
+    "data", ["cat\r\ndög\r\n\r\n \n".encode(), "cat\ndög".encode("utf-16")], ids=["behind", "utf-16"]
+)
+def test_classes_of_other_editors(data: bytes, tmp_path: Path) -> None:
+    (tmp_path / "classes.txt").write_bytes(data)
+    assert read_classes(tmp_path / "classes.txt") == ["cat", "dög"]
 
 
 def contract(task: str, classes: list[str] | None = None) -> Contract:

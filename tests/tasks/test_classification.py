@@ -319,3 +319,27 @@ def test_labels_come_from_csv(tmp_path: Path) -> None:
     several = bound("classification", SCORES, multi_label=True)
     file.write_text("a.png,3,5\nb.png\n")
     assert several.labels(file).find("/x/a.png") == frozenset({3, 5})
+
+
+@pytest.mark.parametrize(
+    ("shift", "labelled", "words"),
+    [
+        pytest.param(0, 40, None, id="right"),
+        pytest.param(
+            1, 40, "labelled class less 1 (labels that count from 1 would show this) for 40 of 40", id="from-1"
+        ),
+        pytest.param(
+            -1, 40, "labelled class plus 1 (a background class would show this) for 40 of 40", id="background"
+        ),
+        pytest.param(2, 40, None, id="otherwise-wrong"),
+        pytest.param(1, 3, None, id="too-few-to-tell"),
+        pytest.param(1, 0, None, id="no-labels"),
+    ],
+)
+def test_labels_that_count_from_another_number_are_said(shift: int, labelled: int, words: str | None) -> None:
+    comparison = bound("classification", SCORES, activation="logits").comparison()
+    for index in range(40):
+        one = outputs(np.eye(10)[None, 2 + index % 6])
+        comparison.add(one, one, 2 + index % 6 + shift if index < labelled else None)
+    headline = comparison.result().headline
+    assert words in headline if words else "count from" not in headline

@@ -388,5 +388,7 @@ def test_names_of_other_classes_than_the_scores_are_refused() -> None:
     bound("detection", SSD, examples=[outputs], classes=["a", "b", "c"])
     with pytest.raises(RecipeError, match=r"has 4 scores, 3 of them of classes, and data.classes has 4 names"):
         bound("detection", SSD, examples=[outputs], classes=["background", "a", "b", "c"])
+    with pytest.raises(RecipeError, match=r"4 scores by the shape, 2 names in data.classes; give the right names"):
+        bound("detection", SSD, classes=["a", "b"])
     with pytest.raises(RecipeError, match=r"80 classes by the shape, 2 names in data.classes; look at anchors"):
         bound("detection", [spec("a", 1, 255, 10, 10)], anchors=[[1, 2, 3, 4, 5, 6]], classes=["a", "b"])

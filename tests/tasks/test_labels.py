@@ -17,6 +17,9 @@ from splitc.tasks import BoundTask, LabelTable, Placement, TrueBoxes, TrueMask
 DETECTOR = bound("detection", [spec("o", 1, 8400, 6)], classes=["cat", "dog"], head="yolov8")
 NAMELESS = bound("detection", [spec("o", 1, 8400, 6)], head="yolov8")
 CLASSIFIER = bound("classification", [spec("o", 1, 10)])
+LABELLER = bound("classification", [spec("o", 1, 10)], multi_label=True)
+YES_OR_NO = bound("classification", [spec("o", 1, 1)])
+RETRIEVER = bound("retrieval", [spec("o", 1, 10)])
 SEGMENTER = bound("segmentation", [spec("o", 1, 3, 64, 64)])
 REGRESSOR = bound("regression", [spec("o", 1, 2)])
 
@@ -78,6 +81,43 @@ def test_a_picture_without_objects_is_not_an_unknown_one(tmp_path: Path) -> None
         assert len(boxes.classes) == 0
 
 
+@pytest.mark.parametrize(
+    ("names", "file", "classes"),
+    [
+        pytest.param("dog\ncat\n", "classes.txt", [0, 1], id="another-order"),
+        pytest.param("dog\ncat\n", "names.txt", [0, 1], id="another-file"),
+        pytest.param("dog\ncat\n", "../classes.txt", [0, 1], id="beside-the-folder"),
+        pytest.param("cat\ndog\n", "classes.txt", [1, 0], id="the-same-order"),
+        pytest.param("Katze\nHund\n", "classes.txt", [1, 0], id="other-names-of-as-many"),
+        pytest.param("dog\ncat\n", "train.txt", [1, 0], id="no-names"),
+    ],
+)
+def test_classes_of_yolo_files_go_by_their_names(names: str, file: str, classes: list[int], tmp_path: Path) -> None:
+    folder = tmp_path / "labels"
+    folder.mkdir()
+    (folder / "a.txt").write_text("1 0.25 0.3 0.3 0.4\n0 0.5 0.5 1 1\n")
+    (folder / file).write_text(names)
+    found = DETECTOR.labels(folder).find("/x/a.jpg")
+    assert isinstance(found, TrueBoxes)
+    assert found.classes.tolist() == classes
+    assert NAMELESS.labels(folder).find("/x/a.jpg").classes.tolist() == [1, 0]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        pytest.param("cat\ndog\ncow\n", "names 3 classes, and 'cow' is not one of the network's 2", id="of-others"),
+        pytest.param("dog\n", "a.txt:1: class 1, and the file of names beside it has 1", id="too-few"),
+        pytest.param("größe\n".encode("latin-1"), "classes.txt:1: is not UTF-8 text", id="bytes"),
+    ],
+)
+def test_names_of_other_classes_beside_yolo_files(names: str | bytes, words: str, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("1 0.25 0.3 0.3 0.4\n")
+    (tmp_path / "classes.txt").write_bytes(names if isinstance(names, bytes) else names.encode())
+    with pytest.raises(UsageError, match=words):
+        DETECTOR.labels(tmp_path)
+
+
 def test_categories_without_names_of_classes_count_by_their_numbers(tmp_path: Path) -> None:
     boxes = NAMELESS.labels(write_coco(tmp_path)).find("a.jpg")
     assert isinstance(boxes, TrueBoxes)
@@ -136,6 +176,19 @@ def test_voc_needs_names(tmp_path: Path) -> None:
         pytest.param(CLASSIFIER, "l.csv", "picture,index\n", "holds no labels", id="heading"),
         pytest.param(CLASSIFIER, "l.csv", "a,1\na,2\n", r"l.csv:2: 'a' is 2 here and 1 above", id="twice"),
         pytest.param(CLASSIFIER, "l.csv", b"\xff", "is not UTF-8 text", id="bytes"),
+        pytest.param(
+            CLASSIFIER, "l.csv", "a.png,3.0\nb.png,0.0\n", "l.csv:1: .*'3.0' is written as a f", id="fractions"
+        ),
+        pytest.param(CLASSIFIER, "l.csv", "a.png,cat\nb.png,dog\n", "l.csv:1: .*'cat' is no whole", id="names"),
+        pytest.param(CLASSIFIER, "l.csv", "file,label\n,3\n", "l.csv:2: .*the picture is missing", id="no-picture"),
+        pytest.param(
+            CLASSIFIER, "l.csv", "a,1\nb,10\n", "'b' is labelled 10, and .* classes 0 to 9; no l", id="from-1"
+        ),
+        pytest.param(CLASSIFIER, "l.csv", "a,0\nb,10\n", "classes 0 to 9; give the labels of this", id="of-others"),
+        pytest.param(CLASSIFIER, "l.csv", "a,1\nb,100007\n", "labelled 100007, .* give the labels of this", id="huge"),
+        pytest.param(LABELLER, "l.csv", "a,1,9\nb,3,10\n", "'b' is labelled 10, and .* no label is 0", id="several"),
+        pytest.param(YES_OR_NO, "l.csv", "a,1\nb,2\n", "'b' is labelled 2, and .* classes 0 to 1; no", id="yes-or-no"),
+        pytest.param(REGRESSOR, "l.csv", "a.png,nan,1\nb.png,2,1\n", "l.csv:1: a line is", id="first-value-broken"),
         pytest.param(REGRESSOR, "l.csv", "a,1.5,2\nb,1\n", r"l.csv:2: a line is .*with 2 finite numbers", id="count"),
         pytest.param(REGRESSOR, "l.csv", "a,1\nb,nan\n", "finite numbers", id="nan"),
         pytest.param(REGRESSOR, "l.csv", "a,1\na,2\n", "'a' has values above already", id="values-twice"),
@@ -161,6 +214,19 @@ def test_values(tmp_path: Path) -> None:
     values = REGRESSOR.labels(file).find("/x/a.png")
     assert isinstance(values, np.ndarray)
     assert values.tolist() == [31, 1.7]
+
+
+@pytest.mark.parametrize("above", ["", "# by hand\n\n", "sample,age,height\n", "# x\nfile,0,1\n"], ids=ascii)
+def test_values_below_comments_and_headings(above: str, tmp_path: Path) -> None:
+    (tmp_path / "l.csv").write_text(above + "a.png,31,1.7\nb.png,4,1e0\n")
+    table = REGRESSOR.labels(tmp_path / "l.csv")
+    assert len(table) == 2
+    assert np.array_equal(table.find("/x/a.png"), [31, 1.7])
+
+
+def test_who_is_no_class_may_have_any_number(tmp_path: Path) -> None:
+    (tmp_path / "l.csv").write_text("a.png,100007\nb.png,1\n")
+    assert RETRIEVER.labels(tmp_path / "l.csv").find("/x/a.png") == 100007
 
 
 def test_the_end_of_a_path_names_a_sample() -> None:

@@ -34,12 +34,17 @@ class PairHead(DetectionHead):
 
     @classmethod
     def bind(cls, request: HeadRequest) -> PairHead:
-        """Raises: RecipeError: not one output of boxes and one of scores."""
+        """Raises: RecipeError: not one output of boxes and one of scores, or names of other classes."""
         pair = box_pair(request)
         if pair is None:
             raise request.refusal(
                 "one output [N, A, 4] of boxes and one [N, A, classes] of scores are wanted",
                 'name them: outputs = ["boxes", "scores"]',
+            )
+        scores = pair[1].shape[-1]
+        if isinstance(scores, int) and request.class_names not in (None, scores, scores - 1):
+            raise request.refusal(
+                f"{scores} scores by the shape, {request.class_names} names in data.classes", "give the right names"
             )
         names = tuple(spec.name for spec in pair)
         shapes = " and ".join(f"{spec.name!r} {shape_text(spec.shape)}" for spec in pair)
