@@ -261,7 +261,7 @@ def _info(layer: Any) -> tuple[str, _Info]:
 
 def _called_by_parser(made: Mapping[str, str]) -> dict[str, str]:
     """Also the names that TensorRT's parser gives to nodes without one."""
-    return {f"{_UNNAMED}{value}": value for value in made.values()} | dict(made)
+    return {**made, **{_UNNAMED + value: value for value in made.values() if _UNNAMED + value not in made}}
 
 
 def _require_same_engine(layers: Path, kinds: Mapping[str, _Info], profile: Path, timed: Sequence[str]) -> None:

@@ -28,6 +28,7 @@ class Boxes(TaskAnswer):
         scores: 0 to 1, float64 ``[K]``.
         classes: Class index of each, int64 ``[K]``.
         names: Names of classes by index; None where they are unknown.
+        left_out: How many more boxes were found, less sure than these: a task lists no more than its option ``most``.
     """
 
     has_places: ClassVar[bool] = True
@@ -36,6 +37,7 @@ class Boxes(TaskAnswer):
     scores: F64
     classes: Indices
     names: Sequence[str] | None = None
+    left_out: int = 0
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -43,6 +45,10 @@ class Boxes(TaskAnswer):
     def above(self, score: float) -> Boxes:
         """Those of at least ``score``."""
         return self.pick(np.flatnonzero(self.scores >= score))
+
+    def best(self, most: int) -> Boxes:
+        """The first ``most``; how many are left out is counted."""
+        return replace(self.pick(np.arange(min(len(self), most))), left_out=max(len(self) - most, 0))
 
     def pick(self, rows: Indices) -> Boxes:
         """Some of them, in the order of ``rows``."""
@@ -54,10 +60,11 @@ class Boxes(TaskAnswer):
 
     @property
     def text(self) -> str:
-        """``3 boxes: 2 dog, cat``."""
+        """``3 boxes: 2 dog, cat``; ``, 4 more left out`` where there are."""
         names = Counter(class_name(int(index), self.names) for index in self.classes)
         listed = ", ".join(f"{count} {name}" if count > 1 else name for name, count in names.most_common())
-        return f"{len(self)} box{'es'[: 2 * (len(self) > 1)]}: {listed}" if listed else "no box"
+        more = f", {self.left_out} more left out" if self.left_out else ""
+        return f"{len(self)} box{'es'[: 2 * (len(self) > 1)]}: {listed}{more}" if listed else "no box"
 
     def describe(self) -> Document:
         listed: list[JsonValue] = [
@@ -69,7 +76,7 @@ class Boxes(TaskAnswer):
             }
             for box, score, index in zip(self.xyxy, self.scores, self.classes, strict=True)
         ]
-        return {"boxes": listed}
+        return {"boxes": listed, "boxes_left_out": self.left_out}
 
     def draw(self, picture: Image) -> Image:
         """The picture with boxes, in whose pixels they are (:meth:`mapped`)."""

@@ -52,7 +52,12 @@ class Detection(HeadOptions):
     iou: float | None = Field(
         None, gt=0, le=1, description="overlap from which a box suppresses others of its class; the head's usual one"
     )
-    most: int = Field(300, ge=1, le=10000, description="most boxes of a picture")
+    most: int = Field(
+        300,
+        ge=1,
+        le=10000,
+        description="most boxes of a picture, the surest ones; what is left out is counted and said",
+    )
 
     def bind(self, network: BindRequest) -> BoundTask:
         return _bound(self, bind_head(HeadRequest(network, self)), network.classes)
@@ -89,7 +94,7 @@ class BoundDetection(BoundTask):
 
     def comparison(self) -> RunningComparison:
         reader = BoxReader(self._decode, self.found, self._distance, self.head.is_dense)
-        return BoxComparison(self.reads, self.options.score, reader)
+        return BoxComparison(self.reads, self.options.score, reader, self.options.most)
 
     def divergence(self, reference: Feeds, other: Feeds) -> float:
         return sum(self.divergence_parts(reference, other))
@@ -155,9 +160,10 @@ class BoundDetection(BoundTask):
         order = np.argsort(-scores, kind="stable")[:MOST_CANDIDATES]
         found = Boxes(decoded.boxes[rows[order]], scores[order], classes[order].astype(np.int64), self.classes)
         if not self.head.needs_suppression:
-            return found.pick(np.arange(min(len(found), self.options.most)))
+            return found.best(self.options.most)
         assert self.options.iou is not None
-        return found.pick(suppress(found.xyxy, found.scores, found.classes, self.options.iou, self.options.most))
+        rows = suppress(found.xyxy, found.scores, found.classes, self.options.iou, len(found))
+        return found.pick(rows).best(self.options.most)
 
     def _decode(self, outputs: Feeds) -> Decoded:
         assert self.is_settled, "settle the task with outputs of the network first"

@@ -54,6 +54,7 @@ class BoxComparison(RunningComparison):
         reads: Outputs that are read.
         score: Least score of a box that is an answer.
         reader: Reads them.
+        most: Most boxes of a sample, as the headline says where more were found.
     """
 
     measure = "boxes are the unsplit network's"
@@ -61,13 +62,15 @@ class BoxComparison(RunningComparison):
     divergence_gate = "max_kl"
     drop_gates: ClassVar[Mapping[str, str]] = {"map50_95": "max_map_drop"}
 
-    def __init__(self, reads: Sequence[str], score: float, reader: BoxReader) -> None:
+    def __init__(self, reads: Sequence[str], score: float, reader: BoxReader, most: int) -> None:
         super().__init__("detection", reads)
-        self._score, self._reader = score, reader
+        self._score, self._reader, self._most = score, reader, most
         self._counts = np.zeros(3, np.int64)  # matched, of the reference, of the other
         self._empty = {"both": 0, "reference_only": 0, "other_only": 0}
         self._rc9 = np.zeros(2)  # printed, absolute
         self._parts = np.zeros(2)  # KL, box error
+        self._left_out = np.zeros(2, np.int64)  # boxes of the reference, of the other
+        self._crowded = 0
         self._drift_px = [0.0, 0]
         self._precision: tuple[MeanAveragePrecision, MeanAveragePrecision] | None = None
 
@@ -75,6 +78,8 @@ class BoxComparison(RunningComparison):
         before, after = (self._reader.found(outputs, self._score) for outputs in (reference, other))
         matched = _matched(before, after)
         self._count(len(before), len(after), matched)
+        self._left_out += before.left_out, after.left_out
+        self._crowded += before.left_out > 0 or after.left_out > 0
         self._rc9 += rc9(before, after)
         parts = self._reader.distance(reference, other)
         self._parts += parts
@@ -143,6 +148,8 @@ class BoxComparison(RunningComparison):
             "boxes_reference": before,
             "boxes_other": after,
             "boxes_left": after / before if before else None,
+            "boxes_left_out_reference": int(self._left_out[0]),
+            "boxes_left_out_other": int(self._left_out[1]),
             "score_threshold": self._score,
             "empty_samples": {**self._empty},
             "fidelity_printed": float(printed),
@@ -166,7 +173,7 @@ class BoxComparison(RunningComparison):
         )
 
     def _remarks(self) -> Sequence[str]:
-        """Empty pictures agree on nothing, so they are said."""
+        """Empty pictures agree on nothing, and boxes that were left out are not compared, so both are said."""
         _, before, after = (int(one) for one in self._counts)
         texts = {
             "both": "neither path has boxes",
@@ -175,7 +182,13 @@ class BoxComparison(RunningComparison):
         }
         if not before and not after:
             return ()
-        return [f"In {count} of {self.samples} samples {texts[key]}." for key, count in self._empty.items() if count]
+        said = [f"In {count} of {self.samples} samples {texts[key]}." for key, count in self._empty.items() if count]
+        if self._crowded:
+            said.append(
+                f"In {self._crowded} of {self.samples} samples a path has more than {self._most} boxes, of which the "
+                f"least sure were left out ({self._left_out.sum()} boxes): raise data.detection.most, or score."
+            )
+        return said
 
 
 def box_divergence(reference: Decoded, other: Decoded, *, is_dense: bool) -> tuple[float, float]:

@@ -49,6 +49,23 @@ def truth(*objects: tuple[tuple[float, ...], list[float]]) -> TrueBoxes:
     return TrueBoxes(boxes, classes, np.zeros(len(objects), bool), (0, 0, 640, 640))
 
 
+@pytest.mark.parametrize(("most", "left_out"), [(2, 1), (1, 2), (3, 0), (300, 0)])
+def test_boxes_that_are_left_out_are_counted_and_said(most: int, left_out: int) -> None:
+    task = detector(most=most)
+    answer = task.answer(outputs(*OBJECTS))
+    assert (len(answer), answer.describe()["boxes_left_out"]) == (3 - left_out, left_out)  # type: ignore[arg-type]
+    assert (f", {left_out} more left out" in answer.text) == (left_out > 0)
+    comparison = task.comparison()
+    comparison.add(outputs(*OBJECTS), outputs(*OBJECTS))
+    comparison.add(outputs(OBJECTS[0]), outputs(OBJECTS[0]))
+    result = comparison.result()
+    words = (
+        f"In 1 of 2 samples a path has more than {most} boxes, of which the least sure were left out ({2 * left_out}"
+    )
+    assert (words in result.headline) == (left_out > 0)
+    assert result.details["boxes_left_out_reference"] == result.details["boxes_left_out_other"] == left_out
+
+
 def test_the_same_boxes_agree() -> None:
     comparison = detector().comparison()
     comparison.add(outputs(*OBJECTS), outputs(*OBJECTS), truth(*OBJECTS))
