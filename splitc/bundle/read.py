@@ -32,7 +32,7 @@ from splitc.bundle.manifest import (
 )
 from splitc.bundle.strict_json import parse_json
 from splitc.errors import BundleError
-from splitc.files import open_plain, sha256_bytes
+from splitc.files import Signature, open_plain, sha256_bytes
 
 _SHOWN_FAULTS = 10
 
@@ -137,11 +137,11 @@ class Bundle:
             BundleError: One of them is not what the manifest says, or was written or replaced meanwhile.
         """
         paths = {name: self.file(name) for name in names}
-        before = {name: _identity(path) for name, path in paths.items()}
+        before = {name: _signature(path) for name, path in paths.items()}
         changed = [name for name, path in paths.items() if file_entry(path) != self.manifest.files[name]]
         if not changed:
             yield
-            changed = [name for name, path in paths.items() if _identity(path) != before[name]]
+            changed = [name for name, path in paths.items() if _signature(path) != before[name]]
         if changed:
             raise BundleError(f"{paths[changed[0]]}: has changed since the bundle was opened.")
 
@@ -154,17 +154,12 @@ class Bundle:
         return parse_json(self.read_bytes(name), str(self.path / name))
 
 
-def _identity(path: Path) -> tuple[int, ...]:
-    """What changes when a file is written or replaced, by whomever: times of its inode cannot be set back.
-
-    Raises:
-        BundleError: It is gone.
-    """
+def _signature(path: Path) -> Signature:
+    """Raises: BundleError: it is gone."""
     try:
-        found = os.stat(path)
+        return Signature.of(path)
     except OSError as error:
         raise BundleError(f"{path}: cannot be read: {error.strerror}.") from error
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def open_bundle(path: str | os.PathLike[str], verify: bool = True, *, has_bytecode: bool = False) -> Bundle:

@@ -10,10 +10,9 @@ import typer
 
 from splitc.cli.app import Json, app, print_json, say
 from splitc.cli.names import pairs
-from splitc.cli.option_rules import Excludes, check_options
+from splitc.cli.option_rules import SIDES, Excludes, check_options, one_of
 from splitc.cli.options import grouped
 from splitc.cli.signature import Signers, open_checked
-from splitc.errors import UsageError
 
 if TYPE_CHECKING:
     from splitc.backends import Order
@@ -50,8 +49,7 @@ def engine(
     from splitc.runtime import check_engine, finish_engine
 
     check_options(context, RULES)
-    if choice.side not in ("edge", "cloud"):
-        raise UsageError(f"--side: must be edge or cloud, got {choice.side!r}.")
+    one_of("--side", choice.side, SIDES)
     opened = open_checked(bundle, require_signature)
     order = _order(opened, choice)
     identity = {"side": choice.side, "target": order.target, "backend": order.backend}

@@ -9,6 +9,9 @@ import typer
 
 from splitc.errors import UsageError
 
+SIDES = ("edge", "cloud")
+"""What ``--side`` takes."""
+
 
 @dataclass(frozen=True)
 class Needs:
@@ -58,6 +61,12 @@ def check_options(context: typer.Context, rules: Sequence[Needs | Excludes]) -> 
     faults = [fault for rule in rules for fault in rule.faults(given, names)]
     if faults:
         raise UsageError(" ".join(faults))
+
+
+def one_of(option: str, value: str, known: Sequence[str]) -> None:
+    """Raises: UsageError: ``value`` is none of what the option takes."""
+    if value not in known:
+        raise UsageError(f"{option}: must be {' or '.join(known)}, got {value!r}.")
 
 
 def _is_given(context: typer.Context, name: str) -> bool:

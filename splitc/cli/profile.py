@@ -11,7 +11,7 @@ import typer
 
 from splitc.cli.app import Json, app, print_json, say
 from splitc.cli.names import pairs
-from splitc.cli.option_rules import Excludes, Needs, check_options
+from splitc.cli.option_rules import SIDES, Excludes, Needs, check_options, one_of
 from splitc.cli.options import grouped
 from splitc.cli.progress import counted
 from splitc.errors import UsageError
@@ -183,8 +183,7 @@ def _half(subject: ProfileSubject) -> ProfiledModel:
         if side is not None:
             raise UsageError(f"--side: {what} is a model, which has no sides; leave it out.")
         return ProfiledModel(what, model_sha256(what), "whole", precision_of(what))
-    if side not in (None, "edge", "cloud"):
-        raise UsageError(f"--side: must be edge or cloud, got {side!r}.")
+    one_of("--side", side or "edge", SIDES)
     bundle = open_bundle(what)
     path = bundle.cloud_model if side == "cloud" else bundle.edge_model
     precision = _precision(bundle, side or "edge")

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, cast
 import typer
 
 from splitc.cli.app import Json, app, print_json, say
+from splitc.cli.option_rules import one_of
 from splitc.cli.signature import Signers, open_checked
 from splitc.errors import UsageError
 
@@ -27,8 +28,7 @@ def triton(
     """Write the cloud half into a Triton model repository; configurations there may be changed."""
     from splitc.runtime import export_triton
 
-    if variant not in ("cpu", "gpu"):
-        raise UsageError(f"--variant: must be cpu or gpu, got {variant!r}.")
+    one_of("--variant", variant, ("cpu", "gpu"))
     if target is not None and variant == "cpu":
         raise UsageError("--target: names a TensorRT engine; add --variant gpu.")
     opened = open_checked(bundle, require_signature)

@@ -8,7 +8,7 @@ The only room that renames, locks and hashes files. It knows nothing of what it 
     what was killed            sweep: by the next writer of the place; sweep_temporary: by the next splitc
     reading                    sha256_of, read_bounded, read_text, open_plain: plain files, in blocks, up to a limit
     memory                     require_memory, before it is allocated
-    changed meanwhile          Snapshot
+    changed meanwhile          Snapshot of many, Signature of one
     other places               cache_folder, state_folder, temporary_folder, owned_folder
 
 A hidden name says its owner, so a live one's file is never swept, however old it is. Writers that only replace need no
@@ -31,7 +31,7 @@ from splitc.files.keeping import finish_keeping, replace_and_keep
 from splitc.files.lock import locked, locked_together
 from splitc.files.reading import open_plain, read_bounded, read_text, sha256_bytes, sha256_of, sha256_stream
 from splitc.files.refusals import as_refusals
-from splitc.files.snapshot import Snapshot
+from splitc.files.snapshot import Signature, Snapshot
 from splitc.files.sweep import sweep, sweep_folder
 from splitc.files.tables import ClassColumns, TableRow, cell_fault, class_columns, has_heading, is_whole, read_rows
 from splitc.files.whole import (
@@ -48,6 +48,7 @@ __all__ = [
     "DEFAULT_MEMORY_BYTES",
     "ClassColumns",
     "Content",
+    "Signature",
     "Snapshot",
     "TableRow",
     "as_refusals",

@@ -10,12 +10,27 @@ from typing import NamedTuple
 
 
 class Signature(NamedTuple):
-    """What changes with a file's bytes: another file, another size, or written later."""
+    """What changes with a file's bytes: another file, another size, or written later.
+
+    Attributes:
+        touched_ns: When its inode changed last, which no writer can set back; being linked or renamed changes it too.
+    """
 
     device: int
     inode: int
     size: int
     written_ns: int
+    touched_ns: int
+
+    @classmethod
+    def of(cls, path: Path) -> Signature:
+        """The file as it is now; links are followed.
+
+        Raises:
+            OSError: It is not there.
+        """
+        found = os.stat(path)
+        return cls(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
 @dataclass(frozen=True)
@@ -45,8 +60,8 @@ class Snapshot:
 
 
 def _signature(path: Path) -> Signature | None:
+    """Without the time of the inode: whoever links or renames a sample changes none of its bytes."""
     try:
-        found = os.stat(path)
+        return Signature.of(path)._replace(touched_ns=0)
     except OSError:
         return None
-    return Signature(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)

@@ -208,6 +208,7 @@ def test_fields_that_are_missing(key: str) -> None:
         b'{"name": 1e999999}',
         contract().to_bytes()[:-20],
         contract().to_bytes() + b"{}",
+        contract().to_bytes().replace(b'"cat"', b'"\\uD800"'),
     ],
     ids=[
         "empty",
@@ -223,11 +224,17 @@ def test_fields_that_are_missing(key: str) -> None:
         "infinite",
         "cut-short",
         "more-after-it",
+        "half-a-pair",
     ],
 )
 def test_what_is_no_contract(data: bytes) -> None:
     with pytest.raises(BundleError, match=r"^contract\.json: "):
         Contract.from_bytes(data)
+
+
+def test_escaped_pairs_are_text() -> None:
+    data = contract().to_bytes().replace(b'"cat"', rb'"\ud83d\ude3a"')
+    assert (Contract.from_bytes(data).classes or [])[0] == "\U0001f63a"
 
 
 def test_a_huge_contract_is_refused_before_it_is_parsed() -> None:

@@ -138,6 +138,27 @@ def test_two_initializers_of_one_name_are_refused(
         graph.load(path)
 
 
+def renamed(node: int, name: str, proto: onnx.ModelProto | None = None) -> onnx.ModelProto:
+    """The model with another name for the output of a node."""
+    proto = with_weight(declared(["N", 3])) if proto is None else proto
+    proto.graph.node[node].output[0] = name
+    return proto
+
+
+@pytest.mark.parametrize(
+    ("proto", "name"),
+    [
+        pytest.param(lambda: renamed(1, "r"), "r", id="made-twice"),
+        pytest.param(lambda: renamed(0, "w"), "w", id="initializer"),
+        pytest.param(lambda: renamed(0, "x"), "x", id="input"),
+    ],
+)
+def test_a_value_that_is_made_again_is_refused(proto: Callable[[], onnx.ModelProto], name: str, tmp_path: Path) -> None:
+    onnx.save(proto(), tmp_path / "m.onnx")
+    with pytest.raises(GraphError, match=f"m.onnx: .*two values are called '{name}', and node"):
+        graph.load(tmp_path / "m.onnx")
+
+
 BAKED = {
     "batch": (
         "g (float[N, 4] x) => (float[M, 4] y) <int64[2] s = {1, 4}> { r = Relu(x) z = Reshape(r, s) y = Neg(z) }",

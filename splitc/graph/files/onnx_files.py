@@ -15,7 +15,7 @@ from google.protobuf.message import DecodeError
 from splitc import files
 from splitc.errors import GraphError
 from splitc.graph.files.dense import without_sparse
-from splitc.graph.files.soundness import odd_external_field, refuse_damage, refuse_double_initializers
+from splitc.graph.files.soundness import odd_external_field, refuse_damage, refuse_double_names
 
 Change: TypeAlias = Callable[[ir.ExternalTensor], ir.TensorProtocol]
 DATA = ".data"
@@ -166,7 +166,7 @@ def _parsed(path: Path) -> ir.Model:
         ValueError: Two initializers of one graph have one name.
     """
     proto = onnx.load(path, load_external_data=False)
-    refuse_double_initializers(proto)
+    refuse_double_names(proto)
     model: ir.Model = ir.from_proto(without_sparse(proto))
     ir.external_data.set_base_dir(model.graph, path.parent)
     return model

@@ -38,14 +38,20 @@ def refuse_damage(model: ir.Model) -> None:
             _refuse_other_type(node, attribute, model.opset_imports.get("", 1))
 
 
-def refuse_double_initializers(model: onnx.ModelProto) -> None:
-    """Raises: ValueError: two initializers of one graph have one name, of which runtimes take this one or that."""
+def refuse_double_names(model: onnx.ModelProto) -> None:
+    """Raises: ValueError: a name stands for two values, of which runtimes take this one or that."""
     for graph in graphs_of_proto(model.graph):
         names = Counter(tensor.name for tensor in graph.initializer)
         names.update(tensor.values.name for tensor in graph.sparse_initializer)
         double = next((name for name, count in names.items() if count > 1), None)
         if double is not None:
             raise ValueError(f"{names[double]} initializers are called {double!r}")
+        taken = names.keys() | {value.name for value in graph.input}
+        for node in graph.node:
+            for name in filter(None, node.output):
+                if name in taken:
+                    raise ValueError(f"two values are called {name!r}, and node {node.op_type} {node.name!r} makes one")
+                taken.add(name)
 
 
 def graphs_of_proto(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
