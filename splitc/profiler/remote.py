@@ -28,7 +28,7 @@ from splitc.backends import read_interface
 from splitc.errors import CapabilityError, UsageError
 from splitc.files import sha256_bytes
 from splitc.profiler.on_device import FEEDS, REQUEST
-from splitc.profiler.ssh_faults import MISSING, answer_of, device_fault, ssh_fault
+from splitc.profiler.ssh_faults import MISSING, answer_of, device_fault, ssh_fault, without_command
 from splitc.profiler.timing import ProfiledModel, Runs, TimedRecord
 from splitc.records import Milliseconds, Record, Sha256, Strict
 from splitc.types import Feeds
@@ -245,7 +245,9 @@ def _answer(address: SshDestination, done: subprocess.CompletedProcess[bytes], k
             raise CapabilityError(f"{address.host}: {cause}; {advice.replace('HOST', address.host)}.")
         raise _Broken(cause)
     if done.returncode:
-        raise _refusal(address, device_fault(said, done.returncode), done.returncode)
+        lack = without_command(said, address.python)
+        cause = lack or device_fault(said, done.returncode, done.stdout.decode(errors="replace"))
+        raise _refusal(address, cause, _NOT_FOUND if lack else done.returncode)
     if len(done.stdout) > _MOST_ANSWER:
         raise UsageError(f"{address.host}: its answer has {len(done.stdout)} bytes; at most {_MOST_ANSWER} are read.")
     answer = answer_of(done.stdout)

@@ -56,11 +56,13 @@ def parse_line(line: str, chip: str | None = None) -> Tegrastats:
         chip: For the sum of rails: ``tegra234``.
 
     Raises:
-        UsageError: Not a line of tegrastats.
+        UsageError: Not a line of tegrastats, or two of them without an end between.
     """
     ram, gpu, emc, cpu = (pattern.search(line[:MAX_LINE]) for pattern in (_RAM, _GPU, _EMC, _CPU))
     if (ram is None and gpu is None) or len(line) > MAX_LINE:
         raise UsageError(f"not a line of tegrastats: {line.strip()[:60]!r}.")
+    if len(_RAM.findall(line)) > 1:
+        raise UsageError(f"two lines of tegrastats in one: {line.strip()[:60]!r}.")
     rails = {name: int(now) / 1e3 for name, now in _RAIL.findall(line) if name not in ("RAM", "SWAP", "IRAM")}
     found = [(name, float(value.replace(",", "."))) for name, value in _HEAT.findall(line)]
     heat = {name: value for name, value in found if value > OFF_C and not is_constant_zone(name)}
@@ -119,8 +121,8 @@ def read_tegrastats(path: Path, chip: str | None = None) -> TegrastatsLog:
             samples.append(parse_line(line, chip))
         except UsageError as error:
             faults.append(f"{path.name}:{number}: {error}")
-    if lines and not samples:
-        raise UsageError(faults[0])
+    if not samples:
+        raise UsageError(faults[0] if faults else f"{path}: is empty; give a log of tegrastats of the measured time.")
     if len(samples) > 1 and not text.endswith("\n") and _is_cut(samples[-2], samples[-1]):
         samples.pop()
         faults.append(f"{path.name}:{lines[-1][0]}: cut off: {lines[-1][1].strip()[-40:]!r}")

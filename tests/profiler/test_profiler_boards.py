@@ -173,8 +173,10 @@ def test_a_zone_that_reports_a_constant_is_no_temperature(name: str, tmp_path: P
         ("", "^C\n", "log.txt:6: not a line of tegrastats: '^C'"),
         ("", ORIN_LINE[:12] + "\n", "log.txt:6: not a line of tegrastats"),
         ("", ORIN_LINE[: ORIN_LINE.index("VDD_IN") + 10], "log.txt:6: cut off: "),
+        (f"{ORIN_LINE} {ORIN_LINE}\n", "", "log.txt:1: two lines of tegrastats in one: 'RAM "),
+        ("", f"{ORIN_LINE[:90]}{ORIN_LINE}\n", "log.txt:6: two lines of tegrastats in one: 'RAM "),
     ],
-    ids=["nohup", "sudo", "interrupted", "cut-line", "cut-end"],
+    ids=["nohup", "sudo", "interrupted", "cut-line", "cut-end", "two-in-one", "one-and-a-half"],
 )
 def test_foreign_and_cut_lines_are_left_out_and_named(before: str, after: str, said: str, tmp_path: Path) -> None:
     log = tmp_path / "log.txt"
@@ -185,6 +187,13 @@ def test_foreign_and_cut_lines_are_left_out_and_named(before: str, after: str, s
     assert read.skipped[0].startswith(said)
     assert read.notes()["tegrastats_skipped"] == f"1, first {read.skipped[0]}"
     assert "power" not in read.notes()
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", "\ufeff"], ids=ascii)
+def test_a_log_of_nothing_is_named(text: str, tmp_path: Path) -> None:
+    (tmp_path / "log.txt").write_text(text)
+    with pytest.raises(UsageError, match=r"log\.txt: is empty; give a log of tegrastats"):
+        read_tegrastats(tmp_path / "log.txt")
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le"])

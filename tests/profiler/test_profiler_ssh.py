@@ -437,6 +437,14 @@ PERMANENT = {
     "name": ("ssh: Could not resolve hostname box: Name or service not known", "check the name"),
     "config": ("/x: line 1: Bad configuration option: hots\n/x: terminating, 1 bad configuration options", "mend the"),
     "keys": ("Received disconnect from box port 22:2: Too many authentication failures", "IdentitiesOnly"),
+    "name-on-the-way": (
+        "channel 0: open failed: connect failed: Name or service not known\nConnection closed by UNKNOWN port 65535",
+        "box: channel 0: open failed: connect failed: Name or service not known; check the names",
+    ),
+    "key-on-the-way": (
+        "me@jump: Permission denied (publickey).\nConnection closed by UNKNOWN port 65535",
+        "ssh-copy-id jump once",
+    ),
     "algorithms": ("Unable to negotiate with box port 22: no matching host key type found.", "update one of them"),
 }
 
@@ -493,6 +501,17 @@ FAULTS = {
     "no-splitc": ("python3: No module named splitc", 1, "has no splitc"),
     "no-runtime": ("ModuleNotFoundError: No module named 'onnxruntime'", 1, "lacks 'onnxruntime'"),
     "silent": ("", 9, "box: ended with 9"),
+    "no-python-csh": ("python3: Command not found.", 1, "python3 has no splitc (python3: Command not found.)"),
+    "no-python-windows": (
+        "'python3' is not recognized as an internal or external command,\noperable program or batch file.",
+        1,
+        "python3 has no splitc ('python3' is not recognized",
+    ),
+    "profile": (
+        "/etc/profile: line 3: foo: command not found\nRuntimeError: bad plan",
+        1,
+        "box: RuntimeError: bad plan",
+    ),
 }
 
 
@@ -507,6 +526,31 @@ def test_the_cause_on_the_device_is_named(
     assert isinstance(caught.value, CapabilityError) == ("no-" in kind)
     assert "onnxruntime:," not in str(caught.value)
     assert calls.read_text().count("call") == 1
+
+
+def test_an_account_that_may_run_nothing_says_so_on_stdout(
+    half: ProfiledModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_ssh(tmp_path, "echo 'This service allows sftp connections only.'\nexit 1", monkeypatch)
+    with pytest.raises(UsageError, match=r"box: This service allows sftp connections only\."):
+        measure_remote(half, model_feeds(half.path, half, []), RUNS, "cpu", SshDestination("box"))
+
+
+def test_the_way_to_a_host_is_no_cause(half: ProfiledModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = "/bin/sh: 1: nc: not found\nConnection closed by UNKNOWN port 65535"
+    fake_ssh(tmp_path, f"cat >&2 <<'END'\n{said}\nEND\nexit 255", monkeypatch)
+    with pytest.raises(CapabilityError, match="the last with: /bin/sh: 1: nc: not found"):
+        measure_remote(half, model_feeds(half.path, half, []), RUNS, "cpu", SshDestination("box"))
+
+
+@pytest.mark.parametrize("before", ["Welcome! ", r"\033[0m", "{all} "], ids=ascii)
+def test_greetings_in_the_line_of_an_answer(
+    before: str, half: ProfiledModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = '{"splitc": "1", "files": {}, "free_bytes": 1000}'
+    fake_ssh(tmp_path, f"printf '{before}'\necho '{answer} bye'", monkeypatch)
+    with pytest.raises(UsageError, match="box: 1,000 bytes are free"):
+        measure_remote(half, model_feeds(half.path, half, []), RUNS, "cpu", SshDestination("box"))
 
 
 @pytest.mark.parametrize(
