@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from splitc.train.bottleneck import Bottleneck, fold
-from splitc.train.gradients import answer_gradients
 from splitc.train.losses import AnswerLoss, loss_of
 from splitc.train.measure import Bench, MeasuredDesign
 from splitc.train.network import TorchNetwork, UnconvertedNode, unconverted_nodes, with_weights
@@ -25,7 +24,6 @@ __all__ = [
     "Trainer",
     "UnconvertedNode",
     "answer_basis",
-    "answer_gradients",
     "count_iterations",
     "fold",
     "loss_of",

@@ -183,7 +183,8 @@ class Distillation:
         with narrow():
             restored = self._pair.decode(rounded(code, size)) * self._pair.shape.spread
             found = self._tail(self._store.feeds(restored))
-        return self._loss.distance(reference, {name: one.float() for name, one in found.items()}).mean(), bits
+        answers = {name: one.float() for name, one in found.items()}
+        return self._loss.distance(reference, answers, rng).mean(), bits
 
     def _count(self, iteration: int) -> None:
         each = max(1, self._schedule.iterations // CURVE_POINTS)

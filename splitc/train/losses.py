@@ -1,8 +1,8 @@
-"""A task's smooth distance of two answers as torch computes it, and probes of how the answers feel small changes.
+"""A task's smooth distance of two answers as torch computes it.
 
-What training makes small is the task's own divergence (:meth:`splitc.tasks.BoundTask.divergence`) where torch can
-compute it: classes and masks. Other tasks are trained on the relative squared error of the outputs that they read; what
-was won is judged by their own divergence all the same.
+What training makes small is the task's own divergence (:meth:`splitc.tasks.BoundTask.divergence`) of classes and masks;
+of boxes its second-order form, by the task's random directions; of other tasks the relative squared error of the
+outputs that they read. What was won is judged by the task's own divergence.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
@@ -19,6 +20,8 @@ from splitc.train.operators import Tensor
 
 LEAST = 1e-7
 """Least probability inside a logarithm: float32 has nothing finer beside 1."""
+DIRECTIONS = 4
+"""Drawn of each sample; a batch has many, so their noise is small beside that of the batch."""
 Answers = Mapping[str, Tensor]
 
 
@@ -26,15 +29,8 @@ class AnswerLoss(ABC):
     """A smooth distance of the answers to a batch."""
 
     @abstractmethod
-    def distance(self, reference: Answers, other: Answers) -> Tensor:
-        """One distance a sample, ``[n]``, zero where both are the same."""
-
-    @abstractmethod
-    def probes(self, reference: Answers, generator: torch.Generator) -> dict[str, Tensor]:
-        """Directions v of the outputs, one a sample, with the mean of ``v v^T`` the distance's second derivative.
-
-        So a change d of the outputs costs half the mean of ``(v . d)^2``.
-        """
+    def distance(self, reference: Answers, other: Answers, rng: np.random.Generator) -> Tensor:
+        """One distance a sample, ``[n]``, zero where both are the same; ``rng`` draws where it is an estimate."""
 
 
 @dataclass(frozen=True)
@@ -51,23 +47,10 @@ class ClassLoss(AnswerLoss):
     axis: int
     is_probability: bool
 
-    def distance(self, reference: Answers, other: Answers) -> Tensor:
+    def distance(self, reference: Answers, other: Answers, rng: np.random.Generator) -> Tensor:
         p, q = (self._logs(one[self.output]) for one in (reference, other))
         found = (p.exp() * (p - q)).sum(self.axis)
         return found.reshape(len(found), -1).mean(1)
-
-    def probes(self, reference: Answers, generator: torch.Generator) -> dict[str, Tensor]:
-        """The gradient of a drawn class's log-probability (Fisher's identity); places have independent signs."""
-        logs = self._logs(reference[self.output]).movedim(self.axis, -1)
-        rows = logs.reshape(-1, logs.shape[-1])
-        drawn = torch.multinomial(rows.exp(), 1, generator=generator)
-        gradients = F.one_hot(drawn[:, 0], rows.shape[1]).to(rows) - rows.exp()
-        if self.is_probability:
-            gradients = F.one_hot(drawn[:, 0], rows.shape[1]).to(rows) / rows.exp().clamp(min=LEAST)
-        places = len(rows) // len(logs)
-        signs = torch.randint(0, 2, (len(rows), 1), generator=generator).to(rows) * 2 - 1
-        found = (gradients * signs / places**0.5).reshape(logs.shape).movedim(-1, self.axis)
-        return {self.output: found}
 
     def _logs(self, scores: Tensor) -> Tensor:
         if not self.is_probability:
@@ -88,16 +71,10 @@ class LabelLoss(AnswerLoss):
     output: str
     is_probability: bool
 
-    def distance(self, reference: Answers, other: Answers) -> Tensor:
+    def distance(self, reference: Answers, other: Answers, rng: np.random.Generator) -> Tensor:
         p, q = (self._shares(one[self.output]) for one in (reference, other))
         found = p * torch.log(p / q) + (1 - p) * torch.log((1 - p) / (1 - q))
         return found.reshape(len(found), -1).sum(1)
-
-    def probes(self, reference: Answers, generator: torch.Generator) -> dict[str, Tensor]:
-        p = self._shares(reference[self.output])
-        signs = torch.randint(0, 2, p.shape, generator=generator).to(p) * 2 - 1
-        root = torch.sqrt(p * (1 - p))
-        return {self.output: signs / root if self.is_probability else signs * root}
 
     def _shares(self, scores: Tensor) -> Tensor:
         found = scores if self.is_probability else torch.sigmoid(scores)
@@ -114,18 +91,36 @@ class TensorLoss(AnswerLoss):
 
     outputs: Sequence[str]
 
-    def distance(self, reference: Answers, other: Answers) -> Tensor:
+    def distance(self, reference: Answers, other: Answers, rng: np.random.Generator) -> Tensor:
         found = [_relative(reference[name], other[name]) for name in self.outputs]
         return torch.stack(found).mean(0)
 
-    def probes(self, reference: Answers, generator: torch.Generator) -> dict[str, Tensor]:
-        found = {}
-        for name in self.outputs:
-            x = reference[name]
-            scale = torch.sqrt(2 / len(self.outputs) / _energy(x))
-            noise = torch.randn(x.shape, generator=generator).to(x)
-            found[name] = noise * scale.reshape(-1, *[1] * (x.dim() - 1))
-        return found
+
+@dataclass(frozen=True, eq=False)
+class DirectionLoss(AnswerLoss):
+    """Half of the mean square of a change along random directions whose outer product is the divergence's Hessian.
+
+    Attributes:
+        task: Draws them, :meth:`splitc.tasks.BoundTask.pull`.
+    """
+
+    task: BoundTask
+
+    def distance(self, reference: Answers, other: Answers, rng: np.random.Generator) -> Tensor:
+        count = len(next(iter(reference.values())))
+        return torch.stack([self._of_sample(index, reference, other, rng) for index in range(count)])
+
+    def _of_sample(self, index: int, reference: Answers, other: Answers, rng: np.random.Generator) -> Tensor:
+        rows = {name: one[index : index + 1] for name, one in reference.items()}
+        total = torch.zeros(())
+        for _ in range(DIRECTIONS):
+            pull = self.task.pull({name: one.numpy() for name, one in rows.items()}, rng) or {}
+            moved = [
+                (torch.from_numpy(way) * (other[name][index : index + 1] - rows[name])).sum()
+                for name, way in pull.items()
+            ]
+            total = total + torch.stack(moved).sum().square() / (2 * DIRECTIONS) if moved else total
+        return total
 
 
 def loss_of(task: BoundTask) -> AnswerLoss:
@@ -138,7 +133,7 @@ def loss_of(task: BoundTask) -> AnswerLoss:
         return ClassLoss(output, -1, is_probability)
     if kind == "segmentation" and options.get("class_axis") is not None:
         return ClassLoss(output, int(options["class_axis"]), is_probability)
-    return TensorLoss(tuple(task.reads))
+    return DirectionLoss(task) if kind == "detection" else TensorLoss(tuple(task.reads))
 
 
 def _energy(x: Tensor) -> Tensor:

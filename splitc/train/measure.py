@@ -10,10 +10,11 @@ import torch
 
 from splitc.codec import Codec, CodecSpec
 from splitc.tasks import BoundTask
+from splitc.train.judge import StoreJudge, answers_of
 from splitc.train.network import TorchNetwork
 from splitc.train.pair import CodePair, rounded
-from splitc.train.store import BATCH, FeatureStore
-from splitc.types import F32, Feeds, TensorSpec
+from splitc.train.store import FeatureStore
+from splitc.types import F32, TensorSpec
 
 
 @dataclass(frozen=True)
@@ -53,10 +54,15 @@ class Bench:
     fitting: Sequence[int]
     judging: Sequence[int]
 
+    @property
+    def judge(self) -> StoreJudge:
+        """Of the fitting samples."""
+        return StoreJudge(self.store, self.tail, self.task, self.fitting)
+
     def of_codec(self, spec: CodecSpec) -> tuple[MeasuredDesign, CodecSpec]:
         """A codec without bottleneck, and its spec as it was fitted."""
         rows = self.store.rows(self.fitting)
-        codec = Codec.fit(spec, [self.feature], [rows], judge=self._judge)
+        codec = Codec.fit(spec, [self.feature], [rows], judge=self.judge)
         found = self._measured(codec, [self.store.rows([one]) for one in self.judging], lambda x: x, self.tail)
         return found, codec.spec
 
@@ -87,8 +93,10 @@ class Bench:
         with torch.no_grad():
             codes = [rounded(self._encoded(pair, one), size) for one in rows]
             decoded = [(pair.decode(one) * pair.shape.spread).numpy() for one in codes]
-        answers = self._answers(decoded, self.tail)
-        return float(np.mean([self.task.divergence(self._reference(i), a) for i, a in zip(rows, answers, strict=True)]))
+        answers = answers_of(self.tail, self.store, decoded)
+        return float(
+            np.mean([self.task.divergence(self.store.answer(i), a) for i, a in zip(rows, answers, strict=True)])
+        )
 
     def _encoded(self, pair: CodePair, sample: int) -> torch.Tensor:
         return pair.encode(self.store.batch([sample])[0] / pair.shape.spread)
@@ -99,30 +107,10 @@ class Bench:
         packets = [codec.encode([one]) for one in coded]
         with torch.no_grad():
             restored = [decode(codec.dequantize(codec.quantize([one]))[0]) for one in coded]
-        answers = self._answers(restored, tail)
+        answers = answers_of(tail, self.store, restored)
         comparison = self.task.comparison()
         for sample, answer in zip(self.judging, answers, strict=True):
-            comparison.add(self._reference(sample), answer, None)
+            comparison.add(self.store.answer(sample), answer, None)
         found = comparison.result()
         size = float(np.mean([len(one) for one in packets]))
         return MeasuredDesign(float(codec.spec.step or 0), size, found.divergence, found.fidelity.value)
-
-    def _answers(self, features: Sequence[F32], tail: TorchNetwork) -> list[Feeds]:
-        """Of each sample alone, computed in batches."""
-        found: list[Feeds] = []
-        for start in range(0, len(features), BATCH):
-            rows = torch.from_numpy(np.concatenate(features[start : start + BATCH]))
-            with torch.no_grad():
-                outputs = {name: one.numpy() for name, one in tail(self.store.feeds(rows)).items()}
-            found += [{name: one[i : i + 1] for name, one in outputs.items()} for i in range(len(rows))]
-        return found
-
-    def _reference(self, sample: int) -> Feeds:
-        return {name: one.numpy() for name, one in self.store.batch([sample])[1].items()}
-
-    def _judge(self, features: Sequence[Sequence[F32]], samples: Sequence[int]) -> list[float]:
-        """As codecs ask: how far the answers of fitting samples move."""
-        answers = self._answers([np.asarray(row[0]) for row in features], self.tail)
-        return [
-            self.task.divergence(self._reference(self.fitting[i]), one) for i, one in zip(samples, answers, strict=True)
-        ]

@@ -7,24 +7,21 @@ the best of them, trained at length ──► its step of divergence D ──►
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
-import torch
 
 from splitc.cache import Key, StepCache
 from splitc.codec import CodecSpec
 from splitc.train.basis import BlockBasis, block_metric, fit_basis
 from splitc.train.bottleneck import Bottleneck
 from splitc.train.ladder import size_at, steps_between
-from splitc.train.losses import loss_of
 from splitc.train.measure import Bench, MeasuredDesign
 from splitc.train.network import with_weights
 from splitc.train.options import BottleneckOptions
-from splitc.train.store import BATCH
 from splitc.train.training import Trained, Trainer
 from splitc.types import F32
 
@@ -149,23 +146,21 @@ def _widths(basis: BlockBasis, stride: int) -> list[int]:
 def answer_basis(bench: Bench, stride: int) -> BlockBasis:
     """All components of blocks of the fitting samples' features, in units of their spread and the answers' metric."""
     spread = np.float32(bench.store.spread)
-    metric = block_metric(_gradients(bench), stride)
+    gradients = _gradients(bench)
+    metric = None if gradients is None else block_metric(gradients, stride)
     return fit_basis((bench.store.rows([one]) / spread for one in bench.fitting), stride, metric)
 
 
-def _gradients(bench: Bench) -> Iterator[F32]:
-    """Drawn gradients of the answers of fitting samples with respect to the feature; see ``answer_gradients``."""
-    loss, generator = loss_of(bench.task), torch.Generator().manual_seed(0)
-    for start in range(0, len(bench.fitting), BATCH):
-        features, _ = bench.store.batch(bench.fitting[start : start + BATCH])
-        features.requires_grad_(True)
-        answers = bench.tail(bench.store.feeds(features))
+def _gradients(bench: Bench) -> list[F32] | None:
+    """Drawn gradients of the answers to fitting samples with respect to the feature; None where there are none."""
+    judge, found = bench.judge, []
+    for sample in range(len(bench.fitting)):
         for draw in range(METRIC_DRAWS):
-            probes = loss.probes({name: one.detach() for name, one in answers.items()}, generator)
-            outputs = [answers[name] for name in probes]
-            keep = draw + 1 < METRIC_DRAWS
-            (found,) = torch.autograd.grad(outputs, [features], list(probes.values()), retain_graph=keep)
-            yield found.numpy()
+            one = judge.gradients(sample, draw)
+            if one is None:
+                return None
+            found.append(one[0])
+    return found
 
 
 def _measured(bench: Bench, trained: Trained, channels: int, spec: CodecSpec, divergence: float) -> Candidate:

@@ -13,7 +13,7 @@ from splitc.errors import UsageError
 from splitc.files import temporary_folder
 from splitc.train.network import TorchNetwork
 from splitc.train.operators import Tensor
-from splitc.types import F32, Array
+from splitc.types import F32, Array, Feeds
 
 BATCH = 32
 """Samples that the tail answers at once."""
@@ -55,6 +55,10 @@ class FeatureStore:
         """Features and answers of some samples."""
         picked = {name: torch.from_numpy(np.array(rows[list(numbers)])) for name, rows in self._answers.items()}
         return torch.from_numpy(self.rows(numbers)), picked
+
+    def answer(self, number: int) -> Feeds:
+        """The unsplit network's to one sample, batch 1."""
+        return {name: np.array(rows[number : number + 1]) for name, rows in self._answers.items()}
 
     def feeds(self, features: Tensor) -> dict[str, Tensor]:
         """What the tail takes."""
