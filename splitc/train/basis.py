@@ -1,9 +1,9 @@
 """Where a bottleneck starts: principal axes of blocks of a feature, as the answers feel them.
 
-With the answers' metric M (the second moment of :func:`splitc.train.answer_gradients`) and the covariance C of blocks,
-the axes are those of ``M^1/2 C M^1/2``: a unit of noise on any component costs the answers the same, so one step for
-all is right, and the components that are cut off are those that the answers feel least. Without a metric it is the
-plain Karhunen-Loeve transform.
+With the answers' metric M (the second moment of gradients of random directions of the answers) and the covariance C of
+blocks, the axes are those of ``M^1/2 C M^1/2``: a unit of noise on any component costs the answers the same, so one
+step for all is right, and the components that are cut off are those that the answers feel least. Without a metric it is
+the plain Karhunen-Loeve transform.
 
 Source: Karhunen 1947; the metric is Fisher's information (Amari 1998), of whole blocks instead of a diagonal.
 """

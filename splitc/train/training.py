@@ -74,11 +74,17 @@ class Trainer:
             step: Called once an iteration.
             at: Train at this step of the code alone; None: at all of the ladder.
         """
-        bench, options = self._bench, self._options
+        bench = self._bench
         pair, tail = self._start(basis), TorchNetwork(self._tail)
         codes = codes_of(pair, bench.store, bench.fitting)
         steps = ladder_of(codes, most_bytes) if at is None else (at, at)
-        schedule = Schedule(
+        schedule = self._schedule(pair, codes, steps, iterations)
+        run = Distillation(pair, tail, loss_of(bench.task), bench.store, schedule, codes)
+        return Trained(pair, tail, steps, self._run(run, schedule, codes.shape[1], step))
+
+    def _schedule(self, pair: CodePair, codes: F32, steps: tuple[float, float], iterations: int) -> Schedule:
+        options = self._options
+        return Schedule(
             iterations=iterations,
             batch=options.batch,
             learning_rate=options.learning_rate,
@@ -87,17 +93,20 @@ class Trainer:
             rate_weight=self._price(pair, codes, steps[0]) if options.encoder == "trained" else 0.0,
             seed=options.seed,
         )
-        run = Distillation(pair, tail, loss_of(bench.task), bench.store, schedule, codes)
-        asked = options.model_dump(mode="json", exclude={"channels"})
-        key = key_of(bench=self._key, schedule=asdict(schedule), options=asked, channels=codes.shape[1])
+
+    def _run(
+        self, run: Distillation, schedule: Schedule, channels: int, step: Callable[[], None]
+    ) -> list[tuple[float, float]]:
+        """The curve of a run that was done before, goes on from its last checkpoint, or begins."""
+        asked = self._options.model_dump(mode="json", exclude={"channels"})
+        key = key_of(bench=self._key, schedule=asdict(schedule), options=asked, channels=channels)
         done = self._cache.find(TRAINED, key)
         if done is not None:
-            curve = run.run(done.result, step, lambda state: None)
-        else:
-            kept = self._cache.find(CHECKPOINT, key)
-            curve = run.run(kept.result if kept else None, step, lambda one: self._cache.keep(CHECKPOINT, key, one))
-            self._cache.keep(TRAINED, key, run.state(iterations))
-        return Trained(pair, tail, steps, curve)
+            return run.run(done.result, step, lambda state: None)
+        kept = self._cache.find(CHECKPOINT, key)
+        curve = run.run(kept.result if kept else None, step, lambda one: self._cache.keep(CHECKPOINT, key, one))
+        self._cache.keep(TRAINED, key, run.state(schedule.iterations))
+        return curve
 
     def _start(self, basis: BlockBasis) -> CodePair:
         """The untrained pair: the transform itself."""
