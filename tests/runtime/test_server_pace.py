@@ -18,6 +18,8 @@ from splitc.runtime.server.pace import (
     HEADERS,
     MOST_OWED,
     PREFACE_BYTES,
+    RESET,
+    RST_STREAM,
     SMALL_BYTES,
     SMALL_FRAME,
     Budget,
@@ -85,6 +87,7 @@ def test_no_rate_is_no_bound() -> None:
     [
         (HEADERS, 100, CALLS_AHEAD),
         (HEADERS, 16384, CALLS_AHEAD),
+        (RST_STREAM, 4, CALLS_AHEAD / RESET),
         (PING, 8, CALLS_AHEAD / SMALL_FRAME),
         (WINDOW_UPDATE, 4, CALLS_AHEAD / SMALL_FRAME),
         (DATA, 0, CALLS_AHEAD / SMALL_FRAME),
