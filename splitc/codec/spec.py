@@ -162,9 +162,12 @@ class CodecSpec(Frozen):
 
 
 def _implied(names: Mapping[str, str]) -> dict[str, object]:
-    """Options that the parts ask of each other where nothing else is said: planes have steps and means of their own."""
-    has_planes = names["transform"] != "none" and names["quantizer"] == "step"
-    return {"reconstruction": "unbiased"} if has_planes else {}
+    """Options that the parts ask of each other where nothing else is said.
+
+    Planes have steps and means of their own, and errors of motion that nobody corrects add up in one direction.
+    """
+    is_unbiased = names["transform"] != "none" or names["temporal"] == "motion"
+    return {"reconstruction": "unbiased"} if is_unbiased and names["quantizer"] == "step" else {}
 
 
 def _check_together(transform: Transform, quantizer: Quantizer, temporal: Temporal, entropy: EntropyCoder) -> None:

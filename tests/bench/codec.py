@@ -1,13 +1,15 @@
 """What the feature codec is worth beside its peers: size at equal fidelity, size on the same symbols, and speed.
 
-    python tests/bench/codec.py [--json FILE] [--quick] [--only stills|symbols|video|floor|frontier]
+    python tests/bench/codec.py [--json FILE] [--quick] [--only stills|symbols|video|floor|frontier|streams]
                                 [--network NAME] [--pictures N]
 
 Three networks (MobileNetV2 and ResNet-18 from the shared data, the quickstart's from the zoo), each cut early, in the
 middle and late. Quantizers and tables are calibrated on other pictures than the measured ones. Rates at equal KL are
 interpolated in ln KL over at least five operating points. One thread; CPU time; medians. Our rates at equal KL count
 whole packets, x265's only slices. ``frontier``: designs with and without a transform at two divergences, and the choice
-among them. Speeds are of symbols to bytes, and count elements (x 4: bytes of float32).
+among them. ``streams``: prediction on a static and a moving
+clip. Speeds are of symbols to bytes, and count
+elements (x 4: bytes of float32).
 """
 
 from __future__ import annotations
@@ -20,11 +22,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from codec_bench import floor, frontier, networks, stills, symbols, tables, video
+from codec_bench import floor, frontier, networks, stills, streams, symbols, tables, video
 from codec_bench.networks import Amount, Cut
 from codec_bench.summary import Row, summary
 
-SECTIONS = ("symbols", "stills", "video", "floor", "frontier")
+SECTIONS = ("symbols", "stills", "video", "floor", "frontier", "streams")
+
+
+STREAMS = Amount(30, 48)
 
 
 @dataclass(frozen=True)
@@ -37,12 +42,15 @@ class Extent:
     frames: Amount
     frontier: Amount
     frontier_networks: tuple[str, ...] = ()
+    streams: Amount = STREAMS
 
 
 FULL = Extent(
     ("early", "middle", "late"), Amount(100, 64), ("MobileNetV2", "EfficientNet-Lite0"), Amount(90, 90), Amount(64, 64)
 )
-QUICK = Extent(("middle",), Amount(16, 6), ("MobileNetV2",), Amount(20, 20), Amount(6, 4), ("MobileNetV2",))
+QUICK = Extent(
+    ("middle",), Amount(16, 6), ("MobileNetV2",), Amount(20, 20), Amount(6, 4), ("MobileNetV2",), Amount(6, 6)
+)
 
 
 def measure(extent: Extent, sections: Sequence[str], names: Sequence[str] = ()) -> Iterator[Row]:
@@ -51,6 +59,8 @@ def measure(extent: Extent, sections: Sequence[str], names: Sequence[str] = ()) 
         yield from floor.floor_rows()
     if "frontier" in sections:
         yield from frontier.frontier_rows(extent.places, extent.frontier, names or extent.frontier_networks)
+    if "streams" in sections:
+        yield from streams.stream_rows(extent.streams, names or extent.frontier_networks)
     for network, path in networks.available():
         if names and network.name not in names:
             continue

@@ -147,3 +147,29 @@ def test_kl_of_equal_answers_is_nothing() -> None:
     same = fidelity(logits, logits)
     assert same.agreement == 1
     assert same.kl == pytest.approx(0, abs=1e-6)  # clamped to the least KL, so that its logarithm exists
+
+
+@needs_peers
+def test_streams_are_summed_up_by_clip_and_level() -> None:
+    """The best design at each level beside its peer; levels that one side does not reach are left out."""
+    from codec_bench.streams import StreamRow
+    from codec_bench.summary import summary
+
+    levels, shape = (0.003, 0.03), (1, 2, 2)
+
+    def row(method: str, clip: str, sizes: tuple[float | None, float | None]) -> StreamRow:
+        return StreamRow(f"net {clip}", "classification", shape, method, "", levels, sizes, clip=clip)
+
+    rows = [
+        row("x265 inter", "static", (100, 50)),
+        row("dpcm", "static", (90, 20)),
+        row("motion", "static", (50, 30)),
+        row("x265 inter", "moving", (100, None)),
+        row("motion", "moving", (80, 10)),
+        row("H.265 of the input", "static", (25, None)),
+    ]
+    found = summary(rows)
+    assert found["static_video_worst_vs_x265_inter"] == 0.5
+    assert found["static_video_best_vs_x265_inter"] == pytest.approx(np.sqrt(0.5 * 0.4))
+    assert found["moving_video_vs_x265_inter"] == pytest.approx(0.8)
+    assert found["pair_vs_h265_input"] == 2

@@ -21,12 +21,15 @@ from splitc.codec import ENTROPY_CODERS, Codec, CodecSpec, StreamFile
 from splitc.codec.bitstream import StreamLayout, TensorLayout, read_packet, write_packet
 from splitc.codec.temporal.difference import Difference
 from splitc.codec.temporal.fields import field_shape
-from splitc.errors import BitstreamError, BundleError, CodecError
+from splitc.errors import BitstreamError, BundleError, CodecError, UsageError
 from splitc.native import _core
 from splitc.types import F32, Symbols, TensorSpec
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "v1"
-SPEC = CodecSpec(temporal="motion", dead_zone="adaptive", gop=30)
+SPEC = CodecSpec(temporal="motion", gop=30)
+
+TOOLS = CodecSpec(temporal="dpcm", dead_zone="adaptive", reconstruction="unbiased", gop=30)
+"""What motion has beside vectors."""
 
 
 def drifting(frames: int, shape: tuple[int, int, int] = (4, 12, 14), step: float = 0.5, seed: int = 0) -> F32:
@@ -108,6 +111,16 @@ def test_golden_stream_and_the_reference(update_golden: bool) -> None:
     assert [restore(4, p, r, count) for p, r in pairs] == second.ravel().tolist()
 
 
+def test_motion_brings_its_other_tools_along() -> None:
+    resolved = SPEC.resolved()
+    assert (resolved.dead_zone, resolved.reconstruction) == ("adaptive", "unbiased")
+    assert CodecSpec(temporal="motion", dead_zone="fixed", temporal_rounding=0.3).resolved().temporal_rounding == 0.3
+    assert CodecSpec(temporal="motion", reconstruction="midpoint").resolved().reconstruction == "midpoint"
+    assert CodecSpec(temporal="motion", quantizer="uniform").resolved().quantizer == "uniform"
+    with pytest.raises(UsageError, match="temporal_rounding goes with"):
+        CodecSpec(temporal="motion", temporal_rounding=0.3)
+
+
 # -- the search ----------------------------------------------------------------------------------------------------
 
 
@@ -184,11 +197,11 @@ def stream_bytes(spec: CodecSpec, x: F32, test: F32) -> int:
 
 def test_motion_pays_where_maps_move_and_costs_little_where_they_do_not() -> None:
     moving = drifting(60, (8, 20, 24))
-    sizes = {name: stream_bytes(SPEC.replace(temporal=name), moving[:40], moving[40:]) for name in ("dpcm", "motion")}
+    sizes = {name: stream_bytes(TOOLS.replace(temporal=name), moving[:40], moving[40:]) for name in ("dpcm", "motion")}
     assert sizes["motion"] < 0.7 * sizes["dpcm"], sizes
     rng = np.random.default_rng(1)
     still = moving[:1] + 0.3 * rng.standard_normal(moving.shape).astype(np.float32)
-    sizes = {name: stream_bytes(SPEC.replace(temporal=name), still[:40], still[40:]) for name in ("dpcm", "motion")}
+    sizes = {name: stream_bytes(TOOLS.replace(temporal=name), still[:40], still[40:]) for name in ("dpcm", "motion")}
     assert sizes["motion"] < sizes["dpcm"] + 20 * 20, sizes  # a checksum, a size and an empty field a frame
 
 
@@ -291,9 +304,9 @@ def test_hostile_tables_of_fields_are_refused(change: dict[str, object]) -> None
 
 def test_a_contract_of_tokens_cannot_ask_for_motion() -> None:
     tokens = np.random.default_rng(0).standard_normal((8, 5, 6)).astype(np.float32)
-    document = codec_of(SPEC.replace(temporal="dpcm"), tokens).to_json()
+    document = codec_of(TOOLS, tokens).to_json()
     with pytest.raises(BundleError, match="moves maps of four"):
-        Codec.from_json(document | {"spec": document["spec"] | {"temporal": "motion"}})
+        Codec.from_json(document | {"spec": document["spec"] | {"temporal": "motion", "flat_blocks": True}})
 
 
 @pytest.mark.parametrize(

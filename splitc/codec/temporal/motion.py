@@ -6,7 +6,7 @@ move by less than a stride. Where nothing of the frame before fits, a block is p
 
 from __future__ import annotations
 
-from typing import ClassVar, TypeVar, cast
+from typing import ClassVar, Literal, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +24,8 @@ Element = TypeVar("Element", bound=np.generic)
 class Motion(Dpcm):
     """:class:`Dpcm` against the moved frame before.
 
-    The encoder looks for the vectors that leave the least to code, from those of the blocks around and of the frame
+    The dead zone is adaptive and the mean error off unless said otherwise: at coarse steps both weigh more than
+    vectors. The encoder looks for the vectors that leave the least to code, from those of the blocks around and of the frame
     before downhill. They travel in the packet, one small map beside each tensor's residual symbols.
 
     Source: block motion compensation of H.261 and later, one field for all channels as in our measurements.
@@ -34,6 +35,9 @@ class Motion(Dpcm):
     wire_id: ClassVar[int] = 4
     has_field: ClassVar[bool] = True
 
+    dead_zone: Literal["fixed", "adaptive"] | None = Field(
+        "adaptive", description="adaptive: wider where less changes; fixed: temporal_rounding says it"
+    )
     flat_blocks: bool = Field(
         True, description='temporal = "motion": blocks of which nothing was there before are predicted from zero'
     )

@@ -9,15 +9,16 @@ from typing import TypeVar
 import numpy as np
 import zstandard
 
-from codec_bench import frontier, x265
+from codec_bench import frontier, streams, x265
 from codec_bench.floor import IN_CACHE, FloorRow
 from codec_bench.frontier import FrontierRow
 from codec_bench.stills import CHEN, KBIT_MEANS_ZSTD19, KBIT_ZSTD19, X265_TILED, StillRow
+from codec_bench.streams import StreamRow
 from codec_bench.symbols import FAST, FOUR_BITS, SymbolRow
 from codec_bench.video import ADAPTIVE, DPCM, IFMDC, MIDDLE_KL, TARGETS_KL, X265_INTER, VideoRow
 from splitc.codec import PROFILES
 
-Row = StillRow | SymbolRow | VideoRow | FloorRow | FrontierRow
+Row = StillRow | SymbolRow | VideoRow | FloorRow | FrontierRow | StreamRow
 R = TypeVar("R")
 STILL_PEERS = {
     "x265_tile": X265_TILED,
@@ -35,7 +36,8 @@ def summary(rows: Sequence[Row]) -> dict[str, object]:
         **_symbol_ratios(symbols, stills),
         **_still_ratios(stills),
         **_video_ratios(video),
-        **_frontier_ratios(_of(rows, FrontierRow)),
+        **_frontier_ratios([row for row in _of(rows, FrontierRow) if not isinstance(row, StreamRow)]),
+        **_stream_ratios(_of(rows, StreamRow)),
         "quantize_vs_numpy": _quantize_ratio(floor),
         "peers": _peers(),
         "machine": platform.machine(),
@@ -138,6 +140,31 @@ def _against_tiled(rows: Sequence[FrontierRow], method: str) -> list[tuple[Front
     return found
 
 
+def _stream_ratios(rows: Sequence[StreamRow]) -> dict[str, float | None]:
+    """Of the design that is best at each level: static worst, moving mean, and beside H.265 of the input."""
+    static = _best_beside(rows, streams.X265_INTER, "static")
+    moving = _best_beside(rows, streams.X265_INTER, "moving")
+    return {
+        "static_video_worst_vs_x265_inter": max(static, default=None),
+        "static_video_best_vs_x265_inter": _mean(static),
+        "moving_video_vs_x265_inter": _mean(moving),
+        "moving_video_worst_vs_x265_inter": max(moving, default=None),
+        "pair_vs_h265_input": _mean(_best_beside(rows, streams.INPUT, "")),
+    }
+
+
+def _best_beside(rows: Sequence[StreamRow], peer: str, clip: str) -> list[float]:
+    """Ratios of the fewest bytes of any design to the peer's, by clip and level; those that both reach."""
+    found = []
+    for theirs in rows:
+        if theirs.method == peer and clip in theirs.clip:
+            mine = [row for row in rows if row.cut == theirs.cut and row.method in streams.DESIGNS]
+            for level, size in enumerate(theirs.bytes_mean):
+                sizes = [known for row in mine if (known := row.bytes_mean[level])]
+                found += [min(sizes) / size] if size and sizes else []
+    return found
+
+
 def _quantize_ratio(floor: Sequence[FloorRow]) -> float | None:
     mels = {row.version: row.mels for row in floor if row.operation == "quantize" and row.elements == IN_CACHE}
     return mels["splitc native"] / mels[f"numpy {np.__version__}"] if mels else None
@@ -164,5 +191,8 @@ def _peers() -> dict[str, str]:
         "static_video_vs_ifmdc": f"IFMDC with N-run-length (this package), GOP 15, KL {MIDDLE_KL}",
         "auto_high_vs_x265_tile": f"{x265.version()}, intra, {tiled}, at KL 0.003, of boxes 0.25",
         "auto_low_vs_x265_tile": f"{x265.version()}, intra, {tiled}, at KL 0.03, of boxes 1",
+        "static_video_worst_vs_x265_inter": f"{x265.version()}, GOP 15, CTU 16, {tiled}; ours the best design",
+        "moving_video_vs_x265_inter": "the same, a moving clip, mean of both levels",
+        "pair_vs_h265_input": f"{x265.version()} of the pictures, 4:2:0, at equal answers; where it reaches them",
         "quantize_vs_numpy": f"numpy {np.__version__}, {IN_CACHE} values",
     }

@@ -108,6 +108,7 @@ def all_tables(rows: Sequence[Row], numbers: dict[str, object]) -> list[str]:
         "stills": still_table,
         "video": video_table,
         "frontier": frontier_table,
+        "streams": frontier_table,
     }
     made = []
     for section, make in makers.items():
@@ -123,4 +124,5 @@ HEADINGS = {
     "stills": "Pictures, at KL 0.01",
     "video": "Static camera",
     "frontier": "Designs at KL 0.003 (high) and 0.03 (low), of boxes 0.25 and 1",
+    "streams": "Streams at KL 0.003 (high) and 0.03 (low), of boxes 0.08 and 0.5: bytes a frame",
 }

@@ -59,7 +59,7 @@ def code(pictures: U8, qp: int, how: str = INTRA) -> Coded:
     decoded, decode_s = timed(lambda: [*(f for p in packets for f in decoder.decode(p)), *decoder.decode(None)])
     decoded.sort(key=lambda frame: frame.pts)
     restored = np.stack([frame.to_ndarray()[:height, :width] for frame in decoded])
-    sizes = [_slice_bytes(bytes(packet)) for packet in packets]
+    sizes = [slice_bytes(bytes(packet)) for packet in packets]
     return Coded(sizes, [packet.is_keyframe for packet in packets], restored, encode_s, decode_s)
 
 
@@ -84,7 +84,7 @@ def _padded(pictures: U8) -> U8:
     return np.ascontiguousarray(np.pad(pictures, [(0, 0), *pad], "edge"))
 
 
-def _slice_bytes(packet: bytes) -> int:
+def slice_bytes(packet: bytes) -> int:
     """Bytes of the slices in an Annex B packet, three bytes of start code each."""
     units = [unit for unit in packet.replace(b"\0\0\0\1", b"\0\0\1").split(b"\0\0\1") if unit]
     return sum(3 + len(unit) for unit in units if (unit[0] >> 1 & 63) < FIRST_NON_VCL)
