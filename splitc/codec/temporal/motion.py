@@ -25,8 +25,8 @@ class Motion(Dpcm):
     """:class:`Dpcm` against the moved frame before.
 
     The dead zone is adaptive and the mean error off unless said otherwise: at coarse steps both weigh more than
-    vectors. The encoder looks for the vectors that leave the least to code, from those of the blocks around and of the frame
-    before downhill. They travel in the packet, one small map beside each tensor's residual symbols.
+    vectors. The encoder looks for the vectors that leave the least to code, from those of the blocks around and of the
+    frame before downhill. They travel in the packet, one small map beside each tensor's residual symbols.
 
     Source: block motion compensation of H.261 and later, one field for all channels as in our measurements.
     """
