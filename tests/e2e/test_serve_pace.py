@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from e2e_setting import SIDE
 pytest.importorskip("grpc", reason="needs splitc[serve]")
 stock = pytest.importorskip("tritonclient.grpc", reason="needs splitc[serve]")
 
+from raw_http2 import Connection, call
 from serving import serving
 from test_serve import certificate
 
@@ -43,7 +44,7 @@ def test_connections_of_one_client_share_its_budget(bundle: Path, files: TlsFile
     alone = [("grpc.use_local_subchannel_pool", 1)]
     said = {"authorization": f"Bearer {TOKEN}"}
     with (
-        serving([bundle], call_rate=RATE, tokens=(TOKEN, OTHER_TOKEN), tls=tls) as (address, server),
+        serving([bundle], call_rate=RATE, tokens=(TOKEN, OTHER_TOKEN), tls=tls) as (address, _),
         ExitStack() as ending,
     ):
         clients = [
@@ -54,10 +55,20 @@ def test_connections_of_one_client_share_its_budget(bundle: Path, files: TlsFile
         for number in range(int(CALLS_AHEAD) + MORE):
             assert clients[number % count].get_server_metadata(headers=said).name == "splitc"
         assert time.monotonic() - begun > LEAST_S
-        assert server.metrics.totals()["paced_reads"] > 0
         remote = Remote(address, TlsFiles(ca=files.ca) if files else TlsFiles(), OTHER_TOKEN)
         samples = [Sample(f"f{index}", {"image": np.zeros((1, 3, SIDE, SIDE), np.float32)}) for index in range(3)]
         assert len(list(EdgeClient(open_bundle(bundle), remote).run(samples))) == 3
+
+
+def test_what_is_begun_beyond_the_budget_waits_at_the_gate(bundle: Path) -> None:
+    """More calls than it has, in one piece: those within it end, the others are neither refused nor read."""
+    with serving([bundle], call_rate=1 / 600) as (address, server), closing(Connection(address)) as line:
+        line.send(b"".join(call(2 * number + 1, "NoSuchMethod") for number in range(2 * int(CALLS_AHEAD))))
+        end = time.monotonic() + 20
+        while server.metrics.totals().get("paced_reads", 0) < 1 and time.monotonic() < end:
+            assert line.is_open(0.05)
+        assert server.metrics.totals()["paced_reads"] == 1
+        assert server.metrics.totals()["refused_calls no such method"] <= CALLS_AHEAD
 
 
 def test_packets_are_answered_however_many(bundle: Path, files: TlsFiles | None) -> None:
