@@ -18,7 +18,8 @@ from splitc.runtime.process_limits import require_process_limits, use_few_arenas
 from splitc.runtime.samples import Samples, clip_lengths, pick
 from splitc.runtime.sources import PACKAGE, Reader, Sample, files_sha256, find_files, is_array, natural_key
 from splitc.runtime.tasks import bound_task, truth_of
-from splitc.runtime.triton import Exported
+from splitc.runtime.triton import Exported, ModelCheck
+from splitc.runtime.triton import check_repository as check_triton
 from splitc.runtime.triton import export as export_triton
 from splitc.runtime.triton import repository as triton_repository
 from splitc.runtime.video import is_live, is_video
@@ -52,6 +53,7 @@ __all__ = [
     "Exported",
     "FileNames",
     "InferenceResult",
+    "ModelCheck",
     "PixelFormat",
     "Reader",
     "Remote",
@@ -62,6 +64,7 @@ __all__ = [
     "array_headers",
     "bound_task",
     "check_engine",
+    "check_triton",
     "clip_lengths",
     "engine_folder",
     "export_triton",

@@ -22,18 +22,27 @@ PACKET = "packet"
 PAIR_ID = "pair_id"
 """Parameter of a request and of a model's configuration: what both halves must share."""
 FAULT = "fault"
-"""Parameter of a failed reply: one of the next three."""
-DAMAGED, BUSY, REFUSED = "damaged", "busy", "refused"
-"""The packet cannot be decoded: send a keyframe. Try later. Do not try again."""
-ENDING = "ending"
-"""The server is going or not there yet: connect anew. Only words of Triton say so inside a stream."""
+"""Parameter of a failed reply: one of the next four."""
+DAMAGED, BUSY, REFUSED, FOREIGN = "damaged", "busy", "refused", "foreign"
+"""The packet cannot be decoded: send a keyframe. Try later. Do not try again. Another build is here: connect anew."""
+ENDING, UNKNOWN_SEQUENCE = "ending", "unknown sequence"
+"""Connect anew: the server is going or not there yet. Begin the sequence anew: it was forgotten. Words of Triton."""
 _ENDING_WORDS = (
     "Server is stopping",
     "Server not ready",
     "is not at ready state",
     "has no available versions",
 )
+_SEQUENCE_WORDS = ("must specify the START flag",)
+_FOREIGN_WORDS = ("Pair_Tag at offset", "' is not found")
 _BUSY_WORDS = ("Exceeds maximum queue size", "Request timeout expired")
+_WORDS = {
+    FOREIGN: _FOREIGN_WORDS,  # a foreign packet is said of its bitstream, so this is looked for first
+    DAMAGED: ("bitstream: ",),
+    UNKNOWN_SEQUENCE: _SEQUENCE_WORDS,
+    ENDING: _ENDING_WORDS,
+    BUSY: _BUSY_WORDS,
+}
 STAGES = ("decode", "queue", "cloud")
 """Stages of the cloud; a reply has ``STAGE_ms`` of each as a parameter."""
 MAX_MESSAGE_BYTES = 1 << 30
@@ -66,10 +75,11 @@ def packet_request(model: str, pair_id: str, name: str, packet: bytes, given: Fe
     return request
 
 
-def in_sequence(request: Any, sequence: int, *, is_first: bool) -> Any:
+def in_sequence(request: Any, sequence: int, *, is_first: bool = False, is_last: bool = False) -> Any:
     """The same request as part of a sequence, for servers that keep a stream's state by its number (Triton)."""
     request.parameters["sequence_id"].int64_param = sequence
     request.parameters["sequence_start"].bool_param = is_first
+    request.parameters["sequence_end"].bool_param = is_last
     return request
 
 
@@ -242,14 +252,13 @@ def fault_of(reply: Any) -> str:
     said = reply.infer_response.parameters
     if FAULT in said:
         return str(said[FAULT].string_param)
-    words = reply.error_message
-    if "bitstream: " in words:
-        return DAMAGED
-    if is_ending(words):
-        return ENDING
-    return BUSY if any(phrase in words for phrase in _BUSY_WORDS) else REFUSED
+    return next((fault for fault, phrases in _WORDS.items() if _has(reply.error_message, phrases)), REFUSED)
 
 
 def is_ending(words: str) -> bool:
     """Whether Triton says that it stops, starts, or changes the model: another server, or this one later, answers."""
-    return any(phrase in words for phrase in _ENDING_WORDS)
+    return _has(words, _ENDING_WORDS)
+
+
+def _has(words: str, phrases: Sequence[str]) -> bool:
+    return any(phrase in words for phrase in phrases)

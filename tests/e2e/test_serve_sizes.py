@@ -64,7 +64,7 @@ def test_messages_of_more_than_64_mib_are_answered(bundle: Path) -> None:
     """As large as both ends were told to take: the packet is small, the request around it is not."""
     with serving([bundle], max_message_bytes=128 << 20) as (address, _):
         opened, channel = open_bundle(bundle), Remote(address).open()
-        assert channel.check_pair(opened.name, opened.pair_id) == 128 << 20
+        assert channel.check_pair(opened.name, opened.pair_id).largest == 128 << 20
         request = protocol.packet_request(opened.name, opened.pair_id, "1", bytes(65 << 20))
         (reply,) = channel.stream([request])
         channel.close()

@@ -45,7 +45,20 @@ def config_of(model: Path) -> Any:
 
 
 class Request(dict[str, np.ndarray]):
-    """Inputs by name."""
+    """Inputs by name, perhaps of a sequence."""
+
+    key: int | str = 0
+    bits: int = 0
+
+    def of(self, key: int | str, bits: int = 0) -> Request:
+        self.key, self.bits = key, bits
+        return self
+
+    def correlation_id(self) -> int | str:
+        return self.key
+
+    def flags(self) -> int:
+        return self.bits
 
 
 def stand_in() -> ModuleType:
@@ -55,8 +68,20 @@ def stand_in() -> ModuleType:
         def __init__(self, name: str, array: np.ndarray) -> None:
             self.name, self.array = name, array
 
+        @classmethod
+        def from_dlpack(cls, name: str, array: np.ndarray) -> Tensor:
+            return cls(name, array)
+
         def as_numpy(self) -> np.ndarray:
             return self.array
+
+    class TritonError(str):
+        INVALID_ARG, INTERNAL = "invalid", "internal"
+
+        def __new__(cls, words: str, code: str) -> TritonError:
+            error = super().__new__(cls, words)
+            error.code = code
+            return error
 
     class InferenceResponse:
         def __init__(self, outputs: Any = (), error: Any = None) -> None:
@@ -66,7 +91,9 @@ def stand_in() -> ModuleType:
     vars(module).update(
         Tensor=Tensor,
         InferenceResponse=InferenceResponse,
-        TritonError=str,
+        TritonError=TritonError,
+        TRITONSERVER_REQUEST_FLAG_SEQUENCE_START=1,
+        TRITONSERVER_REQUEST_FLAG_SEQUENCE_END=2,
         get_input_tensor_by_name=lambda request, name: Tensor(name, request[name]),
     )
     return module
@@ -185,7 +212,7 @@ def test_predicted_frames_need_their_sequences(temporal: Path, tmp_path: Path) -
     loaded(decode, "decode")
     text = (decode / "config.pbtxt").read_text()
     (decode / "config.pbtxt").write_text(text[: text.index("sequence_batching")])
-    with pytest.raises(SplitcError, match="needs sequence_batching with the controls START, END and CORRID"):
+    with pytest.raises(SplitcError, match="needs sequence_batching; put it back"):
         loaded(decode, "decode")
 
 
@@ -270,3 +297,101 @@ def test_the_kserve_manifest_asks_for_a_gpu_where_it_needs_one(bundle: Path, tmp
         model = json.loads((models / "tiny/kserve.json").read_text())["spec"]["predictor"]["model"]
         assert ("resources" in model) == (variant == "gpu")
         assert "--model-repository=/mnt/models" in model["args"]
+
+
+def test_two_builds_of_one_name_lie_side_by_side(bundle: Path, temporal: Path, tmp_path: Path) -> None:
+    models = exported(bundle, tmp_path / "models", "--by-pair")
+    exported(temporal, models, "--by-pair")
+    pairs = [open_bundle(path).pair_id for path in (bundle, temporal)]
+    names = {f"tiny.{pair[:12]}{part}" for pair in pairs for part in ("", "_decode", "_tail")}
+    assert {path.name for path in models.iterdir() if not path.name.startswith(".")} == names
+    for pair in pairs:
+        whole = config_of(models / f"tiny.{pair[:12]}")
+        assert whole.name == f"tiny.{pair[:12]}"
+        assert [step.model_name for step in whole.ensemble_scheduling.step] == [
+            f"tiny.{pair[:12]}_decode",
+            f"tiny.{pair[:12]}_tail",
+        ]
+        assert whole.parameters["pair_id"].string_value == pair
+
+
+def test_a_repository_is_checked_where_it_will_run(bundle: Path, temporal: Path, tmp_path: Path) -> None:
+    models = exported(bundle, tmp_path / "models")
+    exported(temporal, models, "--by-pair")
+    (models / "stranger/1").mkdir(parents=True)
+    outcome = cli("triton", models, "--check", "--json")
+    assert outcome.code == 0, outcome.err
+    found = {one["model"]: one for one in outcome.document["models"]}
+    assert len(found) == 4
+    assert found["tiny_decode"]["notes"] == ["the packet decodes"]
+    assert found["tiny_tail"]["notes"] == ["the tail ran on zeros"]
+    assert cli("triton", models, "--check").out.count("pair ") == 4
+    spoil_model(models / "tiny_tail")
+    outcome = cli("triton", models, "--check", "--json")
+    assert (outcome.code, "tiny_tail/1: " in outcome.err) == (1, True)
+    assert [bool(one["fault"]) for one in outcome.document["models"]].count(True) == 1
+
+
+def test_a_plan_that_is_not_built_is_named(bundle: Path, tmp_path: Path) -> None:
+    models = exported(bundle, tmp_path / "models", "--variant", "gpu")
+    outcome = cli("triton", models, "--check")
+    assert (outcome.code, "model.plan: is not built; sh " in outcome.err) == (1, True)
+    (models / "tiny_tail/1/model.plan").write_bytes(b"a plan")
+    assert "the plan is there, and was not tried" in cli("triton", models, "--check").out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--check", "--out", "x"], "--out: --check reads a repository"),
+        (["--check", "--by-pair"], "--by-pair: --check reads"),
+        ([], "--out: name the repository"),
+        (["--check"], "holds no model of splitc"),
+    ],
+)
+def test_check_and_out_exclude_each_other(bundle: Path, words: list[str], message: str) -> None:
+    outcome = cli("triton", bundle, *words)
+    assert (outcome.code, message in outcome.err) == (2, True)
+
+
+def test_a_damaged_packet_fails_when_it_is_loaded(bundle: Path, tmp_path: Path) -> None:
+    decode = exported(bundle, tmp_path / "models") / "tiny_decode"
+    packet = decode / "1/self-test/packet"
+    packet.write_bytes(packet.read_bytes()[:-1])
+    with pytest.raises(SplitcError, match="does not decode as it did when it was made"):
+        loaded(decode, "decode")
+
+
+def test_sequences_have_decoders_of_their_own_and_end(temporal: Path, tmp_path: Path) -> None:
+    """Numbers and texts; an empty packet with END is answered with zeros."""
+    models = exported(temporal, tmp_path / "models")
+    decode = loaded(models / "tiny_decode", "decode")
+    edges = {key: EdgeHalf(open_bundle(temporal)) for key in (7, "7", "cam-8")}
+    for bits in (1, 0):
+        for key, edge in edges.items():
+            packet = np.frombuffer(edge.encode(edge.symbols(sample())), np.uint8)
+            (answer,) = decode.execute([Request(packet=packet).of(key, bits)])
+            assert answer.error is None
+    (last,) = decode.execute([Request(packet=np.empty(0, np.uint8)).of("cam-8", 2)])
+    assert last.error is None
+    assert not any(np.any(array) for array in last.outputs.values())
+    edge = edges["cam-8"]
+    packet = np.frombuffer(edge.encode(edge.symbols(sample())), np.uint8)
+    (late,) = decode.execute([Request(packet=packet).of("cam-8")])
+    assert (late.error.code, "bitstream: " in late.error) == ("invalid", True)
+
+
+def test_one_bad_request_fails_alone(bundle: Path, tmp_path: Path) -> None:
+    """Of a batch: another number of columns, another pair's packet, a fault of ours."""
+    models = exported(bundle, tmp_path / "models")
+    decode, tail = loaded(models / "tiny_decode", "decode"), loaded(models / "tiny_tail", "tail")
+    edge = EdgeHalf(open_bundle(bundle))
+    good = np.frombuffer(edge.encode(edge.symbols(sample())), np.uint8)
+    foreign = np.r_[good[:2], 255 - good[2:6], good[6:]]
+    answers = decode.execute([Request(packet=one) for one in (good, foreign, good[:9], good)] + [Request()])
+    assert [one.error and one.error.code for one in answers] == [None, "invalid", "invalid", None, "internal"]
+    wire = answers[0].outputs
+    ((name, symbols),) = wire.items()
+    answers = tail.execute([Request(wire), Request({name: symbols[..., 1:]}), Request(wire)])
+    assert [one.error and one.error.code for one in answers] == [None, "internal", None]
+    assert np.allclose(answers[0].outputs["logits"], answers[2].outputs["logits"])

@@ -155,7 +155,13 @@ def test_times_of_a_server_are_those_that_can_be() -> None:
         ("Request for unknown model: 'tiny' has no available versions", protocol.ENDING),
         ("Exceeds maximum queue size", protocol.BUSY),
         ("Request timeout expired", protocol.BUSY),
-        ("Request for unknown model: 'tiny' is not found", protocol.REFUSED),
+        ("Request for unknown model: 'tiny' is not found", protocol.FOREIGN),
+        ("in ensemble 'tiny', bitstream: Pair_Tag at offset 2 is 00000000, this pair's is 5d", protocol.FOREIGN),
+        (
+            "in ensemble 'tiny', inference request for sequence 9 to model 'tiny_decode' must specify the START flag "
+            "on the first request of the sequence",
+            protocol.UNKNOWN_SEQUENCE,
+        ),
         ("unexpected shape for input 'packet'", protocol.REFUSED),
     ],
 )

@@ -89,8 +89,10 @@ def test_rows_that_do_not_stay_apart_are_not_batched(variant: str) -> None:
 
 def test_streams_are_routed_by_sequence() -> None:
     assert not configs(contract())["cpu/tiny_decode"].HasField("sequence_batching")
-    controls = configs(contract(temporal="difference"))["cpu/tiny_decode"].sequence_batching.control_input
-    assert [one.name for one in controls] == ["START", "END", "CORRID"]
+    batching = configs(contract(temporal="difference"))["cpu/tiny_decode"].sequence_batching
+    assert batching.oldest.max_candidate_sequences == 256  # the direct strategy has one place an instance
+    assert batching.max_sequence_idle_microseconds == 20_000_000
+    assert not batching.control_input  # the request itself tells its sequence, of numbers as well as of texts
 
 
 @pytest.mark.parametrize(("name", "label"), [("tiny", "tiny"), ("Tiny_Net.v2", "tiny-net-v2"), ("__", "pair")])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +16,8 @@ from splitc.errors import RemoteError
 from splitc.files import memory_budget
 from splitc.runtime import protocol
 from splitc.runtime.address import is_loopback
+from splitc.runtime.client.outbox import Greeting
+from splitc.runtime.names import model_of_pair
 from splitc.runtime.security import TlsFiles, refuse_plain_text
 
 HANDSHAKE_S = 10.0
@@ -30,8 +34,18 @@ MOST_COUNTED = (1 << 31) - 1
 BUSY = {grpc.StatusCode.RESOURCE_EXHAUSTED}
 
 
+LEAVE_S = 1.0
+"""For a server to take the end of the stream's sequences."""
+ITSELF = "splitc"
+"""Platform of a model of ``splitc serve``, which forgets a stream when it ends."""
+
+
 class LostConnectionError(Exception):
     """The server cannot be reached now; a retry may succeed."""
+
+
+class ForeignPairError(LostConnectionError):
+    """Another build of the bundle is served there; behind a balancer, a retry may meet the right one."""
 
 
 @dataclass(frozen=True)
@@ -84,22 +98,32 @@ class Channel:
     def __init__(self, address: str, channel: grpc.Channel, metadata: list[tuple[str, str]]) -> None:
         self._address, self._channel, self._metadata = address, channel, metadata
         self._stub = oip_grpc.GRPCInferenceServiceStub(channel)
+        self._calls: list[Any] = []
 
-    def check_pair(self, model: str, pair_id: str, timeout_s: float = HANDSHAKE_S) -> int:
+    def check_pair(self, model: str, pair_id: str, timeout_s: float = HANDSHAKE_S) -> Greeting:
         """Compare pair ids before the first packet.
+
+        Where the bundle's name stands for another build, or for none, the build is asked for by its own name.
 
         Args:
             model: Name of the bundle.
             pair_id: 64 hexadecimal digits.
             timeout_s: For connecting and the answer.
 
-        Returns:
-            Bytes of the largest message that the server takes.
-
         Raises:
-            RemoteError: No such bundle there, or the half of another pair; both ids are named.
+            ForeignPairError: No such bundle there, or the half of another pair; both ids are named.
+            RemoteError: The server refuses.
             LostConnectionError: No answer.
         """
+        try:
+            return self._greeting(model, pair_id, timeout_s)
+        except ForeignPairError as foreign:
+            try:
+                return self._greeting(model_of_pair(model, pair_id), pair_id, timeout_s)
+            except ForeignPairError:
+                raise foreign from None
+
+    def _greeting(self, model: str, pair_id: str, timeout_s: float) -> Greeting:
         request = oip.ModelConfigRequest(name=model)
         try:
             reply = self._stub.ModelConfig(request, metadata=self._metadata, timeout=timeout_s)
@@ -109,11 +133,11 @@ class Channel:
             raise RemoteError(f"{self._address}: answered without a message; is splitc serve running there?")
         theirs = protocol.shown(reply.config.parameters[protocol.PAIR_ID].string_value)
         if theirs != pair_id:
-            raise RemoteError(
-                f"{self._address}: serves {model!r} of pair {theirs[:12] or 'none'}, this edge half is of pair "
-                f"{pair_id[:12]}; use the two halves of one bundle."
+            raise ForeignPairError(
+                f"serves {model!r} of pair {theirs[:12] or 'none'}, this edge half is of pair {pair_id[:12]}; use the "
+                "two halves of one bundle."
             )
-        return protocol.largest_of(reply.config)
+        return Greeting(model, reply.config.platform != ITSELF, protocol.largest_of(reply.config))
 
     def stream(self, requests: Iterable[Any]) -> Iterator[Any]:
         """Replies in the order in which they arrive.
@@ -123,12 +147,21 @@ class Channel:
             LostConnectionError: The connection broke, or the server has no room now.
         """
         call = self._stub.ModelStreamInfer(iter(requests), metadata=self._metadata)
+        self._calls.append(call)
         try:
             yield from call
         except grpc.RpcError as error:
             raise self._translated(error) from error
-        finally:
-            call.cancel()
+
+    def leave(self) -> None:
+        """Wait a moment for streams whose requests have come to their end; what is still answered is let go."""
+        for call in self._calls:
+            timer = threading.Timer(LEAVE_S, call.cancel)
+            timer.start()
+            with contextlib.suppress(grpc.RpcError):
+                for _ in call:
+                    pass
+            timer.cancel()
 
     def close(self) -> None:
         """Hang up."""
@@ -143,6 +176,8 @@ class Channel:
             )
         if code in TRANSIENT or code in BUSY or protocol.is_ending(details):
             return LostConnectionError(details)
+        if code == grpc.StatusCode.NOT_FOUND:
+            return ForeignPairError(f"{details} (not found)")
         return RemoteError(f"{self._address}: {details} ({code.name.lower().replace('_', ' ')})")
 
 

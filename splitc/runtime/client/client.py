@@ -21,11 +21,12 @@ from splitc.backends import Runner
 from splitc.bundle import Bundle
 from splitc.errors import RemoteError, SplitcError, UsageError
 from splitc.runtime import protocol
-from splitc.runtime.client.channel import HANDSHAKE_S, Channel, LostConnectionError, Remote
+from splitc.runtime.client.channel import HANDSHAKE_S, Channel, ForeignPairError, LostConnectionError, Remote
 from splitc.runtime.client.ladder import Ladder
 from splitc.runtime.client.outbox import Outbox, PendingFrame, Talk, now
 from splitc.runtime.client.patience import FIRST_PAUSE_S, LEAST_GREETING_S, Patience, Watchdog
 from splitc.runtime.client.sender import Sender
+from splitc.runtime.names import model_of_pair
 from splitc.runtime.pair import InferenceResult
 from splitc.runtime.sources import Sample
 from splitc.types import Array, Frozen
@@ -142,10 +143,10 @@ class EdgeClient:
         while not box.is_done:
             talk, channel, silent_s, begun = Talk(), self._remote.open(), 0.0, now()
             try:
-                self._largest = [
-                    channel.check_pair(sender.name, sender.pair_id, self._handshake_s(patience))
-                    for sender in self._senders
-                ]
+                for sender in self._senders:
+                    greeting = channel.check_pair(sender.name, sender.pair_id, self._handshake_s(patience))
+                    talk.greetings[sender.name] = greeting
+                self._largest = [talk.greetings[sender.name].largest for sender in self._senders]
                 talk.is_greeted = True
                 Watchdog(box, talk, self._options.patience_s, channel.close).start()
                 for found in self._talk(box, talk, channel):
@@ -159,19 +160,28 @@ class EdgeClient:
                     patience.owed_nothing()
                 box.hang_up(talk)
                 self.counters.reconnected += 1
-                reason = "it takes frames and answers none" if talk.is_unanswered else str(lost)
-                pause_s = patience.next_pause(
-                    self._remote.address, reason, is_endless=self._options.falls_back, silent_s=silent_s
-                )
+                pause_s = self._pause_s(patience, talk, lost, silent_s)
                 if self._options.falls_back:
                     yield from self._answers_here(box, pause_s)
                 else:
                     time.sleep(pause_s)
             finally:
                 box.hang_up(talk)
+                if any(greeting.keeps_sequences for greeting in talk.greetings.values()):
+                    channel.leave()
                 channel.close()
             if talk.error is not None:
                 raise talk.error
+
+    def _pause_s(self, patience: Patience, talk: Talk, lost: LostConnectionError, silent_s: float) -> float:
+        """Until the next try, if there is one."""
+        if isinstance(lost, ForeignPairError) and not patience.was_answered:
+            if not patience.searches_on():
+                raise RemoteError(f"{self._remote.address}: {lost}") from lost
+            return FIRST_PAUSE_S
+        reason = "it takes frames and answers none" if talk.is_unanswered else str(lost)
+        endless = self._options.falls_back
+        return patience.next_pause(self._remote.address, reason, is_endless=endless, silent_s=silent_s)
 
     def _handshake_s(self, patience: Patience) -> float:
         if self._options.falls_back:
@@ -195,7 +205,13 @@ class EdgeClient:
             yield frame.index, answer
 
     def _requests(self, box: Outbox, talk: Talk) -> Iterator[Any]:
-        """Encode frame by frame; grpc consumes them in its own thread."""
+        """Frame by frame, and what ends them; grpc consumes them in its own thread."""
+        yield from self._packets(box, talk)
+        for sender in self._senders:
+            if (last := sender.farewell(talk)) is not None:
+                yield last
+
+    def _packets(self, box: Outbox, talk: Talk) -> Iterator[Any]:
         while (frame := box.next_to_send(talk)) is not None:
             try:
                 request = self._senders[frame.rung].request(frame, talk)
@@ -221,15 +237,18 @@ class EdgeClient:
     def _mend(self, box: Outbox, frame: PendingFrame, reply: Any) -> None:
         """After a refusal of one packet: send it again, connect anew, or give up."""
         fault = protocol.fault_of(reply)
-        if fault == protocol.ENDING:
-            raise LostConnectionError(protocol.shown(reply.error_message))
+        if fault in (protocol.ENDING, protocol.FOREIGN):
+            lost = ForeignPairError if fault == protocol.FOREIGN else LostConnectionError
+            raise lost(protocol.shown(reply.error_message))
         if fault == protocol.REFUSED or frame.tries >= MAX_TRIES:
             raise RemoteError(f"{self._remote.address}: {frame.name}: {protocol.shown(reply.error_message)}")
         if fault == protocol.BUSY:
             time.sleep(FIRST_PAUSE_S)
         else:
             self.counters.keyframes_asked += 1
-            self._senders[frame.rung].must_start_anew = True
+            sender = self._senders[frame.rung]
+            sender.must_start_anew = True
+            sender.starts_sequence |= fault == protocol.UNKNOWN_SEQUENCE
         box.send_again(frame)
 
     def _answer(self, frame: PendingFrame, reply: Any, arrived: float) -> InferenceResult:
@@ -249,7 +268,7 @@ class EdgeClient:
     def _outputs(self, frame: PendingFrame, reply: Any) -> dict[str, Array]:
         """Checked: as many samples as were sent, where the contract says that both are the same number."""
         sender = self._senders[frame.rung]
-        if reply.model_name not in ("", sender.name):
+        if reply.model_name not in ("", sender.name, model_of_pair(sender.name, sender.pair_id)):
             raise RemoteError(
                 f"{self._remote.address}: {frame.name}: an answer of {protocol.shown(reply.model_name)!r}."
             )

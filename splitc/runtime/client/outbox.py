@@ -179,6 +179,21 @@ def _index(frame: PendingFrame) -> int:
     return frame.index
 
 
+@dataclass(frozen=True)
+class Greeting:
+    """What a server said of a bundle's cloud half.
+
+    Attributes:
+        model: What it is called there.
+        keeps_sequences: Whether a stream's state outlives the stream until its sequence is ended, as in Triton.
+        largest: Bytes of the largest message that the server takes.
+    """
+
+    model: str
+    keeps_sequences: bool
+    largest: int
+
+
 @dataclass
 class Talk:
     """One connection's turn at an outbox.
@@ -192,6 +207,7 @@ class Talk:
         is_unanswered: Hung up because no answer came.
         error: Why encoding ended early.
         number: Tells its packets from those of other talks and clients.
+        greetings: What the server said of each bundle, by the bundle's name.
     """
 
     over: threading.Event = field(default_factory=threading.Event)
@@ -202,11 +218,20 @@ class Talk:
     is_unanswered: bool = False
     error: Exception | None = None
     number: int = field(default_factory=lambda: secrets.randbits(62) + 1)
+    greetings: dict[str, Greeting] = field(default_factory=dict)
 
     @property
     def is_over(self) -> bool:
         """Whether it was hung up."""
         return self.over.is_set()
+
+    def model(self, name: str) -> str:
+        """What the server calls a bundle's cloud half."""
+        return self.greetings[name].model if name in self.greetings else name
+
+    def keeps_sequences(self, name: str) -> bool:
+        """Whether the server keeps a stream's state until its sequence is ended."""
+        return name in self.greetings and self.greetings[name].keeps_sequences
 
     def listening(self, replies: Iterable[_Reply]) -> Iterator[_Reply]:
         """The replies; records since when the next one is awaited. One that is no answer ends no wait."""

@@ -9,6 +9,8 @@ from splitc.errors import RemoteError
 from splitc.runtime.client.outbox import Outbox, Talk, now
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 5.0
+FOREIGN_TRIES = 10
+"""Connections on which another build may answer before the first that has the right one."""
 LEAST_ANSWER_S = 10.0
 """One that is there gets so long for an answer, or half of the patience if that is longer; with less, all of it."""
 LEAST_GREETING_S = 2.0
@@ -16,19 +18,31 @@ LEAST_GREETING_S = 2.0
 
 
 class Patience:
-    """Waits longer after each loss, up to a limit that counts from the first loss since the last answer."""
+    """Waits longer after each loss, up to a limit that counts from the first loss since the last answer.
+
+    Attributes:
+        was_answered: The server has answered once.
+    """
 
     def __init__(self, patience_s: float, clock: Callable[[], float] = now) -> None:
         self._patience_s, self._clock = patience_s, clock
         self._pause_s, self._since = FIRST_PAUSE_S, float("inf")
+        self._foreign = 0
+        self.was_answered = False
 
     def renew(self) -> None:
         """The server answers."""
+        self.was_answered = True
         self._pause_s, self._since = FIRST_PAUSE_S, float("inf")
 
     def owed_nothing(self) -> None:
         """The server was reachable and owed no answer, so its silence does not count."""
         self._since = float("inf")
+
+    def searches_on(self) -> bool:
+        """Another build answers: whether to look for the right one, which may be there too behind the same address."""
+        self._foreign += 1
+        return self._foreign < FOREIGN_TRIES
 
     @property
     def left_s(self) -> float:

@@ -24,6 +24,7 @@ class Sender:
 
     Attributes:
         must_start_anew: Set by whoever learns that the other end lost a packet; the next one is a keyframe.
+        starts_sequence: Set by whoever learns that the other end has no such sequence; the next packet begins it.
     """
 
     def __init__(self, bundle: Bundle, threads: int, engine: Runner | None = None) -> None:
@@ -31,9 +32,9 @@ class Sender:
         self._edge = EdgeHalf(bundle, threads=threads, engine=engine)
         self._is_stream = self._edge.codec.temporal.period > 1
         self._talk: Talk | None = None
-        self._sent = 0
+        self._last: Any = None
         self._local: CloudHalf | None = None
-        self.must_start_anew = False
+        self.must_start_anew = self.starts_sequence = False
         self._lock = threading.Lock()  # the thread of a talk that was hung up may still be encoding
 
     @property
@@ -71,6 +72,18 @@ class Sender:
         with self._lock:
             return None if talk.is_over else self._request(frame, talk)
 
+    def farewell(self, talk: Talk) -> Any:
+        """A request without a packet that ends the talk's sequence where the server keeps one; None where it does not.
+
+        The tail is given what it was given last, since a request has all inputs.
+        """
+        with self._lock:
+            if self._last is None or talk is not self._talk or not talk.keeps_sequences(self.name):
+                return None
+            request = protocol.packet_request(talk.model(self.name), self.pair_id, "", b"", self._last)
+            self._last = None
+            return protocol.in_sequence(request, talk.number, is_last=True)
+
     def settle(self, seconds: float) -> None:
         """Wait for the packet that is being encoded, if any; those of ended connections are no longer started."""
         if self._lock.acquire(timeout=seconds):
@@ -79,18 +92,19 @@ class Sender:
     def _request(self, frame: PendingFrame, talk: Talk) -> Any:
         frame.marks["encode"] = now()
         if talk is not self._talk:
-            self._talk, self._sent, self.must_start_anew = talk, 0, True
-        if frame.starts_clip or self.must_start_anew:
+            self._talk, self.starts_sequence, self.must_start_anew = talk, True, True
+        is_first, self.starts_sequence = self.starts_sequence, False
+        if frame.starts_clip or self.must_start_anew or is_first:
             self.must_start_anew = False
             self._edge.force_keyframe()
         packet = self._edge.encode(self._edge.quantize(frame.wires))
         frame.packet_bytes = len(packet) + sum(array.nbytes for array in frame.given.values())
         frame.marks["sent"] = now()
-        request = protocol.packet_request(self.name, self.pair_id, str(frame.index), packet, frame.given)
-        if self._is_stream:
-            request = protocol.in_sequence(request, talk.number, is_first=self._sent == 0)
-        self._sent += 1
-        return request
+        request = protocol.packet_request(talk.model(self.name), self.pair_id, str(frame.index), packet, frame.given)
+        if not self._is_stream:
+            return request
+        self._last = frame.given
+        return protocol.in_sequence(request, talk.number, is_first=is_first)
 
     def answer_here(self, frame: PendingFrame) -> dict[str, Array]:
         """Quantize and run the tail on this machine, as the server would."""

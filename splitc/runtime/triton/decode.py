@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections import OrderedDict
 from typing import Any
 
 import triton_python_backend_utils as pb_utils
 
-from splitc.codec import Decoder
-from splitc.errors import SplitcError
+from splitc.runtime.batches import one_sample
 from splitc.runtime.pair import read_contract, tail_feeds
-from splitc.runtime.triton.source import check_decoder, open_source
+from splitc.runtime.triton.answers import refused
+from splitc.runtime.triton.preflight import SELF_TEST, check_numpy, check_packet, check_version
+from splitc.runtime.triton.sequences import Sequences
+from splitc.runtime.triton.source import check_decoder, open_source, version_folder
+from splitc.types import Feeds
 
-MAX_SEQUENCES = 4096
+_START, _END = pb_utils.TRITONSERVER_REQUEST_FLAG_SEQUENCE_START, pb_utils.TRITONSERVER_REQUEST_FLAG_SEQUENCE_END
 
 
 class TritonPythonModel:
@@ -22,37 +24,39 @@ class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
         config = json.loads(args["model_config"])
         bundle = open_source(args, config)
+        check_version(bundle)
+        check_numpy(pb_utils.Tensor)
         self._contract = read_contract(bundle)
         self._codec = self._contract.fitted_codec(bundle.pair_id)
-        self._is_stateful = self._codec.temporal.period > 1
-        check_decoder(config, predicts=self._is_stateful)
-        self._sequences: OrderedDict[int, Decoder] = OrderedDict()
+        check_packet(version_folder(args) / SELF_TEST, self._codec)
+        bounds = check_decoder(config, predicts=self._codec.temporal.period > 1)
+        self._sequences = Sequences(self._codec.decoder, bounds.most, bounds.idle_s) if bounds else None
 
     def execute(self, requests: list[Any]) -> list[Any]:
         return [self._response(request) for request in requests]
 
     def _response(self, request: Any) -> Any:
         try:
-            packet = pb_utils.get_input_tensor_by_name(request, "packet").as_numpy().tobytes()
-            symbols = self._decoder(request).decode_symbols(packet)
-            feeds = tail_feeds(self._contract, self._codec, symbols)
-        except SplitcError as error:
-            return pb_utils.InferenceResponse(error=pb_utils.TritonError(str(error)))
+            feeds = self._feeds(request)
+        except Exception as error:  # of this request alone: what execute raises fails all of them
+            return refused(pb_utils, error)
         return pb_utils.InferenceResponse([pb_utils.Tensor(name, array) for name, array in feeds.items()])
 
-    def _decoder(self, request: Any) -> Decoder:
-        if not self._is_stateful:
-            return self._codec.decoder()
-        key = int(_control(request, "CORRID"))
-        decoder = self._sequences.pop(key, None)
-        if decoder is None or _control(request, "START"):
-            decoder = self._codec.decoder()
-        if not _control(request, "END"):
-            self._sequences[key] = decoder
-        if len(self._sequences) > MAX_SEQUENCES:
-            self._sequences.popitem(last=False)
-        return decoder
+    def _feeds(self, request: Any) -> Feeds:
+        packet = pb_utils.get_input_tensor_by_name(request, "packet").as_numpy().tobytes()
+        if self._sequences is None:
+            return self._decoded(self._codec.decoder(), packet)
+        key, flags = request.correlation_id(), request.flags()  # Triton has seen to it that there is an id
+        if flags & _END and not packet:
+            self._sequences.end(key)
+            return self._nothing()
+        decoder = self._sequences.decoder(key, starts=bool(flags & _START), ends=bool(flags & _END))
+        return self._decoded(decoder, packet)
 
+    def _decoded(self, decoder: Any, packet: bytes) -> Feeds:
+        return tail_feeds(self._contract, self._codec, decoder.decode_symbols(packet))
 
-def _control(request: Any, name: str) -> Any:
-    return pb_utils.get_input_tensor_by_name(request, name).as_numpy().ravel()[0]
+    def _nothing(self) -> Feeds:
+        """Zeros, for the end of a sequence: Triton wants every request answered."""
+        zeros = one_sample(self._contract, 0)
+        return {spec.name: zeros[spec.name] for spec in self._contract.wire}

@@ -1,7 +1,7 @@
 """A Triton repository apart from the bundle, whose model folders stand for themselves.
 
     REPOSITORY/NAME/          config.pbtxt, 1/, README.txt, kserve.json
-               NAME_decode/   config.pbtxt, 1/model.py, 1/bundle/  manifest and contract
+               NAME_decode/   config.pbtxt, 1/model.py, 1/bundle/  manifest and contract, 1/self-test/
                NAME_tail/     config.pbtxt, 1/model.py, 1/bundle/  and cloud/model.onnx
                               gpu: 1/model.plan, or 1/build.sh that makes it, in place of model.py
 
@@ -29,12 +29,15 @@ from splitc.backends import (
     read_order,
 )
 from splitc.bundle import CLOUD_MODEL, CONTRACT, MANIFEST, Bundle, Contract, graph_files
+from splitc.codec import Codec
 from splitc.errors import SplitcError, UsageError
 from splitc.files import whole_folder
 from splitc.runtime.batches import rows_stay_apart
 from splitc.runtime.engines import check_engine, find_order
+from splitc.runtime.names import model_of_pair
 from splitc.runtime.pair import CloudHalf
 from splitc.runtime.triton.kserve import inference_service
+from splitc.runtime.triton.preflight import SELF_TEST, self_test
 from splitc.runtime.triton.repository import MAX_BATCH, Variant, model_files
 from splitc.runtime.triton.source import PART
 
@@ -67,7 +70,9 @@ class _Engine:
     built: Path | None
 
 
-def export(bundle: Bundle, repository: Path, variant: Variant = "cpu", target: str | None = None) -> Exported:
+def export(
+    bundle: Bundle, repository: Path, variant: Variant = "cpu", target: str | None = None, *, by_pair: bool = False
+) -> Exported:
     """Write the bundle's models into a repository, which may hold those of other bundles.
 
     Args:
@@ -75,6 +80,7 @@ def export(bundle: Bundle, repository: Path, variant: Variant = "cpu", target: s
         repository: A folder, made if it is not there.
         variant: ``cpu`` runs the tail on ONNX Runtime, ``gpu`` as a TensorRT plan.
         target: Of gpu: which of several TensorRT engines that the bundle asks for; by default the only one.
+        by_pair: Name the models after the build as well, so that several builds of one bundle are served at once.
 
     Raises:
         UsageError: A model of that name is there already, the repository lies in the bundle, or no such target.
@@ -87,14 +93,15 @@ def export(bundle: Bundle, repository: Path, variant: Variant = "cpu", target: s
     batches = rows_stay_apart(half)
     engine = _engine(bundle, half.contract, target) if variant == "gpu" else None
     max_batch = (_most_samples(engine) if engine else MAX_BATCH) if batches else 0
-    texts = model_files(half.contract, bundle.pair_id, variant, max_batch)
-    name = bundle.name
+    name = model_of_pair(bundle.name, bundle.pair_id) if by_pair else bundle.name
+    texts = model_files(half.contract, bundle.pair_id, variant, max_batch, name)
     models = (name, f"{name}_tail", f"{name}_decode")
     with contextlib.ExitStack() as stack:
         places = {one: stack.enter_context(_new_folder(repository / one)) for one in models}
         _write_texts(places, texts)
-        _write_notes(places[name], bundle, variant)
+        _write_notes(places[name], name, bundle.pair_id, variant)
         _copy_part(bundle, places[models[2]] / "1" / PART, (CONTRACT,))
+        _write_self_test(places[models[2]] / "1" / SELF_TEST, half.codec)
         _copy_part(bundle, places[models[1]] / "1" / PART, (CONTRACT, *graph_files(bundle.manifest.files, CLOUD_MODEL)))
         if engine is not None:
             _write_engine(places[models[1]] / "1", engine)
@@ -123,9 +130,9 @@ def _write_texts(places: Mapping[str, Path], texts: Mapping[str, str]) -> None:
         path.write_text(text, "utf-8")
 
 
-def _write_notes(folder: Path, bundle: Bundle, variant: Variant) -> None:
-    (folder / "README.txt").write_text(_readme(bundle.name, variant), "utf-8")
-    (folder / "kserve.json").write_bytes(inference_service(bundle.name, bundle.pair_id, "", on_gpu=variant == "gpu"))
+def _write_notes(folder: Path, name: str, pair_id: str, variant: Variant) -> None:
+    (folder / "README.txt").write_text(_readme(name, variant), "utf-8")
+    (folder / "kserve.json").write_bytes(inference_service(name, pair_id, "", on_gpu=variant == "gpu"))
 
 
 def _copy_part(bundle: Bundle, folder: Path, names: tuple[str, ...]) -> None:
@@ -136,6 +143,14 @@ def _copy_part(bundle: Bundle, folder: Path, names: tuple[str, ...]) -> None:
         for name in names:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(bundle.path / name, folder / name)
+
+
+def _write_self_test(folder: Path, codec: Codec) -> None:
+    files = self_test(codec)
+    if files:
+        folder.mkdir()
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
 
 
 def _write_engine(folder: Path, engine: _Engine) -> None:
@@ -197,7 +212,8 @@ def _readme(name: str, variant: Variant) -> str:
         f"tritonserver --model-repository=REPOSITORY --model-control-mode=explicit --load-model={name}",
         "Triton's Python needs splitc, and numpy below 2. Each folder may be copied or linked by itself.",
         "config.pbtxt is yours: instances, GPUs, batching delays, queues, priorities, warm-up. Names, types, dims,",
-        "pair_id and the sequence controls stay. Files in 1/bundle are hashed, and checked when a model is loaded.",
+        "pair_id and sequence_batching stay. Files in 1/bundle are hashed, and checked when a model is loaded:",
+        "splitc triton REPOSITORY --check, in the Python that runs Triton's models, says so beforehand.",
     ]
     if variant == "gpu":
         lines += [

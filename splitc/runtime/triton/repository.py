@@ -18,6 +18,7 @@ import numpy as np
 
 from splitc.bundle import Contract
 from splitc.runtime.triton.kserve import inference_service
+from splitc.runtime.triton.source import MAX_SEQUENCES, SEQUENCE_IDLE_US
 from splitc.types import TensorSpec
 
 Variant: TypeAlias = Literal["cpu", "gpu"]
@@ -28,7 +29,6 @@ MAX_BATCH = 8
 MAX_QUEUE = 256
 """Requests that wait for a batch; the next is refused as busy."""
 QUEUE_TIMEOUT_US = 10_000_000
-_SEQUENCE_IDLE_US = 60_000_000
 _KINDS = {
     "float16": "TYPE_FP16",
     "float32": "TYPE_FP32",
@@ -43,9 +43,18 @@ _KINDS = {
     "int32": "TYPE_INT32",
     "int64": "TYPE_INT64",
 }
-_MODEL = (
-    "# Run by Triton's Python backend.\nfrom splitc.runtime.triton.{module} import TritonPythonModel  # noqa: F401\n"
-)
+_MODEL = """\
+# Run by Triton's Python backend.
+try:
+    from splitc.runtime.triton.{module} import TritonPythonModel  # noqa: F401
+except ImportError as error:
+    import sys
+
+    raise ImportError(
+        f"{{error}}: pip install splitc into the Python that runs Triton's models, {{sys.version.split()[0]}}, "
+        f"which looks in {{', '.join(path for path in sys.path if path)}}."
+    ) from error
+"""
 
 
 def repository(contract: Contract, pair_id: str, *, batches: bool) -> dict[str, bytes]:
@@ -67,7 +76,9 @@ def repository(contract: Contract, pair_id: str, *, batches: bool) -> dict[str, 
     return files
 
 
-def model_files(contract: Contract, pair_id: str, variant: Variant, max_batch: int) -> Mapping[str, str]:
+def model_files(
+    contract: Contract, pair_id: str, variant: Variant, max_batch: int, name: str = ""
+) -> Mapping[str, str]:
     """Configurations and Python files of the three models, by their name in the repository.
 
     Args:
@@ -75,8 +86,9 @@ def model_files(contract: Contract, pair_id: str, variant: Variant, max_batch: i
         pair_id: Its pair id.
         variant: How the tail runs.
         max_batch: Samples in one run of the tail; 0 where requests run one by one.
+        name: Of the model that clients call; by default the bundle's.
     """
-    name = contract.name
+    name = name or contract.name
     packet = TensorSpec(name=PACKET, dtype="uint8", shape=("bytes",))
     decode, tail = f"{name}_decode", f"{name}_tail"
     parameters = _parameters({"pair_id": pair_id})
@@ -178,12 +190,8 @@ _ON_CPU = "instance_group [ { kind: KIND_CPU count: 1 } ]\n"
 _ON_GPU = "instance_group [ { kind: KIND_GPU count: 1 } ]\n"
 _SEQUENCES = f"""\
 sequence_batching {{
-  max_sequence_idle_microseconds: {_SEQUENCE_IDLE_US}
-  control_input [
-    {{ name: "START" control [ {{ kind: CONTROL_SEQUENCE_START int32_false_true: [ 0, 1 ] }} ] }},
-    {{ name: "END" control [ {{ kind: CONTROL_SEQUENCE_END int32_false_true: [ 0, 1 ] }} ] }},
-    {{ name: "CORRID" control [ {{ kind: CONTROL_SEQUENCE_CORRID data_type: TYPE_UINT64 }} ] }}
-  ]
+  max_sequence_idle_microseconds: {SEQUENCE_IDLE_US}
+  oldest {{ max_candidate_sequences: {MAX_SEQUENCES} }}
 }}
 """
 
@@ -199,7 +207,7 @@ def _readme(name: str) -> str:
     return (
         "A Triton model repository in two variants of equal names: cpu and gpu.\n"
         "Deploy the whole bundle; the Python models open it. Triton's Python needs splitc, and numpy below 2.\n"
-        "PYTHONDONTWRITEBYTECODE=1 keeps the bundle as it was checked: bytecode beside its files is refused.\n"
+        "Bytecode that Python writes beside a model is removed when the model is loaded: elsewhere it is refused.\n"
         f"tritonserver --model-repository=BUNDLE/cloud/triton/cpu --model-control-mode=explicit --load-model={name}\n"
         "splitc triton BUNDLE --out REPOSITORY writes one apart from the bundle, for a GPU or to be tuned.\n"
         "kserve.json is a KServe InferenceService of the gpu variant, for a Triton image whose Python has splitc.\n"

@@ -8,9 +8,12 @@ from typing import Any
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
-from splitc.errors import BundleError, SplitcError
+from splitc.errors import BundleError
 from splitc.runtime.batches import rows_stay_apart
 from splitc.runtime.pair import CloudHalf
+from splitc.runtime.triton.answers import refused
+from splitc.runtime.triton.preflight import check_numpy, check_version
+from splitc.runtime.triton.rows import run_alone, run_rows
 from splitc.runtime.triton.source import open_source
 
 
@@ -19,7 +22,10 @@ class TritonPythonModel:
 
     def initialize(self, args: dict[str, str]) -> None:
         config = json.loads(args["model_config"])
-        self._half = CloudHalf(open_source(args, config))
+        bundle = open_source(args, config)
+        check_version(bundle)
+        check_numpy(pb_utils.Tensor)
+        self._half = CloudHalf(bundle)
         self._batches = config["max_batch_size"] > 0
         if self._batches and not rows_stay_apart(self._half):
             raise BundleError(
@@ -29,23 +35,16 @@ class TritonPythonModel:
 
     def execute(self, requests: list[Any]) -> list[Any]:
         names = [spec.name for spec in self._half.contract.tail_inputs]
-        every = [{name: pb_utils.get_input_tensor_by_name(one, name).as_numpy() for name in names} for one in requests]
-        together = [every] if self._batches else [[one] for one in every]
-        return [response for feeds in together for response in self._responses(feeds)]
-
-    def _responses(self, feeds: list[dict[str, Any]]) -> list[Any]:
-        try:
-            joined = {name: np.concatenate([one[name] for one in feeds]) for name in feeds[0]}
-            outputs = self._half.runner.run(joined)
-        except SplitcError as error:
-            return [pb_utils.InferenceResponse(error=pb_utils.TritonError(str(error))) for _ in feeds]
-        ends = np.cumsum([len(next(iter(one.values()))) for one in feeds])
         wanted = [spec.name for spec in self._half.contract.tail_outputs]
-        parts = [{name: np.split(outputs[name], ends[:-1])[index] for name in wanted} for index in range(len(feeds))]
-        return [_response(part) for part in parts]
+        every = [{name: pb_utils.get_input_tensor_by_name(one, name).as_numpy() for name in names} for one in requests]
+        run = self._half.runner.run
+        answers = run_rows(run, every, wanted) if self._batches else [run_alone(run, one, wanted) for one in every]
+        return [_response(answer) for answer in answers]
 
 
-def _response(outputs: dict[str, Any]) -> Any:
+def _response(answer: dict[str, Any] | Exception) -> Any:
+    if isinstance(answer, Exception):
+        return refused(pb_utils, answer)
     return pb_utils.InferenceResponse(
-        [pb_utils.Tensor(name, np.ascontiguousarray(array)) for name, array in outputs.items()]
+        [pb_utils.Tensor(name, np.ascontiguousarray(array)) for name, array in answer.items()]
     )
