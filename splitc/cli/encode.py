@@ -125,7 +125,7 @@ def _fit(text: str, clips: Clips, axes: FrameAxes) -> Codec:
     from splitc.cli.feature_files import frames_of, specs_of
     from splitc.codec import Codec, spec_from_text
 
-    spec, (tensors, layouts) = spec_from_text(text), specs_of(clips, axes)
+    spec, (tensors, layouts) = spec_from_text(text, has_tail=False), specs_of(clips, axes)
     frames = [frames_of({tensor.name: clip[tensor.name] for tensor in tensors}, layouts) for _, clip in clips]
     values = [list(one) for one in zip(*(frame for clip in frames for frame in clip), strict=True)]
     lengths = [len(clip) for clip in frames]

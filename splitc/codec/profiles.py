@@ -13,44 +13,63 @@ from splitc.registry import nearest
 
 
 def fast() -> CodecSpec:
-    """Even steps, decoded to their middles, and static tables. What a recipe gets that says nothing."""
-    return CodecSpec()
+    """Steps by how much the answers feel each channel, levels without mean errors, static tables: no computation more.
+
+    What a recipe gets that says nothing.
+    """
+    return CodecSpec(reconstruction="unbiased", offset=0.5, steps="sensitivity")
 
 
 def balanced() -> CodecSpec:
-    """The same with more tables: fewer bits on wide feature maps, never more; slower, and a larger contract."""
-    return CodecSpec(contexts="wide")
+    """The same, or a transform where that costs fewer bytes at equal answers; more tables. Slower to fit and to run."""
+    return CodecSpec(reconstruction="unbiased", transform="auto", contexts="wide")
 
 
 PROFILES: Mapping[str, CodecSpec] = MappingProxyType({"fast": fast(), "balanced": balanced()})
 
 
-def with_profile(profile: str, spelled: Mapping[str, Any]) -> dict[str, Any]:
+def with_profile(profile: str, spelled: Mapping[str, Any], *, has_tail: bool = True) -> dict[str, Any]:
     """The keys that ``profile`` and ``spelled`` ask for together: what is spelled, and what of the profile it leaves.
 
     An option goes with its part: where another quantizer, temporal or entropy coder is spelled, the options that the
-    profile gives to its own do not apply.
+    profile gives to its own do not apply. Nor do those that go with levels that are not spelled.
 
     Args:
         profile: One of :data:`PROFILES`.
-        spelled: Names of parts, and options; values are not looked at but for the names of parts.
+        spelled: Names of parts, and options; values are not looked at but for the names of parts and levels.
+        has_tail: The codec is fitted where the tail can be run; else the profile is :meth:`CodecSpec.without_tail`.
 
     Raises:
         UsageError: Unknown profile.
     """
     if profile not in PROFILES:
         raise UsageError(f"unknown codec profile {profile!r}.{nearest(profile, dict(PROFILES))}")
-    spec = PROFILES[profile]
+    spec = PROFILES[profile] if has_tail else PROFILES[profile].without_tail()
     given = spec.model_dump(exclude_defaults=True)
     for part, registry in PARTS.items():
         its_own = getattr(spec, part)
         if spelled.get(part, its_own) != its_own:
             given = {key: value for key, value in given.items() if key not in registry.load(its_own).model_fields}
+            given.pop(part, None)
+    for key in _left_out(spec, spelled):
+        given.pop(key, None)
     return {**given, **spelled}
 
 
-def spec_from_text(text: str) -> CodecSpec:
+def _left_out(spec: CodecSpec, spelled: Mapping[str, Any]) -> tuple[str, ...]:
+    """Of the profile, what other levels or even steps that are spelled cannot have."""
+    has_its_levels = spelled.get("quantizer", spec.quantizer) == spec.quantizer
+    if not has_its_levels or spelled.get("reconstruction", spec.reconstruction) != spec.reconstruction:
+        return ("transform", "offset", "steps")
+    return ("transform",) if spelled.get("steps") == "even" else ()
+
+
+def spec_from_text(text: str, *, has_tail: bool = True) -> CodecSpec:
     """A spec from ``PROFILE,key=value,...``; both parts may be left out, and no text is "fast".
+
+    Args:
+        text: As people write it.
+        has_tail: As for :func:`with_profile`.
 
     Raises:
         UsageError: Unknown profile or key, a value out of range, or parts that do not go together.
@@ -63,7 +82,7 @@ def spec_from_text(text: str) -> CodecSpec:
         if key in options:
             raise UsageError(f"codec: {key} stands twice.")
         options[key] = value
-    spec = CodecSpec(**with_profile(profile, options))
+    spec = CodecSpec(**with_profile(profile, options, has_tail=has_tail))
     spec.resolved()  # refuses what this machine cannot code
     return spec
 

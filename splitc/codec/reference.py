@@ -25,6 +25,18 @@ range or default. An option that no chosen part has is refused.
 |---|---|---|
 """
 
+_WITHOUT_TAIL = """
+A recipe that names no profile gets `fast`. What is spelled beside a profile replaces it: another quantizer, or other
+levels than unbiased ones, leave out its steps, offset and transform; `steps = "even"` its transform.
+
+Profiles ask how much the answers feel noise in each plane, so they are fitted where the tail can be run: in a build.
+Gradients tell it where every operator between the cut and the answers has a rule (`splitc/gradients`) and the task
+knows how its answers are pulled; else noise in one plane at a time does, which takes more runs and says less.
+`splitc encode --codec` has no tail: there a profile stands for even steps, and for no transform. `splitc plan`, and the
+choice of a cut in a build, price codecs the same way, so the packets of a build are a little smaller than planned.
+`CodecSpec()`, in Python, is even steps decoded to their middles; `CodecSpec.without_tail()` is what needs no tail.
+"""
+
 
 def reference() -> str:
     """The page as Markdown, with the components that are known now."""
@@ -40,7 +52,7 @@ def _profiles() -> Iterator[str]:
     yield "| profile | stands for |\n|---|---|"
     for name, spec in PROFILES.items():
         yield f"| `{name}` | {_listed([f'{key}={value}' for key, value in spec])} |"
-    yield ""
+    yield _WITHOUT_TAIL
 
 
 def _part(part: str, registry: Registry[Any]) -> Iterator[str]:

@@ -14,7 +14,7 @@ from splitc.types import Array
 
 FEATURES: CachedStep[list[Array]] = CachedStep("features", 1, parts_of_arrays, arrays_from_file)
 CODEC: CachedStep[Codec] = CachedStep(
-    "codec", 1, lambda codec: parts_of_json(codec.to_json()), lambda file: Codec.from_json(json_from_file(file))
+    "codec", 2, lambda codec: parts_of_json(codec.to_json()), lambda file: Codec.from_json(json_from_file(file))
 )
 
 

@@ -246,8 +246,9 @@ def _no_task_table(key: str, task: object, tasks: Collection[str]) -> str:
 
 def _with_profile(table: dict[str, Any], profiles: Profiles) -> dict[str, Any]:
     """``table`` with the keys of its codec profile, where none is spelled."""
-    codec = table.get("codec")
-    profile = codec.get("profile") if isinstance(codec, dict) else None
+    codec = table.get("codec", {})
+    usual = CodecSection.model_fields["profile"].default
+    profile = codec.get("profile", usual) if isinstance(codec, dict) else None
     if not isinstance(codec, dict) or not isinstance(profile, str) or profile not in profiles:
         return table
     return {**table, "codec": dict(profiles[profile](codec))}

@@ -18,7 +18,6 @@ from splitc.runtime import Sample, clip_lengths, truth_of
 from splitc.tasks import Truth
 from splitc.trials.features import run_head, settle
 from splitc.trials.finite import open_checked
-from splitc.trials.judge import judge_of
 from splitc.trials.subject import Subject
 from splitc.types import F32, Array, Feeds
 
@@ -27,7 +26,7 @@ PLAN_SAMPLES = 32
 
 MEASUREMENT: CachedStep[plan.Measurement] = CachedStep(
     "measurement",
-    5,
+    6,
     lambda found: parts_of_json(asdict(found)),
     lambda file: plan.Measurement(**json_from_file(file)),
 )
@@ -177,8 +176,9 @@ class CutTrials:
         at = self._features(names, option.edge_precision)
         layouts = plan.layouts(self._subject.model, at.cut, self._subject.split)
         axes = settle(at.halves, layouts, at.to_fit)
-        judge = judge_of(option.spec, at.halves, self._subject.task, at.to_fit, self.fit_on)
-        fitted = Codec.fit(option.spec, at.halves.cut, at.to_fit, clip_lengths(self.fit_on), axes, judge)
+        # even steps: others are measured once, by the build, and cost fewer bytes where the answers move as much
+        spec = option.spec.without_tail()
+        fitted = Codec.fit(spec, at.halves.cut, at.to_fit, clip_lengths(self.fit_on), axes)
         packets = _packets(fitted, at.to_code)
         decoder = fitted.decoder()
         restored = iter([decoder.decode(packet) for packet in packets])

@@ -58,7 +58,7 @@ def measure(extent: Extent, sections: Sequence[str], names: Sequence[str] = ()) 
     if "floor" in sections:
         yield from floor.floor_rows()
     if "frontier" in sections:
-        yield from frontier.frontier_rows(extent.places, extent.frontier, names or extent.frontier_networks)
+        yield from frontier.frontier_rows((*extent.places, "neck"), extent.frontier, names or extent.frontier_networks)
     if "streams" in sections:
         yield from streams.stream_rows(extent.streams, names or extent.frontier_networks)
     for network, path in networks.available():
@@ -100,9 +100,9 @@ def main() -> None:
     for row in measure(extent, sections, args.network):
         rows.append(row)
         print(f"{time.perf_counter() - start:6.0f} s  {row.section}: {tables.title(row)}", file=sys.stderr)
+        if args.json:
+            args.json.write_text(json.dumps(document(rows), indent=2) + "\n", encoding="utf-8")
     print("\n\n".join(tables.all_tables(rows, summary(rows))))
-    if args.json:
-        args.json.write_text(json.dumps(document(rows), indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

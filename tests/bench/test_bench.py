@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from codec_bench.fidelity import Point, around, at_kl, fidelity
+from codec_bench.frontier import at_level, bracketed
 
 HERE = Path(__file__).parent
 DATA = Path(os.environ.get("SPLITC_DATA", HERE.parents[2] / "shared" / "data"))
@@ -173,3 +174,31 @@ def test_streams_are_summed_up_by_clip_and_level() -> None:
     assert found["static_video_best_vs_x265_inter"] == pytest.approx(np.sqrt(0.5 * 0.4))
     assert found["moving_video_vs_x265_inter"] == pytest.approx(0.8)
     assert found["pair_vs_h265_input"] == 2
+
+
+@pytest.mark.parametrize("start", [0, 4, 9])
+def test_settings_are_walked_until_both_levels_are_bracketed(start: int) -> None:
+    walked: list[int] = []
+
+    def measure(rung: int) -> tuple[float, float]:
+        walked.append(rung)
+        return float(np.log(1e-3 * 2.0**rung)), 10.0 - rung
+
+    points = bracketed(10, measure, (0.003, 0.03), start)
+    assert min(walked) == min(start, 1)
+    assert max(walked) == max(start, 5)
+    assert len(walked) == len(set(walked)) == len(points)
+    assert at_level(points, 0.004) == pytest.approx(np.exp(8))
+    assert at_level(points, 10.0) is None
+
+
+@pytest.mark.parametrize("most", [1, 3, 9, 255])
+def test_zstd_packs_by_what_occurs(most: int) -> None:
+    pytest.importorskip("constriction")
+    from codec_bench.peers import zstd
+
+    symbols = np.random.default_rng(most).integers(0, most, (3, 5, 7), np.uint8, endpoint=True)
+    lifted = (symbols // 2 + 100).astype(np.uint8)
+    for one in (symbols, lifted, np.full((3, 5, 7), 4, np.uint8)):
+        coder = zstd(19, 8, (3, 5, 7))
+        np.testing.assert_array_equal(coder.decode(coder.encode(coder.prepare(one))), one)

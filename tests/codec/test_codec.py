@@ -38,7 +38,7 @@ SPECS = {
     "log-4-rans": CodecSpec(quantizer="log"),
     "log-8-tensor-range": CodecSpec(quantizer="log", bits=8, scope="tensor", entropy="range"),
     "uniform-12-zstd": CodecSpec(quantizer="uniform", bits=12, entropy="zstd"),
-    "balanced": PROFILES["balanced"],
+    "balanced": PROFILES["balanced"].without_tail(),
     "log-16-range": CodecSpec(quantizer="log", bits=16, entropy="range"),
 }
 
@@ -162,7 +162,7 @@ def test_several_tensors_keep_their_order() -> None:
 @pytest.mark.parametrize("name", ["zstd", "range", "huffman"])
 @pytest.mark.parametrize("profile", PROFILES)
 def test_with_entropy_codes_the_same_symbols(profile: str, name: str) -> None:
-    codec = fit(PROFILES[profile], (None, 3, 8, 8))
+    codec = fit(PROFILES[profile].without_tail(), (None, 3, 8, 8))
     other = codec.with_entropy(name)
     sample = features((None, 3, 8, 8), 1, 6)
     np.testing.assert_array_equal(other.quantize([sample]).symbols[0], codec.quantize([sample]).symbols[0])

@@ -31,7 +31,9 @@ def test_every_profile_can_be_made_and_named(name: str, tmp_path: Path) -> None:
 
 
 def test_a_recipe_that_says_nothing_gets_fast(tmp_path: Path) -> None:
-    assert codec_spec(load_recipe(recipe_file(tmp_path, ""))) == PROFILES["fast"] == CodecSpec()
+    assert codec_spec(load_recipe(recipe_file(tmp_path, ""))) == PROFILES["fast"]
+    spelled = recipe_file(tmp_path, "step = 0.3\nbits = 6")
+    assert codec_spec(load_recipe(spelled)) == PROFILES["fast"].replace(step=0.3, bits=6)
 
 
 def test_defaults_of_the_spec_and_of_the_recipe_agree() -> None:
@@ -64,15 +66,37 @@ def test_any_part_may_be_spelled_on_top_of_a_profile(profile: str, part: tuple[s
 
 
 def test_options_of_the_profile_s_parts_stay_when_another_part_is_spelled() -> None:
+    known = {"reconstruction": "unbiased", "transform": "auto"}
     assert with_profile("balanced", {"quantizer": "log"}) == {"contexts": "wide", "quantizer": "log"}
-    assert with_profile("balanced", {"entropy": "zstd"}) == {"entropy": "zstd"}
-    assert with_profile("balanced", {"contexts": "few"}) == {"contexts": "few"}
+    assert with_profile("balanced", {"entropy": "zstd"}) == known | {"entropy": "zstd"}
+    assert with_profile("balanced", {"contexts": "few"}) == known | {"contexts": "few"}
     with pytest.raises(UsageError, match=r"unknown codec profile 'fats'\. Did you mean 'fast'"):
         with_profile("fats", {})
 
 
+@pytest.mark.parametrize("profile", list(PROFILES))
+@pytest.mark.parametrize("text", ["reconstruction=midpoint", "reconstruction=centroid", "steps=even", "quantizer=log"])
+def test_what_spelled_levels_cannot_have_is_left_out(profile: str, text: str) -> None:
+    spec = spec_from_text(f"{profile},{text}")
+    assert not spec.needs_judge
+    assert spec.transform == "none"
+    assert spec.offset is None or spec.steps == "even"
+
+
+def test_profiles_without_a_tail_ask_nobody() -> None:
+    """Even steps and no transform stand in; what is spelled stays, and is refused where it is fitted."""
+    assert spec_from_text("", has_tail=False) == CodecSpec(reconstruction="unbiased", offset=0.5)
+    assert spec_from_text("balanced", has_tail=False) == CodecSpec(reconstruction="unbiased", contexts="wide")
+    assert spec_from_text("fast,steps=sensitivity", has_tail=False).needs_judge
+    assert spec_from_text("transform=auto", has_tail=False).needs_judge
+    for spec in (*PROFILES.values(), CodecSpec(transform="klt", steps="sensitivity")):
+        assert not spec.without_tail().needs_judge
+    assert CodecSpec(transform="klt", steps="sensitivity").without_tail().transform == "klt"
+    assert CodecSpec(step=0.3).without_tail() == CodecSpec(step=0.3)
+
+
 def test_an_option_that_was_spelled_for_another_part_is_still_refused() -> None:
-    with pytest.raises(UsageError, match=r"codec\.contexts: neither quantizer 'step'"):
+    with pytest.raises(UsageError, match=r"codec\.contexts: neither transform 'auto', quantizer 'step'"):
         spec_from_text("balanced,entropy=zstd,contexts=wide")
 
 

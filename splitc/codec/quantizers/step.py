@@ -74,7 +74,7 @@ class Step(Quantizer):
     steps: Literal["even", "sensitivity"] | None = Field(
         None,
         description='reconstruction = "unbiased": "even" or absent: `step` everywhere; "sensitivity": of the same '
-        "divergence, but each plane's by how much the answers feel its noise, measured by running the tail",
+        "divergence, but each plane's by how much the answers feel its noise, measured on the tail",
     )
 
     @model_validator(mode="before")

@@ -1,146 +1,115 @@
-"""The rate frontier: bytes of every design at two divergences of the answers, beside x265 on the tiled channels.
+"""The rate frontier: bytes at two divergences of the answers, beside x265 on the tiled channels and other peers.
 
-Designs are fitted, and the choice among them is made, on calibration pictures; all rates are of other pictures, whole
-packets, interpolated in logarithms between the steps next to the level. The divergence is the task's own: of
-classifiers the KL of their answers in nats, of detectors that of all box scores plus the box error.
+Designs are fitted, and the choice among them is made, on calibration samples; all rates are of other samples, whole
+packets, interpolated in logarithms between the settings next to the level. The divergence is the task's: of classifiers
+the KL of their answers in nats, of detectors that of all box scores.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from codec_bench import x265
+from codec_bench import frontier_peers
 from codec_bench.fidelity import F32
-from codec_bench.networks import DATA, IMAGENET, SEED, Amount
+from codec_bench.networks import Amount
+from codec_bench.subjects import SUBJECTS, Subject, samples_of
 from splitc import evaluate, graph, trials
-from splitc.codec import PROFILES, QUANTIZERS, TILINGS, Codec, CodecSpec
+from splitc.codec import PROFILES, Codec, CodecSpec
 from splitc.codec.calibration import Calibration
-from splitc.codec.choosing import Design, at_divergence, cheapest, designs, halves
+from splitc.codec.choosing import PAYS, Design, designs, halves
 from splitc.codec.fitting import with_planes
 from splitc.codec.sensitivity import on_samples
-from splitc.runtime import Reader, find_files
+from splitc.runtime import Sample
 from splitc.tasks import TASKS, BindRequest, BoundTask
-from splitc.types import USUAL_LAYOUT, Preprocess, TensorSpec
+from splitc.types import USUAL_LAYOUT, TensorSpec
 
-X265_TILED = "x265 tiled"
-BEST = "auto"
-"""The design that calibration pictures chose at each level."""
 NAMES = {"none": "steps by sensitivity", "dct": "blocks", "klt": "components and blocks"}
-CALIBRATED = "even steps, unbiased"
-STEPS = (0.16, 0.25, 0.4, 0.65, 1.0, 1.6, 2.4)
-QPS = (4, 12, 17, 22, 27, 32, 37, 42)
+PLAIN = "even steps"
+STEPS = tuple(0.1 * 1.6**rung for rung in range(12))
 PROBED = 0.8
-"""Step at which weights are measured."""
-AUTO = CodecSpec(transform="auto", step=PROBED)
+"""Step at which weights are measured, where there are no gradients."""
 Point = tuple[float, float]
-"""ln divergence and ln bytes a picture."""
-
-
-@dataclass(frozen=True)
-class Subject:
-    """A network, its task, and where it is cut."""
-
-    name: str
-    source: str
-    pictures: str
-    preprocess: Preprocess
-    cuts: Mapping[str, str]
-    task: str = "classification"
-    options: Mapping[str, Any] = field(default_factory=dict)
-    levels: tuple[float, float] = (0.003, 0.03)
-
-
-YOLO_FASTEST_ANCHORS = [[115, 73, 119, 199, 242, 238], [12, 18, 37, 49, 52, 132]]
-SUBJECTS = (
-    Subject(
-        "MobileNetV2",
-        "models/mobilenet_v2_imagenet.onnx",
-        "images/imagenet_sample",
-        Preprocess(crop=224, **IMAGENET),
-        {"early": "/features/features.3/Add_output_0", "middle": "/features/features.12/Add_output_0"},
-    ),
-    Subject(
-        "Yolo-Fastest",
-        "models/yolo_fastest_1.1_xl_coco.onnx",
-        "images/coco_val2017",
-        Preprocess(resize=(320, 320)),
-        {"middle": "/Add_6_output_0"},
-        task="detection",
-        options={"anchors": YOLO_FASTEST_ANCHORS},
-        levels=(0.25, 1.0),
-    ),
-    Subject(
-        "ResNet-18",
-        "models/resnet18_tinyimagenet200.onnx",
-        "images/tinyimagenet_val",
-        Preprocess(scale=1 / 127.5, mean=(1.0, 1.0, 1.0)),
-        {"early": "/layer1/layer1.1/relu_1/Relu_output_0", "middle": "/layer2/layer2.1/relu_1/Relu_output_0"},
-    ),
-)
+"""ln divergence and ln bytes a sample."""
 
 
 @dataclass(frozen=True)
 class FrontierRow:
-    """One design at one cut: bytes a picture at both levels, None where its points do not reach both sides of one.
+    """One method at one cut: bytes a sample at both levels, None where its points do not reach both sides of one.
 
-    ``chosen`` names the design at each level, of :data:`BEST` alone.
+    ``chosen`` names the design at each level, of profiles that choose.
     """
 
     cut: str
     task: str
-    shape: tuple[int, ...]
+    shape: list[list[int]]
     method: str
     version: str
     levels: tuple[float, float]
     bytes_mean: tuple[float | None, float | None]
     points: list[tuple[float, float]] = field(default_factory=list)
     chosen: tuple[str, ...] = ()
+    samples: int = 0
     section: str = "frontier"
+
+
+class ScoresOnly:
+    """A detector whose divergence is that of its scores alone, as the levels are."""
+
+    def __init__(self, task: Any) -> None:
+        self._task = task
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._task, name)
+
+    def divergence(self, reference: Any, other: Any) -> float:
+        """Without the error of boxes."""
+        parts: tuple[float, ...] = self._task.divergence_parts(reference, other)
+        return parts[0]
 
 
 @dataclass(frozen=True)
 class Bench:
-    """One cut with its features, float32 ``[1, C, H, W]`` a picture, and the tail behind it."""
+    """One cut with its features, float32 of the cut's axes a sample, and the tail behind it."""
 
     subject: Subject
     place: str
-    tensor: TensorSpec
+    tensors: tuple[TensorSpec, ...]
     calibration: Calibration
     evaluation: Calibration
+    whole: frontier_peers.Whole | None = None
 
     @property
     def label(self) -> str:
         return f"{self.subject.name} {self.place}"
 
     @cached_property
-    def pictures(self) -> int:
+    def count(self) -> int:
         return self.evaluation.count
 
     def row(self, method: str, version: str, points: Sequence[Point], chosen: tuple[str, ...] = ()) -> FrontierRow:
+        """At both levels."""
         found = [at_level(points, level) for level in self.subject.levels]
         plain = [(math.exp(moved), math.exp(size)) for moved, size in sorted(points)]
-        shape = tuple(map(int, self.tensor.shape[1:]))
-        return FrontierRow(
-            self.label,
-            self.subject.task,
-            shape,
-            method,
-            version,
-            self.subject.levels,
-            (found[0], found[1]),
-            plain,
-            chosen,
-        )
+        shape = [[int(size) for size in spec.shape[1:]] for spec in self.tensors]
+        at = found[0], found[1]
+        parts = self.label, self.subject.task, shape, method, version, self.subject.levels, at
+        return FrontierRow(*parts, plain, chosen, self.count)
 
     def point(self, size: float, restored: Sequence[Sequence[F32]]) -> Point:
-        moved = float(self.evaluation.divergences(restored, range(self.pictures)).mean())
-        return math.log(max(moved, 1e-9)), math.log(size / self.pictures)
+        """Of bytes of all samples, and what was decoded."""
+        return point_of(self.evaluation, size, restored)
+
+
+def point_of(subject: Calibration, size: float, restored: Sequence[Sequence[F32]]) -> Point:
+    """Bytes and answers as logarithms."""
+    moved = float(subject.divergences(restored, range(subject.count)).mean())
+    return math.log(max(moved, 1e-9)), math.log(size / subject.count)
 
 
 def at_level(points: Sequence[Point], level: float) -> float | None:
@@ -151,86 +120,113 @@ def at_level(points: Sequence[Point], level: float) -> float | None:
     return float(math.exp(np.interp(math.log(level), moved, size)))
 
 
+def bracketed(count: int, measure: Callable[[int], Point], levels: tuple[float, float], start: int) -> list[Point]:
+    """Points of a ladder of settings, gentlest first, from ``start`` outwards until they reach beyond both levels."""
+    points, low, high = [measure(start)], start, start
+    while max(points)[0] < math.log(levels[1]) and high + 1 < count:
+        high += 1
+        points.append(measure(high))
+    while min(points)[0] > math.log(levels[0]) and low > 0:
+        low -= 1
+        points.append(measure(low))
+    return points
+
+
 def frontier_rows(places: Sequence[str], amount: Amount, names: Sequence[str] = ()) -> Iterator[FrontierRow]:
-    """Every design at every cut of the subjects called ``names``; none: of all that are here."""
+    """Every method at every cut of the subjects called ``names``; none: of all that are here."""
     for subject in SUBJECTS:
-        if (names and subject.name not in names) or not (DATA / subject.source).is_file():
+        if (names and subject.name not in names) or subject.path is None:
             continue
-        for place in places:
-            if place in subject.cuts:
+        for place in subject.cuts:
+            if place in places:
                 yield from _rows(_bench(subject, place, amount))
 
 
 def _bench(subject: Subject, place: str, amount: Amount) -> Bench:
-    model = graph.load(DATA / subject.source)
-    parts = graph.split(model, [subject.cuts[place]])
-    files = [file for file in find_files([str(DATA / subject.pictures)], DATA) if file.suffix in (".jpg", ".JPEG")]
-    order = np.random.default_rng(SEED).permutation(len(files))[: amount.calibration + amount.evaluation]
-    samples = list(Reader(model.inputs, subject.preprocess, 1).samples([files[i] for i in order]))
+    model = graph.load(subject.path or "", subject.shapes or None)
+    parts = graph.split(model, subject.cuts[place])
+    samples = samples_of(subject, model, amount)
     whole = evaluate.open_optimized(model.ir_model)
     task = TASKS.make(subject.task, subject.options).bind(BindRequest(outputs=model.outputs, inputs=model.inputs))
-    task = task.settle([whole.run(sample.feeds) for sample in samples[:8]])
-    (features,) = trials.features(parts, samples)
-    half = min(amount.calibration, len(files) // 2)
-    apart = [_calibration(parts, task, some) for some in (features[:half], features[half:])]
-    return Bench(subject, place, parts.cut[0], *apart)
+    task = task.settle([whole.run(sample.feeds) for sample in samples[:4]])
+    judged: Any = ScoresOnly(task) if subject.task == "detection" else task
+    half = len(samples) * amount.calibration // (amount.calibration + amount.evaluation)
+    apart = [_calibration(parts, judged, some) for some in (samples[:half], samples[half:])]
+    peers = frontier_peers.Whole(whole, judged, tuple(samples[half:]), subject.preprocess)
+    return Bench(subject, place, parts.cut, *apart, peers)
 
 
-def _calibration(parts: graph.Halves, task: BoundTask, features: Sequence[F32]) -> Calibration:
-    judge = trials.TailJudge(evaluate.open_optimized(parts.tail), task, parts.cut, [features])
-    return Calibration(tuple(parts.cut), (USUAL_LAYOUT,), (tuple(features),), (1,) * len(features), judge)
+def _calibration(parts: graph.Halves, task: BoundTask, samples: Sequence[Sample]) -> Calibration:
+    rows = trials.features(parts, samples)
+    judge = trials.TailJudge(evaluate.open_optimized(parts.tail), task, parts.cut, rows, tail_graph=parts.tail)
+    layouts = (USUAL_LAYOUT,) * len(parts.cut)
+    return Calibration(parts.cut, layouts, tuple(map(tuple, rows)), (1,) * len(samples), judge)
 
 
 def _rows(bench: Bench) -> Iterator[FrontierRow]:
-    yield _tiled(bench)
-    for method, spec in {"fast": PROFILES["fast"], CALIBRATED: CodecSpec(reconstruction="unbiased")}.items():
-        yield bench.row(method, "splitc", [_coded(bench, _plain(bench, spec, step)) for step in STEPS])
+    yield from frontier_peers.peer_rows(bench)
+    plain = CodecSpec()
+    yield bench.row(PLAIN, "splitc", _ladder(bench, lambda step: _fitted(bench, plain.replace(step=step))))
     to_fit, to_code = halves(bench.calibration, is_stream=False)
-    known = {one.spec.transform: one for one in designs(AUTO, to_fit)}
-    points = {}
-    for name, design in known.items():
-        points[name] = [_coded(bench, codec) for codec in _ladder(design, bench.calibration)]
-        yield bench.row(NAMES[name], "splitc", points[name])
-    chosen = []
-    for level in bench.subject.levels:
-        found = [(one, at_divergence(one, math.log(level), to_fit, to_code, Codec)) for one in known.values()]
-        chosen.append(cheapest(found)[0].spec.transform)
-    best = [at_level(points[name], level) for name, level in zip(chosen, bench.subject.levels, strict=True)]
-    row = bench.row(BEST, "splitc", [*points[chosen[0]], *points[chosen[1]]], tuple(NAMES[name] for name in chosen))
-    yield FrontierRow(**{**vars(row), "bytes_mean": (best[0], best[1])})
+    known = designs(PROFILES["balanced"].replace(step=PROBED), to_fit)
+    ranked = [_choice_points(bench, one, to_fit, to_code) for one in known]
+    done: dict[tuple[str, CodecSpec], list[Point]] = {}
+    for name, profile in PROFILES.items():
+        chosen = [_cheapest(known, ranked, level) for level in bench.subject.levels]
+        if not profile.make_transform().is_choice:
+            chosen = [known[0], known[0]]
+        points = []
+        for one in chosen:
+            spec = one.spec.replace(contexts=profile.contexts, entropy=profile.entropy)
+            key = spec.transform, spec
+            done[key] = done.get(key) or _ladder(bench, _maker(bench, Design(spec, one.planes)))
+            points.append(done[key])
+        best = [at_level(one, level) for one, level in zip(points, bench.subject.levels, strict=True)]
+        names = tuple(NAMES[one.spec.transform] for one in chosen)
+        row = bench.row(name, "splitc", [*points[0], *points[1]], names if len({*names}) > 1 else names[:1])
+        yield replace(row, bytes_mean=(best[0], best[1]))
 
 
-def _plain(bench: Bench, spec: CodecSpec, step: float) -> Codec:
-    return Codec.fit(spec.replace(step=step), [bench.tensor], [list(bench.calibration.samples[0])])
+def _ladder(bench: Bench, make: Callable[[float], Codec]) -> list[Point]:
+    """Of codecs by step, on the samples that are measured."""
+    return _ladder_on(bench.evaluation, make, bench.subject.levels)
 
 
-def _ladder(design: Design, calibration: Calibration) -> Iterator[Codec]:
-    planes = on_samples(design.planes, calibration)
-    for step in STEPS:
-        spec = design.spec.replace(step=step).resolved()
-        yield Codec(spec, with_planes(spec, calibration, planes))
+def _ladder_on(subject: Calibration, make: Callable[[float], Codec], levels: tuple[float, float]) -> list[Point]:
+    def measure(rung: int) -> Point:
+        codec = make(STEPS[rung])
+        packets = [codec.encode(subject.row(i)) for i in range(subject.count)]
+        return point_of(subject, sum(map(len, packets)), [codec.decode(packet) for packet in packets])
+
+    return bracketed(len(STEPS), measure, levels, start=4)
 
 
-def _coded(bench: Bench, codec: Codec) -> Point:
-    packets = [codec.encode(bench.evaluation.row(i)) for i in range(bench.pictures)]
-    return bench.point(sum(map(len, packets)), [codec.decode(packet) for packet in packets])
+def _fitted(bench: Bench, spec: CodecSpec) -> Codec:
+    return Codec.fit(spec, bench.tensors, [list(one) for one in bench.calibration.samples])
 
 
-def _tiled(bench: Bench) -> FrontierRow:
-    """A mosaic of the channels in 8 bits, x265 intra; slices alone are counted."""
-    quantizer = QUANTIZERS.make(
-        "uniform",
-        {"bits": 8, "scope": "tensor", "reconstruction": "midpoint", "clip": "percentile", "percentile": 99.99},
+def _maker(bench: Bench, design: Design) -> Callable[[float], Codec]:
+    """Codecs of a design by step, levels and tables of all calibration samples."""
+    planes = on_samples(design.planes, bench.calibration)
+    return lambda step: _of_planes(design.spec.replace(step=step), bench.calibration, planes)
+
+
+def _of_planes(spec: CodecSpec, subject: Calibration, planes: Any) -> Codec:
+    return Codec(spec.resolved(), with_planes(spec, subject, planes))
+
+
+def _choice_points(bench: Bench, design: Design, to_fit: Calibration, to_code: Calibration) -> list[Point]:
+    """Of a design that is fitted on one half of the calibration samples and coded on the other."""
+    return _ladder_on(
+        to_code, lambda step: _of_planes(design.spec.replace(step=step), to_fit, design.planes), bench.subject.levels
     )
-    every = np.concatenate(bench.evaluation.samples[0])
-    params = quantizer.fit(np.concatenate(bench.calibration.samples[0]))
-    symbols = quantizer.quantize(every, params)
-    tiling = TILINGS.make("mosaic", {})
-    pictures = tiling.tile(symbols)
 
-    def point(qp: int) -> Point:
-        coded = x265.code(pictures, qp)
-        restored = quantizer.dequantize(tiling.untile(coded.pictures, symbols.shape), params)
-        return bench.point(sum(coded.slice_bytes), [[restored[i : i + 1]] for i in range(len(restored))])
 
-    return bench.row(X265_TILED, x265.version(), [point(qp) for qp in QPS])
+def _cheapest(known: Sequence[Design], ranked: Sequence[Sequence[Point]], level: float) -> Design:
+    """As :func:`splitc.codec.choosing.cheapest`: a design that computes more must save a share."""
+    best, size = known[0], at_level(ranked[0], level) or math.inf
+    for one, points in zip(known[1:], ranked[1:], strict=True):
+        found = at_level(points, level) or math.inf
+        if found < size * math.exp(-PAYS):
+            best, size = one, found
+    return best

@@ -31,22 +31,40 @@ def ours(coder: EntropyCoder, calibration: Symbols, bits: int, shape: tuple[int,
 
 
 def zstd(level: int, bits: int, shape: tuple[int, int, int]) -> Coder:
-    """zstandard on symbols packed to a divisor of 8 bits; on bytes it was larger at every cut."""
-    width = next(w for w in (1, 2, 4, 8) if w >= bits)
-    compressor = zstandard.ZstdCompressor(level=level, write_content_size=False, write_checksum=False)
+    """zstandard on symbols packed to a divisor of 8 bits that holds what occurs, or as bytes where that is smaller."""
     decompressor = zstandard.ZstdDecompressor()
-    size = -(-int(np.prod(shape)) * width // 8)
+
+    def encode(symbols: Symbols) -> bytes:
+        return min(packed_by_what_occurs(symbols, level), key=len)
 
     def decode(payload: bytes) -> Symbols:
-        return np.frombuffer(decompressor.decompress(payload, max_output_size=size), np.uint8)
+        width, least = payload[0], payload[1]
+        size = -(-int(np.prod(shape)) * width // 8)
+        data = decompressor.decompress(payload[HEADER:], max_output_size=size)
+        return (unpacked(np.frombuffer(data, np.uint8), width, int(np.prod(shape))) + least).reshape(shape)
 
-    return Coder(
-        f"zstd-{level}",
-        f"zstandard {zstandard.__version__}, {width}-bit packed",
-        compressor.compress,
-        decode,
-        lambda symbols: _packed(symbols, width),
-    )
+    return Coder(f"zstd-{level}", f"zstandard {zstandard.__version__}, packed by what occurs", encode, decode)
+
+
+HEADER = 2
+"""Bytes that say how symbols are packed: their width, and the least of them."""
+
+
+def packed_by_what_occurs(symbols: Symbols, level: int) -> list[bytes]:
+    """Symbols in zstd, counted from the least one: packed to the width that the greatest needs, and as bytes."""
+    least = symbols.min(initial=0) if not symbols.size else symbols.min()
+    moved = symbols - least
+    reach = int(moved.max(initial=0)).bit_length()
+    compressor = zstandard.ZstdCompressor(level=level, write_content_size=False, write_checksum=False)
+    widths = {next(width for width in (1, 2, 4, 8) if width >= reach), 8}
+    return [bytes([width, int(least)]) + compressor.compress(_packed(moved, width)) for width in sorted(widths)]
+
+
+def unpacked(data: Symbols, width: int, count: int) -> Symbols:
+    """Invert the packing."""
+    shifts = np.arange(0, 8, width, dtype=np.uint8)
+    mask = np.uint8((1 << width) - 1)
+    return (data[:, None] >> shifts & mask).ravel()[:count]
 
 
 def constriction_ans(calibration: Symbols, bits: int, shape: tuple[int, int, int]) -> Coder:

@@ -21,8 +21,9 @@ from av.video.frame import VideoFrame
 
 from codec_bench import x265
 from codec_bench.fidelity import F32
-from codec_bench.frontier import SUBJECTS, Bench, FrontierRow, Point, Subject
+from codec_bench.frontier import Bench, FrontierRow, Point
 from codec_bench.networks import DATA, Amount
+from codec_bench.subjects import SUBJECTS, Subject
 from splitc import evaluate, graph, trials
 from splitc.codec import QUANTIZERS, TILINGS, Codec, CodecSpec
 from splitc.codec.calibration import Calibration
@@ -38,6 +39,7 @@ CLIPS = {
     "static": "videos/vtest_first300.avi",
     "moving": "videos/mmaction2_demo_arm_wrestling.mp4",
 }
+NETWORKS = ("MobileNetV2", "Yolo-Fastest")
 PLACE = "middle"
 GOP = 15
 X265_INTER = "x265 inter"
@@ -84,8 +86,8 @@ def stream_rows(amount: Amount, names: Sequence[str] = ()) -> Iterator[StreamRow
     """Every design on every clip of the subjects called ``names``; none: of all that are here."""
     for subject in SUBJECTS:
         is_wanted = not names or subject.name in names
-        if not is_wanted or subject.name == "ResNet-18" or not (DATA / subject.source).is_file():
-            continue  # ResNet-18 knows pictures of 64 x 64
+        if not is_wanted or subject.name not in NETWORKS or subject.path is None:
+            continue
         for name, file in CLIPS.items():
             if (DATA / file).is_file():
                 yield from _rows(_clip(subject, name, DATA / file, amount))
@@ -95,7 +97,7 @@ def _clip(subject: Subject, name: str, file: Path, amount: Amount) -> Clip:
     levels = LEVELS[subject.task]
     subject = replace(subject, levels=levels, preprocess=_whole(subject.preprocess))
     model = graph.load(DATA / subject.source)
-    parts = graph.split(model, [subject.cuts[PLACE]])
+    parts = graph.split(model, subject.cuts[PLACE])
     inputs = np.stack(list(islice(_frames(file, subject.preprocess), amount.calibration + amount.evaluation)))
     feed = model.inputs[0].name
     samples = [Sample(name=str(i), feeds={feed: one[None]}) for i, one in enumerate(inputs)]
@@ -106,7 +108,7 @@ def _clip(subject: Subject, name: str, file: Path, amount: Amount) -> Clip:
     some, others = (
         _calibration(parts, task, part) for part in (features[: amount.calibration], features[amount.calibration :])
     )
-    bench = Bench(subject, PLACE, parts.cut[0], some, others)
+    bench = Bench(subject, PLACE, parts.cut, some, others)
     return Clip(bench, name, inputs[amount.calibration :], parts)
 
 
@@ -116,7 +118,7 @@ def _whole(preprocess: Preprocess) -> Preprocess:
 
 
 def _calibration(parts: graph.Halves, task: BoundTask, features: Sequence[F32]) -> Calibration:
-    judge = trials.TailJudge(evaluate.open_optimized(parts.tail), task, parts.cut, [features])
+    judge = trials.TailJudge(evaluate.open_optimized(parts.tail), task, parts.cut, [features], tail_graph=parts.tail)
     return Calibration(tuple(parts.cut), (USUAL_LAYOUT,), (tuple(features),), (len(features),), judge)
 
 
@@ -141,14 +143,14 @@ def _ladder(bench: Bench, options: Mapping[str, Any]) -> Iterator[Codec]:
     for step in STEPS:
         at = spec.replace(step=step).resolved()
         if planes is None:
-            yield Codec.fit(at, [bench.tensor], [list(bench.calibration.samples[0])])
+            yield Codec.fit(at, bench.tensors, [list(bench.calibration.samples[0])])
         else:
             yield Codec(at, with_planes(at, bench.calibration, planes))
 
 
 def _coded(bench: Bench, codec: Codec) -> Point:
     encoder, decoder = codec.encoder(), codec.decoder()
-    packets = [encoder.encode(bench.evaluation.row(i)) for i in range(bench.pictures)]
+    packets = [encoder.encode(bench.evaluation.row(i)) for i in range(bench.count)]
     return bench.point(sum(map(len, packets)), [decoder.decode(packet) for packet in packets])
 
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 import zstandard
 
-from codec_bench import frontier, streams, x265
+from codec_bench import frontier, frontier_peers, stills, streams, x265
 from codec_bench.floor import IN_CACHE, FloorRow
 from codec_bench.frontier import FrontierRow
 from codec_bench.stills import CHEN, KBIT_MEANS_ZSTD19, KBIT_ZSTD19, X265_TILED, StillRow
@@ -26,15 +26,17 @@ STILL_PEERS = {
     "kbit_means_zstd19": KBIT_MEANS_ZSTD19,
     "chen2019": CHEN,
 }
-ZSTD19 = f"zstd-19 (zstandard {zstandard.__version__}), packed to 1, 2, 4 or 8 bits"
+STILL_KEYS = dict(zip(("middle_even", "middle_wide"), stills.EVEN, strict=True))
+"""What keys begin with, at KL 0.01."""
+ZSTD19 = f"zstd-19 (zstandard {zstandard.__version__}), packed to 1, 2, 4 or 8 bits by what occurs, or as bytes"
 
 
 def summary(rows: Sequence[Row]) -> dict[str, object]:
     """Everything the acceptance looks at; None where its section did not run or no cut has both sides."""
-    stills, symbols, video, floor = (_of(rows, kind) for kind in (StillRow, SymbolRow, VideoRow, FloorRow))
+    still, symbols, video, floor = (_of(rows, kind) for kind in (StillRow, SymbolRow, VideoRow, FloorRow))
     return {
-        **_symbol_ratios(symbols, stills),
-        **_still_ratios(stills),
+        **_symbol_ratios(symbols, still),
+        **_still_ratios(still),
         **_video_ratios(video),
         **_frontier_ratios([row for row in _of(rows, FrontierRow) if not isinstance(row, StreamRow)]),
         **_stream_ratios(_of(rows, StreamRow)),
@@ -73,13 +75,13 @@ def _still_ratios(stills: Sequence[StillRow]) -> dict[str, object]:
     rate = {(row.cut, row.method): row.rate_bpe for row in stills}
     cuts = list(dict.fromkeys(row.cut for row in stills))
     ratios: dict[str, object] = {}
-    for profile in PROFILES:
+    for name, method in STILL_KEYS.items():
         for key, peer in STILL_PEERS.items():
-            both = [(rate.get((cut, profile)), rate.get((cut, peer))) for cut in cuts]
+            both = [(rate.get((cut, method)), rate.get((cut, peer))) for cut in cuts]
             found = [ours / theirs for ours, theirs in both if ours and theirs]
-            ratios[f"{profile}_bpe_vs_{key}"] = _mean(found)
-            ratios[f"{profile}_bpe_vs_{key}_worst_cut"] = max(found, default=None)
-            ratios[f"{profile}_bpe_vs_{key}_cuts"] = len(found)
+            ratios[f"{name}_bpe_vs_{key}"] = _mean(found)
+            ratios[f"{name}_bpe_vs_{key}_worst_cut"] = max(found, default=None)
+            ratios[f"{name}_bpe_vs_{key}_cuts"] = len(found)
     return ratios
 
 
@@ -103,38 +105,41 @@ def _beside(rate: Mapping[tuple[str, str], float | None], method: str, peer: str
     return _mean(ours / theirs for ours, theirs in both if ours and theirs)
 
 
-FRONTIER = {
-    "fast": "fast",
-    "unbiased": frontier.CALIBRATED,
-    "steps": frontier.NAMES["none"],
-    "klt": frontier.NAMES["klt"],
-    "auto": frontier.BEST,
+FRONTIER_PEERS = {
+    "x265_tile": frontier_peers.X265_TILED,
+    "kbit_zstd19": frontier_peers.KBIT_ZSTD19,
+    "chen2019": frontier_peers.CHEN,
+    "avif_input": frontier_peers.OF_THE_INPUT["AVIF"],
+    "h265_input": frontier_peers.OF_THE_INPUT["H.265"],
 }
-"""Designs by what their keys begin with."""
 
 
 def _frontier_ratios(rows: Sequence[FrontierRow]) -> dict[str, float | int | None]:
-    """Beside x265 at both levels: high and low apart, of detectors both, and the worst cut of the mean of both."""
+    """Beside every peer, at both levels together; beside x265 also apart, of detectors, and the worst cut and level."""
     ratios: dict[str, float | int | None] = {}
-    for key, method in FRONTIER.items():
-        pairs = _against_tiled(rows, method)
-        both = [pair for _, pair in pairs]
-        ratios[f"{key}_high_vs_x265_tile"] = _mean(pair[0] for pair in both)
-        ratios[f"{key}_low_vs_x265_tile"] = _mean(pair[1] for pair in both)
-        ratios[f"{key}_worst_cut_vs_x265_tile"] = max((max(pair) for pair in both), default=None)
-        detectors = [pair for row, pair in pairs if row.task == "detection"]
-        ratios[f"{key}_detector_vs_x265_tile"] = _mean(value for pair in detectors for value in pair)
-    ratios["frontier_cuts"] = len(_against_tiled(rows, frontier.BEST))
+    for profile in (*PROFILES, "even"):
+        method = frontier.PLAIN if profile == "even" else profile
+        for key, peer in FRONTIER_PEERS.items():
+            found = _against(rows, method, peer)
+            ratios[f"{profile}_bpe_vs_{key}"] = _mean(value for _, pair in found for value in pair)
+        tiled = _against(rows, method, frontier_peers.X265_TILED)
+        ratios[f"{profile}_high_vs_x265_tile"] = _mean(pair[0] for _, pair in tiled)
+        ratios[f"{profile}_low_vs_x265_tile"] = _mean(pair[1] for _, pair in tiled)
+        ratios[f"{profile}_worst_cut_vs_x265_tile"] = max((max(pair) for _, pair in tiled), default=None)
+        ratios[f"{profile}_cuts"] = len(tiled)
+        if profile == "balanced":
+            boxes = [pair for row, pair in tiled if row.task == "detection"]
+            ratios["detector_bpe_vs_x265_tile"] = _mean(value for pair in boxes for value in pair)
     return ratios
 
 
-def _against_tiled(rows: Sequence[FrontierRow], method: str) -> list[tuple[FrontierRow, tuple[float, float]]]:
+def _against(rows: Sequence[FrontierRow], method: str, peer: str) -> list[tuple[FrontierRow, tuple[float, float]]]:
     """Ratios at both levels, of cuts where both sides reach both."""
-    tiled = {row.cut: row.bytes_mean for row in rows if row.method == frontier.X265_TILED}
+    theirs = {row.cut: row.bytes_mean for row in rows if row.method == peer}
     found = []
     for row in rows:
-        if row.method == method:
-            (high, low), (their_high, their_low) = row.bytes_mean, tiled[row.cut]
+        if row.method == method and row.cut in theirs:
+            (high, low), (their_high, their_low) = row.bytes_mean, theirs[row.cut]
             if high and low and their_high and their_low:
                 found.append((row, (high / their_high, low / their_low)))
     return found
@@ -182,15 +187,18 @@ def _peers() -> dict[str, str]:
         "fast_bytes_vs_zstd19": f"{ZSTD19}, the same symbols: {FOUR_BITS}",
         "fast_own_bytes_vs_zstd19": f"{ZSTD19}, the same symbols: those that the profile quantizes to",
         "fast_encode_vs_x265": f"{x265.version()}, intra, {tiled}, nearest point to KL 0.01",
-        "fast_bpe_vs_x265_tile": f"{x265.version()}, intra, {tiled}",
-        "fast_bpe_vs_kbit_zstd19": f"uniform, clipped, 1 to 8 bits + {ZSTD19}",
-        "fast_bpe_vs_kbit_means_zstd19": f"the same, decoded to calibrated bin means + {ZSTD19}",
+        "middle_even_bpe_vs_x265_tile": f"{x265.version()}, intra, {tiled}, KL 0.01",
+        "middle_even_bpe_vs_kbit_zstd19": f"uniform, clipped, 1 to 8 bits + {ZSTD19}, KL 0.01",
+        "middle_even_bpe_vs_kbit_means_zstd19": f"the same, decoded to calibrated bin means + {ZSTD19}",
+        "middle_even_bpe_vs_chen2019": "as below, KL 0.01",
+        "fast_bpe_vs_x265_tile": f"{x265.version()}, intra, {tiled}, both levels",
+        "fast_bpe_vs_kbit_zstd19": f"uniform, clipped, 2 to 8 bits + {ZSTD19}, both levels",
         "fast_bpe_vs_chen2019": f"log 8 bits, each picture's range, a frame a channel, {x265.version()}, intra, slices",
+        "fast_bpe_vs_avif_input": "AVIF of the input at the same divergence, Pillow",
+        "fast_bpe_vs_h265_input": "x265 of the input, one picture, at the same divergence",
         "static_video_vs_x265_inter": f"{x265.version()}, GOP 15, no B frames, CTU 16, {tiled}, KL {MIDDLE_KL}",
         "static_video_adaptive_low_vs_x265_inter": f"{x265.version()}, GOP 15, no B frames, CTU 16, {tiled}, KL 0.01",
         "static_video_vs_ifmdc": f"IFMDC with N-run-length (this package), GOP 15, KL {MIDDLE_KL}",
-        "auto_high_vs_x265_tile": f"{x265.version()}, intra, {tiled}, at KL 0.003, of boxes 0.25",
-        "auto_low_vs_x265_tile": f"{x265.version()}, intra, {tiled}, at KL 0.03, of boxes 1",
         "static_video_worst_vs_x265_inter": f"{x265.version()}, GOP 15, CTU 16, {tiled}; ours the best design",
         "moving_video_vs_x265_inter": "the same, a moving clip, mean of both levels",
         "pair_vs_h265_input": f"{x265.version()} of the pictures, 4:2:0, at equal answers; where it reaches them",

@@ -15,7 +15,7 @@ from splitc.types import Symbols
 
 FAST, BALANCED = "fast", "balanced"
 FOUR_BITS = "uniform, 4 bits"
-ALPHABETS = {FAST: PROFILES[FAST], FOUR_BITS: CodecSpec(quantizer="uniform", bits=4, scope="tensor")}
+ALPHABETS = {FAST: CodecSpec(), FOUR_BITS: CodecSpec(quantizer="uniform", bits=4, scope="tensor")}
 """Whose symbols are coded: those of the profiles as they ship (one quantizer for both), and k-bit ones."""
 OTHERS = ("range", "huffman", "cohen")
 ZSTD_LEVELS = (1, 3, 19)

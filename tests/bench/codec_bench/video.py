@@ -12,7 +12,7 @@ from codec_bench import x265
 from codec_bench.clock import Speed, timed
 from codec_bench.fidelity import Point, around, at_kl
 from codec_bench.networks import Cut
-from splitc.codec import PROFILES, QUANTIZERS, Codec, CodecSpec
+from splitc.codec import QUANTIZERS, Codec, CodecSpec
 from splitc.codec.packet_header import read_header
 from splitc.codec.tilings import TILINGS
 from splitc.types import F32
@@ -79,7 +79,7 @@ def video_rows(cut: Cut) -> Iterator[VideoRow]:
 
 def _steps(options: dict[str, Any]) -> list[dict[str, Any]]:
     """Profile fast and ``options``."""
-    return [PROFILES["fast"].model_dump() | {"step": step} | options for step in STEPS]
+    return [CodecSpec().model_dump() | {"step": step} | options for step in STEPS]
 
 
 def _ifmdc(levels: int) -> dict[str, Any]:
