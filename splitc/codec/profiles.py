@@ -57,11 +57,13 @@ def with_profile(profile: str, spelled: Mapping[str, Any], *, has_tail: bool = T
 
 
 def _left_out(spec: CodecSpec, spelled: Mapping[str, Any]) -> tuple[str, ...]:
-    """Of the profile, what other levels or even steps that are spelled cannot have."""
+    """Of the profile, what a transform, other levels or even steps that are spelled do not have."""
     has_its_levels = spelled.get("quantizer", spec.quantizer) == spec.quantizer
     if not has_its_levels or spelled.get("reconstruction", spec.reconstruction) != spec.reconstruction:
         return ("transform", "offset", "steps")
-    return ("transform",) if spelled.get("steps") == "even" else ()
+    if spelled.get("steps") == "even":
+        return ("transform",)
+    return ("offset",) if spelled.get("transform", "none") != "none" else ()
 
 
 def spec_from_text(text: str, *, has_tail: bool = True) -> CodecSpec:

@@ -83,6 +83,12 @@ def test_what_spelled_levels_cannot_have_is_left_out(profile: str, text: str) ->
     assert spec.offset is None or spec.steps == "even"
 
 
+def test_planes_of_a_spelled_transform_are_not_moved() -> None:
+    assert spec_from_text("fast,transform=klt").offset is None
+    assert spec_from_text("fast,transform=klt,offset=0.25").offset == 0.25
+    assert spec_from_text("fast,transform=none").offset == 0.5
+
+
 def test_profiles_without_a_tail_ask_nobody() -> None:
     """Even steps and no transform stand in; what is spelled stays, and is refused where it is fitted."""
     assert spec_from_text("", has_tail=False) == CodecSpec(reconstruction="unbiased", offset=0.5)
