@@ -203,6 +203,60 @@ class RansModel:
         previous: _Previous = None,
     ) -> _U16: ...
 
+MIX_NODES: int
+"""Logits of a row of mix tables."""
+MIX_SHARED_ROWS: int
+"""Rows of mix tables behind those of the channels."""
+
+class MixModel:
+    """Tables of the mixing coder, checked and ready."""
+
+    def __init__(self, tables: _Bytes) -> None: ...
+    @property
+    def bits(self) -> int: ...
+    @property
+    def channels(self) -> int: ...
+    @property
+    def has_previous_view(self) -> bool:
+        """A channel is expected from its plane in the previous frame."""
+
+    def encode(self, symbols: _U8 | _U16, first_plane: int, previous: _Previous = None) -> bytes:
+        """Code a chunk ``[planes, H, W]``; ``previous`` is its frame before."""
+
+    def decode_u8(
+        self,
+        payload: _Bytes,
+        planes: int,
+        height: int,
+        width: int,
+        first_plane: int,
+        previous: _Previous = None,
+    ) -> _U8: ...
+    def decode_u16(
+        self,
+        payload: _Bytes,
+        planes: int,
+        height: int,
+        width: int,
+        first_plane: int,
+        previous: _Previous = None,
+    ) -> _U16: ...
+
+class MixLearner:
+    """Logits that move towards the symbols they are shown."""
+
+    def __init__(self, rows: int) -> None:
+        """Of so many rows, all zero."""
+
+    def set_rate(self, rate: float) -> None:
+        """How far each decision moves them."""
+
+    def learn(self, model: MixModel, symbols: _U8 | _U16, previous: _Previous = None) -> None:
+        """One pass over a sample ``[C, H, W]``, with the channels of ``model``."""
+
+    def result(self) -> npt.NDArray[np.int16]:
+        """``[rows, MIX_NODES]`` in 1/256."""
+
 def rans_encode_alone(symbols: _U8 | _U16, bits: int) -> bytes:
     """One chunk with the frequencies of its symbols before it: needs no tables."""
 

@@ -11,6 +11,7 @@
 
 #include "bind_arrays.hpp"
 #include "bind_baselines.hpp"
+#include "bind_mix.hpp"
 #include "bind_motion.hpp"
 #include "bind_rows.hpp"
 #include "bind_scw.hpp"
@@ -301,6 +302,7 @@ NB_MODULE(_core, m) {
            "first_plane"_a, "previous"_a.noconvert().none() = nb::none());
 
   bind_baselines(m);
+  bind_mix(m);
   bind_motion(m);
   bind_scw(m);
   m.def("rans_encode_alone", &rans_encode_alone<std::uint8_t>, "symbols"_a.noconvert(), "bits"_a);

@@ -14,7 +14,7 @@ from reference.streams import LOSSLESS, PAIR, smooth, two_tensor_stream
 import splitc.codec
 from splitc.codec import bitstream, description, planes
 from splitc.codec.bitstream import StreamLayout, TensorLayout, layout_from_header, read_packet, write_packet
-from splitc.codec.entropy import ENTROPY_CODERS, huffman, rans_tables, zstd
+from splitc.codec.entropy import ENTROPY_CODERS, huffman, mix_tables, rans_tables, zstd
 from splitc.codec.entropy.base import hash_of_tables
 from splitc.codec.packet_header import read_header
 from splitc.codec.pictures import pixels
@@ -230,12 +230,17 @@ def test_layouts_beyond_the_format_are_refused(shape, axis: int, bits: int, mess
 # -- golden streams ------------------------------------------------------------------------------------------------
 
 
-TABLES = GOLDEN / "v1" / "rans_tables.bin"
+TRAINED = ("rans", "mix")
+"""Coders whose golden streams need tables, which are kept beside them."""
 HEADERS = {"": {"sequence": 300}, "_inline": {"sequence": 2**32 - 1, "is_keyframe": False, "inline": True}}
 
 
+def tables_file(name: str) -> Path:
+    return GOLDEN / "v1" / f"{name}_tables.bin"
+
+
 def golden_stream(name: str, header: str) -> tuple[StreamLayout, list[np.ndarray], bytes]:
-    layout, symbols, _ = two_tensor_stream(name, TABLES.read_bytes() if name == "rans" else b"")
+    layout, symbols, _ = two_tensor_stream(name, tables_file(name).read_bytes() if name in TRAINED else b"")
     return layout, symbols, write_packet(layout, symbols, **HEADERS[header])
 
 
@@ -243,8 +248,8 @@ def golden_stream(name: str, header: str) -> tuple[StreamLayout, list[np.ndarray
 @pytest.mark.parametrize("header", list(HEADERS))
 def test_golden_streams(name: str, header: str, update_golden: bool) -> None:
     """Bytes are a promise; zstd's are its library's affair, so only its golden stream's meaning is."""
-    if update_golden and name == "rans":
-        TABLES.write_bytes(two_tensor_stream("rans")[2])
+    if update_golden and name in TRAINED:
+        tables_file(name).write_bytes(two_tensor_stream(name)[2])
     layout, symbols, data = golden_stream(name, header)
     path = GOLDEN / "v1" / f"{name}{header}.bin"
     if update_golden:
@@ -364,6 +369,11 @@ def test_format_coders_are_the_registry_s() -> None:
     assert tables["View_Count"][1] == "1..2"
     assert rows("rANS view")["Context_Count"][1] == f"{rans_tables.LEVELS}..{rans_tables.MAX_CONTEXTS}"
     assert tables["Channel_Count"][1] == f"1..{rans_tables.MAX_CHANNELS}"
+    assert rows("mix tables")["Magic"][1] == f"`{mix_tables.MAGIC.decode()}`"
+    assert rows("mix tables")["Version"][1] == str(mix_tables.VERSION)
+    assert rows("mix tables")["Reference_Count"][1] == f"0..{mix_tables.MAX_REFERENCES}"
+    assert rows("mix tables")["Node_Counts"][0] == f"Channel_Count + {_core.MIX_SHARED_ROWS}"
+    assert rows("mix channel")["Weight"][1].endswith(f"at most {mix_tables.MAX_WEIGHTS}")
     assert rows("Huffman tables")["Magic"][1] == f"`{huffman.MAGIC.decode()}`"
     assert rows("Huffman tables")["Version"][1] == str(huffman.VERSION)
 

@@ -76,7 +76,7 @@ def test_round_trip(shape: tuple[int | None, ...], spec: CodecSpec) -> None:
         symbols = codec.quantize([sample])
         packet = codec.encode([sample], sequence=seed)
         assert packet == codec.encode_symbols(symbols, sequence=seed)
-        (decoded,), (side,), _ = codec.decode_symbols(packet)
+        (decoded,), (side,), *_ = codec.decode_symbols(packet)
         assert (decoded.dtype, decoded.shape) == (np.uint8 if codec.spec.fits_graph else np.uint16, sample.shape)
         np.testing.assert_array_equal(decoded, symbols.symbols[0])
         np.testing.assert_array_equal(side, symbols.side[0], strict=True)

@@ -12,18 +12,23 @@ from reference.streams import smooth, two_tensor_stream
 
 from splitc.codec.bitstream import read_packet
 from splitc.codec.entropy import ENTROPY_CODERS, ChunkCoder
+from splitc.codec.entropy.mix import Mix
 from splitc.codec.entropy.rans import Rans
 from splitc.native import _core
 from splitc.types import Symbols
 from splitc.weights.level_tables import CONTEXTS, TOKENS, fit_classes, frequencies_of
 
-RANS, RANGE, PACKED, RANS_ALONE, LEVELS = 1, 2, 3, 4, 5
+RANS, RANGE, PACKED, RANS_ALONE, LEVELS, MIX = 1, 2, 3, 4, 5, 6
 SHAPES = [(1, 1, 1), (3, 5, 7), (64, 9, 9), (96, 14, 14), (40, 28, 28), (24, 56, 56), (577, 7, 7), (20000, 1, 1)]
 """One lane to 32, rows that do not divide into lanes, planes of one symbol."""
+MIX_SHAPES = [(1, 1, 1), (13, 5, 7), (5, 1, 40), (11, 31, 33)]
+"""Samples cut through, planes of a row, and wider than any vector."""
 LEVEL_SIDES = [(5, 3, 9), (64, 33, 9), (700, 131, 1)]
 """Two lanes, 32 of them, and more than one block of a chunk."""
 
 
+KINDS = {"rans": RANS, "range": RANGE, "mix": MIX}
+"""Coders whose golden streams are replayed."""
 GOLDEN = Path(__file__).parents[1] / "golden" / "v1"
 
 
@@ -48,6 +53,8 @@ def cases() -> Iterator[bytes]:
     for bits in (1, 4, 8, 12):
         for shape in SHAPES:
             yield from _of_shape(bits, shape)
+        for shape in MIX_SHAPES:
+            yield from _of_mix(bits, shape)
     for sides in LEVEL_SIDES:
         yield _of_levels(sides)
 
@@ -62,6 +69,16 @@ def _of_shape(bits: int, shape: tuple[int, int, int]) -> Iterator[bytes]:
     yield case(RANS_ALONE, bits, shape, _core.rans_encode_alone(x, bits))
     yield case(RANGE, bits, shape, ENTROPY_CODERS.make("range", {}).open(bits, 5, b"").encode(x))
     yield case(PACKED, bits, shape, _core.pack_bits(x, bits))
+
+
+def _of_mix(bits: int, shape: tuple[int, int, int]) -> Iterator[bytes]:
+    """By itself, and as a predicted frame."""
+    x, past = varied(shape, bits, 4), varied(shape, bits, 5)
+    samples = [varied((5, 12, 12), bits, seed) for seed in (1, 2)]
+    alone = Mix().fit(samples, bits)
+    yield case(MIX, bits, shape, _core.MixModel(alone).encode(x, 3), alone)
+    predicted = Mix().fit_predicted(samples[:1], samples[1:], bits)
+    yield case(MIX, bits, shape, _core.MixModel(predicted).encode(x, 3, past), predicted, past)
 
 
 def _of_levels(sides: tuple[int, int, int]) -> bytes:
@@ -100,15 +117,15 @@ class _Listening:
 def _of_golden_stream(stream: Path) -> Iterator[bytes]:
     """The chunks of a stream of a native coder with a golden stream; others are not replayed."""
     name = stream.stem.removesuffix("_inline")
-    if name not in ("rans", "range"):
+    if name not in KINDS:
         return
-    tables = (GOLDEN / "rans_tables.bin").read_bytes() if name == "rans" else b""
+    tables = b"" if name == "range" else (GOLDEN / f"{name}_tables.bin").read_bytes()
     layout, _, _ = two_tensor_stream(name, tables)
     heard: list[tuple[bytes, tuple[int, int, int], int]] = []
     tensors = tuple(replace(tensor, coder=_Listening(tensor.coder, heard)) for tensor in layout.tensors)
     read_packet(replace(layout, tensors=tensors), stream.read_bytes())
     for payload, shape, first in heard:
-        yield case(RANS if name == "rans" else RANGE, 4, shape, payload, tables, first_plane=first)
+        yield case(KINDS[name], 4, shape, payload, tables, first_plane=first)
 
 
 def varied(shape: tuple[int, int, int], bits: int, seed: int) -> Symbols:

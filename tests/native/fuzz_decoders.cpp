@@ -9,6 +9,7 @@
 #include "cohen.hpp"
 #include "fuzz_tables.hpp"
 #include "huffman.hpp"
+#include "mix_coder.hpp"
 #include "nrle.hpp"
 #include "packing.hpp"
 #include "range_coder.hpp"
@@ -60,6 +61,20 @@ void rans_alone(const Input& in) {
 }
 
 template <typename Symbol>
+void mix(const Input& in) {
+  const bool is_residual = in.decoder % 2 != 0;
+  const auto tables = fuzz::mix_tables(in.bits, is_residual);
+  const splitc::MixModel model({tables.data(), tables.size()});
+  std::vector<Symbol> symbols(in.shape.size()), twice(symbols.size());
+  const std::vector<Symbol> past(in.shape.size(), Symbol{1});
+  const Symbol* const previous = is_residual ? past.data() : nullptr;
+  splitc::mix_decode<Symbol>(model, in.payload, previous, in.shape, 1, {symbols.data(), symbols.size()});
+  const auto again = splitc::mix_encode<Symbol>(model, {symbols.data(), symbols.size()}, previous, in.shape, 1);
+  splitc::mix_decode<Symbol>(model, {again.data(), again.size()}, previous, in.shape, 1, {twice.data(), twice.size()});
+  if (twice != symbols) std::abort();
+}
+
+template <typename Symbol>
 void others(const Input& in) {
   std::vector<Symbol> symbols(in.shape.size());
   const Span<Symbol> out{symbols.data(), symbols.size()};
@@ -88,6 +103,7 @@ void narrow(const Input& in) {
 
 void decode(const Input& in) {
   const bool is_wide = in.bits > 8;
+  if (in.decoder >= 120) return is_wide ? mix<std::uint16_t>(in) : mix<std::uint8_t>(in);
   switch (in.decoder % 8) {
     case 0:
     case 1: return is_wide ? rans<std::uint16_t>(in, in.decoder % 8 == 1) : rans<std::uint8_t>(in, in.decoder % 8 == 1);

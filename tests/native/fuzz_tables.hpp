@@ -1,4 +1,5 @@
-// Tables for fuzz targets: flat and steep ones by turns, 3 channels in 2 classes, two views of 4 contexts.
+// Tables for fuzz targets. rANS: flat and steep ones by turns, 3 channels in 2 classes, two views of 4 contexts.
+// Mix: 3 channels, of which one is expected from another, and with residual symbols each from the frame before.
 #pragma once
 
 #include <cstdint>
@@ -33,6 +34,25 @@ inline std::vector<std::uint8_t> plain_tables(unsigned bits) {
       for (unsigned token = 0; token < tokens; ++token)
         put_u16(t, table % 2 == 0 ? 4096u / tokens : token == 0 ? 4097u - tokens : 1u);
   }
+  return checked(t);
+}
+
+inline std::vector<std::uint8_t> mix_tables(unsigned bits, bool is_residual) {
+  constexpr unsigned kChannels = 3, kRows = kChannels + 3584;
+  std::vector<std::uint8_t> t = {'S', 'M', 'I', 'X', 1, static_cast<std::uint8_t>(bits), is_residual, 2, kChannels, 0};
+  for (unsigned channel = 0; channel < kChannels; ++channel) {
+    const unsigned references = (is_residual ? 1 : 0) + (channel == 2 ? 1 : 0);
+    put_u16(t, is_residual ? 0 : channel * ((1u << bits) - 1) / 2);
+    put_u16(t, 7 * channel);
+    t.push_back(static_cast<std::uint8_t>(references));
+    if (is_residual) put_u16(t, channel);
+    if (channel == 2) put_u16(t, 1);
+    for (unsigned weight = 0; weight < 6 + 5 * references; ++weight) put_u16(t, weight % 2 == 0 ? 700 : 0x10000 - 300);
+  }
+  for (unsigned row = 0; row < kRows; ++row) t.push_back(static_cast<std::uint8_t>(row % 5 == 0 ? 32 : row % 3));
+  for (unsigned row = 0; row < kRows; ++row)
+    for (unsigned node = 0; node < (row % 5 == 0 ? 32 : row % 3); ++node)
+      put_u16(t, node % 2 == 0 ? 200 + row % 99 : 0x10000 - 90);
   return checked(t);
 }
 

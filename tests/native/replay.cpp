@@ -6,7 +6,7 @@
 // CHUNKS is a run of cases: nine 32-bit integers (kind, bits, planes, height, width, first plane, and the sizes of the
 // tables, the previous frame and the payload), then those three. Kinds: 1 rans, 2 range, 3 packed, 4 rans without tables,
 // 5 levels of weights: the sides are outer, middle and inner, the chunk goes from the first level to the tensor's end,
-// the tables are frequencies of 16 bits, and the classes stand in for the previous frame.
+// the tables are frequencies of 16 bits, and the classes stand in for the previous frame; 6 mix.
 #include <cstdint>
 #include <cstdio>
 #include <fstream>
@@ -17,6 +17,7 @@
 
 #include "bytes.hpp"
 #include "crc32c.hpp"
+#include "mix_coder.hpp"
 #include "packing.hpp"
 #include "quantize.hpp"
 #include "range_coder.hpp"
@@ -70,6 +71,11 @@ Bytes again(const Case& c, std::vector<Symbol>& symbols) {
   if (c.kind == 2) {
     splitc::range_decode<Symbol>(c.payload, c.shape, c.bits, out);
     return splitc::range_encode<Symbol>(in, c.shape, c.bits);
+  }
+  if (c.kind == 6) {
+    const splitc::MixModel model(c.tables);
+    splitc::mix_decode<Symbol>(model, c.payload, chunk.previous, c.shape, c.first_plane, out);
+    return splitc::mix_encode<Symbol>(model, in, chunk.previous, c.shape, c.first_plane);
   }
   if (c.kind == 3) {
     splitc::unpack_bits<Symbol>(c.payload, c.bits, out);

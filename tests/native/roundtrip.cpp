@@ -8,6 +8,7 @@
 #include "cohen.hpp"
 #include "fuzz_tables.hpp"
 #include "huffman.hpp"
+#include "mix_coder.hpp"
 #include "motion.hpp"
 #include "nrle.hpp"
 #include "packing.hpp"
@@ -35,6 +36,7 @@ void expect(bool holds, const char* what) {
   std::exit(1);
 }
 
+using fuzz::mix_tables;
 using fuzz::plain_tables;
 
 template <typename Symbol>
@@ -84,6 +86,20 @@ void check_rans(const ChunkShape& shape, unsigned bits) {
 }
 
 template <typename Symbol>
+void check_mix(const ChunkShape& shape, unsigned bits) {
+  const auto x = random_symbols<Symbol>(shape, bits), past = random_symbols<Symbol>(shape, bits);
+  for (const bool is_residual : {false, true}) {
+    const auto tables = mix_tables(bits, is_residual);
+    const splitc::MixModel model({tables.data(), tables.size()});
+    const Symbol* const previous = is_residual ? past.data() : nullptr;
+    check(x, splitc::mix_encode<Symbol>(model, {x.data(), x.size()}, previous, shape, 1),
+          [&](ByteSpan bytes, Span<Symbol> out) {
+            splitc::mix_decode<Symbol>(model, bytes, previous, shape, 1, out);
+          });
+  }
+}
+
+template <typename Symbol>
 void check_range_and_packing(const ChunkShape& shape, unsigned bits) {
   const auto x = random_symbols<Symbol>(shape, bits);
   const Span<const Symbol> span{x.data(), x.size()};
@@ -122,13 +138,14 @@ void check_huffman_and_cohen(const ChunkShape& shape, unsigned bits) {
 }
 
 void check_tables(unsigned bits) {
-  const auto good = plain_tables(bits), huffman = flat_huffman_tables(bits);
+  const auto good = plain_tables(bits), huffman = flat_huffman_tables(bits), mix = mix_tables(bits, false);
   for (int i = 0; i < 300; ++i) {
-    auto tables = i % 2 == 0 ? good : huffman;
+    auto tables = i % 3 == 0 ? good : i % 3 == 1 ? huffman : mix;
     damage(tables);
     const std::vector<std::uint8_t> exact(tables);
     try {
-      if (i % 2 == 0) splitc::RansModel model({exact.data(), exact.size()});
+      if (i % 3 == 0) splitc::RansModel model({exact.data(), exact.size()});
+      else if (i % 3 == 2) splitc::MixModel model({exact.data(), exact.size()});
       else splitc::HuffmanModel model({exact.data(), exact.size()});
     } catch (const splitc::Error&) {
     }
@@ -225,6 +242,7 @@ int main() {
   for (const auto& shape : shapes)
     for (unsigned bits = 1; bits <= 16; ++bits, ++cases) {
       bits <= 8 ? check_rans<std::uint8_t>(shape, bits) : check_rans<std::uint16_t>(shape, bits);
+      if (shape.size() < 3000) bits <= 8 ? check_mix<std::uint8_t>(shape, bits) : check_mix<std::uint16_t>(shape, bits);
       if (bits <= 8) check_range_and_packing<std::uint8_t>(shape, bits);
       if (bits <= 8) check_huffman_and_cohen(shape, bits);
       if (bits <= 8) check_nrle<std::uint8_t>(shape, bits);

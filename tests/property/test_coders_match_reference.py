@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reference import cohen, huffman, nrle, packet, range_coder, rans
+from reference import cohen, huffman, mix, nrle, packet, range_coder, rans
 from reference.streams import LOSSLESS
 
 from splitc.codec.bitstream import StreamLayout, TensorLayout, read_packet, write_packet
 from splitc.codec.entropy import ENTROPY_CODERS
+from splitc.codec.entropy.mix import Mix
 from splitc.codec.entropy.rans import Rans
 from splitc.native import _core
 from splitc.types import Symbols
@@ -103,6 +104,33 @@ def test_range_bits_are_identical(shape: tuple[int, int, int], bits: int, seed: 
     assert range_coder.decode(bits, payload, *shape) == lists(x)
     decode = _core.range_decode_u8 if bits <= 8 else _core.range_decode_u16
     assert np.array_equal(decode(payload, bits, *shape), x)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    shape=SHAPES,
+    bits=st.sampled_from([1, 2, 4, 7, 8, 9, 12, 16]),
+    seed=st.integers(0, 2**32),
+    first=st.integers(0, 9),
+    references=st.sampled_from([0, 1, 24]),
+    is_predicted=st.booleans(),
+)
+def test_mix_bits_are_identical(
+    shape: tuple[int, int, int], bits: int, seed: int, first: int, references: int, is_predicted: bool
+) -> None:
+    """Symbols that look like the calibration set's or not at all, in chunks that begin in the middle of a sample."""
+    x, past = draw_symbols(shape, bits, seed), draw_symbols(shape, bits, seed + 2)
+    samples = [draw_symbols((4, 9, 9), bits, seed + k) for k in range(4)]
+    it = Mix(references=references)
+    fitted = it.fit_predicted(samples[:2], samples[2:], bits) if is_predicted else it.fit(samples, bits)
+    coder, readable = it.open(bits, 4, fitted), mix.Tables.read(fitted)
+    if is_predicted:
+        coder = it.following(coder, np.concatenate([np.zeros((first, *shape[1:]), past.dtype), past]))
+    before = lists(past) if is_predicted else None
+    payload = coder.encode(x, first)
+    assert payload == mix.encode(readable, lists(x), shape[1:], first, before)
+    assert mix.decode(readable, payload, shape[0], shape[1:], first, before) == lists(x)
+    assert np.array_equal(coder.decode(payload, shape, first), x)
 
 
 @settings(max_examples=80, deadline=None)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import zstandard
 
-from reference import cohen, huffman, nrle, range_coder, rans
+from reference import cohen, huffman, mix, nrle, range_coder, rans
 
 
 @dataclass
@@ -140,6 +140,8 @@ def decode(t: Tensor, payload: bytes, count: int, height: int, width: int, first
         return rans.decode(rans.Tables.read(t.tables) if t.tables else t.bits, payload, count, height, width, first)
     if t.entropy_id == 2:
         return range_coder.decode(t.bits, payload, count, height, width)
+    if t.entropy_id == 4:
+        return mix.decode(mix.Tables.read(t.tables), payload, count, (height, width), first)
     number = int.from_bytes(zstandard.ZstdDecompressor().decompress(payload), "little")
     size, symbol_bits = height * width, next(width for width in (1, 2, 4, 8, 16) if width >= t.bits)
     every = [number >> symbol_bits * i & ((1 << symbol_bits) - 1) for i in range(count * size)]

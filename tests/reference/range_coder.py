@@ -70,41 +70,64 @@ class Scan:
         return coded
 
 
-def encode(bits: int, planes: list[list[int]], width: int) -> bytes:
-    low, size, digits = 0, 2**32 - 1, 0  # `low` is exact: an integer of 32 + 8 * digits bits
+class Writer:
+    """Bytes out of decisions."""
 
-    def code_bit(bit: int, probability: int) -> int:
-        nonlocal low, size, digits
-        bound = size // 65536 * probability
-        low, size = (low, bound) if bit else (low + bound, size - bound)
-        while size < 2**24:
-            low, size, digits = low * 256, size * 256, digits + 1
+    def __init__(self) -> None:
+        self.low, self.size, self.digits = 0, 2**32 - 1, 0  # `low` is exact: an integer of 32 + 8 * digits bits
+
+    def code_bit(self, bit: int, probability: int) -> int:
+        bound = self.size // 65536 * probability
+        if bit:
+            self.size = bound
+        else:
+            self.low, self.size = self.low + bound, self.size - bound
+        while self.size < 2**24:
+            self.low, self.size, self.digits = self.low * 256, self.size * 256, self.digits + 1
         return bit
 
-    Scan(bits, code_bit).chunk([list(plane) for plane in planes], width)
-    for more in range(5):
-        unit = 2 ** (32 - 8 * more)
-        value = -(-low // unit) * unit
-        if value - low < size:
-            break
-    return value.to_bytes(digits + 4, "big").rstrip(b"\0")
+    def finish(self) -> bytes:
+        for more in range(5):
+            unit = 2 ** (32 - 8 * more)
+            value = -(-self.low // unit) * unit
+            if value - self.low < self.size:
+                break
+        return value.to_bytes(self.digits + 4, "big").rstrip(b"\0")
+
+
+class Reader:
+    """Inverse of :class:`Writer`."""
+
+    def __init__(self, payload: bytes) -> None:
+        self.payload, self.data = payload, payload + bytes(4)
+        self.at, self.size, self.offset = 4, 2**32 - 1, int.from_bytes(self.data[:4], "big")
+
+    def code_bit(self, _: int, probability: int) -> int:
+        bound = self.size // 65536 * probability
+        is_one = self.offset < bound
+        if is_one:
+            self.size = bound
+        else:
+            self.offset, self.size = self.offset - bound, self.size - bound
+        while self.size < 2**24:
+            more = self.data[self.at] if self.at < len(self.data) else 0
+            self.size, self.offset, self.at = self.size * 256, self.offset * 256 + more, self.at + 1
+        return int(is_one)
+
+    def finish(self) -> None:
+        assert self.at >= len(self.payload)
+        assert not self.payload.endswith(b"\0")
+
+
+def encode(bits: int, planes: list[list[int]], width: int) -> bytes:
+    writer = Writer()
+    Scan(bits, writer.code_bit).chunk([list(plane) for plane in planes], width)
+    return writer.finish()
 
 
 def decode(bits: int, payload: bytes, count: int, height: int, width: int) -> list[list[int]]:
-    data = payload + bytes(4)
-    at, size, offset = 4, 2**32 - 1, int.from_bytes(data[:4], "big")
-
-    def code_bit(_: int, probability: int) -> int:
-        nonlocal at, size, offset
-        bound = size // 65536 * probability
-        is_one = offset < bound
-        offset, size = (offset, bound) if is_one else (offset - bound, size - bound)
-        while size < 2**24:
-            size, offset, at = size * 256, offset * 256 + (data[at] if at < len(data) else 0), at + 1
-        return int(is_one)
-
+    reader = Reader(payload)
     planes = [[0] * (height * width) for _ in range(count)]
-    Scan(bits, code_bit).chunk(planes, width)
-    assert at >= len(payload)
-    assert not payload.endswith(b"\0")
+    Scan(bits, reader.code_bit).chunk(planes, width)
+    reader.finish()
     return planes

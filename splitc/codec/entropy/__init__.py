@@ -18,6 +18,7 @@ ENTROPY_CODERS: Registry[EntropyCoder] = Registry(
         "h264": "splitc.codec.entropy.h264:H264",
         "hevc": "splitc.codec.entropy.hevc:Hevc",
         "huffman": "splitc.codec.entropy.huffman:Huffman",
+        "mix": "splitc.codec.entropy.mix:Mix",
         "nrle": "splitc.codec.entropy.nrle:Nrle",
         "range": "splitc.codec.entropy.range_coder:Range",
         "rans": "splitc.codec.entropy.rans:Rans",
