@@ -217,9 +217,11 @@ CLIENTS, HOSTILE = 64, ("unfinished_calls", "costly_packets", "resets")
 """Three of 64 mean harm: 5 %."""
 SECONDS = float(os.environ.get("SPLITC_MIXED_SECONDS", "60"))
 """Ten minutes to be thorough."""
-STEADY = 0.05
-STEADY_MB = 8.0
-"""Of a process as small as this one is, 5 % is less than what its allocators keep."""
+STEADY, LEAST_OF = 0.05, 10
+"""What stays of memory: the 10th percentile of a quarter of the time, which a leak raises. What is open then, hundreds
+of calls of 7 kB more or less, comes and goes, and has the stated bound."""
+STEADY_MB = 8.0 if SECONDS < 300 else 0.0
+"""A short run ends while the process still warms up: its allocators keep as much."""
 
 
 @pytest.mark.slow
@@ -246,7 +248,10 @@ def test_mixed_clients_lose_nothing(bundle: Path, tokens: Path) -> None:
             holder.close()
         assert not faults
         assert min(len(holder.ms) for holder in holders) > SECONDS / 10
-        steady, last = np.mean(memory[len(memory) // 4 : len(memory) // 2]), np.mean(memory[-len(memory) // 10 :])
+        quarter = len(memory) // 4
+        steady, last = (
+            float(np.percentile(part, LEAST_OF)) for part in (memory[quarter : 2 * quarter], memory[-quarter:])
+        )
         print(f"{sum(len(one.ms) for one in holders)} answers, {steady:.1f} -> {last:.1f} MB, most {max(memory):.1f}")
         assert abs(last - steady) <= max(STEADY * steady, STEADY_MB)
         assert max(memory) <= BUDGET * server.document["max_memory_mb"]

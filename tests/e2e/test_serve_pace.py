@@ -71,6 +71,25 @@ def test_what_is_begun_beyond_the_budget_waits_at_the_gate(bundle: Path) -> None
         assert server.metrics.totals()["refused_calls no such method"] <= CALLS_AHEAD
 
 
+def test_who_hangs_up_on_open_calls_pays_for_them(bundle: Path) -> None:
+    """As if they had been taken back: a second connection of the same client waits."""
+    with serving([bundle], call_rate=1 / 600) as (address, server):
+        with closing(Connection(address)) as line:
+            line.send(b"".join(call(2 * number + 1) for number in range(60)))
+            end = time.monotonic() + 20
+            while b"splitc_streams 60.0" not in server.metrics.page() and time.monotonic() < end:
+                assert line.is_open(0.05)
+        while b"splitc_streams 0.0" not in server.metrics.page() and time.monotonic() < end:
+            time.sleep(0.05)
+        with closing(Connection(address)) as line:
+            for stream, what in ((1, "refused_calls no such method"), (3, "paced_reads")):  # the first says who it is
+                line.send(call(stream, "NoSuchMethod"))
+                while what not in server.metrics.totals() and time.monotonic() < end:
+                    assert line.is_open(0.05)
+        assert server.metrics.totals()["paced_reads"] == 1
+        assert server.metrics.totals()["refused_calls no such method"] == 1
+
+
 def test_packets_are_answered_however_many(bundle: Path, files: TlsFiles | None) -> None:
     """With a rate that would let a call in ten minutes: answers pay for single calls and for streams."""
     tls, opened = TlsFiles(files.cert, files.key) if files else None, open_bundle(bundle)

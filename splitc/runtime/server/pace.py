@@ -17,8 +17,8 @@ CALLS_AHEAD = 200.0
 CALL, RESET, SMALL_FRAME = 1.0, 4.0, 0.02
 """What a call costs, one that is taken back besides, and any other frame that carries little.
 
-grpc.aio does not free 80 bytes for each operation that a call was in when its client took it back (1.85,
-https://github.com/grpc/grpc/issues/43360); at this price that is 2 to 5 kB a second at most for each client.
+grpc.aio does not free 80 bytes for each operation that a call was in when its client took it back or hung up (1.85,
+https://github.com/grpc/grpc/issues/43360); at this price that is about 4 kB a second at most for each client.
 """
 EARNED = 1.25
 """What the answer to a packet gives back: its call, and the frames around it."""
@@ -102,12 +102,13 @@ class FrameMeter:
     """Follows the frames of one HTTP/2 client.
 
     Attributes:
+        calls: That began.
         is_held: The budget had nothing left for the next frame.
     """
 
     def __init__(self) -> None:
         self._inside = PREFACE_BYTES
-        self.is_held = False
+        self.calls, self.is_held = 0, False
 
     def passable(self, data: bytes, budget: Budget) -> int:
         """How many of these bytes may go on to gRPC; the rest comes again, with what follows it.
@@ -124,6 +125,7 @@ class FrameMeter:
             if not budget.spend(_cost(data[at + 3], size)):
                 self.is_held = True
                 break
+            self.calls += data[at + 3] == HEADERS
             end = at + FRAME_HEAD + size
             at, self._inside = min(end, len(data)), max(0, end - len(data))
         return at

@@ -8,7 +8,7 @@ import ssl
 import time
 from typing import Protocol
 
-from splitc.runtime.server.pace import CALL, Budget, FrameMeter
+from splitc.runtime.server.pace import CALL, RESET, Budget, FrameMeter
 from splitc.runtime.server.tls_session import TlsSession
 
 GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -72,7 +72,7 @@ class Visit(asyncio.BufferedProtocol):
         self.moved, self.calls = time.monotonic(), 0
         self._refusals = self._received = self._allowed = 0
         self._checks = 0.0
-        self._is_admitted = self.was_polite = False
+        self._is_admitted = self._has_left = self.was_polite = False
         self._pauses: set[str] = set()
         self._left = b""  # read, and not passed on yet
         self._meter, self.budget = FrameMeter(), gate.budget(f"strangers at {address}")
@@ -257,6 +257,9 @@ class Visit(asyncio.BufferedProtocol):
         self._leave()
 
     def _leave(self) -> None:
+        if not self._has_left:
+            self._has_left = True
+            self.budget.fine(RESET * self._given_up())
         self._gate.left(self)
         self._left = b""
         self._pauses.discard("pace")
@@ -264,6 +267,12 @@ class Visit(asyncio.BufferedProtocol):
             self._connecting.cancel()
         if self._inner is not None and self._inner.transport is not None:
             self._inner.transport.abort()
+
+    def _given_up(self) -> int:
+        """Calls that its client will not hear of: those that are open, or all of a stranger."""
+        if self._is_admitted:
+            return self.calls
+        return 0 if self.was_polite else self._meter.calls
 
 
 class _Inner(asyncio.BufferedProtocol):
