@@ -54,6 +54,7 @@ class TlsFiles:
             return None
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.options |= ssl.OP_NO_RENEGOTIATION
         context.load_cert_chain(self.cert, self.key)
         if self.ca is not None:
             context.load_verify_locations(self.ca)
