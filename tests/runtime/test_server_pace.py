@@ -22,6 +22,7 @@ from splitc.runtime.server.pace import (
     RST_STREAM,
     SMALL_BYTES,
     SMALL_FRAME,
+    TICK_S,
     Budget,
     FrameMeter,
 )
@@ -165,6 +166,22 @@ def test_who_waits_goes_on_in_turn() -> None:
 
     asyncio.run(wait())
     assert order[:6] == list("ababab")
+
+
+def test_who_comes_later_puts_nobody_off() -> None:
+    """However fast others come: the first goes on after a tick."""
+
+    async def wait() -> bool:
+        budget, went = Budget(1000.0), asyncio.Event()
+        while budget.spend(CALL):
+            pass
+        budget.wait(went.set)
+        for _ in range(100):
+            budget.wait(lambda: None)
+            await asyncio.sleep(TICK_S / 10)
+        return went.is_set()
+
+    assert asyncio.run(wait())
 
 
 def test_an_answer_lets_those_go_on_who_wait() -> None:

@@ -73,7 +73,7 @@ class Budget:
     def wait(self, go_on: Callable[[], None]) -> None:
         """Call ``go_on`` once something is left, in turn."""
         self._waiting.append(go_on)
-        if not self._is_serving:
+        if self._timer is None and not self._is_serving:  # whoever comes later puts nobody off
             self._schedule(max(TICK_S, -self._refilled() / self._rate))
 
     def _schedule(self, seconds: float) -> None:
