@@ -236,6 +236,15 @@ def test_training_separates_channels_that_differ() -> None:
     assert classes[0] != classes[4]
 
 
+def test_training_separates_channels_that_differ_only_near_one_symbol() -> None:
+    """As behind a transform: 8 bits for a few wide channels, while most stay within a few symbols of the middle."""
+    rng = np.random.default_rng(1)
+    spreads = np.repeat([0.3, 0.6, 1.2, 30], 6)[:, None, None]
+    samples = [np.clip(np.rint(rng.normal(132, spreads, (24, 16, 16))), 0, 255).astype(np.uint8) for _ in range(24)]
+    classes = train(samples, 8, None, CAPACITIES["few"]).class_of_channel.reshape(4, 6)
+    assert not any(set(one) & set(other) for k, one in enumerate(classes) for other in classes[:k])
+
+
 def test_wide_contexts_give_many_unlike_channels_tables_of_their_own() -> None:
     """Smaller on symbols not trained on, in more classes than "few" may have; either decodes."""
     rng = np.random.default_rng(0)

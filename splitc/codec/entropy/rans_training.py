@@ -34,7 +34,8 @@ from splitc.types import U8, Symbols
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 
-_CLUSTER_BITS = 5  # channels are compared on symbols and neighbour sums of this many bits
+_CLUSTER_SYMBOLS = 32  # kinds of symbols that channels are compared on
+_CLUSTER_CONTEXTS = 8  # and of neighbour sums
 
 _LEARNING_COST = 1.0  # bits a learnt frequency must save on the calibration set to be worth its risk
 _LEVEL_SHARES = (0.3, 0.8)  # of positions at most as active as the lower and the upper level's bound
@@ -182,19 +183,31 @@ def _classes(samples: Sequence[U8], bits: int, limit: int, capacity: Capacity) -
 
 
 def _channel_counts(samples: Sequence[U8], bits: int) -> F64:
-    """Counts ``[channel, coarse W + N, coarse symbol]``."""
-    shift = max(0, bits - _CLUSTER_BITS)
-    symbols = 1 << (bits - shift)
+    """Counts ``[channel, kind of W + N, kind of symbol]``; kinds are finest where symbols are."""
+    marginal = np.zeros(1 << bits, np.int64)
+    for sample in samples:
+        marginal += np.bincount(sample.ravel(), minlength=marginal.size)
+    kind = _equal_shares(marginal, _CLUSTER_SYMBOLS)
+    kind_of_sum = _equal_shares(np.convolve(marginal, marginal), _CLUSTER_CONTEXTS)
+    symbols, contexts = int(kind[-1]) + 1, int(kind_of_sum[-1]) + 1
     channels = samples[0].shape[0]
-    contexts = min(symbols, 8)
     counts = np.zeros((channels, contexts + 1, symbols), np.int64)
     channel = np.arange(channels, dtype=np.int64)[:, None, None]
     for sample in samples:
         total = spatial_inputs(sample).expected
-        context = np.where(total < 0, contexts, total * contexts // (2 << bits))
-        cell = (channel * (contexts + 1) + context) * symbols + (sample >> shift)
+        context = np.where(total < 0, contexts, kind_of_sum[total])
+        cell = (channel * (contexts + 1) + context) * symbols + kind[sample]
         counts += np.bincount(cell.ravel(), minlength=counts.size).reshape(counts.shape)
     return counts.astype(np.float64)
+
+
+def _equal_shares(counts: I64, most: int) -> I64:
+    """Kinds of consecutive values, ascending from 0, at most ``most``: of about equal counts, or of one value."""
+    if len(counts) <= most:
+        return np.arange(len(counts))
+    before = np.cumsum(counts) - counts
+    share = before.astype(np.float64) * most / max(1, int(counts.sum()))
+    return np.asarray(np.cumsum(np.diff(np.minimum(share.astype(np.int64), most - 1), prepend=0) > 0))
 
 
 def _by_rank(key: F64, classes: int) -> I64:
