@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from splitc import graph, plan, trials
 from splitc.cache import CachedStep, Key, arrays_from_file, json_from_file, key_of, parts_of_arrays, parts_of_json
@@ -18,6 +20,10 @@ CODEC: CachedStep[Codec] = CachedStep(
 )
 
 
+LEAST_STEP, MOST_STEP = 1 / 1024, 16.0
+"""What ``codec.step`` takes."""
+
+
 @dataclass(frozen=True)
 class Crossing:
     """What crosses, and how it is coded.
@@ -25,16 +31,18 @@ class Crossing:
     Attributes:
         spec: The codec: the recipe's, or that of a bottleneck's code.
         layouts: Of the tensors that cross.
+        size: Distance of levels that the spec's step is to come to; None: the step is what it says.
     """
 
     spec: CodecSpec
     layouts: tuple[graph.CutLayout, ...]
+    size: float | None = None
 
     @classmethod
     def of(cls, inputs: Inputs, found: Recovered) -> Crossing:
         """After the stage that may have put a bottleneck at the cut."""
         if found.layouts is not None:
-            return cls(found.spec, found.layouts)
+            return cls(found.spec, found.layouts, found.size)
         names = tuple(tensor.name for tensor in found.halves.cut)
         return cls(found.spec, plan.layouts(inputs.model, names, inputs.recipe.split))
 
@@ -74,8 +82,16 @@ def fit(
         rows = [[next(arrays) for _ in range(sum(chosen.lengths))] for _ in names]
         judge = trials.judge_of(spec, halves, inputs.task, rows, chosen.samples)
         axes = trials.settle(halves, layouts, rows)
-        return Codec.fit(spec, halves.cut, rows, chosen.lengths, axes, judge)
+        return Codec.fit(_of_size(spec, crossing.size, rows), halves.cut, rows, chosen.lengths, axes, judge)
 
     said = [[layout.batch_axis, layout.channel_axis, is_known] for layout, is_known in layouts]
-    codec = key_of(samples=samples, layouts=said, spec=spec.model_dump(mode="json"))
+    codec = key_of(samples=samples, layouts=said, size=crossing.size, spec=spec.model_dump(mode="json"))
     return inputs.cache.run(CODEC, codec, fitted)
+
+
+def _of_size(spec: CodecSpec, size: float | None, rows: Sequence[Sequence[Array]]) -> CodecSpec:
+    """The spec whose step, a share of the spread of ``rows``, is ``size``."""
+    if size is None:
+        return spec
+    spread = float(np.std(np.concatenate([one.ravel() for row in rows for one in row]), dtype=np.float64))
+    return spec.replace(step=min(max(size / spread, LEAST_STEP), MOST_STEP))

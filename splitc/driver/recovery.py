@@ -44,6 +44,7 @@ class Recovered:
     Attributes:
         halves: With the bottleneck in them where it is kept.
         spec: The codec of what crosses.
+        size: Distance of its levels in units of what crosses; None: what the spec says, a share of the spread.
         layouts: Of what crosses; None: as the model's graph tells.
         key: Of what was trained; None where nothing was.
         notes: What was done, for the report; empty where the halves are the model's.
@@ -52,6 +53,7 @@ class Recovered:
 
     halves: graph.Halves
     spec: CodecSpec
+    size: float | None = None
     layouts: tuple[graph.CutLayout, ...] | None = None
     key: Key | None = None
     notes: tuple[str, ...] = ()
@@ -85,7 +87,7 @@ def _after(halves: graph.Halves, spec: CodecSpec, found: Recovery, key: Key) -> 
 
     document = {"cut": [one.name for one in halves.cut], **found.document}
     if found.bottleneck is None:
-        return Recovered(halves, spec, None, key, (), document)
+        return Recovered(halves, spec, key=key, document=document)
     folded = fold(replace(halves, tail=found.tail), found.bottleneck)
     layouts = (graph.CutLayout(USUAL_LAYOUT, True),)
     code, free, chosen = folded.cut[0], document["training_free"], document["chosen"]
@@ -94,7 +96,7 @@ def _after(halves: graph.Halves, spec: CodecSpec, found: Recovery, key: Key) -> 
         f"{chosen['payload_bytes']:,.0f} bytes a sample instead of {free['payload_bytes']:,.0f} at a divergence of "
         f"{free['divergence']:.3g}, on samples that were not trained on; plan and its pictures are without it"
     )
-    return Recovered(folded, found.spec, layouts, key, (note,), document)
+    return Recovered(folded, found.spec, found.size, layouts, key, (note,), document)
 
 
 def _sizes(spec: TensorSpec) -> str:
@@ -193,7 +195,12 @@ def _step(halves: graph.Halves) -> CachedStep[Recovery]:
 
 def _packed(found: Recovery, halves: graph.Halves) -> Parts:
     is_tuned = found.tail is not halves.tail
-    said = {"spec": found.spec.model_dump(mode="json"), "document": found.document, "is_tuned": is_tuned}
+    said = {
+        "spec": found.spec.model_dump(mode="json"),
+        "size": found.size,
+        "document": found.document,
+        "is_tuned": is_tuned,
+    }
     tail = graph.to_bytes(found.tail) if is_tuned else b""
     ends = [] if found.bottleneck is None else found.bottleneck.arrays()
     return parts_of_arrays([*(np.frombuffer(one, np.uint8) for one in (json.dumps(said).encode(), tail)), *ends])
@@ -208,5 +215,6 @@ def _unpacked(file: BinaryIO, halves: graph.Halves) -> Recovery:
         Bottleneck.from_arrays(ends) if ends else None,
         graph.from_bytes(tail.tobytes()) if table["is_tuned"] else halves.tail,
         CodecSpec(**table["spec"]),
+        table["size"],
         table["document"],
     )

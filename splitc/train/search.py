@@ -45,13 +45,14 @@ class Candidate:
         channels: Of its code.
         trained: The pair.
         sizes, points: Steps in units of the code, ascending, and what was measured at each.
-        chosen: At the training-free codec's divergence; None: the ladder does not reach down to it.
+        size, chosen: At the training-free codec's divergence; None: the ladder does not reach down to it.
     """
 
     channels: int
     trained: Trained
     sizes: list[float]
     points: list[MeasuredDesign]
+    size: float | None
     chosen: MeasuredDesign | None
 
 
@@ -62,13 +63,15 @@ class Recovery:
     Attributes:
         bottleneck: None where the training-free codec takes no more bytes: nothing is changed then.
         tail: The tail with its tuned weights; as it was where they stay.
-        spec: The codec of what crosses now.
+        spec: The codec of what crosses now; its step is the share that ``size`` is of the fitting samples' codes.
+        size: Distance of levels in units of the code, which is what was trained for and judged; None: no bottleneck.
         document: For the report: the training-free design, every width, the curve, and what was won.
     """
 
     bottleneck: Bottleneck | None
     tail: ir.Model
     spec: CodecSpec
+    size: float | None
     document: dict[str, Any]
 
 
@@ -115,9 +118,10 @@ def recover(
     best = candidate(_fewest(probed).channels if probed else widths[0], options.iterations)
     document = _document(free, free_spec, probed, best, options)
     if best.chosen is None or best.chosen.payload_bytes > LEAST_GAIN * free.payload_bytes:
-        return Recovery(None, tail, spec, document)
+        return Recovery(None, tail, spec, None, document)
     tuned = with_weights(tail, best.trained.tail.weights()) if options.tail_rate else tail
-    return Recovery(best.trained.pair.learned(), tuned, code_spec.replace(step=best.chosen.step), document)
+    chosen = code_spec.replace(step=best.chosen.step)
+    return Recovery(best.trained.pair.learned(), tuned, chosen, best.size, document)
 
 
 def training_free(spec: CodecSpec) -> CodecSpec:
@@ -168,7 +172,7 @@ def _measured(bench: Bench, trained: Trained, channels: int, spec: CodecSpec, di
     points = [bench.of_pair(trained.pair, trained.tail, spec, size) for size in sizes]
     size = size_at(sizes, points, divergence)
     chosen = None if size is None else bench.of_pair(trained.pair, trained.tail, spec, size)
-    return Candidate(channels, trained, sizes, points, chosen)
+    return Candidate(channels, trained, sizes, points, size, chosen)
 
 
 def _fewest(candidates: Sequence[Candidate]) -> Candidate:

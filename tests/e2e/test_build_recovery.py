@@ -64,6 +64,17 @@ def test_both_ends_are_plain_onnx_in_the_halves(out: Path) -> None:
     assert "ConvTranspose" in {node.op_type for node in tail.graph}
 
 
+def test_levels_are_those_that_were_judged_whatever_calibrates(folder: Path, out: Path, tmp_path: Path) -> None:
+    """Other calibration pictures have another spread, of which ``codec.step`` is a share."""
+    smooth = setting(f"data.calibration={folder}/more/*.png", f"data.verification={folder}/pictures/*.png")
+    assert build(folder, tmp_path / "x", *setting(*TRAINING, *more(folder), COARSE), *smooth).code == 0
+    steps = []
+    for one in (open_bundle(out), open_bundle(tmp_path / "x")):
+        params = read_contract(one).fitted_codec(one.pair_id).tensors[0].params
+        steps.append(1 / float(params.scale[0]))
+    assert steps[0] == pytest.approx(steps[1], rel=1e-3)  # float32 spreads
+
+
 def test_the_bundle_verifies_and_runs(folder: Path, out: Path) -> None:
     verified = cli("verify", out, "--base", folder, "--json")
     assert verified.code == 0, verified.err

@@ -96,6 +96,7 @@ def test_a_bottleneck_is_kept_where_it_saves_bytes(bench: Bench, monkeypatch: py
     assert found.tail is tail
     if found.bottleneck is not None:
         assert (found.spec.transform, found.spec.step) == ("none", chosen["step"])
+        assert found.size is not None
         assert found.bottleneck.code_shape == (4, 3, 3)
 
 
