@@ -25,7 +25,12 @@ def balanced() -> CodecSpec:
     return CodecSpec(reconstruction="unbiased", transform="auto", contexts="wide")
 
 
-PROFILES: Mapping[str, CodecSpec] = MappingProxyType({"fast": fast(), "balanced": balanced()})
+def smallest() -> CodecSpec:
+    """The design of ``balanced`` with the mixing coder: the fewest bytes, and a tenth of its coding speed."""
+    return CodecSpec(reconstruction="unbiased", transform="auto", entropy="mix")
+
+
+PROFILES: Mapping[str, CodecSpec] = MappingProxyType({"fast": fast(), "balanced": balanced(), "max": smallest()})
 
 
 def with_profile(profile: str, spelled: Mapping[str, Any], *, has_tail: bool = True) -> dict[str, Any]:

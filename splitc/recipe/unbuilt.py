@@ -21,7 +21,6 @@ class Unbuilt(NamedTuple):
 
 UNBUILT = (
     Unbuilt("model.url", (), "download the file and name it in model.source"),
-    Unbuilt("codec.profile", ("fast", "balanced"), 'use "balanced", or spell quantizer, bits and entropy'),
     Unbuilt("recovery.schedule", (), "leave it out: recovery.bottleneck trains without pruning"),
     Unbuilt("recovery.losses", (), "leave it out: recovery.bottleneck trains on the task's own divergence"),
     Unbuilt("video", (), "leave the table out and give pictures in data.calibration"),

@@ -93,6 +93,7 @@ def test_profiles_without_a_tail_ask_nobody() -> None:
     """Even steps and no transform stand in; what is spelled stays, and is refused where it is fitted."""
     assert spec_from_text("", has_tail=False) == CodecSpec(reconstruction="unbiased", offset=0.5)
     assert spec_from_text("balanced", has_tail=False) == CodecSpec(reconstruction="unbiased", contexts="wide")
+    assert spec_from_text("max", has_tail=False) == CodecSpec(reconstruction="unbiased", entropy="mix")
     assert spec_from_text("fast,steps=sensitivity", has_tail=False).needs_judge
     assert spec_from_text("transform=auto", has_tail=False).needs_judge
     for spec in (*PROFILES.values(), CodecSpec(transform="klt", steps="sensitivity")):

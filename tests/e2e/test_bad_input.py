@@ -99,7 +99,6 @@ g (float[N,3,32,32] image) => (int64[4,M] logits) {
         pytest.param("model.dims={Z=3}", 2, ["model.dims.Z: no input has a dimension of that name"], id="idle-dim"),
         pytest.param("target.cloud.compute_capabilities=[80]", 2, ["builds for no GPU; leave it out"], id="idle-sm"),
         pytest.param("data.classes=recipe.toml", 2, ["names, output 'logits' has shape ['N', 10]"], id="classes"),
-        pytest.param("codec.profile=max", 3, ["codec.profile: 'max' is not built", 'use "balanced"'], id="max"),
         pytest.param(
             "codec={transform='klt', quantizer='log'}", 2, ["transform 'klt' needs a step for each of its"], id="klt"
         ),
@@ -391,7 +390,7 @@ def real_process(*arguments: object) -> Outcome:
 
 
 @pytest.mark.parametrize(
-    ("override", "code"), [("codec.bits=99", 2), ("codec.profile=max", 3), ("gate.max_edge_ms=1e-9", 1)], ids=str
+    ("override", "code"), [("codec.bits=99", 2), ("video={clips=3}", 3), ("gate.max_edge_ms=1e-9", 1)], ids=str
 )
 def test_a_real_process_ends_the_same_way(override: str, code: int, source: Path, tmp_path: Path) -> None:
     outcome = real_process("build", source / "recipe.toml", "--out", tmp_path / "x", *setting(override))

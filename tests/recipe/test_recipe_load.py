@@ -284,7 +284,6 @@ def test_no_message_names_pydantic_or_repeats_itself(load):
 
 NOT_BUILT = [
     ('[model]\nsource="m.onnx"\nurl="https://x/m.onnx"', "model.url: 'https://x/m.onnx'", "name it in model.source"),
-    ('[codec]\nprofile = "max"', "codec.profile: 'max'", 'use "balanced"'),
     ('[codec]\nentropy = "hevc"', "codec.entropy: 'hevc'", "use one of rans, zstd"),
     ('[recovery]\nschedule = "dense-sparse-dense"', "recovery.schedule: 'dense-sparse-dense'", "leave it out"),
     ("[recovery]\nlosses = { ce = 1.0 }", "recovery.losses: this table", "the task's own divergence"),
@@ -358,8 +357,8 @@ def test_a_later_override_wins_and_a_file_fault_can_be_overridden(load):
 
 
 def test_unbuilt_override(load):
-    found = refusal(load, CapabilityError, MODEL, "codec.profile=max")
-    assert found.startswith("--set codec.profile: 'max' is not built in this version of splitc; use \"balanced\"")
+    found = refusal(load, CapabilityError, MODEL, "codec.entropy=hevc")
+    assert found.startswith("--set codec.entropy: 'hevc' is not built in this version of splitc; use one of rans, zstd")
 
 
 @pytest.mark.parametrize(
