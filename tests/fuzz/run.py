@@ -2,7 +2,8 @@
 
 Sound files are made once; each case damages one and runs the command that reads it, in a process with a limit of memory
 and of time. Faults are: a traceback, a signal, a hang, a refusal that is not one sentence, damage that a checksum
-covers and that was accepted, and a refusal that changed what it should have left. Exit status 1 when there is one.
+covers and that was accepted, and a refusal that changed what it should have left. Each is printed at once, what was
+tried so far after every thousand, also where Ctrl-C ends it. Exit status 1 when there is one.
 ``--only NAME`` tries one reader, ``--number N`` one case again.
 """
 
@@ -37,13 +38,22 @@ class Tally:
     peak_mb: int = 0
     faults: list[dict[str, Any]] = field(default_factory=list)
 
+    def note(self, fault: dict[str, Any]) -> None:
+        """One more fault, said at once: a run may take hours."""
+        self.faults.append(fault)
+        print(json.dumps(fault), flush=True)
+
 
 def fuzz(folder: Path, seed: int, cases: int, seconds: float, only: str | None = None, first: int = 0) -> Tally:
     """Cases from number ``first`` until there are ``cases``, or until the time is over."""
     tally, end, at = Tally(), time.monotonic() + seconds, first
-    while at < first + cases and time.monotonic() < end:
-        at = _batch(tally, [folder, seed, at, min(BATCH, first + cases - at), *([only] if only else [])], end)
-    tally.cases = at - first
+    try:
+        while at < first + cases and time.monotonic() < end:
+            at = _batch(tally, [folder, seed, at, min(BATCH, first + cases - at), *([only] if only else [])], end)
+            tally.cases = at - first
+            print(f"{tally.cases} cases, {len(tally.faults)} faults", file=sys.stderr, flush=True)
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
     return tally
 
 
@@ -55,7 +65,8 @@ def _batch(tally: Tally, words: list[object], end: float) -> int:
         for said in _said(worker, end):
             at = said.get("at", at)
             tally.peak_mb = max(tally.peak_mb, said.get("peak_mb", 0))
-            tally.faults += [said["fault"]] if "fault" in said else []
+            if "fault" in said:
+                tally.note(said["fault"])
             if "done" in said:
                 return last
         ended = worker.poll()
@@ -63,7 +74,7 @@ def _batch(tally: Tally, words: list[object], end: float) -> int:
             worker.kill()
     if ended is not None or time.monotonic() < end:
         how = f"silent for {SILENT_S:.0f} s" if ended is None else f"the process ended with {ended}"
-        tally.faults.append({"number": at, "what": how})
+        tally.note({"number": at, "what": how})
     return at + 1
 
 
@@ -99,8 +110,6 @@ def main() -> int:
         subprocess.run([sys.executable, "-c", _SCENE, str(HERE), f"{made}/scene"], check=True)
         start = time.monotonic()
         tally = fuzz(Path(made) / "scene", asked.seed, cases, asked.seconds, asked.only, first)
-    for fault in tally.faults:
-        print(json.dumps(fault))
     kinds = Counter(fault["what"].strip().splitlines()[-1][:80] for fault in tally.faults)
     took = time.monotonic() - start
     print(f"{tally.cases} cases in {took:.0f} s, {len(tally.faults)} faults, {tally.peak_mb} MB at most")
