@@ -100,8 +100,10 @@ def main() -> None:
     for row in measure(extent, sections, args.network):
         rows.append(row)
         print(f"{time.perf_counter() - start:6.0f} s  {row.section}: {tables.title(row)}", file=sys.stderr)
-        if args.json:
-            args.json.write_text(json.dumps(document(rows), indent=2) + "\n", encoding="utf-8")
+        if args.json:  # what a run that is stopped leaves; a summary needs all rows of a cut
+            args.json.write_text(json.dumps({"rows": [asdict(row) for row in rows]}, indent=2) + "\n", encoding="utf-8")
+    if args.json:
+        args.json.write_text(json.dumps(document(rows), indent=2) + "\n", encoding="utf-8")
     print("\n\n".join(tables.all_tables(rows, summary(rows))))
 
 
