@@ -33,6 +33,8 @@ JUDGE_EVERY = 8
 MOST_JUDGES = 256
 MOST_FITTING = 200
 """Samples that codecs, basis and metric are fitted on; tables are within 1 % from 25 on."""
+MOST_COMPONENTS = 4096
+"""Of a block; axes of more take minutes to find."""
 LEAST_SAMPLES = 40
 """Fewer cannot be trained on and judge at once."""
 
@@ -75,9 +77,10 @@ def recovered(inputs: Inputs, halves: graph.Halves, stages: Stages) -> Recovered
     _refuse_few(inputs.training)
     from splitc.train import count_iterations
 
-    options = _options(section)
+    options, channels = _options(section), _channels(halves)
+    _refuse_width(options, channels)
     key = _key(inputs, halves, spec, options)
-    with stages("recovery", len(inputs.training) + count_iterations(options)) as step:
+    with stages("recovery", len(inputs.training) + count_iterations(options, channels)) as step:
         found = inputs.cache.run(_step(halves), key, lambda: _trained(inputs, halves, spec, options, key, step))
     return _after(halves, spec, found, key)
 
@@ -116,6 +119,26 @@ def _refuse_cut(halves: graph.Halves) -> None:
             f"recovery.bottleneck: {spec.name!r} is {spec.dtype} {list(spec.shape)}, and a bottleneck takes float32 "
             "maps [N, C, H, W] of fixed C, H and W; fix the sizes with model.shapes, cut elsewhere, or leave "
             "[recovery] out."
+        )
+
+
+def _channels(halves: graph.Halves) -> int:
+    channels = halves.cut[0].shape[1]
+    assert isinstance(channels, int), "refused before"
+    return channels
+
+
+def _refuse_width(options: BottleneckOptions, channels: int) -> None:
+    components = channels * options.stride**2
+    if components > MOST_COMPONENTS:
+        raise RecipeError(
+            f"recovery.bottleneck: blocks of {options.stride} x {options.stride} places of {channels} channels have "
+            f"{components} components, {MOST_COMPONENTS} are the most; use stride = 1, or cut elsewhere."
+        )
+    if options.channels is not None and options.channels > components:
+        raise RecipeError(
+            f"recovery.bottleneck.channels: {options.channels} are more than the {components} components of a block of "
+            f"{options.stride} x {options.stride} places of {channels} channels; use fewer."
         )
 
 

@@ -75,11 +75,10 @@ class Recovery:
     document: dict[str, Any]
 
 
-def count_iterations(options: BottleneckOptions) -> int:
-    """How often :func:`recover` calls its ``step``."""
-    if options.channels is not None:
-        return options.iterations
-    return options.iterations + len(WIDTHS) * _probe_iterations(options)
+def count_iterations(options: BottleneckOptions, channels: int) -> int:
+    """How often :func:`recover` calls its ``step``; ``channels`` are the feature's."""
+    tried = len(_widths(options, channels))
+    return options.iterations + (tried * _probe_iterations(options) if tried > 1 else 0)
 
 
 def recover(
@@ -100,7 +99,7 @@ def recover(
         spec: The recipe's codec, whose divergence is the target.
         cache: Where trained pairs are kept.
         key: Of the bench: features, task and tail.
-        step: Called once an iteration, :func:`count_iterations` times.
+        step: Called :func:`count_iterations` times.
     """
     free, free_spec = bench.of_codec(training_free(spec))
     basis = answer_basis(bench, options.stride)
@@ -111,10 +110,8 @@ def recover(
         trained = trainer.train(basis.first(channels), iterations, free.payload_bytes, step)
         return _measured(bench, trained, channels, code_spec, free.divergence)
 
-    widths = [options.channels] if options.channels else _widths(basis, options.stride)
+    widths = _widths(options, basis.analysis.shape[1])
     probed = [candidate(one, _probe_iterations(options)) for one in widths] if len(widths) > 1 else []
-    for _ in range((len(WIDTHS) - len(widths)) * _probe_iterations(options) if probed else 0):
-        step()
     best = candidate(_fewest(probed).channels if probed else widths[0], options.iterations)
     document = _document(free, free_spec, probed, best, options)
     if best.chosen is None or best.chosen.payload_bytes > LEAST_GAIN * free.payload_bytes:
@@ -141,10 +138,12 @@ def _probe_iterations(options: BottleneckOptions) -> int:
     return max(1, options.iterations // PROBE_SHARE)
 
 
-def _widths(basis: BlockBasis, stride: int) -> list[int]:
-    channels, most = basis.analysis.shape[1], len(basis.analysis)
-    shares = WIDTHS if stride > 1 else tuple(share / 2 for share in WIDTHS)
-    return sorted({min(max(1, round(share * channels)), most) for share in shares})
+def _widths(options: BottleneckOptions, channels: int) -> list[int]:
+    """Channels of code that are tried, ascending."""
+    if options.channels is not None:
+        return [options.channels]
+    shares = WIDTHS if options.stride > 1 else tuple(share / 2 for share in WIDTHS)
+    return sorted({max(1, round(share * channels)) for share in shares})
 
 
 def answer_basis(bench: Bench, stride: int) -> BlockBasis:

@@ -122,6 +122,14 @@ REFUSALS = [
     pytest.param(["recovery.bottleneck=auto"], "9 samples to train on and to judge by are too few", id="few"),
     pytest.param([*TRAINING, "recovery.data=FOLDER/pictures/*.png"], "verifies; train on other files", id="verifies"),
     pytest.param([*TRAINING, "recovery.bottleneck={stride=3}"], "stride", id="stride"),
+    pytest.param(
+        [*TRAINING, "recovery.data=FOLDER/more/*.png", "recovery.bottleneck={channels=33}"],
+        "33 are more than the 32 components of a block of 2 x 2 places of 8 channels",
+        id="width",
+    ),
+    pytest.param(
+        [*TRAINING, "recovery.data=FOLDER/more/*.png", "split.at=flat"], "takes float32 maps [N, C, H, W]", id="flat"
+    ),
 ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from splitc.cache import NO_CACHE, StepCache  # noqa: E402
 from splitc.codec import CodecSpec  # noqa: E402
 from splitc.errors import UsageError  # noqa: E402
 from splitc.tasks import TASKS, BindRequest  # noqa: E402
-from splitc.train import Bench, BottleneckOptions, TorchNetwork, loss_of, recover, stored  # noqa: E402
+from splitc.train import Bench, BottleneckOptions, TorchNetwork, count_iterations, loss_of, recover, stored  # noqa: E402
 from splitc.train.basis import blocks_of, fit_basis  # noqa: E402
 from splitc.train.distill import CHECKPOINT_EVERY, Distillation, Schedule, TrainingState, codes_of  # noqa: E402
 from splitc.train.pair import CodePair, PairShape, code_spread  # noqa: E402
@@ -111,7 +112,10 @@ def test_a_tuned_tail_is_the_graph_with_other_weights(bench: Bench, monkeypatch:
 
 def test_several_widths_are_tried(bench: Bench) -> None:
     options = OPTIONS.model_copy(update={"channels": None, "iterations": 8})
-    found = recover(bench, small_tail(), options, CodecSpec(step=1.0), NO_CACHE, "k")
+    counted: list[None] = []
+    step = partial(counted.append, None)
+    found = recover(bench, small_tail(), options, CodecSpec(step=1.0), NO_CACHE, "k", step)
+    assert len(counted) == count_iterations(options, channels=4) == 8 + 3 * 2
     assert [one["channels"] for one in found.document["widths"]] == [2, 4, 8]
 
 
