@@ -220,9 +220,13 @@ class ConnectionGate:
                     self._drop(visit, "silent")
                 elif not visit.calls and now - visit.moved > self.limits.idle_s:
                     self._drop(visit, "idle")
-            self._marks = {one: marks * FADING for one, marks in self._marks.items() if marks * FADING > 1}
-            paying = {visit.budget for visit in self._visits.values()}
-            self._budgets = {whose: one for whose, one in self._budgets.items() if one in paying or not one.is_full}
+            self._forget()
+
+    def _forget(self) -> None:
+        """Marks fade; budgets go that are as a new one would be, and that no connection pays with."""
+        self._marks = {one: marks * FADING for one, marks in self._marks.items() if marks * FADING > 1}
+        paying = {visit.budget for visit in self._visits.values()}
+        self._budgets = {whose: one for whose, one in self._budgets.items() if one in paying or not one.is_full}
 
 
 def client_address(accepted: socket.socket, address: object) -> str:
