@@ -37,12 +37,8 @@ def _page(bundle: Path, numbers: Any) -> str:
     Raises:
         BundleError: It lacks a number, or has something else in its place.
     """
-    from splitc.report import page
+    from splitc.report import page, page_fault
 
-    try:
-        return page(numbers)
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        why = f"{type(error).__name__}: {error}"[:200].rstrip(".")
-        raise BundleError(
-            f"{bundle}: report.json is no report that this version shows ({why}); build it again."
-        ) from error
+    if fault := page_fault(numbers):
+        raise BundleError(f"{bundle}: report.json is no report that this version shows ({fault}); build it again.")
+    return page(numbers)

@@ -95,3 +95,4 @@ def test_what_cannot_be_is_one_sentence(address: str) -> None:
     with pytest.raises(UsageError, match="cannot listen there") as caught:
         listen(address)
     assert "\n" not in str(caught.value)
+    assert ("is its folder there, and the path short?" in str(caught.value)) == address.startswith("unix:")

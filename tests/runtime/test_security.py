@@ -52,6 +52,8 @@ def test_an_empty_socket_s_name_is_no_address() -> None:
     ("text", "stays"),
     [
         *(("127.0.0.9:1", True), ("[::1]:1", True), ("localhost:1", True), ("unix:/tmp/x", True)),
+        *(("[::ffff:127.0.0.1]:1", True), ("LocalHost:1", True), ("localhost.:1", True)),
+        *(("[::ffff:10.0.0.1]:1", False), ("[::127.0.0.1]:1", False), ("[fe80::1]:1", False)),
         *(("0.0.0.0:1", False), ("[::]:1", False), ("10.0.0.1:1", False), ("localhost.example:1", False)),
     ],
 )

@@ -48,7 +48,12 @@ def listen(address: str) -> Listening:
         return _at_path(address.removeprefix(UNIX)) if address.startswith(UNIX) else _at_host(read_address(address))
     except OSError as error:
         why = error.strerror or str(error)
-        raise UsageError(f"{address}: cannot listen there ({why}); is it taken, or not of this machine?") from error
+        advice = (
+            "is its folder there, and the path short?"
+            if address.startswith(UNIX)
+            else "is it taken, or not of this machine?"
+        )
+        raise UsageError(f"{address}: cannot listen there ({why}); {advice}") from error
 
 
 def _at_host(wanted: Address) -> Listening:
