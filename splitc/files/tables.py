@@ -96,7 +96,7 @@ def cell_fault(cell: str) -> str:
         return "the class is missing"
     if hidden is not None:
         return f"{cell!r} holds the invisible character U+{ord(hidden):04X}; remove it"
-    if re.fullmatch(r"[+-]?\d{1,19}[.,]0*", cell):
+    if re.fullmatch(r"\+?\d{1,19}[.,]0*", cell):
         return f"{cell!r} is written as a fraction; write {int(re.split('[.,]', cell)[0])}"
     if re.fullmatch(r"-\d+", cell):
         return f"{cell!r} is below 0, from which classes count"

@@ -113,6 +113,7 @@ def test_what_is_a_heading(text: str, count: int, tmp_path: Path) -> None:
         ("3,00", "'3,00' is written as a fraction; write 3"),
         ("+3.", "'+3.' is written as a fraction; write 3"),
         ("3.5", "'3.5' is no whole number"),
+        ("-3.0", "'-3.0' is no whole number"),
         ("3\u200b", r"'3\u200b' holds the invisible character U+200B; remove it"),
         ("\ufeff3", r"'\ufeff3' holds the invisible character U+FEFF; remove it"),
         ("3\u00ad", r"'3\xad' holds the invisible character U+00AD; remove it"),
