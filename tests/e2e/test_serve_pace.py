@@ -61,14 +61,17 @@ def test_connections_of_one_client_share_its_budget(bundle: Path, files: TlsFile
 
 
 def test_what_is_begun_beyond_the_budget_waits_at_the_gate(bundle: Path) -> None:
-    """More calls than it has, in one piece: those within it end, the others are neither refused nor read."""
+    """More calls than it has, in one piece: those within it end, the others are neither refused nor read.
+
+    16 kB of them, less than 200 calls, pass before it is known whose they are.
+    """
     with serving([bundle], call_rate=1 / 600) as (address, server), closing(Connection(address)) as line:
         line.send(b"".join(call(2 * number + 1, "NoSuchMethod") for number in range(2 * int(CALLS_AHEAD))))
         end = time.monotonic() + 20
         while server.metrics.totals().get("paced_reads", 0) < 1 and time.monotonic() < end:
             assert line.is_open(0.05)
         assert server.metrics.totals()["paced_reads"] == 1
-        assert server.metrics.totals()["refused_calls no such method"] <= CALLS_AHEAD
+        assert server.metrics.totals()["refused_calls no such method"] < 2 * CALLS_AHEAD
 
 
 def test_who_hangs_up_on_open_calls_pays_for_them(bundle: Path) -> None:
