@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 LATEST = 100_000
 """Answers that the percentiles are of, the last ones: a live source may go on for months."""
 _REMOTE = ("token_file", "tls_ca", "tls_cert", "tls_key", "insecure", "also", "fall_back", "window", "patience_s")
-RULES = tuple(Needs(option, "server", "it is for a pair over a network") for option in _REMOTE)
+RULES = (
+    *(Needs(option, "server", "it is for a pair over a network") for option in _REMOTE),
+    Needs("fps", "rate", "it says how many frames share a second's bits"),
+)
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,18 @@ class EdgeOptions:
         bool, typer.Option("--engine", help="Run the engine that splitc engine built here for the edge half.")
     ] = False
     require_signature: Signers = None
+    rate: Annotated[
+        str | None,
+        typer.Option(help="Hold the stream to '200 kbit/s' or '2000 B/frame'; the bundle needs codec.rungs above 1."),
+    ] = None
+    fps: Annotated[float, typer.Option(min=0.001, help="Frames a second that --rate counts with.")] = 25.0
+
+    @property
+    def bytes_a_frame(self) -> float | None:
+        """What ``rate`` asks for."""
+        from splitc.codec import bytes_a_frame
+
+        return None if self.rate is None else bytes_a_frame(self.rate, self.fps)
 
 
 @dataclass(frozen=True)
@@ -148,6 +163,8 @@ def _local_pair(bundle: Bundle, asked: EdgeOptions) -> _Pair:
     from splitc.runtime import CloudHalf, EdgeHalf, run_pair
 
     edge = EdgeHalf(bundle, threads=asked.threads, engine=_head_opener(asked)(bundle))
+    if target := asked.bytes_a_frame:
+        edge.hold_rate(target)
     cloud = CloudHalf(bundle, threads=asked.threads)
     return _Pair(edge.contract, lambda samples: run_pair(edge, cloud, samples), dict)
 
@@ -160,7 +177,11 @@ def _remote_pair(bundles: Sequence[Bundle], asked: ServerChoice, edge: EdgeOptio
     assert asked.server is not None
     remote = Remote(asked.server, TlsFiles(asked.tls_cert, asked.tls_key, asked.tls_ca), token, asked.insecure)
     options = ClientOptions(
-        window=asked.window, patience_s=asked.patience_s, drops_late=bool(live), falls_back=asked.fall_back
+        window=asked.window,
+        patience_s=asked.patience_s,
+        drops_late=bool(live),
+        falls_back=asked.fall_back,
+        bytes_a_frame=edge.bytes_a_frame,
     )
     client = EdgeClient(bundles, remote, options, edge.threads, _head_opener(edge))
     return _Pair(client.contract, client.run, client.counters.as_dict)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from splitc.codec.byte_fields import FieldReader, varint
-from splitc.codec.codec import Codec, mean_packet_bytes
+from splitc.codec.codec import Codec
 from splitc.codec.entropy import ENTROPY_CODERS, PICTURE_CODERS
 from splitc.codec.fitted import FittedTensor
 from splitc.codec.judge import Judge
+from splitc.codec.packet_sizes import mean_packet_bytes
 from splitc.codec.papers import PAPERS
 from splitc.codec.parts import PARTS
 from splitc.codec.pictures import code_video
 from splitc.codec.profiles import PROFILES, spec_from_text, with_profile
 from splitc.codec.quantized import Quantized
 from splitc.codec.quantizers import MAX_GRAPH_BITS, QUANTIZERS, Operators, Quantizer, QuantParams
+from splitc.codec.rate import RateControl, bytes_a_frame
 from splitc.codec.requirements import choose_channel_axis, refusal
 from splitc.codec.spec import CodecSpec
 from splitc.codec.stream import Decoder, Encoder
@@ -46,11 +48,13 @@ __all__ = [
     "QuantParams",
     "Quantized",
     "Quantizer",
+    "RateControl",
     "StreamFile",
     "Temporal",
     "Tiling",
     "Transform",
     "block_axes",
+    "bytes_a_frame",
     "choose_channel_axis",
     "code_video",
     "in_order",

@@ -97,10 +97,12 @@ class StreamLayout:
     Attributes:
         tensors: 1..16 tensors.
         pair_tag: First four bytes of the pair id. Zeros outside a bundle: then the layout itself makes the tag.
+        rung: Which of a codec's steps its packets are of, 0..255, which they then say; None: it has one.
     """
 
     tensors: tuple[TensorLayout, ...]
     pair_tag: bytes = NO_PAIR
+    rung: int | None = None
 
     def __post_init__(self) -> None:
         if len(self.pair_tag) != TAG_BYTES:
@@ -198,6 +200,8 @@ def _header_bytes(layout: StreamLayout, symbols: Sequence[Symbols], sequence: in
     header = struct.pack("<sB4s", MAGIC, VERSION | flags, layout.tag) + varint(sequence)
     if flags & INLINE:
         header += varint(len(layout.description)) + layout.description
+    if layout.rung is not None:
+        header += bytes([layout.rung])
     for tensor, array in zip(layout.tensors, symbols, strict=True):
         dynamic = [size for size, want in zip(array.shape, tensor.shape, strict=True) if want is None]
         header += b"".join(varint(size) for size in dynamic)
@@ -290,6 +294,8 @@ def read_packet(
     reader = FieldReader(data, "bitstream")
     header = header_from(reader)
     _check_same_layout(layout, header)
+    if layout.rung is not None and (rung := reader.u8("Rung")) != layout.rung:
+        reader.refuse("Rung", f"is {rung}, the packet was to be read as one of {layout.rung}")
     shapes = [_read_shape(reader, index, tensor, max_elements) for index, tensor in enumerate(layout.tensors)]
     elements = sum(math.prod(shape) for shape in shapes)
     require_memory(DECODE_BYTES * elements, len(data), f"bitstream: a packet of {elements:,} elements", BitstreamError)
@@ -302,6 +308,20 @@ def read_packet(
         for index, (tensor, view, shape) in enumerate(zip(layout.tensors, views, shapes, strict=True))
     )
     return Packet(symbols, side, header.sequence, header.is_keyframe, header.pair_tag)
+
+
+def packet_rung(data: bytes, count: int) -> int:
+    """Which of ``count`` steps a packet is of; what follows is not read.
+
+    Raises:
+        BitstreamError: No packet of so many steps, as far as its header says.
+    """
+    reader = FieldReader(data, "bitstream")
+    header_from(reader)
+    rung = 0 if count == 1 else reader.u8("Rung")
+    if rung >= count:
+        reader.refuse("Rung", f"is {rung}, must be 0..{count - 1}")
+    return rung
 
 
 def packet_shapes(
@@ -319,6 +339,8 @@ def packet_shapes(
     """
     reader = FieldReader(data, "bitstream")
     _check_same_pair(layout, header_from(reader))
+    if layout.rung is not None:
+        reader.u8("Rung")
     return [_read_shape(reader, index, tensor, max_elements) for index, tensor in enumerate(layout.tensors)]
 
 

@@ -8,19 +8,20 @@ from functools import cached_property
 
 import numpy as np
 
-from splitc.codec.bitstream import StreamLayout, TensorLayout, packet_shapes, write_packet
+from splitc.codec.bitstream import StreamLayout, TensorLayout, packet_rung, packet_shapes, write_packet
 from splitc.codec.calibration import Calibration
 from splitc.codec.choosing import choose
 from splitc.codec.fitted import FittedTensor, JsonObject
-from splitc.codec.fitting import check_features, check_lengths, check_samples, fit_tensors, samples_of
+from splitc.codec.fitting import check_features, check_lengths, check_samples, fit_tensors
 from splitc.codec.judge import Judge
 from splitc.codec.packet_header import NO_PAIR
 from splitc.codec.planes import as_planes
 from splitc.codec.quantized import Predicted, Quantized
 from splitc.codec.spec import CodecSpec
+from splitc.codec.steps import check_steps, fit_coarser
 from splitc.codec.stream import Decoder, Encoder
 from splitc.codec.temporal import Temporal
-from splitc.codec.temporal.fields import FIELD_BITS, FIELD_PLANES, field_shape
+from splitc.codec.temporal.fields import field_layout, field_shape
 from splitc.errors import BundleError, CodecError, UsageError
 from splitc.types import F32, USUAL_LAYOUT, Array, Layout, Symbols, TensorSpec
 
@@ -29,29 +30,32 @@ from splitc.types import F32, USUAL_LAYOUT, Array, Layout, Symbols, TensorSpec
 class Codec:
     """``quantizer -> temporal predictor -> entropy coder``, fitted on calibration features and then fixed.
 
-    Encoder and decoder hold equal values of this class; the bundle's contract carries them to both ends. The methods
-    here code one inference by itself; consecutive frames go through an :meth:`encoder` and a :meth:`decoder`.
+    Both ends hold equal ones, of the bundle's contract. The methods here code one inference by itself; frames of a
+    clip go through an :meth:`encoder` and a :meth:`decoder`.
 
         spec = CodecSpec(quantizer="uniform", bits=4)
         codec = Codec.fit(spec, [TensorSpec(name="x", dtype="float32", shape=("N", 64, 14, 14))], [calibration])
         packet = codec.encode([x])          # bytes; x is float32 [1, 64, 14, 14]
         restored = codec.decode(packet)     # [float32 [1, 64, 14, 14]]
 
-    Frames of a clip are each predicted from the one before (``CodecSpec(temporal="dpcm")``):
+    Frames, each predicted from the one before (``CodecSpec(temporal="dpcm")``):
 
         encoder, decoder = codec.encoder(), codec.decoder()
-        for x in frames:
-            restored = decoder.decode(encoder.encode([x]))
+        restored = [decoder.decode(encoder.encode([x])) for x in frames]
 
     Attributes:
         spec: The names and numbers asked for.
         tensors: One a cut tensor, in packet order.
         pair_tag: First 4 bytes of the pair id; a packet with another tag is refused.
+        coarser: The tensors at each coarser step that a stream may change to.
+        rung: Which of the steps ``tensors`` are of; 0 is the finest.
     """
 
     spec: CodecSpec
     tensors: tuple[FittedTensor, ...]
     pair_tag: bytes = NO_PAIR
+    coarser: tuple[tuple[FittedTensor, ...], ...] = ()
+    rung: int = 0
 
     @classmethod
     def fit(
@@ -68,13 +72,12 @@ class Codec:
         Args:
             spec: What to fit.
             tensors: The cut, in packet order.
-            features: Calibration features of each, of the cut's axes: float32 with all samples along the batch axis,
-                or one array a sample, whose dynamic sizes may then differ.
-            sequence_lengths: How many samples in a row are consecutive frames of one clip, clip by clip; their sum
-                is their number. None: all samples are one clip. Matters only to a spec with prediction.
+            features: Of each, of the cut's axes: float32 with all samples along the batch axis, or one array a sample,
+                whose dynamic sizes may then differ.
+            sequence_lengths: How many samples in a row are frames of one clip, clip by clip; None: all of them. Matters
+                only to prediction.
             layouts: Which axes of each tensor are samples and channels; None: the first and the second.
-            judge: How far the answers move when the tail is given other features of these samples. Needed where the
-                spec has ``steps = "sensitivity"`` or ``transform = "auto"``.
+            judge: How far answers move with other features; needed where ``spec.needs_judge``.
 
         Returns:
             Fitted; of ``transform = "auto"`` with the transform and the step that were chosen.
@@ -90,8 +93,10 @@ class Codec:
         lengths = check_lengths(sequence_lengths, [len(each) for each in samples])
         subject = Calibration(tuple(tensors), tuple(layouts), tuple(map(tuple, samples)), tuple(lengths), judge)
         if not spec.make_transform().is_choice:
-            return cls(spec, fit_tensors(spec, subject))
-        return cls(*choose(spec, subject, lambda spec, tensors: cls(spec, tensors)))
+            fitted = fit_tensors(spec, subject)
+        else:
+            spec, fitted = choose(spec, subject, lambda spec, tensors: cls(spec, tensors))
+        return cls(spec, fitted, coarser=fit_coarser(spec, subject, fitted))
 
     # -- one inference by itself -----------------------------------------------------------------------------------
 
@@ -110,11 +115,12 @@ class Codec:
         wires = self._wires(features)
         side = tuple(t.quantizer.side(x) for t, x in zip(self.tensors, wires, strict=True))
         every = zip(self.tensors, wires, side, strict=True)
-        return Quantized(tuple(t.quantizer.quantize(x, t.params, s) for t, x, s in every), side)
+        return Quantized(tuple(t.quantizer.quantize(x, t.params, s) for t, x, s in every), side, rung=self.rung)
 
     def dequantize(self, quantized: Quantized) -> list[F32]:
         """Symbols of the wire's axes to reconstructed float32 features of the cut's."""
-        every, predicted = zip(self.tensors, quantized.symbols, quantized.side, strict=True), quantized.is_predicted
+        tensors, predicted = self.at(quantized.rung).tensors, quantized.is_predicted
+        every = zip(tensors, quantized.symbols, quantized.side, strict=True)
         return [t.from_wire(t.dequantize(q, s, is_predicted=predicted)) for t, q, s in every]
 
     def wire_shapes(self, features: Sequence[F32]) -> list[tuple[int, ...]]:
@@ -123,7 +129,7 @@ class Codec:
         return [tuple(map(int, t.wire_shape_of(x.shape))) for t, x in pairs]
 
     def _wires(self, features: Sequence[F32]) -> list[F32]:
-        """Features as quantizers see them, checked."""
+        """As quantizers see them, checked."""
         check_features([t.spec for t in self.tensors], features, [t.layout for t in self.tensors])
         return [t.to_wire(x) for t, x in zip(self.tensors, features, strict=True)]
 
@@ -159,12 +165,12 @@ class Codec:
         return self.decoder().decode_symbols(packet)
 
     def packet_shapes(self, packet: bytes) -> list[tuple[int, ...]]:
-        """Shapes of the symbols that a packet of any kind holds, from its header: nothing is decoded.
+        """Shapes of the symbols in a packet of any kind, from its header: nothing is decoded.
 
         Raises:
             BitstreamError: No packet of this codec, as far as the header says.
         """
-        return packet_shapes(self.layout, packet)
+        return packet_shapes(self.at(packet_rung(packet, self.rungs)).layout, packet)
 
     def encode(self, features: Sequence[F32], *, sequence: int = 0) -> bytes:
         """Features to one keyframe packet: :meth:`quantize`, then :meth:`encode_symbols`.
@@ -189,7 +195,7 @@ class Codec:
     # -- streams ---------------------------------------------------------------------------------------------------
 
     def encoder(self) -> Encoder:
-        """The sending end of a new stream of consecutive frames."""
+        """The sending end of a new stream."""
         return Encoder(self)
 
     def decoder(self) -> Decoder:
@@ -206,11 +212,11 @@ class Codec:
     ) -> Quantized:
         """As :meth:`quantize`, for a frame that is predicted from the symbols ``previous`` and their motion fields."""
         wires = self._wires(features)
-        side = tuple(t.quantizer.side(x) for t, x in zip(self.tensors, wires, strict=True))
         found = self._search(wires, previous, fields)
+        side = tuple(t.quantizer.side(x) for t, x in zip(self.tensors, wires, strict=True))
         every = zip(self.tensors, wires, self._predict(previous, found), strict=True)
         symbols = tuple(self.temporal.choose(x, predicted, t) for t, x, predicted in every)
-        return Predicted(symbols, side, fields=found)
+        return Predicted(symbols, side, fields=found, rung=self.rung)
 
     def residual(self, quantized: Quantized, previous: Sequence[Symbols]) -> Quantized:
         """Symbols of a predicted frame to what its packet holds: residual symbols, then motion fields.
@@ -256,6 +262,32 @@ class Codec:
         every = zip(self.tensors, previous, fields, strict=True)
         return [self.temporal.predict(before, field, t) for t, before, field in every]
 
+    # -- several steps ----------------------------------------------------------------------------------------------
+
+    @property
+    def rungs(self) -> int:
+        """Number of steps."""
+        return 1 + len(self.coarser)
+
+    def at(self, rung: int) -> Codec:
+        """The codec of another step of the same pair.
+
+        Raises:
+            CodecError: There is no such step.
+        """
+        if rung == self.rung:
+            return self
+        if not 0 <= rung < self.rungs:
+            raise CodecError(f"step {rung} is asked for, the codec has 0..{self.rungs - 1}; fit it with more rungs.")
+        return self._steps[rung]
+
+    @cached_property
+    def _steps(self) -> tuple[Codec, ...]:
+        """Codecs of all steps, of the finest one."""
+        assert self.rung == 0, "steps are counted from the finest"
+        coarser = (Codec(self.spec, each, self.pair_tag, self.coarser, i) for i, each in enumerate(self.coarser, 1))
+        return (self, *coarser)
+
     # -- graphs and contracts --------------------------------------------------------------------------------------
 
     def quantized_from_wires(self, wires: Sequence[Array]) -> Quantized:
@@ -276,8 +308,11 @@ class Codec:
         Raises:
             UsageError: Unknown name, or a coder that cannot do without tables.
         """
-        tensors = tuple(replace(tensor, tables=b"", predicted_tables=b"") for tensor in self.tensors)
-        codec = Codec(self.spec.with_part("entropy", name), tensors, self.pair_tag)
+        tensors, *coarser = (
+            tuple(replace(t, tables=b"", predicted_tables=b"", field_tables=b"") for t in each)
+            for each in (self.tensors, *self.coarser)
+        )
+        codec = Codec(self.spec.with_part("entropy", name), tensors, self.pair_tag, tuple(coarser))
         if codec.spec.make_entropy().needs_tables:
             raise UsageError(f"entropy coder {name!r} needs tables; fit a codec with it.")
         return codec
@@ -287,7 +322,8 @@ class Codec:
         spec = self.spec.model_dump(mode="json", exclude_none=True)
         if spec["transform"] == "none":
             del spec["transform"]  # as contracts were before there were any
-        return {"spec": spec, "tensors": [tensor.to_json() for tensor in self.tensors]}
+        tensors, *coarser = ([tensor.to_json() for tensor in each] for each in (self.tensors, *self.coarser))
+        return {"spec": spec, "tensors": tensors} | ({"coarser": coarser} if coarser else {})
 
     @classmethod
     def from_json(cls, data: JsonObject, pair_tag: bytes = NO_PAIR) -> Codec:
@@ -300,11 +336,15 @@ class Codec:
             spec = CodecSpec(**data["spec"])
             spec.resolved()  # refuses options that no part has
             quantizer, transform = spec.make_quantizer(), spec.make_transform()
-            tensors = tuple(FittedTensor.from_json(one, quantizer, transform) for one in data["tensors"])
-            codec = cls(spec, tensors, pair_tag)
-            _refuse_wires(codec)
-            _ = codec.layout.description  # opens the coders, which check their tables
-            _ = codec.temporal.period == 1 or codec.predicted_layout.description
+            tensors, *coarser = (
+                tuple(FittedTensor.from_json(one, quantizer, transform) for one in each)
+                for each in (data["tensors"], *data.get("coarser", ()))
+            )
+            codec = cls(spec, tensors, pair_tag, tuple(coarser))
+            check_steps(codec.temporal, (tensors, *coarser))
+            for step in codec._steps:
+                _ = step.layout.description  # opens the coders, which check their tables
+                _ = codec.temporal.period == 1 or step.predicted_layout.description
         except (KeyError, TypeError, ValueError, UsageError, CodecError) as error:
             raise BundleError(f"contract: the codec is not one of this version ({error}).") from error
         return codec
@@ -316,7 +356,7 @@ class Codec:
 
     @cached_property
     def layout(self) -> StreamLayout:
-        """What keyframe packets look like."""
+        """Of keyframe packets."""
         return self._layout_of([(tensor.tables, tensor.quantizer_field) for tensor in self.tensors])
 
     @cached_property
@@ -324,16 +364,11 @@ class Codec:
         """What predicted packets look like."""
         mark = bytes([self.temporal.wire_id])
         known = self._layout_of([(tensor.predicted_tables, tensor.quantizer_field + mark) for tensor in self.tensors])
-        fields = tuple(map(self._field_layout, self.tensors)) if self.temporal.has_field else ()
-        return StreamLayout(known.tensors + fields, self.pair_tag)
-
-    def _field_layout(self, tensor: FittedTensor) -> TensorLayout:
-        """What the motion field of a tensor looks like in packets."""
+        if not self.temporal.has_field:
+            return known
         coder = self.spec.make_entropy()
-        sizes = [size if isinstance(size, int) else 0 for size in tensor.wire_shape]
-        shape = tuple(size or None for size in (sizes[0], FIELD_PLANES, *field_shape((1, *sizes[1:]))[2:]))
-        opened = coder.open(FIELD_BITS, FIELD_PLANES, tensor.field_tables)
-        return TensorLayout(shape=shape, bits=FIELD_BITS, coder=opened, is_whole=coder.is_whole)
+        fields = tuple(field_layout(tensor.wire_shape, coder, tensor.field_tables) for tensor in self.tensors)
+        return replace(known, tensors=known.tensors + fields)
 
     def layout_after(self, residual: Sequence[Symbols]) -> StreamLayout:
         """:attr:`predicted_layout` with coders that know the frame before.
@@ -347,7 +382,7 @@ class Codec:
         if all(coder is tensor.coder for coder, tensor in zip(coders, known.tensors, strict=True)):
             return known
         tensors = (replace(tensor, coder=coder) for tensor, coder in zip(known.tensors, coders, strict=True))
-        return StreamLayout(tuple(tensors), self.pair_tag)
+        return replace(known, tensors=tuple(tensors))
 
     def _layout_of(self, parts: Sequence[tuple[bytes, bytes]]) -> StreamLayout:
         """Layout from (tables, quantizer field) of every tensor."""
@@ -363,24 +398,4 @@ class Codec:
             )
             for tensor, (tables, quantizer) in zip(self.tensors, parts, strict=True)
         )
-        return StreamLayout(tensors=tuple(tensors), pair_tag=self.pair_tag)
-
-
-def _refuse_wires(codec: Codec) -> None:
-    """Raises: CodecError: a tensor that the codec's prediction does not take."""
-    for tensor in codec.tensors:
-        if fault := codec.temporal.refusal(tensor.wire_shape):
-            raise CodecError(f"cut value {tensor.spec.name!r} {fault}")
-
-
-def mean_packet_bytes(codec: Codec, samples: Sequence[F32 | Sequence[F32]]) -> float:
-    """Mean size of real packets of one stream, header included.
-
-    Args:
-        codec: A fitted codec.
-        samples: Features of each cut tensor, as :meth:`Codec.fit` takes them, that the codec was not fitted on;
-            consecutive frames where the codec predicts.
-    """
-    stream = codec.encoder()
-    apart = [samples_of(x, tensor.layout) for x, tensor in zip(samples, codec.tensors, strict=True)]
-    return float(np.mean([len(stream.encode(one)) for one in zip(*apart, strict=True)]))
+        return StreamLayout(tuple(tensors), self.pair_tag, self.rung if self.coarser else None)

@@ -52,7 +52,7 @@ def with_planes(spec: CodecSpec, subject: Calibration, planes: Sequence[WeighedP
     for index, (one, steps) in enumerate(zip(planes, steps_of(quantizer, planes), strict=True)):
         params = quantizer.fit_steps(one.rows, steps, holds_zero=one.transform.is_identity)
         tensor = FittedTensor(subject.tensors[index], quantizer, params, b"", layout=subject.layouts[index])
-        fitted.append(_with_tables(spec, subject, index, replace(tensor, transform=one.transform, basis=one.basis)))
+        fitted.append(with_tables(spec, subject, index, replace(tensor, transform=one.transform, basis=one.basis)))
     return tuple(fitted)
 
 
@@ -64,7 +64,7 @@ def _plain(spec: CodecSpec, subject: Calibration, index: int) -> FittedTensor:
     except CodecError as error:
         raise CodecError(f"value {subject.tensors[index].name!r}: {error}") from error
     tensor = FittedTensor(subject.tensors[index], quantizer, params, tables=b"", layout=subject.layouts[index])
-    return _with_tables(spec, subject, index, tensor)
+    return with_tables(spec, subject, index, tensor)
 
 
 def _check_fits(spec: CodecSpec, tensor: TensorSpec, layout: Layout) -> None:
@@ -79,7 +79,7 @@ def _check_fits(spec: CodecSpec, tensor: TensorSpec, layout: Layout) -> None:
         raise CodecError(f'cut value {tensor.name!r} {fault}; use temporal = "dpcm".')
 
 
-def _with_tables(spec: CodecSpec, subject: Calibration, index: int, fitted: FittedTensor) -> FittedTensor:
+def with_tables(spec: CodecSpec, subject: Calibration, index: int, fitted: FittedTensor) -> FittedTensor:
     """``fitted`` with the tables of the entropy coder, and what predicted frames have of their own."""
     coder = spec.make_entropy()
     wires = [fitted.to_wire(x) for x in subject.samples[index]]

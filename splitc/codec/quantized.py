@@ -15,16 +15,18 @@ class Quantized(NamedTuple):
         side: float32 ``[n, side_count]``; ``side_count`` is 0 for quantizers that calibration fixed.
         alone: The symbols that a keyframe of the same frame would hold, where prediction makes others; None: the same.
         fields: Motion fields of a predicted frame, ``[n, 2, ...]``; none where there is no motion.
+        rung: Which of the codec's steps they are of; 0 is the finest.
     """
 
     symbols: tuple[Symbols, ...]
     side: tuple[F32, ...]
     alone: tuple[Symbols, ...] | None = None
     fields: tuple[Symbols, ...] = ()
+    rung: int = 0
 
     def as_keyframe(self) -> Quantized:
         """What a keyframe holds of this frame."""
-        return self if self.alone is None else Quantized(self.alone, self.side)
+        return self if self.alone is None else Quantized(self.alone, self.side, rung=self.rung)
 
     @property
     def is_predicted(self) -> bool:

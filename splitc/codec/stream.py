@@ -12,10 +12,11 @@ import hashlib
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from splitc.codec.bitstream import StreamLayout, read_packet, write_packet
+from splitc.codec.bitstream import StreamLayout, packet_rung, read_packet, write_packet
 from splitc.codec.fitted import FittedTensor
 from splitc.codec.packet_header import MAX_SEQUENCE, read_header
 from splitc.codec.quantized import Predicted, Quantized
+from splitc.codec.steps import at_step
 from splitc.codec.temporal.base import Temporal, refuse_above
 from splitc.errors import BitstreamError, CodecError
 from splitc.types import F32, Symbols
@@ -32,6 +33,14 @@ class FrameCodec(Protocol):
 
     @property
     def layout(self) -> StreamLayout: ...
+
+    @property
+    def rung(self) -> int: ...
+
+    @property
+    def rungs(self) -> int: ...
+
+    def at(self, rung: int) -> FrameCodec: ...
 
     def wire_shapes(self, features: Sequence[F32]) -> list[tuple[int, ...]]: ...
 
@@ -65,6 +74,7 @@ class Frame(NamedTuple):
     sequence: int
     packet: bytes
     is_predicted: bool = True
+    rung: int = 0
 
     @property
     def fields(self) -> tuple[Symbols, ...]:
@@ -73,7 +83,20 @@ class Frame(NamedTuple):
 
     def quantized(self, side: tuple[F32, ...]) -> Quantized:
         """Its symbols with their side values."""
-        return (Predicted if self.is_predicted else Quantized)(self.symbols, side)
+        kind = Predicted if self.is_predicted else Quantized
+        return kind(self.symbols, side, fields=self.fields, rung=self.rung)
+
+    def seen_by(self, codec: FrameCodec, whole: FrameCodec) -> Frame:
+        """The same at the step of ``codec``, one of ``whole``: what the next frame is predicted from there.
+
+        Raises:
+            CodecError: Levels that are not finite.
+        """
+        if self.rung == codec.rung:
+            return self
+        old = whole.at(self.rung).tensors
+        symbols = at_step(self.symbols, old, codec.tensors, is_predicted=self.is_predicted)
+        return self._replace(symbols=symbols, residual=codec.after_keyframe(symbols), rung=codec.rung)
 
 
 class Encoder:
@@ -83,7 +106,12 @@ class Encoder:
     for, when sizes change, and when prediction does not pay: a predicted packet that is no smaller than the last
     keyframe is measured against a keyframe of the same frame, quantized by itself, and the smaller one is sent (a scene
     change).
+
+    Attributes:
+        rung: Step of the frames that are quantized from now on, 0 the finest; see :class:`RateControl`.
     """
+
+    rung = 0
 
     def __init__(self, codec: FrameCodec) -> None:
         self._codec = codec
@@ -91,6 +119,16 @@ class Encoder:
         self._sent: Quantized | None = None
         self._since_keyframe = 0
         self._keyframe_bytes = 0
+
+    @property
+    def rungs(self) -> int:
+        """Number of steps."""
+        return self._codec.rungs
+
+    @property
+    def period(self) -> int:
+        """Most frames from one keyframe to the next."""
+        return self._codec.temporal.period
 
     def force_keyframe(self) -> None:
         """Make the next packet a keyframe, as a receiver that lost one asks for."""
@@ -105,11 +143,12 @@ class Encoder:
         Raises:
             CodecError: NaN, or shapes that are not the cut's.
         """
-        alone = self._codec.quantize(features)
-        last = self._reference(self._codec.wire_shapes(features))
-        if last is None or self._codec.temporal.is_open_loop:
+        codec = self._codec.at(self.rung)
+        alone = codec.quantize(features)
+        last = self._reference(codec, codec.wire_shapes(features))
+        if last is None or codec.temporal.is_open_loop:
             return alone
-        return self._codec.quantize_after(features, last.symbols, last.fields)._replace(alone=alone.symbols)
+        return codec.quantize_after(features, last.symbols, last.fields)._replace(alone=alone.symbols)
 
     def encode(self, features: Sequence[F32]) -> bytes:
         """The next frame's features to its packet: :meth:`quantize`, then :meth:`encode_symbols`.
@@ -129,10 +168,11 @@ class Encoder:
         Raises:
             CodecError: Shapes or values that do not fit the codec.
         """
-        last = self._reference([symbols.shape for symbols in quantized.symbols])
-        frame = None if last is None else self._predicted(quantized, last)
+        codec = self._codec.at(quantized.rung)
+        last = self._reference(codec, [symbols.shape for symbols in quantized.symbols])
+        frame = None if last is None else self._predicted(codec, quantized, last)
         if frame is None or len(frame.packet) >= self._keyframe_bytes:
-            keyframe = self._keyframe(quantized.as_keyframe())
+            keyframe = self._keyframe(codec, quantized.as_keyframe())
             if frame is None or len(keyframe.packet) <= len(frame.packet):
                 frame, self._since_keyframe, self._keyframe_bytes = keyframe, 0, len(keyframe.packet)
         self._since_keyframe += 1
@@ -161,27 +201,28 @@ class Encoder:
         """Of the next packet."""
         return 0 if self._last is None else (self._last.sequence + 1) & MAX_SEQUENCE
 
-    def _reference(self, shapes: Sequence[tuple[int, ...]]) -> Frame | None:
-        """The frame that the next one is predicted from; None where it must be a keyframe."""
+    def _reference(self, codec: FrameCodec, shapes: Sequence[tuple[int, ...]]) -> Frame | None:
+        """The frame that the next one is predicted from, at its step; None where it must be a keyframe."""
         if self._last is None or self._since_keyframe >= self._codec.temporal.period:
             return None
-        return self._last if [s.shape for s in self._last.symbols] == list(shapes) else None
+        is_alike = [s.shape for s in self._last.symbols] == list(shapes)
+        return self._last.seen_by(codec, self._codec) if is_alike else None
 
-    def _keyframe(self, quantized: Quantized) -> Frame:
-        packet = self._codec.encode_symbols(quantized, sequence=self._sequence)
-        return _first(self._codec, quantized.symbols, self._sequence, packet)
+    def _keyframe(self, codec: FrameCodec, quantized: Quantized) -> Frame:
+        packet = codec.encode_symbols(quantized, sequence=self._sequence)
+        return _first(codec, quantized.symbols, self._sequence, packet)
 
-    def _predicted(self, quantized: Quantized, last: Frame) -> Frame:
-        residual = self._codec.residual(quantized, last.symbols)
+    def _predicted(self, codec: FrameCodec, quantized: Quantized, last: Frame) -> Frame:
+        residual = codec.residual(quantized, last.symbols)
         packet = write_packet(
-            self._codec.layout_after(last.residual),
+            codec.layout_after(last.residual),
             residual.symbols,
             residual.side,
             sequence=self._sequence,
             is_keyframe=False,
             reference=last.packet,
         )
-        return Frame(quantized.symbols, residual.symbols, self._sequence, packet)
+        return Frame(quantized.symbols, residual.symbols, self._sequence, packet, rung=codec.rung)
 
 
 class Decoder:
@@ -211,7 +252,8 @@ class Decoder:
         """
         header = read_header(packet)
         last = None if header.is_keyframe else self._predecessor(header.sequence)
-        frame, side = self._keyframe(packet) if last is None else self._predicted(packet, last)
+        codec = self._codec.at(packet_rung(packet, self._codec.rungs))
+        frame, side = self._keyframe(codec, packet) if last is None else self._predicted(codec, packet, last)
         self._last = frame
         return frame.quantized(side)
 
@@ -230,33 +272,37 @@ class Decoder:
             )
         return self._last
 
-    def _keyframe(self, packet: bytes) -> tuple[Frame, tuple[F32, ...]]:
-        read = read_packet(self._codec.layout, packet)
-        self._check_alphabet(read.symbols)
-        return _first(self._codec, read.symbols, read.sequence, packet), read.side
+    def _keyframe(self, codec: FrameCodec, packet: bytes) -> tuple[Frame, tuple[F32, ...]]:
+        read = read_packet(codec.layout, packet)
+        _check_alphabet(codec, read.symbols)
+        return _first(codec, read.symbols, read.sequence, packet), read.side
 
-    def _predicted(self, packet: bytes, last: Frame) -> tuple[Frame, tuple[F32, ...]]:
-        read = read_packet(self._codec.layout_after(last.residual), packet, reference=last.packet)
-        if [s.shape for s in read.symbols] != [s.shape for s in last.residual]:
-            raise BitstreamError(
-                "bitstream: the packet's sizes are not those of the frame it is predicted from; "
-                "ask the sender for a keyframe."
-            )
-        self._check_alphabet(read.symbols)
+    def _predicted(self, codec: FrameCodec, packet: bytes, last: Frame) -> tuple[Frame, tuple[F32, ...]]:
         try:
-            symbols = self._codec.restore(read.symbols, last.symbols)
-        except CodecError as error:  # what the payloads say, not what a caller did
+            last = last.seen_by(codec, self._codec)
+            read = read_packet(codec.layout_after(last.residual), packet, reference=last.packet)
+            if [s.shape for s in read.symbols] != [s.shape for s in last.residual]:
+                raise BitstreamError(
+                    "bitstream: the packet's sizes are not those of the frame it is predicted from; "
+                    "ask the sender for a keyframe."
+                )
+            _check_alphabet(codec, read.symbols)
+            symbols = codec.restore(read.symbols, last.symbols)
+        except BitstreamError:
+            raise
+        except CodecError as error:  # of what the packet holds, not of what a caller did
             raise BitstreamError(f"bitstream: {error}") from error
-        return Frame(symbols, read.symbols, read.sequence, packet), read.side[: len(symbols)]
+        return Frame(symbols, read.symbols, read.sequence, packet, rung=codec.rung), read.side[: len(symbols)]
 
-    def _check_alphabet(self, symbols: Sequence[Symbols]) -> None:
-        for tensor, array in zip(self._codec.tensors, symbols, strict=False):  # motion fields have no tensor
-            refuse_above(array, tensor.count, "symbol")
+
+def _check_alphabet(codec: FrameCodec, symbols: Sequence[Symbols]) -> None:
+    for tensor, array in zip(codec.tensors, symbols, strict=False):  # motion fields have no tensor
+        refuse_above(array, tensor.count, "symbol")
 
 
 def _first(codec: FrameCodec, symbols: tuple[Symbols, ...], sequence: int, packet: bytes) -> Frame:
     """The state after a keyframe."""
-    return Frame(symbols, codec.after_keyframe(symbols), sequence, packet, is_predicted=False)
+    return Frame(symbols, codec.after_keyframe(symbols), sequence, packet, is_predicted=False, rung=codec.rung)
 
 
 def _digest(last: Frame | None) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 
 from splitc.backends import BACKENDS, Interface, Runner, read_interface
 from splitc.bundle import CLOUD_MODEL, CONTRACT, EDGE_MODEL, Bundle, Contract, graph_files
-from splitc.codec import Codec, Quantized
+from splitc.codec import Codec, Quantized, RateControl
 from splitc.errors import BackendError, BundleError
 from splitc.runtime.sources import Sample
 from splitc.types import Array, Feeds, TensorSpec
@@ -65,6 +65,7 @@ class EdgeHalf:
         self.contract = read_contract(bundle)
         self.codec = self.contract.fitted_codec(bundle.pair_id)
         self.stream = self.codec.encoder()
+        self._rate: RateControl | None = None
         self.runner = engine or _open(bundle, EDGE_MODEL, threads, optimize)
         self._elsewhere = {*self.contract.cloud_inputs} - {spec.name for spec in self.runner.inputs}
         self.answers: dict[str, Array] = {}
@@ -105,7 +106,18 @@ class EdgeHalf:
 
     def encode(self, symbols: Quantized) -> bytes:
         """Symbols to the stream's next packet."""
-        return self.stream.encode_symbols(symbols)
+        packet = self.stream.encode_symbols(symbols)
+        if self._rate is not None:
+            self._rate.sent(packet)
+        return packet
+
+    def hold_rate(self, target_bytes: float) -> None:
+        """Choose the step of every frame from now on so that packets have so many bytes on average.
+
+        Raises:
+            UsageError: The bundle's codec has one step.
+        """
+        self._rate = RateControl(self.stream, target_bytes)
 
     @property
     def sent(self) -> Quantized:

@@ -205,6 +205,18 @@ def test_motion_pays_where_maps_move_and_costs_little_where_they_do_not() -> Non
     assert sizes["motion"] < sizes["dpcm"] + 20 * 20, sizes  # a checksum, a size and an empty field a frame
 
 
+def test_what_was_sent_can_be_sent_again_by_another_coder() -> None:
+    """As verification does for its baseline."""
+    x = drifting(12)
+    codec = codec_of(SPEC, x)
+    encoder, again = codec.encoder(), codec.with_entropy("zstd").encoder()
+    decoder = codec.with_entropy("zstd").decoder()
+    for frame in x:
+        encoder.encode([frame[None]])
+        decoder.decode(again.encode_symbols(encoder.sent))
+        assert decoder.state_digest == encoder.state_digest
+
+
 def test_several_tensors_of_other_strides_move_by_themselves() -> None:
     x = [drifting(12, (3, 8, 10)), drifting(12, (5, 4, 5), 0.25)]
     tensors = [TensorSpec(name=f"x{i}", dtype="float32", shape=("N", *one.shape[1:])) for i, one in enumerate(x)]

@@ -61,6 +61,24 @@ def test_ri6_ifmdc_builds(street: Path, tmp_path: Path, entropy: str) -> None:
     assert rate(street, tmp_path / "x", *IFMDC, "codec.scope=tensor", f"codec.entropy={entropy}") < 4
 
 
+def test_a_pair_of_several_steps_holds_a_rate(street: Path, tmp_path: Path) -> None:
+    """Motion, from the recipe to the command line."""
+    rate(street, tmp_path / "x", "codec.temporal=motion", "codec.rungs=4", "codec.step=0.25")
+    pictures = sorted((street / "pictures").iterdir())
+    free = cli("run", tmp_path / "x", *pictures, "--json").document["results"]
+    mean = sum(line["payload_bytes"] for line in free) / len(free)
+    asked = ("--rate", f"{0.6 * mean * 8 * 10 / 1000:.3f} kbit/s", "--fps", 10)
+    held = cli("run", tmp_path / "x", *pictures, *asked, "--json").document["results"]
+    assert sum(line["payload_bytes"] for line in held) / len(held) < 0.8 * mean
+    refused = cli("run", tmp_path / "x", pictures[0], "--rate", "fast")
+    assert refused.code == 2
+    assert "rate 'fast' is not like '200 kbit/s'" in refused.err
+    rate(street, tmp_path / "one", "codec.temporal=dpcm")
+    refused = cli("run", tmp_path / "one", pictures[0], "--rate", "2000 B/frame")
+    assert refused.code == 2
+    assert "the codec has one" in refused.err
+
+
 def test_halves_are_one_stream(street: Path, tmp_path: Path) -> None:
     rate(street, tmp_path / "x", "codec.temporal=dpcm")
     bundle = open_bundle(tmp_path / "x")

@@ -39,6 +39,11 @@ class Temporal(Component):
         """Most frames from one keyframe to the next."""
         return 1
 
+    @property
+    def steps(self) -> int:
+        """How many steps a stream may change among."""
+        return 1
+
     def check(self, quantizer: Quantizer) -> None:
         """Refuse a quantizer whose symbols cannot be predicted this way.
 

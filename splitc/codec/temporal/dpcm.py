@@ -55,6 +55,18 @@ class Dpcm(Difference):
         description="fixed or absent: temporal_rounding says it; adaptive, which has none: wider where less changes",
     )
 
+    rungs: int = Field(
+        1,
+        ge=1,
+        le=8,
+        description="steps that a stream can change among, each 1.41 times as coarse as the one before; more than one "
+        'needs reconstruction = "unbiased"',
+    )
+
+    @property
+    def steps(self) -> int:
+        return self.rungs
+
     @model_validator(mode="after")
     def _one_zone(self) -> Dpcm:
         if self.dead_zone == "adaptive" and self.temporal_rounding != _ROUNDING:
@@ -66,6 +78,11 @@ class Dpcm(Difference):
             raise UsageError(
                 f"temporal {self.name!r} needs even levels fixed by calibration, which quantizer {quantizer.name!r} "
                 'has not; use quantizer = "uniform", or temporal = "difference".'
+            )
+        if self.rungs > 1 and not quantizer.takes_steps:
+            raise UsageError(
+                f'rungs = {self.rungs} needs a quantizer with several steps; use quantizer = "step" with '
+                'reconstruction = "unbiased".'
             )
 
     def choose(self, x: F32, predicted: Symbols, tensor: FittedTensor) -> Symbols:

@@ -49,6 +49,7 @@ class ClientOptions(Frozen):
     ``patience_s`` ends the run, unless the client ``falls_back`` to running the tail itself until the server is there.
     One that takes frames and answers none of them for that time counts as unreachable.
     With ``drops_late`` a frame that arrives while the queue is full replaces the oldest one in it.
+    ``bytes_a_frame`` holds each bundle's stream to that rate.
     """
 
     window: int = Field(8, ge=1, le=1024)
@@ -56,6 +57,7 @@ class ClientOptions(Frozen):
     patience_s: float = Field(60.0, ge=0)
     drops_late: bool = False
     falls_back: bool = False
+    bytes_a_frame: float | None = Field(None, gt=0)
 
 
 @dataclass
@@ -104,6 +106,9 @@ class EdgeClient:
         every = [bundles] if isinstance(bundles, Bundle) else list(bundles)
         self._senders = [Sender(bundle, threads, open_engine(bundle)) for bundle in every]
         self._remote, self._options = remote, options or ClientOptions()
+        if target := self._options.bytes_a_frame:
+            for sender in self._senders:
+                sender.hold_rate(target)
         self._ladder = Ladder(len(self._senders))
         self._largest = [protocol.MAX_MESSAGE_BYTES] * len(self._senders)
         self.counters = Counters()

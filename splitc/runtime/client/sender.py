@@ -37,6 +37,10 @@ class Sender:
         self.must_start_anew = self.starts_sequence = False
         self._lock = threading.Lock()  # the thread of a talk that was hung up may still be encoding
 
+    def hold_rate(self, target_bytes: float) -> None:
+        """As :meth:`EdgeHalf.hold_rate`."""
+        self._edge.hold_rate(target_bytes)
+
     @property
     def name(self) -> str:
         """Of the bundle."""
