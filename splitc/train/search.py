@@ -33,6 +33,10 @@ LADDER_POINTS = 5
 """Steps that a trained pair is measured at."""
 METRIC_DRAWS = 2
 """Gradients that are drawn a fitting sample."""
+REFINEMENTS = 3
+"""Steps that are measured between those, to come to the wanted divergence."""
+SAME = 1.02
+"""A divergence so many times the wanted one is equal to it."""
 LEAST_GAIN = 0.98
 """Share of the training-free bytes from which a bottleneck is not worth its decoder."""
 
@@ -167,11 +171,25 @@ def _gradients(bench: Bench) -> list[F32] | None:
 
 
 def _measured(bench: Bench, trained: Trained, channels: int, spec: CodecSpec, divergence: float) -> Candidate:
+    """Measured along the ladder, then where lines between its points meet ``divergence``, as often as it takes."""
+
+    def measure(size: float) -> MeasuredDesign:
+        return bench.of_pair(trained.pair, trained.tail, spec, size)
+
     sizes = steps_between(trained.steps, LADDER_POINTS)
-    points = [bench.of_pair(trained.pair, trained.tail, spec, size) for size in sizes]
-    size = size_at(sizes, points, divergence)
-    chosen = None if size is None else bench.of_pair(trained.pair, trained.tail, spec, size)
-    return Candidate(channels, trained, sizes, points, size, chosen)
+    points = [measure(size) for size in sizes]
+    tried = dict(zip(sizes, points, strict=True))
+    for _ in range(REFINEMENTS):
+        ordered = sorted(tried)
+        size = size_at(ordered, [tried[one] for one in ordered], divergence)
+        if size is None or size in tried:
+            break
+        tried[size] = measure(size)
+        if tried[size].divergence <= SAME * divergence:
+            break
+    sound = [size for size, one in tried.items() if one.divergence <= SAME * divergence]
+    best = min(sound, key=lambda size: tried[size].payload_bytes, default=None)
+    return Candidate(channels, trained, sizes, points, best, None if best is None else tried[best])
 
 
 def _fewest(candidates: Sequence[Candidate]) -> Candidate:

@@ -50,8 +50,7 @@ def test_fewer_bytes_cross_at_an_equal_divergence(out: Path) -> None:
     found = json.loads((out / "report.json").read_text("utf-8"))["recovery"]
     assert found["cut"] == [CUT]
     assert found["chosen"]["payload_bytes"] < found["training_free"]["payload_bytes"]
-    # the step is found between points of the ladder
-    assert found["chosen"]["divergence"] == pytest.approx(found["training_free"]["divergence"], rel=0.5)
+    assert found["chosen"]["divergence"] <= 1.02 * found["training_free"]["divergence"]
     assert len(found["curve"]) == 30
 
 
