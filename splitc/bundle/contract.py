@@ -99,9 +99,7 @@ class Contract(Frozen):
         """Raises: BundleError: not a contract of this version, or one that contradicts itself."""
         if len(data) > MAX_BYTES:
             raise BundleError(f"contract.json: {len(data)} bytes; at most {MAX_BYTES} are read.")
-        document = parse_json(data, "contract.json")  # refuses a key twice, NaN, deep nesting
-        if _has_lone_surrogate(data, document):
-            raise BundleError("contract.json: has half a surrogate pair, which is no text; build the bundle again.")
+        document = parse_json(data, "contract.json")  # refuses a key twice, NaN, deep nesting, half a letter
         try:
             contract = cls.model_validate(document)
         except ValidationError as error:
@@ -147,17 +145,6 @@ class Contract(Frozen):
         _require(usable, "preprocess", "holds numbers that no picture can be computed with")
         takes_pixels = not how.in_graph or any(spec.dtype == "uint8" for spec in self.inputs)
         _require(takes_pixels, "preprocess", "is in the graph, and no input takes uint8")
-
-
-def _has_lone_surrogate(data: bytes, document: object) -> bool:
-    """Whether a text cannot be written again: JSON's escapes can spell what UTF-8 cannot."""
-    if b"\\ud" not in data.lower():
-        return False
-    try:
-        json.dumps(document, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        return True
-    return False
 
 
 def _require(holds: bool, field: str, fault: str) -> None:

@@ -26,10 +26,14 @@ def parse_json(data: bytes, what: str, refusal: type[SplitcError] = BundleError)
         refusal: Class of the errors.
 
     Raises:
-        SplitcError: Not UTF-8, not JSON, a key twice in one object, a number that is not finite, or nesting too deep.
+        SplitcError: Not UTF-8, not JSON, a key twice in one object, a number that is not finite, a text that
+            cannot be written again, or nesting too deep.
     """
     try:
-        return json.loads(data.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
+        document = json.loads(data.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
+        if _has_lone_surrogate(data, document):
+            raise ValueError("half a surrogate pair is no text")
+        return document
     except UnicodeDecodeError as error:
         raise refusal(f"{what}: is not UTF-8 text (byte {error.start}).") from None
     except json.JSONDecodeError as error:
@@ -47,6 +51,17 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = next(key for key in keys if keys.count(key) > 1)
         raise ValueError(f"the key {twice[:60]!r} occurs twice in one object")
     return table
+
+
+def _has_lone_surrogate(data: bytes, document: object) -> bool:
+    """Whether a text cannot be written again: JSON's escapes can spell what UTF-8 cannot."""
+    if b"\\ud" not in data.lower():
+        return False
+    try:
+        json.dumps(document, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def _no_constant(name: str) -> NoReturn:

@@ -200,6 +200,8 @@ def test_manifests_that_are_refused(bundle, change, message):
         (b"\xff", "m: is not UTF-8 text (byte 0)."),
         (b'{"a": 1, "a": 2}', "m: is refused: the key 'a' occurs twice in one object."),
         (b"[NaN]", "m: is refused: NaN is not a JSON number."),
+        (b'{"a": ["\\ud800"]}', "m: is refused: half a surrogate pair is no text."),
+        (b'{"\\uDFFF": 1}', "m: is refused: half a surrogate pair is no text."),
         (b"[" * 100_000, "m: is nested too deeply."),
         (b"[" + b"1" * 5000 + b"]", "m: is refused: Exceeds the limit"),
     ],
