@@ -2,7 +2,7 @@
 
 1. Plain steps of the asked size say which divergence is wanted.
 2. Each candidate is fitted on one half of the samples, and coded on the other at the step that gives this divergence.
-3. The one with the fewest bytes keeps its basis and weights; its levels and tables come from all samples.
+3. The one with the fewest bytes is fitted on all samples; weights that probes measured stay as they are.
 """
 
 from __future__ import annotations
@@ -70,7 +70,13 @@ def choose(spec: CodecSpec, subject: Calibration, make: Make) -> tuple[CodecSpec
     found = [(one, at_divergence(one, wanted, to_fit, to_code, make)) for one in designs(spec, to_fit)]
     best, at = cheapest(found)
     chosen = best.spec.replace(step=float(np.clip(round(math.exp(at.step), 4), *STEPS))).resolved()
-    return chosen, with_planes(chosen, subject, on_samples(best.planes, subject))
+    return chosen, with_planes(chosen, subject, of_all(best, subject).planes)
+
+
+def of_all(design: Design, subject: Calibration) -> Design:
+    """The same of all samples: with their values, and their gradients where there are any."""
+    planes = _planes(design.spec, subject) if subject.gradients else on_samples(design.planes, subject)
+    return Design(design.spec, planes)
 
 
 def cheapest(found: Sequence[tuple[Design, CodedAt]]) -> tuple[Design, CodedAt]:

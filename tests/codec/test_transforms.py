@@ -276,6 +276,20 @@ def test_auto_keeps_the_divergence_of_plain_steps() -> None:
     assert sizes[1] < 0.9 * sizes[0]
 
 
+def test_what_was_chosen_is_weighed_on_all_samples() -> None:
+    """Where gradients cost nothing; the other half of the samples feels another channel."""
+    x = np.random.default_rng(45).normal(size=(16, 2, 6, 6)).astype(np.float32)
+
+    class Uneven(Pulled):
+        def gradients(self, sample: int, draw: int) -> list[F32]:
+            rng = np.random.default_rng((sample, draw))
+            return [self.signs(rng, (1, 2, 6, 6), np.array([1.0, 9.0] if sample % 2 else [9.0, 1.0]))]
+
+    codec = Codec.fit(UNBIASED.replace(transform="auto"), [spec_of(x.shape)], [x], judge=Uneven([x], [[1.0, 1.0]]))
+    assert codec.spec.transform == "none"
+    assert codec.tensors[0].params.gain[0] == pytest.approx(codec.tensors[0].params.gain[1], rel=1e-5)
+
+
 def test_auto_leaves_out_what_a_shape_refuses() -> None:
     x = np.random.default_rng(17).normal(size=(12, 6)).astype(np.float32)
     codec = Codec.fit(UNBIASED.replace(transform="auto"), [spec_of(x.shape)], [x], judge=Weighted([x], [[1.0] * 6]))

@@ -22,9 +22,8 @@ from codec_bench.subjects import SUBJECTS, Subject, samples_of
 from splitc import evaluate, graph, trials
 from splitc.codec import PROFILES, Codec, CodecSpec
 from splitc.codec.calibration import Calibration
-from splitc.codec.choosing import PAYS, Design, designs, halves
+from splitc.codec.choosing import PAYS, Design, designs, halves, of_all
 from splitc.codec.fitting import with_planes
-from splitc.codec.sensitivity import on_samples
 from splitc.runtime import Sample
 from splitc.tasks import TASKS, BindRequest, BoundTask
 from splitc.types import USUAL_LAYOUT, TensorSpec
@@ -207,7 +206,7 @@ def _fitted(bench: Bench, spec: CodecSpec) -> Codec:
 
 def _maker(bench: Bench, design: Design) -> Callable[[float], Codec]:
     """Codecs of a design by step, levels and tables of all calibration samples."""
-    planes = on_samples(design.planes, bench.calibration)
+    planes = of_all(design, bench.calibration).planes
     return lambda step: _of_planes(design.spec.replace(step=step), bench.calibration, planes)
 
 
