@@ -127,7 +127,8 @@ def _handed_on(node: ir.Node, wanted: frozenset[int], pulls: Mapping[ir.Value, i
         raise step.refusal("no rule")
     if node.outputs[0] not in pulls or any(value in pulls for value in node.outputs[1:]):
         raise step.refusal("several outputs")
-    if any(value.dtype in HALVES for value in (*node.inputs, *node.outputs) if value is not None):
+    halves = any(value.dtype in HALVES for value in (*node.inputs, *node.outputs) if value is not None)
+    if halves and node.op_type != "Cast":
         raise step.refusal("it computes in half precision")
     return RULES[node.op_type](step)
 

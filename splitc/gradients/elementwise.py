@@ -18,9 +18,14 @@ def identity(at: BackStep) -> Pulls:
 
 
 def cast(at: BackStep) -> Pulls:
-    if at.x().dtype not in FLOATS or at.y.dtype not in FLOATS:
-        raise at.refusal("it leaves float32")
-    return {0: at.op("Cast", at.pull, to=int(at.x().dtype or ir.DataType.FLOAT))}
+    """Straight through where it rounds to half precision: pulls stay float32."""
+    types = at.x().dtype, at.y.dtype
+    if any(one not in (*FLOATS, ir.DataType.FLOAT16, ir.DataType.BFLOAT16) for one in types):
+        raise at.refusal("it leaves numbers with a fraction")
+    if ir.DataType.DOUBLE not in types:
+        return {0: at.pull}
+    is_wide = types[0] == ir.DataType.DOUBLE
+    return {0: at.op("Cast", at.pull, to=int(ir.DataType.DOUBLE if is_wide else ir.DataType.FLOAT))}
 
 
 def add(at: BackStep) -> Pulls:

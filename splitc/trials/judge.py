@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import onnx_ir as ir
 
-from splitc import evaluate, graph
+from splitc import evaluate, graph, passes
 from splitc.backends import Runner
 from splitc.codec import CodecSpec, Judge
 from splitc.errors import BackendError, GraphError
@@ -92,7 +92,7 @@ class TailJudge:
             assert self._tail_graph is not None, "asked before"
             try:
                 names = [spec.name for spec in self._cut]
-                found = gradient_model(self._tail_graph, names, outputs, shapes)
+                found = gradient_model(passes.float16_arithmetic(self._tail_graph), names, outputs, shapes)
                 self._ways_back[key] = evaluate.open_optimized(found.model), found.gradients
             except (GraphError, BackendError):
                 self._ways_back[key] = None

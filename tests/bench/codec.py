@@ -1,15 +1,14 @@
 """What the feature codec is worth beside its peers: size at equal fidelity, size on the same symbols, and speed.
 
     python tests/bench/codec.py [--json FILE] [--quick] [--only stills|symbols|video|floor|frontier|streams]
-                                [--network NAME] [--pictures N]
+                                [--network NAME] [--pictures N] [--calibration N]
 
 Three networks (MobileNetV2 and ResNet-18 from the shared data, the quickstart's from the zoo), each cut early, in the
 middle and late. Quantizers and tables are calibrated on other pictures than the measured ones. Rates at equal KL are
 interpolated in ln KL over at least five operating points. One thread; CPU time; medians. Our rates at equal KL count
-whole packets, x265's only slices. ``frontier``: designs with and without a transform at two divergences, and the choice
-among them. ``streams``: prediction on a static and a moving
-clip. Speeds are of symbols to bytes, and count
-elements (x 4: bytes of float32).
+whole packets, x265's only slices. ``frontier``: profiles at twelve cuts of seven networks and two divergences, beside
+x265, Chen'19, k-bit symbols in zstd-19 and codings of the input. ``streams``: prediction on a static and a moving clip.
+Speeds are of symbols to bytes, and count elements (x 4: bytes of float32).
 """
 
 from __future__ import annotations
@@ -90,13 +89,14 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="few pictures and cuts, to see that it runs")
     parser.add_argument("--only", choices=SECTIONS, help="one section")
     parser.add_argument("--network", action="append", default=[], help="one network; may be repeated")
-    parser.add_argument("--pictures", type=int, help="of the frontier, for calibration and again for measuring")
+    parser.add_argument("--pictures", type=int, help="of the frontier that are measured")
+    parser.add_argument("--calibration", type=int, help="of the frontier that calibrate; absent: as many as measure")
     args = parser.parse_args()
     sections = (args.only,) if args.only else SECTIONS
     start, rows = time.perf_counter(), []
     extent = QUICK if args.quick else FULL
     if args.pictures:
-        extent = replace(extent, frontier=Amount(args.pictures, args.pictures))
+        extent = replace(extent, frontier=Amount(args.calibration or args.pictures, args.pictures))
     for row in measure(extent, sections, args.network):
         rows.append(row)
         print(f"{time.perf_counter() - start:6.0f} s  {row.section}: {tables.title(row)}", file=sys.stderr)

@@ -70,6 +70,28 @@ def test_gradients_square_to_the_divergence_of_a_small_change(halves: graph.Halv
     np.testing.assert_array_equal(again[0], rows[7][0])  # type: ignore[index]  # all are there, as counted
 
 
+IN_HALVES = """
+<ir_version: 8, opset_import: ["" : 17]>
+net (float[1,4] x) => (float[1,4] logits)
+{ feature = Neg(x)  h = Cast <to = 10>(feature)  t = Tanh(h)  logits = Cast <to = 1>(t) }
+"""
+
+
+def test_a_tail_in_half_precision_has_the_gradients_of_its_arithmetic() -> None:
+    net = graph.model_from_ir(ir.from_proto(onnx.parser.parse_model(IN_HALVES)))
+    halves = graph.split(net, ["feature"])
+    judge = judge_of(CodecSpec(steps="sensitivity"), halves, task(halves), [features(0)], [])
+    assert isinstance(judge, GradientJudge)
+    found = judge.gradients(0, 0)
+    assert found is not None
+    x = features(0)[0]
+    logits = np.tanh(x.astype(np.float16).astype(np.float32))
+    p = np.exp(logits) / np.exp(logits).sum()
+    root = np.sqrt(p) * np.random.default_rng((17, 0, 0)).choice([-1.0, 1.0], (4,))
+    wanted = (root - p * root.sum()) * (1 - logits**2)
+    np.testing.assert_allclose(found[0], wanted, rtol=0.01, atol=1e-3)  # half precision: 11 bits
+
+
 NO_WAY_BACK = MODEL.replace("Identity(feature)", "Ceil(feature)")
 
 

@@ -91,7 +91,7 @@ SUBJECTS = (
     Subject(
         "Yolo-Fastest",
         "models/yolo_fastest_1.1_xl_coco.onnx",
-        ("images/coco_val2017",),
+        ("images/coco_val2017", "images/coco_val2017_more"),
         Preprocess(resize=(320, 320)),
         {"middle": ("/Add_6_output_0",)},
         task="detection",
@@ -101,7 +101,7 @@ SUBJECTS = (
     Subject(
         "YOLO11n",
         "models/yolo11n_coco.onnx",
-        ("images/coco_val2017",),
+        ("images/coco_val2017", "images/coco_val2017_more"),
         Preprocess(resize=(320, 320)),
         {
             "neck": (
