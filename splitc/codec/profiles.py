@@ -8,6 +8,7 @@ from typing import Any
 
 from splitc.codec.parts import PARTS, option_names
 from splitc.codec.spec import CodecSpec
+from splitc.codec.temporal import TEMPORALS
 from splitc.errors import UsageError
 from splitc.registry import nearest
 
@@ -66,9 +67,15 @@ def _left_out(spec: CodecSpec, spelled: Mapping[str, Any]) -> tuple[str, ...]:
     has_its_levels = spelled.get("quantizer", spec.quantizer) == spec.quantizer
     if not has_its_levels or spelled.get("reconstruction", spec.reconstruction) != spec.reconstruction:
         return ("transform", "offset", "steps")
+    if _needs_even_levels(spelled.get("temporal", spec.temporal)):
+        return ("transform", "offset", "steps", "reconstruction")
     if spelled.get("steps") == "even":
         return ("transform",)
     return ("offset",) if spelled.get("transform", "none") != "none" else ()
+
+
+def _needs_even_levels(temporal: object) -> bool:
+    return isinstance(temporal, str) and temporal in TEMPORALS and TEMPORALS.load(temporal).needs_even_levels
 
 
 def spec_from_text(text: str, *, has_tail: bool = True) -> CodecSpec:

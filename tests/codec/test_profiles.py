@@ -83,6 +83,14 @@ def test_what_spelled_levels_cannot_have_is_left_out(profile: str, text: str) ->
     assert spec.offset is None or spec.steps == "even"
 
 
+def test_a_loop_on_even_levels_has_them() -> None:
+    assert spec_from_text("temporal=ifmdc,ifmdc_mode=printed") == CodecSpec(temporal="ifmdc", ifmdc_mode="printed")
+    with pytest.raises(UsageError, match="needs an odd number of levels, got 256"):
+        spec_from_text("temporal=ifmdc")
+    with pytest.raises(UsageError, match='needs reconstruction = "midpoint"'):
+        spec_from_text("temporal=ifmdc,reconstruction=unbiased")
+
+
 def test_planes_of_a_spelled_transform_are_not_moved() -> None:
     assert spec_from_text("fast,transform=klt").offset is None
     assert spec_from_text("fast,transform=klt,offset=0.25").offset == 0.25

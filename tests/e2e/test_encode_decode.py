@@ -12,7 +12,7 @@ import pytest
 from e2e_setting import CUT, Outcome, cli, listing
 from reference.packet import crc32c, read_varint, varint
 
-from splitc.codec import Codec, CodecSpec, StreamFile
+from splitc.codec import Codec, CodecSpec, StreamFile, spec_from_text
 from splitc.errors import BitstreamError
 from splitc.types import F32, Layout, TensorSpec
 
@@ -90,7 +90,7 @@ def test_a_folder_is_its_files_in_the_order_of_their_numbers(tmp_path: Path) -> 
 def test_the_file_is_what_the_library_makes_of_it(features: Path, tmp_path: Path) -> None:
     done(encode(features, "--codec", "temporal=difference", "--out", tmp_path / "a.scs"))
     tensor = TensorSpec(name="feature", dtype="float32", shape=("N", 8, 6, 5))
-    codec = Codec.fit(CodecSpec(temporal="difference"), [tensor], [clip()])
+    codec = Codec.fit(spec_from_text("temporal=difference", has_tail=False), [tensor], [clip()])
     stream, decoder = codec.encoder(), codec.decoder()
     packets = tuple(stream.encode([x[None]]) for x in clip())
     assert (tmp_path / "a.scs").read_bytes() == StreamFile(packets, codec=codec).to_bytes()

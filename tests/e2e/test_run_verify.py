@@ -21,6 +21,7 @@ from PIL import Image
 from splitc import __version__
 from splitc.bundle import open_bundle, write_manifest
 from splitc.cli.doctor import extras
+from splitc.codec import FittedTensor
 from splitc.runtime import CloudHalf, EdgeHalf, Reader, find_files, read_contract, run_pair
 
 tomllib = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
@@ -76,11 +77,17 @@ def test_run_prints_one_line_an_input(source: Path, bundle: Path) -> None:
         assert re.match(rf"picture{index:02}\.png +class \d \(\d+%\) +\d+ bytes  [\d.]+ ms = edge ", line), line
 
 
+def numbers_of(tensor: FittedTensor) -> list[np.ndarray]:
+    """lo, scale, gain and bias of every channel, against the axes of a feature."""
+    params = tensor.params
+    return [values.reshape(1, -1, 1, 1) for values in (params.lo, params.scale, params.gain, params.bias)]
+
+
 def test_symbols_in_the_graph_equal_numpy(source: Path, bundle: Path, tmp_path: Path) -> None:
     """The reference cuts the model with onnx's own extractor, and quantizes and dequantizes with NumPy."""
     opened = open_bundle(bundle)
     (tensor,) = read_contract(opened).fitted_codec(opened.pair_id).tensors
-    lo, scale = (values.reshape(1, -1, 1, 1) for values in (tensor.params.lo, tensor.params.scale))
+    lo, scale, gain, bias = numbers_of(tensor)
     onnx.utils.extract_model(source / "tiny.onnx", tmp_path / "head.onnx", ["image"], [CUT])
     onnx.utils.extract_model(source / "tiny.onnx", tmp_path / "tail.onnx", [CUT], ["logits"])
     head, tail = session(tmp_path / "head.onnx"), session(tmp_path / "tail.onnx")
@@ -91,7 +98,7 @@ def test_symbols_in_the_graph_equal_numpy(source: Path, bundle: Path, tmp_path: 
         expected = np.clip(np.rint((feature - lo) * scale), 0, tensor.count - 1).astype(np.uint8)
         quantized = edge.symbols({"image": image})
         np.testing.assert_array_equal(quantized.symbols[0], expected)
-        restored = tensor.params.levels[0, expected]
+        restored = expected.astype(np.float32) * gain + bias
         (logits,) = tail.run(None, {CUT: restored})
         np.testing.assert_array_equal(cloud.answer(quantized)["logits"], logits)
         np.testing.assert_array_equal(cloud.decode(edge.encode(quantized)).symbols[0], expected)
@@ -106,15 +113,15 @@ def test_run_answers_what_the_two_files_answer(source: Path, bundle: Path) -> No
 
 
 def test_symbols_on_the_host_equal_numpy(source: Path, host_bundle: Path) -> None:
-    """Quantized and dequantized by the formulas of the contract: q = rint((x - lo) * scale), x = q / scale + lo."""
+    """Quantized and dequantized by the formulas of the contract: q = rint((x - lo) * scale), x = q * gain + bias."""
     contract = read_contract(open_bundle(host_bundle))
     (tensor,) = contract.fitted_codec(open_bundle(host_bundle).pair_id).tensors
-    lo, scale = (values.reshape(1, -1, 1, 1) for values in (tensor.params.lo, tensor.params.scale))
+    lo, scale, gain, bias = numbers_of(tensor)
     edge, cloud = (session(host_bundle / side / "model.onnx", optimize=True) for side in ("edge", "cloud"))
     for answer, picture in zip(run_files(source, host_bundle), sorted((source / "pictures").iterdir()), strict=True):
         (feature,) = edge.run(None, {"image": feed_of(picture)})
         symbols = np.clip(np.rint((feature - lo) * scale), 0, 4095)
-        restored = (symbols.astype(np.float64) / scale.astype(np.float64) + lo.astype(np.float64)).astype(np.float32)
+        restored = symbols.astype(np.float32) * gain + bias
         (logits,) = cloud.run(None, {CUT: restored})
         np.testing.assert_array_equal(answer.outputs["logits"], logits)
 

@@ -51,6 +51,8 @@ class Temporal(Component):
             UsageError: With what to use instead.
         """
 
+    needs_even_levels: ClassVar[bool] = False
+    """Its loop is closed on levels that no mean error was taken off."""
     has_field: ClassVar[bool] = False
     """Packets of predicted frames hold a motion field for each tensor."""
 

@@ -38,6 +38,8 @@ class Ifmdc(Predictor):
         "corrected", description='eq. 5 of temporal = "ifmdc": with (residual + A), or as printed'
     )
 
+    needs_even_levels: ClassVar[bool] = True
+
     def check(self, quantizer: Quantizer) -> None:
         if not quantizer.rule.is_linear:
             raise UsageError(
