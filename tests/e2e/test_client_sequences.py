@@ -43,6 +43,7 @@ class Keeper:
         words: Said in place of an answer, by the number of the request.
         seen: (sequence, starts, ends, bytes of the packet) of every request.
         greeted: Names that configurations were asked for.
+        routed: What a balancer may route each call by.
     """
 
     bundle: Path
@@ -50,9 +51,11 @@ class Keeper:
     words: dict[int, str] = field(default_factory=dict)
     seen: list[tuple[int, bool, bool, int]] = field(default_factory=list)
     greeted: list[str] = field(default_factory=list)
+    routed: list[str] = field(default_factory=list)
 
     def configure(self, request: Any, context: Any) -> Any:
         self.greeted.append(request.name)
+        self.routed.append(dict(context.invocation_metadata())["splitc-pair"])
         if request.name not in self.names:
             context.abort(grpc.StatusCode.NOT_FOUND, f"Request for unknown model: '{request.name}' is not found")
         reply = oip.ModelConfigResponse()
@@ -62,6 +65,7 @@ class Keeper:
 
     def stream(self, requests: Iterator[Any], context: Any) -> Iterator[Any]:
         half = CloudHalf(open_bundle(self.bundle))
+        self.routed.append(dict(context.invocation_metadata())["splitc-pair"])
         for request in requests:
             said, packet = request.parameters, protocol.packet_of(request)
             starts, ends = said["sequence_start"].bool_param, said["sequence_end"].bool_param
@@ -146,6 +150,7 @@ def test_a_build_is_found_by_its_own_name(temporal: Path) -> None:
         keeper.names[opened.name] = "0" * 64
         assert len(list(EdgeClient(opened, Remote(address)).run(samples(3)))) == 3
     assert keeper.greeted == [opened.name, own]
+    assert set(keeper.routed) == {opened.pair_id[:12]}
 
 
 def test_another_build_is_asked_again_and_then_refused(temporal: Path) -> None:
@@ -155,7 +160,7 @@ def test_another_build_is_asked_again_and_then_refused(temporal: Path) -> None:
         keeper.names[opened.name] = "0" * 64
         with pytest.raises(RemoteError, match=rf"serves 'tiny' of pair 000000000000, .* of pair {opened.pair_id[:12]}"):
             list(EdgeClient(opened, Remote(address)).run(samples(3)))
-        assert keeper.greeted.count(opened.name) == FOREIGN_TRIES
+        assert keeper.greeted.count(opened.name) == 2 * FOREIGN_TRIES
 
 
 def test_a_stream_that_met_another_build_is_opened_anew(temporal: Path) -> None:

@@ -59,10 +59,24 @@ class TritonProcess:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(60)
 
-    def decoder_mb(self) -> float:
-        """Resident memory of all Python models, less what they share."""
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        return sum(_private_mb(int(one)) for one in children)
+    def models_mb(self) -> float:
+        """Memory of all Python models, less what they share."""
+        tasks = Path(f"/proc/{self.process.pid}/task").glob("*/children")
+        return sum(_private_mb(int(one)) for task in tasks for one in task.read_text().split())
+
+    @staticmethod
+    def packages() -> Path:
+        """Where the environment has its packages."""
+        return _places(str(PYTHON))[0]
+
+    @staticmethod
+    def numpy(folder: Path) -> Path:
+        """A folder with nothing but the environment's NumPy, which Triton's stub imports itself."""
+        place = folder / "numpy"
+        place.mkdir()
+        for path in TritonProcess.packages().glob("numpy*"):
+            (place / path.name).symlink_to(path)
+        return place
 
 
 def free_port() -> int:

@@ -9,7 +9,7 @@ import pytest
 from splitc.errors import RemoteError
 from splitc.runtime import Sample
 from splitc.runtime.client.outbox import Outbox, PendingFrame, Talk
-from splitc.runtime.client.patience import LONGEST_PAUSE_S, Patience, answer_limit_s
+from splitc.runtime.client.patience import FOREIGN_TRIES, LONGEST_PAUSE_S, Patience, answer_limit_s
 
 
 class Clock:
@@ -111,3 +111,17 @@ def test_a_reply_that_is_no_answer_ends_no_wait(monkeypatch: pytest.MonkeyPatch)
         talk.is_answer = reply == "y"
         waited.append(talk.waited_s)
     assert waited == [5.0, 10.0, 5.0]
+
+
+def test_another_build_is_searched_for_so_often() -> None:
+    """With every other turn of the balancer left out, or a client alone would meet the same server each time."""
+    patience = Patience(1.0)
+    seen = []
+    while patience.searches_on:
+        seen.append(patience.skips_a_turn)
+        patience.met_another()
+    assert seen == [False, True] * (FOREIGN_TRIES // 2)
+    assert not patience.was_answered
+    patience.renew()
+    assert patience.was_answered
+    assert (patience.searches_on, patience.skips_a_turn) == (True, False)

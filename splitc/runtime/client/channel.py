@@ -34,6 +34,8 @@ MOST_COUNTED = (1 << 31) - 1
 BUSY = {grpc.StatusCode.RESOURCE_EXHAUSTED}
 
 
+PAIR_HEADER = "splitc-pair"
+"""Metadata of every call: 12 digits of the pair id, for balancers that send each build to its servers."""
 LEAVE_S = 1.0
 """For a server to take the end of the stream's sequences."""
 ITSELF = "splitc"
@@ -99,6 +101,7 @@ class Channel:
         self._address, self._channel, self._metadata = address, channel, metadata
         self._stub = oip_grpc.GRPCInferenceServiceStub(channel)
         self._calls: list[Any] = []
+        self._routing: list[tuple[str, str]] = []
 
     def check_pair(self, model: str, pair_id: str, timeout_s: float = HANDSHAKE_S) -> Greeting:
         """Compare pair ids before the first packet.
@@ -115,18 +118,21 @@ class Channel:
             RemoteError: The server refuses.
             LostConnectionError: No answer.
         """
-        try:
-            return self._greeting(model, pair_id, timeout_s)
-        except ForeignPairError as foreign:
+        if not self._routing:
+            self._routing = [(PAIR_HEADER, pair_id[:12])]
+        foreign = None
+        for name in (model, model_of_pair(model, pair_id), model):  # each call may go to another server
             try:
-                return self._greeting(model_of_pair(model, pair_id), pair_id, timeout_s)
-            except ForeignPairError:
-                raise foreign from None
+                return self._greeting(name, pair_id, timeout_s)
+            except ForeignPairError as error:
+                foreign = foreign or error
+        assert foreign is not None
+        raise foreign
 
     def _greeting(self, model: str, pair_id: str, timeout_s: float) -> Greeting:
         request = oip.ModelConfigRequest(name=model)
         try:
-            reply = self._stub.ModelConfig(request, metadata=self._metadata, timeout=timeout_s)
+            reply = self._stub.ModelConfig(request, metadata=self._metadata + self._routing, timeout=timeout_s)
         except grpc.RpcError as error:
             raise self._translated(error) from error
         if reply is None:  # a status of success, and no message before it
@@ -139,6 +145,11 @@ class Channel:
             )
         return Greeting(model, reply.config.platform != ITSELF, protocol.largest_of(reply.config))
 
+    def skip_a_turn(self, timeout_s: float) -> None:
+        """One call for nothing: behind a balancer that takes strict turns, the next goes to another server."""
+        with contextlib.suppress(grpc.RpcError):
+            self._stub.ServerLive(oip.ServerLiveRequest(), metadata=self._metadata + self._routing, timeout=timeout_s)
+
     def stream(self, requests: Iterable[Any]) -> Iterator[Any]:
         """Replies in the order in which they arrive.
 
@@ -146,7 +157,7 @@ class Channel:
             RemoteError: The server refuses the whole stream.
             LostConnectionError: The connection broke, or the server has no room now.
         """
-        call = self._stub.ModelStreamInfer(iter(requests), metadata=self._metadata)
+        call = self._stub.ModelStreamInfer(iter(requests), metadata=self._metadata + self._routing)
         self._calls.append(call)
         try:
             yield from call

@@ -24,7 +24,7 @@ from splitc.runtime import protocol
 from splitc.runtime.client.channel import HANDSHAKE_S, Channel, ForeignPairError, LostConnectionError, Remote
 from splitc.runtime.client.ladder import Ladder
 from splitc.runtime.client.outbox import Outbox, PendingFrame, Talk, now
-from splitc.runtime.client.patience import FIRST_PAUSE_S, LEAST_GREETING_S, Patience, Watchdog
+from splitc.runtime.client.patience import FIRST_PAUSE_S, LEAST_GREETING_S, SEARCH_PAUSE_S, Patience, Watchdog
 from splitc.runtime.client.sender import Sender
 from splitc.runtime.names import model_of_pair
 from splitc.runtime.pair import InferenceResult
@@ -152,6 +152,8 @@ class EdgeClient:
                     greeting = channel.check_pair(sender.name, sender.pair_id, self._handshake_s(patience))
                     talk.greetings[sender.name] = greeting
                 self._largest = [talk.greetings[sender.name].largest for sender in self._senders]
+                if patience.skips_a_turn:
+                    channel.skip_a_turn(self._handshake_s(patience))
                 talk.is_greeted = True
                 Watchdog(box, talk, self._options.patience_s, channel.close).start()
                 for found in self._talk(box, talk, channel):
@@ -180,13 +182,17 @@ class EdgeClient:
 
     def _pause_s(self, patience: Patience, talk: Talk, lost: LostConnectionError, silent_s: float) -> float:
         """Until the next try, if there is one."""
-        if isinstance(lost, ForeignPairError) and not patience.was_answered:
-            if not patience.searches_on():
+        is_foreign = isinstance(lost, ForeignPairError)
+        if is_foreign:
+            patience.met_another()
+        if is_foreign and not patience.was_answered:
+            if not patience.searches_on:
                 raise RemoteError(f"{self._remote.address}: {lost}") from lost
-            return FIRST_PAUSE_S
+            return SEARCH_PAUSE_S
         reason = "it takes frames and answers none" if talk.is_unanswered else str(lost)
         endless = self._options.falls_back
-        return patience.next_pause(self._remote.address, reason, is_endless=endless, silent_s=silent_s)
+        pause_s = patience.next_pause(self._remote.address, reason, is_endless=endless, silent_s=silent_s)
+        return min(pause_s, FIRST_PAUSE_S) if is_foreign else pause_s
 
     def _handshake_s(self, patience: Patience) -> float:
         if self._options.falls_back:

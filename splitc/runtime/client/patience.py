@@ -9,7 +9,7 @@ from splitc.errors import RemoteError
 from splitc.runtime.client.outbox import Outbox, Talk, now
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 5.0
-FOREIGN_TRIES = 10
+FOREIGN_TRIES, SEARCH_PAUSE_S = 30, 0.05
 """Connections on which another build may answer before the first that has the right one."""
 LEAST_ANSWER_S = 10.0
 """One that is there gets so long for an answer, or half of the patience if that is longer; with less, all of it."""
@@ -32,16 +32,25 @@ class Patience:
 
     def renew(self) -> None:
         """The server answers."""
-        self.was_answered = True
+        self.was_answered, self._foreign = True, 0
         self._pause_s, self._since = FIRST_PAUSE_S, float("inf")
 
     def owed_nothing(self) -> None:
         """The server was reachable and owed no answer, so its silence does not count."""
         self._since = float("inf")
 
-    def searches_on(self) -> bool:
-        """Another build answers: whether to look for the right one, which may be there too behind the same address."""
+    def met_another(self) -> None:
+        """Another build answers: the right one may be there too, behind the same address."""
         self._foreign += 1
+
+    @property
+    def skips_a_turn(self) -> bool:
+        """Whether to let a turn of the balancer pass before the stream: each other time that another build answered."""
+        return self._foreign % 2 == 1
+
+    @property
+    def searches_on(self) -> bool:
+        """Whether to look for the right build where it has never answered."""
         return self._foreign < FOREIGN_TRIES
 
     @property
