@@ -27,6 +27,7 @@ from splitc.runtime import CloudHalf, EdgeHalf, Sample, run_pair
 pytest.importorskip("grpc", reason="needs splitc[serve]")
 stock = pytest.importorskip("tritonclient.grpc", reason="needs splitc[serve]")
 
+import grpc
 from serving import Loop, Relay, relayed, serving
 from tritonclient.utils import InferenceServerException
 
@@ -410,3 +411,26 @@ def test_the_edge_imports_no_compiler() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == "[]"
+
+
+def test_two_builds_of_one_name_are_served_at_once(source: Path, bundle: Path, tmp_path: Path) -> None:
+    """The second one goes by its build; edges ask for theirs by both names."""
+    other = tmp_path / "other"
+    assert build(source, other, *setting("codec.bits=3")).code == 0
+    with serving([bundle, other]) as (address, server):
+        assert server.names == ["tiny", f"tiny.{open_bundle(other).pair_id[:12]}"]
+        for path in (other, bundle):
+            got = [answer.outputs for answer in edge(path, address).run(iter(samples(4)))]
+            assert_same(got, local(path, samples(4)))
+    with pytest.raises(UsageError, match=r"a bundle 'tiny' of pair .* is served already"), serving([bundle, bundle]):
+        pass
+
+
+def test_health_is_answered_as_any_server_s(bundle: Path) -> None:
+    """``grpc.health.v1.Health/Check``, by anyone, whichever service is named."""
+    with serving([bundle], tokens=("a-token-for-tests-1",)) as (address, server), grpc.insecure_channel(address) as one:
+        check = one.unary_unary("/grpc.health.v1.Health/Check", bytes, bytes)
+        assert check(b"", timeout=10) == b"\x08\x01"
+        assert check(b"\x0a\x04tiny", timeout=10) == b"\x08\x01"
+        server._service.is_ready = False
+        assert check(b"", timeout=10) == b"\x08\x02"

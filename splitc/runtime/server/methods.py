@@ -23,10 +23,16 @@ UNARY = (
     *("ServerMetadata", "RepositoryIndex"),
     *("ModelReady", "ModelMetadata", "ModelConfig", "ModelStatistics", "ModelInfer"),
 )
+HEALTH_CHECK = "/grpc.health.v1.Health/Check"
+"""What Kubernetes and balancers ask of any server; whichever service they name, the answer is of the whole one."""
+SERVING, NOT_SERVING = b"\x08\x01", b"\x08\x02"
+"""``HealthCheckResponse``, of which ``status`` is the one field."""
 
 
-class Streams(Protocol):
-    """What takes a stream."""
+class Served(Protocol):
+    """What takes a stream, and knows whether it takes more."""
+
+    def ServerReady(self) -> Any: ...  # noqa: N802
 
     async def ModelStreamInfer(self, call: Any) -> None: ...  # noqa: N802
 
@@ -40,10 +46,11 @@ class Methods(grpc.GenericRpcHandler):  # type: ignore[misc]
         metrics: Counts what is refused.
     """
 
-    def __init__(self, service: Streams, door: Door, metrics: Metrics) -> None:
+    def __init__(self, service: Served, door: Door, metrics: Metrics) -> None:
         self._service, self._door, self._metrics = service, door, metrics
         self._known = {f"/{SERVICE.full_name}/{name}": self._handler(self._single(name)) for name in UNARY}
         self._known |= {f"/{SERVICE.full_name}/{name}": self._handler(self._health(name)) for name in HEALTH}
+        self._known[HEALTH_CHECK] = self._handler(self._check)
         self._known[f"/{SERVICE.full_name}/{STREAM}"] = self._handler(self._stream)
         self._unknown = self._handler(self._refuse)
 
@@ -78,6 +85,10 @@ class Methods(grpc.GenericRpcHandler):  # type: ignore[misc]
             await call.write_in_time(method().SerializeToString())
 
         return answer
+
+    async def _check(self, _: Any, context: Any) -> None:
+        call = await self._door.asked_for_health(context, "ServerReady")
+        await call.write_in_time(SERVING if self._service.ServerReady().ready else NOT_SERVING)
 
     async def _stream(self, _: Any, context: Any) -> None:
         async with self._door.entered(context, STREAM) as call:

@@ -30,6 +30,7 @@ CODES = {
     protocol.DAMAGED: grpc.StatusCode.DATA_LOSS,
     protocol.BUSY: grpc.StatusCode.RESOURCE_EXHAUSTED,
     protocol.REFUSED: grpc.StatusCode.INVALID_ARGUMENT,
+    protocol.FOREIGN: grpc.StatusCode.INVALID_ARGUMENT,
 }
 
 
@@ -42,7 +43,7 @@ def unknown_model(name: str, version: str, served: Sequence[str]) -> Refusal | N
         why = f"{name}: has no version {version[:20]!r}; a bundle is version {VERSION}."
     else:
         return None
-    return Refusal(protocol.REFUSED, why, grpc.StatusCode.NOT_FOUND)
+    return Refusal(protocol.FOREIGN, why, grpc.StatusCode.NOT_FOUND)
 
 
 def check_parameters(request: Any) -> None:

@@ -19,6 +19,7 @@ from pydantic import Field
 from splitc.bundle import Bundle
 from splitc.errors import UsageError
 from splitc.runtime import protocol
+from splitc.runtime.names import model_of_pair
 from splitc.runtime.process_limits import connections_that_fit, give_back_free_memory, resident_bytes
 from splitc.runtime.security import TlsFiles, refuse_plain_text
 from splitc.runtime.server.access import Admission, Rates
@@ -92,7 +93,7 @@ class CloudServer:
         tokens: Bearer tokens, one of which a client must have; none: anyone.
 
     Raises:
-        UsageError: Two bundles of one name, or none at all.
+        UsageError: One bundle twice, or none at all.
         BundleError: One that cannot be served.
     """
 
@@ -109,9 +110,8 @@ class CloudServer:
         )
         self._models: dict[str, ServedModel] = {}
         for bundle in bundles:
-            if bundle.name in self._models:
-                raise UsageError(f"two bundles are named {bundle.name!r}; clients could not tell them apart.")
-            self._models[bundle.name] = self._model(bundle)
+            name = self._free_name(bundle)
+            self._models[name] = self._model(bundle, name)
         self._service = self._new_service()
         self._gate: ConnectionGate | None = None
         self._door: Door | None = None
@@ -119,9 +119,19 @@ class CloudServer:
         self._pages = Pages(pages_of(self.metrics.page, lambda: self._service.is_ready))
         self._ending = contextlib.ExitStack()
 
-    def _model(self, bundle: Bundle) -> ServedModel:
+    def _free_name(self, bundle: Bundle) -> str:
+        """The bundle's, and that of the build where another build of the bundle has it."""
+        for name in (bundle.name, model_of_pair(bundle.name, bundle.pair_id)):
+            if name not in self._models:
+                return name
+            if self._models[name].pair_id == bundle.pair_id:
+                break
+        raise UsageError(f"{bundle.path}: a bundle {bundle.name!r} of pair {bundle.pair_id[:12]} is served already.")
+
+    def _model(self, bundle: Bundle, name: str) -> ServedModel:
         options = self._options
         model = ServedModel(bundle, self._workers, options.max_batch, options.max_delay_ms / 1e3, options.threads)
+        model.name = name
         model.warm_up()
         return model
 

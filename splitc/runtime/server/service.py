@@ -229,7 +229,7 @@ class InferenceService:
         pair = protocol.pair_of(request)
         if pair is not None and pair != model.pair_id:
             raise Refusal(
-                protocol.REFUSED,
+                protocol.FOREIGN,
                 f"{model.name}: the edge half is of pair {pair[:12]}, this server's half of pair {model.pair_id[:12]}; "
                 "use the two halves of one bundle.",
             )
