@@ -32,7 +32,7 @@ class Rans(EntropyCoder):
     is_trained: ClassVar[bool] = True
 
     contexts: Literal["few", "wide"] = Field(
-        "few", description="tables that are trained: wide has up to 64 channel classes and 64 contexts, not 8 and 32"
+        "few", description="tables that are trained: wide has up to 24 channel classes, not 8"
     )
 
     def refusal(self, wire: Shape) -> str | None:
