@@ -64,7 +64,7 @@ class EdgeOptions:
     require_signature: Signers = None
     rate: Annotated[
         str | None,
-        typer.Option(help="Hold the stream to '200 kbit/s' or '2000 B/frame'; the bundle needs codec.rungs above 1."),
+        typer.Option(help="Hold the stream to '200 kbit/s' or '2000 B/frame'; the bundle needs codec.rungs."),
     ] = None
     fps: Annotated[float, typer.Option(min=0.001, help="Frames a second that --rate counts with.")] = 25.0
 

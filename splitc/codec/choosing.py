@@ -27,6 +27,8 @@ CANDIDATES: tuple[Mapping[str, object], ...] = (
     {"transform": "klt"},
 )
 """What is tried, each with steps by sensitivity; few, as each takes probes of the tail and several codings."""
+STREAM_CANDIDATES: tuple[Mapping[str, object], ...] = ({"transform": "none", "offset": None}, *CANDIDATES)
+"""Of streams: predicted frames hold still what levels that moved would hold off, and coarse steps feel that."""
 PAYS = 0.02
 """Share of the bytes that a transform must save beside the candidate before it, in its logarithm."""
 AROUND = (-0.3, 0.0, 0.3)
@@ -91,7 +93,8 @@ def cheapest(found: Sequence[tuple[Design, CodedAt]]) -> tuple[Design, CodedAt]:
 def designs(spec: CodecSpec, to_fit: Calibration) -> list[Design]:
     """Every candidate that all tensors' shapes allow, with its basis and weights."""
     wires = [layout.wire_shape(x.shape) for x, layout in zip(to_fit.tensors, to_fit.layouts, strict=True)]
-    specs = [spec.replace(steps="sensitivity", **changes) for changes in CANDIDATES]
+    candidates = STREAM_CANDIDATES if spec.make_temporal().period > 1 else CANDIDATES
+    specs = [spec.replace(steps="sensitivity", **changes) for changes in candidates]
     allowed = [one for one in specs if not any(map(one.make_transform().refusal, wires))]
     channels = _planes(allowed[0], to_fit)
     return [Design(one, _planes(one, to_fit, channels)) for one in allowed]

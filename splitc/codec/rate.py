@@ -57,7 +57,7 @@ class RateControl:
         if encoder.rungs < 2:
             raise UsageError(
                 "a rate is held by changing steps, and the codec has one; build it with codec.temporal = "
-                '"dpcm" or "motion" and codec.rungs above 1.'
+                '"dpcm" or "motion" and codec.rungs.'
             )
         if not (math.isfinite(target_bytes) and target_bytes > 0):
             raise UsageError(f"a rate of {target_bytes} bytes a frame cannot be held; it must be above 0.")

@@ -11,7 +11,7 @@ import pytest
 
 from splitc.codec import QUANTIZERS, TRANSFORMS, Basis, Codec, CodecSpec, StreamFile, refusal
 from splitc.codec.calibration import Calibration
-from splitc.codec.choosing import halves
+from splitc.codec.choosing import designs, halves
 from splitc.codec.transforms.base import NO_BASIS, Transform
 from splitc.codec.transforms.blocks import from_blocks, kernels, to_blocks
 from splitc.codec.transforms.klt import MAX_CHANNELS, Klt
@@ -288,6 +288,23 @@ def test_what_was_chosen_is_weighed_on_all_samples() -> None:
     codec = Codec.fit(UNBIASED.replace(transform="auto"), [spec_of(x.shape)], [x], judge=Uneven([x], [[1.0, 1.0]]))
     assert codec.spec.transform == "none"
     assert codec.tensors[0].params.gain[0] == pytest.approx(codec.tensors[0].params.gain[1], rel=1e-5)
+
+
+def test_auto_chooses_for_streams_from_streams() -> None:
+    """Levels that stay among the candidates, and the choice at every step of the pair."""
+    x = smooth(18, (1, 6, 8, 8)) + smooth(19, (24, 6, 8, 8)) / 4
+    asked = UNBIASED.replace(transform="auto", temporal="motion", rungs=2)
+    judge = Weighted([x], [[1.0] * 6])
+    subject = Calibration((spec_of(x.shape),), (USUAL_LAYOUT,), (tuple(np.split(x, 24)),), (24,), judge)
+    found = [(one.spec.transform, one.spec.offset) for one in designs(asked, subject)]
+    assert found == [("none", None), ("none", 0.5), ("dct", None), ("klt", None)]
+    codec = Codec.fit(asked, [spec_of(x.shape)], [x], judge=judge)
+    assert (codec.spec.temporal, codec.rungs) == ("motion", 2)
+    encoder, decoder = codec.encoder(), Codec.from_json(codec.to_json()).decoder()
+    for index in range(20):
+        encoder.rung = index % 3 // 2
+        decoder.decode(encoder.encode([x[index : index + 1]]))
+        assert decoder.state_digest == encoder.state_digest
 
 
 def test_auto_leaves_out_what_a_shape_refuses() -> None:

@@ -134,8 +134,8 @@ device = "l5"
     assert refusal(load, RecipeError, text, "codec.scop=tensor").splitlines() == [
         "--set codec.scop: unknown key 'scop'. Did you mean 'scope'? Known: bits, clip, contexts, dead_zone, entropy, "
         "flat_blocks, gop, hevc_qp, huffman_table, ifmdc_mode, level, levels, maximum, offset, percentile, preset, "
-        "profile, quantizer, reconstruction, references, scope, step, steps, temporal, temporal_rounding, tiling, "
-        "transform, transform_block.",
+        "profile, quantizer, reconstruction, references, rungs, scope, step, steps, temporal, temporal_rounding, "
+        "tiling, transform, transform_block.",
         "r.toml:2  model.source: is required: model.source names an .onnx file or zoo:NAME.",
         "r.toml:3  model.sauce: unknown key 'sauce'. Did you mean 'source'? Known: dims, sha256, shapes, source, url.",
         "r.toml:5  data.calibation: unknown key 'calibation'. Did you mean 'calibration'? Known: calibration, classes, "

@@ -55,17 +55,17 @@ class Dpcm(Difference):
         description="fixed or absent: temporal_rounding says it; adaptive, which has none: wider where less changes",
     )
 
-    rungs: int = Field(
-        1,
-        ge=1,
+    rungs: int | None = Field(
+        None,
+        ge=2,
         le=8,
-        description="steps that a stream can change among, each 1.41 times as coarse as the one before; more than one "
-        'needs reconstruction = "unbiased"',
+        description="absent: one step; else so many that a stream can change among, each 1.41 times as coarse as the "
+        'one before; needs reconstruction = "unbiased"',
     )
 
     @property
     def steps(self) -> int:
-        return self.rungs
+        return self.rungs or 1
 
     @model_validator(mode="after")
     def _one_zone(self) -> Dpcm:
@@ -79,7 +79,7 @@ class Dpcm(Difference):
                 f"temporal {self.name!r} needs even levels fixed by calibration, which quantizer {quantizer.name!r} "
                 'has not; use quantizer = "uniform", or temporal = "difference".'
             )
-        if self.rungs > 1 and not quantizer.takes_steps:
+        if self.rungs and not quantizer.takes_steps:
             raise UsageError(
                 f'rungs = {self.rungs} needs a quantizer with several steps; use quantizer = "step" with '
                 'reconstruction = "unbiased".'
