@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from reference.packet import Tensor, read
+from reference.streams import PAIR, smooth
 
-from splitc.codec import Codec, CodecSpec, RateControl, StreamFile, bytes_a_frame
-from splitc.codec.bitstream import write_packet
+from splitc.codec import ENTROPY_CODERS, Codec, CodecSpec, RateControl, StreamFile, bytes_a_frame
+from splitc.codec.bitstream import StreamLayout, TensorLayout, packet_rung, read_packet, write_packet
 from splitc.codec.steps import WIDER
 from splitc.errors import BitstreamError, BundleError, CodecError, UsageError
 from splitc.types import F32, TensorSpec
 
+GOLDEN = Path(__file__).parents[1] / "golden" / "v1"
 SHAPE = (6, 16, 18)
 RUNGS = 6
 SPECS = {
@@ -112,6 +116,26 @@ def test_stream_files_keep_every_step(codecs: dict[str, Codec]) -> None:
     for packet in read.packets:
         decoder.decode(packet)
     assert decoder.state_digest == encoder.state_digest
+
+
+def test_golden_stream_and_the_reference(update_golden: bool) -> None:
+    """A keyframe of rung 2, and a packet of more bits behind it at rung 0; read by the slow reader too."""
+    coder, shape = ENTROPY_CODERS.make("range", {}), (1, 6, 5, 7)
+    first, residual = (smooth(shape, bits, seed) for bits, seed in ((3, 4), (4, 5)))
+    key = StreamLayout((TensorLayout((None, 6, 5, 7), 3, coder.open(3, 6, b""), quantizer=b"r"),), PAIR, 2)
+    finest = StreamLayout((TensorLayout((None, 6, 5, 7), 4, coder.open(4, 6, b""), quantizer=b"q\x02"),), PAIR, 0)
+    packets = [write_packet(key, [first], sequence=300)]
+    packets.append(write_packet(finest, [residual], sequence=301, is_keyframe=False, reference=packets[0]))
+    data, path = StreamFile(tuple(packets), pair_id=PAIR * 8).to_bytes(), GOLDEN / "stream_rungs.scs"
+    if update_golden:
+        path.write_bytes(data)
+    assert data == path.read_bytes()
+    one, two = StreamFile.from_bytes(path.read_bytes()).packets
+    assert [packet_rung(packet, 3) for packet in (one, two)] == [2, 0]
+    assert np.array_equal(read_packet(key, one).symbols[0], first)
+    assert np.array_equal(read_packet(finest, two, reference=one).symbols[0], residual)
+    assert np.array_equal(read([Tensor((0, 6, 5, 7), 1, 3, 2, quantizer=b"r")], one, rung=2)[0], first)
+    assert np.array_equal(read([Tensor((0, 6, 5, 7), 1, 4, 2, quantizer=b"q\x02")], two, one, 0)[0], residual)
 
 
 # -- hostile -------------------------------------------------------------------------------------------------------

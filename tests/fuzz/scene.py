@@ -51,7 +51,7 @@ def _commands(folder: Path) -> list[list[object]]:
     return [
         ["build", folder / "recipe.toml", "--out", folder / "b"],
         ["encode", folder / "f.npy", "--out", folder / "f.bin"],
-        ["encode", folder / "f.npy", "--codec", "fast,temporal=motion", "--out", folder / "v.bin"],
+        ["encode", folder / "f.npy", "--codec", "fast,temporal=motion,rungs=3", "--out", folder / "v.bin"],
         ["encode", folder / "wire.npy", "--bundle", folder / "b", "--out", folder / "p.bin"],
         ["pack", folder / "m.onnx", "--out", folder / "w.scw"],
         ["pack", folder / "m.onnx", "--out", folder / "base.scw"],

@@ -76,8 +76,11 @@ def chunks_of(planes: int, height: int, width: int) -> list[tuple[int, int]]:
     return [(first, min(step, planes - first)) for first in range(0, planes, step)]
 
 
-def read(tensors: list[Tensor], data: bytes, before: bytes = b"") -> list[np.ndarray]:
-    """Symbols of a packet, ``before`` being the one it is predicted from; assertions stand for refusals."""
+def read(tensors: list[Tensor], data: bytes, before: bytes = b"", rung: int | None = None) -> list[np.ndarray]:
+    """Symbols of a packet, ``before`` being the one it is predicted from; assertions stand for refusals.
+
+    ``rung``: which step ``tensors`` are of, where the contract has several.
+    """
     magic, flags, _tag = struct.unpack_from("<sB4s", data)
     assert (magic, flags & 15) == (b"\x9d", 1)
     _sequence, at = read_varint(data, 6)
@@ -85,6 +88,9 @@ def read(tensors: list[Tensor], data: bytes, before: bytes = b"") -> list[np.nda
         size, at = read_varint(data, at)
         assert data[at : at + size] == tensor_table(tensors)
         at += size
+    if rung is not None:
+        assert data[at] == rung
+        at += 1
     shapes = []
     for t in tensors:
         shape = []
