@@ -1,4 +1,4 @@
-"""``splitc encode FEATURES... --out FILE``: features in NumPy files become one stream file."""
+"""``splitc encode FEATURES... --out FILE``: features in NumPy files become one stream file, pictures a request."""
 
 from __future__ import annotations
 
@@ -51,17 +51,27 @@ class CodecOptions:
 @grouped
 def encode(
     features: Annotated[
-        list[Path], typer.Argument(help=".npy, .npz, or folders of them; --batch-axis counts the frames of a clip.")
+        list[Path],
+        typer.Argument(
+            help=".npy, .npz, or folders of them; --batch-axis counts the frames of a clip. With --bundle pictures "
+            "or videos too, which the edge half runs on first."
+        ),
     ],
-    out: Annotated[Path, typer.Option("--out", help="The stream file.")],
+    out: Annotated[
+        Path,
+        typer.Option("--out", help="The stream file; of pictures the packet, or perf_analyzer's input in FILE.json."),
+    ],
     chosen: CodecOptions,
     json: Json = False,
 ) -> None:
-    """Code features into a stream file, which carries its codec unless a bundle does."""
+    """Code features into a stream file, which carries its codec unless a bundle does; or pictures into requests."""
     from splitc.codec import StreamFile
     from splitc.files import write_file
 
     chosen.refuse_contradictions()
+    if chosen.bundle is not None and _are_pictures(features):
+        _encode_pictures(chosen.bundle, features, out, json)
+        return
     fitted, pair_id = _of_bundle(chosen.bundle) if chosen.bundle else (None, b"")
     axes = _axes(fitted, chosen.batch_axis, chosen.channel_axis)
     clips = _read(features, fitted, axes)
@@ -81,6 +91,28 @@ def encode(
     else:
         size, rate_bpe = document["bytes"], document["rate_bpe"]
         print(f"{out}: {len(packets)} packets, {size:,} bytes, {rate_bpe:.3f} bits an element")
+
+
+def _are_pictures(files: list[Path]) -> bool:
+    from splitc.runtime import is_array
+
+    return all(file.is_file() and not is_array(file) for file in files)
+
+
+def _encode_pictures(bundle: Path, files: list[Path], out: Path, json: bool) -> None:
+    """What the edge would send, for load tests."""
+    from splitc.cli.requests import requests_of, write_requests
+
+    if out.resolve() in {file.resolve() for file in files}:
+        raise UsageError(f"{out}: is one of the pictures; name another file.")
+    fitted, _ = _of_bundle(bundle)
+    sent = list(requests_of(bundle, files))
+    write_requests(out, sent, in_sequences=fitted.temporal.period > 1)
+    size = sum(len(one.packet) for one in sent)
+    if json:
+        print_json({"requests": str(out), "packets": len(sent), "bytes": size, "file_bytes": out.stat().st_size})
+    else:
+        print(f"{out}: {len(sent)} packets, {size:,} bytes")
 
 
 def _document(out: Path, clips: Clips, packets: list[bytes]) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import zlib
 from collections.abc import Callable
@@ -9,11 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from e2e_setting import CUT, Outcome, cli, listing
+from e2e_setting import CUT, Outcome, build, cli, listing, setting
 from reference.packet import crc32c, read_varint, varint
 
+from splitc.bundle import open_bundle
 from splitc.codec import Codec, CodecSpec, StreamFile, spec_from_text
 from splitc.errors import BitstreamError
+from splitc.runtime import CloudHalf
 from splitc.types import F32, Layout, TensorSpec
 
 
@@ -386,3 +390,42 @@ def test_axes_that_are_not_there(features: Path, bundle: Path, tmp_path: Path) -
     ):
         refused(encode(*arguments), message)
     assert not (tmp_path / "x").exists()
+
+
+def test_a_picture_becomes_the_packet_that_the_edge_sends(source: Path, bundle: Path, tmp_path: Path) -> None:
+    picture, out = sorted((source / "pictures").iterdir())[0], tmp_path / "packet"
+    outcome = cli("encode", "--bundle", bundle, picture, "--out", out, "--json")
+    assert outcome.code == 0, outcome.err
+    assert outcome.document["bytes"] == out.stat().st_size
+    half = CloudHalf(open_bundle(bundle))
+    (answer,) = half.answer(half.decode(out.read_bytes())).values()
+    ran = cli("run", bundle, picture, "--save-outputs", tmp_path / "outputs")
+    assert ran.code == 0
+    (saved,) = (tmp_path / "outputs").iterdir()
+    assert np.array_equal(np.load(saved)["logits"], answer)
+
+
+@pytest.mark.parametrize("temporal", ["none", "difference"])
+def test_pictures_become_the_input_of_perf_analyzer(source: Path, tmp_path: Path, temporal: str) -> None:
+    """Frames that are predicted lie in one sequence for each clip."""
+    built, out = tmp_path / "bundle", tmp_path / "load.json"
+    assert build(source, built, *setting(f"codec.temporal={temporal}")).code == 0
+    pictures = sorted((source / "pictures").iterdir())[:3]
+    assert cli("encode", "--bundle", built, *pictures, "--out", out).code == 0
+    data = json.loads(out.read_text())["data"]
+    steps = data if temporal == "none" else data[0]
+    assert len(steps) == 3
+    half = CloudHalf(open_bundle(built))
+    for step in steps:
+        packet = base64.b64decode(step["packet"]["b64"])
+        assert step["packet"]["shape"] == [len(packet)]
+        assert half.decode(packet).symbols
+
+
+def test_several_pictures_are_no_packet(source: Path, bundle: Path, tmp_path: Path) -> None:
+    pictures = sorted((source / "pictures").iterdir())[:2]
+    outcome = cli("encode", "--bundle", bundle, *pictures, "--out", tmp_path / "packet")
+    assert (outcome.code, "holds one packet, and these are 2 requests" in outcome.err) == (2, True)
+    assert not (tmp_path / "packet").exists()
+    same = cli("encode", "--bundle", bundle, pictures[0], "--out", pictures[0])
+    assert (same.code, "is one of the pictures" in same.err) == (2, True)

@@ -104,3 +104,6 @@ def test_the_kserve_manifest_loads_the_gpu_variant(name: str, label: str) -> Non
     model = manifest["spec"]["predictor"]["model"]
     assert "--model-repository=/mnt/models/cloud/triton/gpu" in model["args"]
     assert f"--load-model={name}" in model["args"]
+    assert model["image"].startswith("tritonserver-splitc:")
+    assert model["readinessProbe"]["httpGet"] == {"path": f"/v2/models/{name}/ready", "port": 8000}
+    assert model["livenessProbe"]["httpGet"]["path"] == "/v2/health/live"

@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 import re
 
-GRPC_PORT = 9000
+from splitc.version import __version__
+
+GRPC_PORT, HTTP_PORT = 9000, 8000
+IMAGE = f"tritonserver-splitc:{__version__}"
+"""Of docs/triton.md: Triton's image, and splitc in its Python."""
 MOUNTED = "/mnt/models"
 """Where KServe puts what storageUri names."""
 
@@ -29,9 +33,13 @@ def inference_service(name: str, pair_id: str, repository: str, *, on_gpu: bool 
         "modelFormat": {"name": "triton"},
         "protocolVersion": "grpc-v2",
         "storageUri": f"pvc://models/{name}",
+        "image": IMAGE,
         "args": arguments,
         "ports": [{"containerPort": GRPC_PORT, "name": "h2c", "protocol": "TCP"}],
         "env": [{"name": "PYTHONDONTWRITEBYTECODE", "value": "1"}],
+        "startupProbe": _probe(f"/v2/models/{name}/ready", failures=60),
+        "readinessProbe": _probe(f"/v2/models/{name}/ready"),
+        "livenessProbe": _probe("/v2/health/live"),
     }
     if on_gpu:
         model["resources"] = {"limits": {"nvidia.com/gpu": "1"}}
@@ -43,3 +51,8 @@ def inference_service(name: str, pair_id: str, repository: str, *, on_gpu: bool 
         "spec": {"predictor": {"minReplicas": 1, "model": model}},
     }
     return json.dumps(document, indent=2).encode() + b"\n"
+
+
+def _probe(path: str, failures: int = 3) -> dict[str, object]:
+    """Every five seconds."""
+    return {"httpGet": {"path": path, "port": HTTP_PORT}, "periodSeconds": 5, "failureThreshold": failures}
