@@ -67,7 +67,9 @@ def clip(seed: int, count: int = 40) -> list[Sample]:
     return [Sample(f"f{k}", {"image": (still + noise[k : k + 1]).astype(np.float32)}, "clip") for k in range(count)]
 
 
-def ask(bundle: Path, address: str, seed: int, pause_s: float = 0.0) -> int:
+def ask(
+    bundle: Path, address: str, seed: int, pause_s: float = 0.0, answered: Callable[[], object] = lambda: None
+) -> int:
     """One edge: every frame is answered as one process answers it, bit for bit. How often it connected again."""
     opened, frames = open_bundle(bundle), clip(seed)
     want = [answer.outputs for answer in run_pair(EdgeHalf(opened), CloudHalf(opened), frames)]
@@ -80,15 +82,19 @@ def ask(bundle: Path, address: str, seed: int, pause_s: float = 0.0) -> int:
     edge = EdgeClient(opened, Remote(address))
     for answer, other in zip(edge.run(paced()), want, strict=True):
         assert all(np.array_equal(answer.outputs[name], other[name]) for name in other), answer.name
+        answered()
     return edge.counters.reconnected
 
 
 def ask_all(
     bundles: Sequence[Path], address: str, pause_s: float = 0.0, during: Callable[[], None] = lambda: None
 ) -> int:
-    """Edges at once, and what happens meanwhile; how often they connected again."""
+    """Edges at once, and what happens once each has five answers or so; how often they connected again."""
+    begun = threading.Semaphore(0)
     with ThreadPoolExecutor(len(bundles)) as pool:
-        asked = [pool.submit(ask, bundle, address, seed, pause_s) for seed, bundle in enumerate(bundles)]
+        asked = [pool.submit(ask, bundle, address, seed, pause_s, begun.release) for seed, bundle in enumerate(bundles)]
+        for _ in range(5 * len(bundles)):
+            begun.acquire(timeout=120)
         during()
         return sum(one.result(300) for one in asked)
 
@@ -114,7 +120,6 @@ def test_a_server_that_ends_loses_no_frame(fleet: Fleet, tmp_path: Path, how: st
             victim = number % 2
 
             def during(victim: int = victim) -> None:
-                time.sleep(0.7)
                 getattr(servers[victim], how)()
 
             assert ask_all([fleet.blue] * 16, address, 0.05, during) > 0
