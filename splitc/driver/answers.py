@@ -140,8 +140,8 @@ def settle_task(bound: BoundTask, model: graph.Model, samples: Sequence[Sample])
 
 
 def _first_fault(model: graph.Model, feeds: Feeds) -> str:
-    name = passes.first_not_finite(model.ir_model, feeds)
-    return "" if name is None else f"; node {name!r} is the first to give them"
+    fault = passes.first_not_finite(model.ir_model, feeds)
+    return "" if fault is None else f"; {fault}"
 
 
 def said_files(recipe: Recipe) -> list[Path]:

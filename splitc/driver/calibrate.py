@@ -12,7 +12,9 @@ from splitc.cache import CachedStep, Key, arrays_from_file, json_from_file, key_
 from splitc.codec import Codec, CodecSpec
 from splitc.driver.inputs import Inputs
 from splitc.driver.recovery import Recovered
-from splitc.types import Array
+from splitc.lowering import Coding
+from splitc.runtime import Sample
+from splitc.types import Array, Feeds
 
 FEATURES: CachedStep[list[Array]] = CachedStep("features", 1, parts_of_arrays, arrays_from_file)
 CODEC: CachedStep[Codec] = CachedStep(
@@ -45,6 +47,21 @@ class Crossing:
             return cls(found.spec, found.layouts, found.size)
         names = tuple(tensor.name for tensor in found.halves.cut)
         return cls(found.spec, plan.layouts(inputs.model, names, inputs.recipe.split))
+
+    @property
+    def said(self) -> dict[str, object]:
+        """As keys say it."""
+        axes = [[layout.batch_axis, layout.channel_axis, is_known] for layout, is_known in self.layouts]
+        return {"layouts": axes, "size": self.size, "spec": self.spec.model_dump(mode="json")}
+
+    def coding(self, halves: graph.Halves) -> Coding:
+        """What the codec does to features of ``halves``, for who must bear it before the codec is fitted."""
+
+        def run(samples: Sequence[Sample], made: Sequence[Feeds]) -> list[Feeds]:
+            rows = [[one[tensor.name] for one in made] for tensor in halves.cut]
+            return trials.recoded(_of_size(self.spec, self.size, rows), halves, self.layouts, samples, made)
+
+        return Coding(self.said, run)
 
 
 def samples_to_fit(inputs: Inputs, halves: graph.Halves, crossing: Crossing) -> trials.FittingSamples:
@@ -84,8 +101,7 @@ def fit(
         axes = trials.settle(halves, layouts, rows)
         return Codec.fit(_of_size(spec, crossing.size, rows), halves.cut, rows, chosen.lengths, axes, judge)
 
-    said = [[layout.batch_axis, layout.channel_axis, is_known] for layout, is_known in layouts]
-    codec = key_of(samples=samples, layouts=said, size=crossing.size, spec=spec.model_dump(mode="json"))
+    codec = key_of(samples=samples, **crossing.said)
     return inputs.cache.run(CODEC, codec, fitted)
 
 

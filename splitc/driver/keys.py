@@ -62,6 +62,7 @@ def halves_key(request: LoweringRequest, model: Key, data: Key, recovery: Key | 
         cut=[spec.name for spec in request.halves.cut],
         weights=request.weights.model_dump(mode="json"),
         min_fidelity=request.min_fidelity if is_limited else None,
+        coding=request.coding.said if request.coding and request.weights.cloud.precision == "fp16" else None,
         task=task_key(request.task),
         targets={
             side: [target.device.model_dump(mode="json"), target.backend, target.is_sparse]

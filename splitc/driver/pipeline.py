@@ -55,8 +55,8 @@ def build(
             chosen = choose(inputs, step)
             halves = graph.split(inputs.model, chosen.best_cut.cut)
         trained = recovered(inputs, halves, stages)
-        lowered, key = _lowered(inputs, trained, stages)
         crossing = Crossing.of(inputs, trained)
+        lowered, key = _lowered(inputs, trained, crossing, stages)
         to_fit = samples_to_fit(inputs, lowered.halves, crossing)
         with stages("calibrate", len(to_fit.samples)) as step:
             codec = fit(inputs, lowered.halves, to_fit, crossing, key, step)
@@ -78,9 +78,9 @@ def build(
     return Built(out, summary)
 
 
-def _lowered(inputs: Inputs, found: Recovered, stages: Stages) -> tuple[Lowered, Key]:
+def _lowered(inputs: Inputs, found: Recovered, crossing: Crossing, stages: Stages) -> tuple[Lowered, Key]:
     """The halves as they compute, and their key; a stage of its own where weights change: it can take minutes."""
-    request = lowering_request(inputs, found.halves)
+    request = replace(lowering_request(inputs, found.halves), coding=crossing.coding(found.halves))
     key = halves_key(request, inputs.model_key, inputs.data_key, found.key)
     count = count_lowering(request)
     if not count:
@@ -96,7 +96,7 @@ def _noted(lowered: Lowered, found: Recovered) -> Lowered:
 
 
 def lowering_request(inputs: Inputs, halves: graph.Halves) -> LoweringRequest:
-    """What the recipe asks of the halves."""
+    """What the recipe asks of the halves, whatever crosses between them."""
     recipe, places = inputs.recipe, inputs.places
     sides = (("edge", recipe.target.edge, places.edge), ("cloud", recipe.target.cloud, places.cloud))
     return LoweringRequest(

@@ -47,7 +47,8 @@ class Paths:
         engine_edge, engine_cloud: The halves as their backends run them; None where they cannot run here.
         why_no_engine: Then, why.
         is_float16: The unsplit model computes in float16.
-        first_fault: Says, as the end of a sentence, which node of a stage first gives NaN or infinities for a sample.
+        first_fault: Says, as the end of a sentence, which node of a stage first gives NaN or infinities for what the
+            stage reads: the sample, behind the codec what the tail is fed.
     """
 
     reference: str
@@ -92,6 +93,13 @@ def make_paths(
         engines: What the bundle was compiled to; ONNX Runtime is the only engine that runs here.
         is_exact: Whether ``full``, prepared here as a build prepares it, is what ``halves`` were cut from.
     """
+
+    def behind(stage: str) -> Sequence[ir.Model]:
+        """Graphs that compute a stage, from what it reads."""
+        if stage in ("quantized", "coded"):
+            return [graph.load(bundle.cloud_model).ir_model]
+        return {"full": [full], "prepared": halves, "split": halves}.get(stage) or lowered or halves
+
     edge = EdgeHalf(bundle, optimize=False, engine=_float16_runner(bundle.edge_model))
     in_graph = edge.contract.quantized_in == "graph"
     return Paths(
@@ -104,7 +112,7 @@ def make_paths(
         if is_exact
         else None,
         is_float16=passes.computes_in_float16(full),
-        first_fault=lambda stage, feeds: _first_fault([full] if stage == "full" else lowered or halves, feeds),
+        first_fault=lambda stage, feeds: _first_fault(behind(stage), feeds),
         lowered=_when_asked(lambda: _run_joint(lowered)) if lowered else None,
         **_engines(bundle, engines),
     )
@@ -191,9 +199,9 @@ def open_optimized(model: ir.Model) -> Runner:
 def _first_fault(models: Sequence[ir.Model], feeds: Feeds) -> str:
     """As :attr:`Paths.first_fault`, for graphs that feed each other."""
     for model in models:
-        name = passes.first_not_finite(model, feeds)
-        if name is not None:
-            return f"; node {name!r} is the first to give them"
+        fault = passes.first_not_finite(model, feeds)
+        if fault is not None:
+            return f"; {fault}"
         runner = open_graph(model)
         feeds = {**feeds, **runner.run({spec.name: feeds[spec.name] for spec in runner.inputs})}
     return ""

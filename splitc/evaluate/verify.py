@@ -22,7 +22,7 @@ from splitc.evaluate.paths import Paths
 from splitc.evaluate.stage import ReadOutputs, Stage, StageSums
 from splitc.runtime import EdgeHalf, Sample, bound_task, truth_of
 from splitc.tasks import BoundTask, LabelTable, Truth
-from splitc.types import F32, Array, Frozen
+from splitc.types import F32, Array, Feeds, Frozen
 
 FULL, PREPARED, SPLIT = "full", "prepared", "split"
 """The answers to compare with, those of the model as it was cut (no stage of its own), and those of its halves."""
@@ -211,8 +211,8 @@ def _run_sample(paths: Paths, sample: Sample, tally: _Tally, baseline: Encoder) 
     """The sample's answers by stage; its packets are counted."""
     answers = dict[str, ReadOutputs]()
 
-    def keep(stage: str, outputs: Mapping[str, Array]) -> None:
-        answer = tally.answer(stage, outputs, lambda: paths.first_fault(stage, sample.feeds))
+    def keep(stage: str, outputs: Mapping[str, Array], read: Callable[[], Feeds] = lambda: sample.feeds) -> None:
+        answer = tally.answer(stage, outputs, lambda: paths.first_fault(stage, read()))
         answers[stage] = answers[FULL] if stage != FULL and answer.equals(answers[FULL]) else answer  # and is read once
 
     for stage, model in ((FULL, paths.full), (PREPARED, paths.prepared), (SPLIT, paths.split)):
@@ -223,14 +223,14 @@ def _run_sample(paths: Paths, sample: Sample, tally: _Tally, baseline: Encoder) 
     packet = paths.edge.encode(paths.edge.symbols(sample.feeds))
     symbols = paths.edge.sent
     given, early = paths.edge.given(sample.feeds), paths.edge.answers
-    keep("quantized", paths.cloud.answer(symbols, given) | early)
+    keep("quantized", paths.cloud.answer(symbols, given) | early, lambda: {**paths.cloud.feeds(symbols), **given})
     decoded = paths.cloud.decode(packet)
     if paths.edge.codec.is_lossless:
         _require_equal(sample, symbols, decoded)
         answers["coded"] = answers["quantized"]  # the same symbols into the same runner
     else:
         _require_alike(sample, symbols, decoded)
-        keep("coded", paths.cloud.answer(decoded, given) | early)
+        keep("coded", paths.cloud.answer(decoded, given) | early, lambda: {**paths.cloud.feeds(decoded), **given})
     if paths.engine_edge and paths.engine_cloud:
         sent = paths.engine_edge.encode(paths.engine_edge.symbols(sample.feeds))
         answer = paths.engine_cloud.answer(paths.engine_cloud.decode(sent), given)

@@ -14,7 +14,7 @@ from splitc.lowering.lower import Lowered
 from splitc.lowering.mixed_precision import LayerPrecision
 from splitc.lowering.weight_steps import Saving
 
-VERSION = 5
+VERSION = 6
 
 
 def lowered_step(halves: graph.Halves) -> CachedStep[Lowered]:

@@ -31,8 +31,23 @@ MOST_FLOAT_LAYERS = 16
 """Layers that return to float where no limit was asked for: with more, INT8 has lost its sense."""
 OUTSTANDING = 0.04
 """Share of what all layers lose from which one of them returns in any case."""
+CODED_SAMPLES = 8
+"""Samples whose features go through a codec before ranges are taken behind it."""
 MANY_ANSWERS_EVERY = 2
 """Of few samples with many answers each, such as boxes, every second judges: few boxes lie in a few pictures."""
+
+
+@dataclass(frozen=True, eq=False)
+class Coding:
+    """The codec that will stand between the halves.
+
+    Attributes:
+        said: All that decides what it does, for a key.
+        run: Samples, and what the tail takes of them -> the same as a codec fitted on them gives it back.
+    """
+
+    said: Mapping[str, object]
+    run: Callable[[Sequence[Sample], Sequence[Feeds]], Sequence[Feeds]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +62,7 @@ class LoweringRequest:
         samples: Calibration samples; at most :data:`MOST_SAMPLES` are used, or twice as many where layers are chosen.
         targets: Side -> what the half is built for.
         task: What the network's answers are.
+        coding: What happens to features between the halves; None: nothing is known of it.
     """
 
     halves: graph.Halves
@@ -55,6 +71,7 @@ class LoweringRequest:
     samples: Sequence[Sample]
     targets: Mapping[str, ComputeTarget]
     task: BoundTask
+    coding: Coding | None = None
 
     @property
     def changes_nothing(self) -> bool:
@@ -151,6 +168,7 @@ def _lowered_halves(
         divergence=_tail_divergence(request, edge.model, fitting[:1]),
         rest=None,
         keep_float=kept["cloud"],
+        coded=lambda: _coded(edge.model, request),
     )
     return edge, apply_steps(tail, request.weights.cloud, step)
 
@@ -228,3 +246,12 @@ def _features(head: ir.Model, halves: graph.Halves, samples: Sequence[Feeds]) ->
     """What the tail takes of the samples, as ``head`` makes it."""
     runner = evaluate.open_graph(head)
     return [halves.tail_feeds(feeds, runner.run(halves.head_feeds(feeds))) for feeds in samples]
+
+
+def _coded(head: ir.Model, request: LoweringRequest) -> Sequence[Feeds]:
+    """What the tail takes of some samples, with features as the codec gives them back."""
+    if request.coding is None:
+        return ()
+    count = len(request.samples)
+    some = pick(request.samples, range(0, count, max(1, -(-count // CODED_SAMPLES))))
+    return request.coding.run(some, _features(head, request.halves, [sample.feeds for sample in some]))

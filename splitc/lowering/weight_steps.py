@@ -50,6 +50,7 @@ class FloatHalf:
         divergence: Smooth distance of two outputs of the network, the unchanged one first.
         keep_float: Weights of the layers that INT8 leaves in float because of where they stand, and why.
         corrects_alone: Whether INT8 corrects each bias by its own layer's error.
+        coded: Some of its samples, about as a codec gives them back; none where it reads no features.
     """
 
     side: str
@@ -60,6 +61,7 @@ class FloatHalf:
     rest: ir.Model | None = None
     keep_float: Mapping[str, str] = field(default_factory=dict)
     corrects_alone: bool = False
+    coded: Samples = lambda: ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +118,7 @@ def _lowering(precision: str, half: FloatHalf, step: Callable[[], None]) -> pass
     """What a lower precision may do is judged by the network's answers."""
     judge = passes.AnswerJudge(half.divergence, half.rest)
     if precision == "fp16":
-        return passes.ToFloat16(half.samples(), judge=judge)
+        return passes.ToFloat16(half.samples(), judge=judge, coded=half.coded())
     return passes.QuantizeStatic(half.samples(), frozenset(half.keep_float), step, judge, half.corrects_alone)
 
 

@@ -7,6 +7,7 @@ from splitc.trials.cuts import CutTrials, some_samples
 from splitc.trials.features import features, settle
 from splitc.trials.inputs import InputTrials
 from splitc.trials.judge import TailJudge, judge_of
+from splitc.trials.recoded import recoded
 from splitc.trials.subject import Subject
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "TailJudge",
     "features",
     "judge_of",
+    "recoded",
     "settle",
     "some_samples",
     "within_budget",

@@ -18,6 +18,7 @@ from splitc.runtime import Sample, clip_lengths, truth_of
 from splitc.tasks import Truth
 from splitc.trials.features import run_head, settle
 from splitc.trials.finite import open_checked
+from splitc.trials.recoded import named
 from splitc.trials.subject import Subject
 from splitc.types import F32, Array, Feeds
 
@@ -181,16 +182,15 @@ class CutTrials:
         fitted = Codec.fit(spec, at.halves.cut, at.to_fit, clip_lengths(self.fit_on), axes)
         packets = _packets(fitted, at.to_code)
         decoder = fitted.decoder()
-        restored = iter([decoder.decode(packet) for packet in packets])
-        lowered = self._lower(at.halves.tail, option.cloud_precision, lambda: _feeds(at, self.fit_on))
-        tail = open_checked(lowered, f"cut {list(names)}, tail")
+        restored = [named(at.halves.cut, decoder.decode(packet)) for packet in packets]
+        coded = [at.halves.tail_feeds(one.feeds, row) for one, row in zip(self.measure_on, restored, strict=True)]
+        lowered = self._lower(at.halves.tail, option.cloud_precision, lambda: _feeds(at, self.fit_on), coded)
+        tail, tail_feeds = open_checked(lowered, f"cut {list(names)}, tail"), iter(coded)
         head = evaluate.open_graph(at.halves.head) if at.halves.exits else None
 
         def answer(sample: Sample) -> Feeds:
-            arrays = zip(at.halves.cut, next(restored), strict=True)
-            features = {spec.name: array.astype(spec.dtype) for spec, array in arrays}
             early = head.run(at.halves.head_feeds(sample.feeds)) if head is not None else {}
-            answers = tail.run(at.halves.tail_feeds(sample.feeds, features))
+            answers = tail.run(next(tail_feeds))
             return {name: early[name] for name in at.halves.exits} | answers
 
         beside = [sum(sample.feeds[spec.name].nbytes for spec in at.halves.given) for sample in self.measure_on]
@@ -202,12 +202,18 @@ class CutTrials:
         judge = passes.AnswerJudge(self._subject.task.divergence)
         return passes.ToFloat16(_inputs_of(self.fit_on), judge=judge).stays(self._subject.model.ir_model)
 
-    def _lower(self, model: ir.Model, precision: Precision, feeds: Callable[[], Sequence[Feeds]]) -> ir.Model:
-        """The graph as a build lowers it, with ranges from ``feeds``."""
+    def _lower(
+        self,
+        model: ir.Model,
+        precision: Precision,
+        feeds: Callable[[], Sequence[Feeds]],
+        coded: Sequence[Feeds] = (),
+    ) -> ir.Model:
+        """The graph about as a build lowers it, with ranges from ``feeds``; ``coded`` are what it reads in use."""
         if precision == "fp32" or not self._lowers:
             return model
         if precision == "fp16":
-            return passes.ToFloat16(decided=self._float32_nodes)(model).model
+            return passes.ToFloat16(decided=self._float32_nodes, coded=coded)(model).model
         alone = self._subject.task.has_many_answers
         return passes.QuantizeStatic(feeds(), self._float_layers, alone=alone)(model).model
 
@@ -233,7 +239,7 @@ def _feeds(at: _Features, samples: Sequence[Sample]) -> list[Feeds]:
     """What the tail sees of the samples that are fitted on, before coding."""
     rows = zip(*at.to_fit, strict=True)
     cut = at.halves.cut
-    every = [{spec.name: x.astype(spec.dtype) for spec, x in zip(cut, one, strict=True)} for one in rows]
+    every = [named(cut, one) for one in rows]
     return [at.halves.tail_feeds(sample.feeds, one) for sample, one in zip(samples, every, strict=True)]
 
 

@@ -45,12 +45,12 @@ class FiniteRunner:
         outputs = self.runner.run(feeds)
         if all(array.dtype.kind != "f" or np.isfinite(array).all() for array in outputs.values()):
             return outputs
-        node = passes.first_not_finite(self.model, feeds)
-        if node is None:
+        fault = passes.first_not_finite(self.model, feeds)
+        if fault is None:
             return outputs
         raise CheckFailed(
-            f"{self.what}: node {node!r} gives NaN or infinities in float16 on a calibration sample; compute it in "
-            "float32, or give more samples so that its range is known."
+            f"{self.what}: node {fault.node!r} gives NaN or infinities in float16 on a calibration sample, in "
+            f"{fault.tensor!r}; compute it in float32, or give more samples so that its range is known."
         )
 
     def close(self) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from splitc import graph
 from splitc.evaluate import open_graph
-from splitc.passes import AnswerJudge, PassResult, ToFloat16
+from splitc.passes import AnswerJudge, PassResult, ToFloat16, first_not_finite
 from splitc.types import Feeds
 
 
@@ -150,6 +150,34 @@ def test_a_limit_before_a_division_stays_and_a_small_bias_does_not(limit: str) -
     )
     harmless = loaded("g (float[n, 8] x) => (float[n, 8] y) { h = Add(x, eps) y = Relu(h) }", eps=np.float32(1e-9))
     assert stays(ToFloat16(samples(2, 8))(harmless)) == ""
+
+
+RATIO = "[r] r = Div(x, d) [s] q = Mul(r, r) [a] e = Add(q, one) [b] y = Div(q, e)"
+
+
+@pytest.mark.parametrize("decided", [None, {}], ids=["looked at", "decided"])
+def test_what_coded_features_overflow_stays(decided: dict[str, str] | None) -> None:
+    """What calibration divides by is never small; what a codec makes of it is."""
+    text = f"g (float[n, 8] x, float[n, 1] d) => (float[n, 8] y) {{ {RATIO} }}"
+    model = loaded(text, one=np.float32(1))
+    feeds = [one | {"d": np.ones((2, 1), np.float32)} for one in samples(2, 8)]
+    coded = [one | {"d": np.full((2, 1), 1e-3, np.float32)} for one in feeds]
+    alone = ToFloat16(feeds, decided)(model).model
+    assert np.isnan(open_graph(alone).run(coded[0])["y"]).any()
+    result = ToFloat16(feeds, decided, coded=coded)(model)
+    assert "'s'" in stays(result)
+    assert error(model, result.model, coded) < 2e-3  # a few roundings of 2^-11
+    assert error(model, result.model, feeds) < 2e-3
+
+
+def test_the_first_fault_names_node_and_tensor() -> None:
+    model = loaded(f"g (float[n, 8] x, float[n, 1] d) => (float[n, 8] y) {{ {RATIO} }}", one=np.float32(1))
+    lowered = ToFloat16(decided={})(model).model
+    sound, faulty = ({"x": np.ones((1, 8), "f4"), "d": np.full((1, 1), d, "f4")} for d in (1, 1e-3))
+    assert first_not_finite(lowered, sound) is None
+    fault = first_not_finite(lowered, faulty)
+    assert fault == ("s", "q")
+    assert str(fault) == "node 's' is the first to give them, in 'q'"
 
 
 def test_parts_take_over_what_was_found_for_the_whole() -> None:

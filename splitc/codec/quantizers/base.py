@@ -220,5 +220,8 @@ def _checked(features: F32) -> F32:
         raise CodecError(NOTHING)
     refuse_nan(features)
     if not np.isfinite(features).all():
-        raise CodecError("calibration features hold infinities; look at the head's input for overflow.")
+        raise CodecError(
+            "calibration features hold infinities; choose a cut whose tensors are finite (infinities may be a mask), or "
+            "look for an overflow in the head."
+        )
     return np.ascontiguousarray(features, dtype=np.float32)

@@ -55,7 +55,7 @@ class _Rebuilder:
         if node.op_type == "Size":
             rebuilt.append(self._node("ReduceProd", rebuilt[0].outputs, f"{name}/product", {"keepdims": 0}))
         new = rebuilt[-1].outputs[0]
-        new.name, new.shape, new.type = name, ir.Shape(old.shape or ()), ir.TensorType(ir.DataType.INT64)
+        new.name, new.shape = name, ir.Shape(old.shape or ())
         self.graph.insert_before(node, rebuilt)
         ir.convenience.replace_all_uses_with(old, new, replace_graph_outputs=True)
 
@@ -71,7 +71,7 @@ class _Rebuilder:
     def _node(self, kind: str, inputs: Sequence[ir.Value], label: str, attributes: dict[str, int]) -> ir.Node:
         name = self.names(label)
         node = ir.node(kind, inputs, attributes, name=name)
-        node.outputs[0].name = name
+        node.outputs[0].name, node.outputs[0].type = name, ir.TensorType(ir.DataType.INT64)
         return node
 
     def _constant(self, label: str, numbers: list[int]) -> ir.Value:

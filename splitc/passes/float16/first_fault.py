@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import onnx_ir as ir
 
@@ -10,8 +12,19 @@ from splitc.passes.float16.emulate import computes_in_float16, float16_arithmeti
 from splitc.types import Feeds
 
 
-def first_not_finite(model: ir.Model, feeds: Feeds) -> str | None:
-    """Name of the first node whose result holds NaN or infinities though none of its operands does; None if none.
+class FirstFault(NamedTuple):
+    """A node, and which of its results is not finite."""
+
+    node: str
+    tensor: str
+
+    def __str__(self) -> str:
+        """As the end of a sentence about NaN or infinities."""
+        return f"node {self.node!r} is the first to give them, in {self.tensor!r}"
+
+
+def first_not_finite(model: ir.Model, feeds: Feeds) -> FirstFault | None:
+    """The first node whose result holds NaN or infinities though none of its operands does; None if none.
 
     Args:
         model: Computed as :func:`splitc.passes.float16_arithmetic` does.
@@ -22,8 +35,9 @@ def first_not_finite(model: ir.Model, feeds: Feeds) -> str | None:
     bad = {name for name, array in {**feeds, **found}.items() if not _is_finite(array)}
     for node in model.graph:
         operands = {value.name for value in node.inputs if value is not None}
-        if not operands & bad and any(value.name in bad for value in node.outputs):
-            return node.name or node.op_type
+        lost = [value.name for value in node.outputs if value.name in bad]
+        if lost and not operands & bad:
+            return FirstFault(node.name or node.op_type, lost[0] or "")
     return None
 
 

@@ -35,23 +35,28 @@ class ToFloat16:
     2. Nodes that overflow or lose small numbers stay: by weights, attributes and ranges on calibration samples.
     3. Suspects are measured, each alone in float16; those that move the outputs stay, and those that move the answers.
     4. The result runs in real float16 arithmetic: no output may be lost, and the notes say how far they move.
+    5. Behind a cut, numbers are not those of calibration: a variance that is the difference of two coded features may
+       come out as zero, and what is divided by its root a thousand times as large. So ranges are taken, and outputs
+       kept, on coded features too.
 
     Attributes:
         feeds: Calibration samples of the graph's inputs; without them only weights and attributes are looked at.
+        coded: Some of these samples as a codec gives them back; none where the graph reads no coded features.
         judge: Judges answers of the network; without it only the outputs' norms count.
-        decided: What :meth:`stays` found for a model that this one is a part of; then nothing is looked at or run.
+        decided: What :meth:`stays` found for a model that this one is a part of; then only ``coded`` is run.
     """
 
     name: ClassVar[str] = "to_float16"
     feeds: Sequence[Feeds] = ()
     decided: Mapping[str, str] | None = None
     judge: AnswerJudge | None = None
+    coded: Sequence[Feeds] = ()
 
     def __call__(self, model: ir.Model) -> PassResult:
         """Raises: GraphError: float16 loses the outputs, whatever stays float32; or samples do not run."""
         named = model.clone()
         graph.fix_names(named)
-        keep = self.stays(named) if self.decided is None else _decided(named, self.decided)
+        keep = self.stays(named) if self.decided is None else self._repaired(named, _decided(named, self.decided))
         lowered = with_float16(named, keep)
         if _halves(lowered) == _halves(named):
             found = "the half computes in it already" if _halves(named) else "no node computes in it"
@@ -70,7 +75,8 @@ class ToFloat16:
         """
         ports = {node.name or "" for node in model.graph if _is_float_node(node)}
         keep = _without_float16(model)
-        facts = Facts(calibrated_ranges(model, _spread(self.feeds, RANGE_SAMPLES)))
+        seen = [*_spread(self.feeds, RANGE_SAMPLES), *_spread(self.coded, RANGE_SAMPLES)]
+        facts = Facts(calibrated_ranges(model, seen))
         keep |= {name: why for name, why in damaged(model, facts).items() if name in ports and name not in keep}
         if not self.feeds:
             return keep
@@ -78,7 +84,15 @@ class ToFloat16:
         asked = [name for name in suspects(model, facts) if name in ports and name not in keep]
         keep |= sensitive(model, asked, exact)
         keep |= repaired(model, keep, exact)
+        keep = self._repaired(model, keep)
         return keep | _grown(model, keep, exact)
+
+    def _repaired(self, model: ir.Model, keep: dict[str, str]) -> dict[str, str]:
+        """``keep``, and what must stay too so that no output is lost on coded features."""
+        if not self.coded:
+            return keep
+        feeds = _spread(self.coded, PROBE_SAMPLES)
+        return keep | repaired(model, keep, Outputs(feeds, outputs_of(float16_arithmetic(model), feeds)))
 
     def _exact(self, model: ir.Model) -> Outputs:
         feeds, emulated = _spread(self.feeds, PROBE_SAMPLES), float16_arithmetic(model)

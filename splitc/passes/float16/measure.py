@@ -81,7 +81,8 @@ class Outputs:
         for index, one in enumerate(self.feeds):
             pairs = [(found[name][index], arrays[index]) for name, arrays in self.expected.items()]
             if any((np.isfinite(exact) & ~np.isfinite(got)).any() for got, exact in pairs):
-                return first_not_finite(model, one)
+                fault = first_not_finite(model, one)
+                return None if fault is None else fault.node
         return None
 
 
@@ -116,22 +117,30 @@ def repaired(model: ir.Model, keep: Collection[str], exact: Outputs) -> dict[str
     found: dict[str, str] = {}
     for _ in range(MOST_REPAIRS):
         name = exact.broken(with_float16(model, {*keep, *found}))
-        if name is None:
+        more = [] if name is None else _around(model, name, {*keep, *found})
+        if not more:
             break
-        found |= dict.fromkeys(_around(model, name, {*keep, *found}), f"{name!r} gives infinities or NaN in float16")
+        found |= dict.fromkeys(more, f"{name!r} gives infinities or NaN in float16")
     return found
 
 
 def _around(model: ir.Model, name: str, kept: Collection[str]) -> list[str]:
-    """The node itself, or, where it is float32 or a cast already, what it reads and what reads it."""
-    by_name = {node.name: node for node in model.graph}
-    node = by_name.get(name)
+    """The node itself, or, where it is float32 or a cast already, what makes and reads its tensors."""
+    node = next((one for one in model.graph if one.name == name), None)
     if node is not None and name not in kept:
         return [name]
-    if node is None:
-        return [one for one in by_name if one and name.startswith(f"{one}/")]
-    near = [*node.predecessors(), *node.successors()]
-    return [one.name for one in near if one.name and one.graph is node.graph]
+    near = _near_cast(model, name) if node is None else [*node.predecessors(), *node.successors()]
+    return [one.name for one in near if one.name and one.name not in kept and one.graph is model.graph]
+
+
+def _near_cast(model: ir.Model, name: str) -> list[ir.Node]:
+    """The makers and readers of the tensor that a cast is named after."""
+    values = [*model.graph.inputs, *(value for node in model.graph for value in node.outputs)]
+    named = [value for value in values if name.startswith(f"{value.name}/")]
+    if not named:
+        return []
+    value = max(named, key=lambda one: len(one.name or ""))
+    return [*value.consumers(), *([] if (maker := value.producer()) is None else [maker])]
 
 
 def _tensor_errors(model: ir.Model, lowered: ir.Model, feeds: Sequence[Feeds]) -> dict[str, float]:
