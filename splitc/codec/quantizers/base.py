@@ -221,7 +221,7 @@ def _checked(features: F32) -> F32:
     refuse_nan(features)
     if not np.isfinite(features).all():
         raise CodecError(
-            "calibration features hold infinities; choose a cut whose tensors are finite (infinities may be a mask), or "
+            "calibration features hold infinities; choose a cut whose tensors are finite (a mask may hold them), or "
             "look for an overflow in the head."
         )
     return np.ascontiguousarray(features, dtype=np.float32)
