@@ -30,6 +30,7 @@ from splitc.graph.halves.merge import fix_names, join, merge
 from splitc.graph.model import Model, SplitKeep, keeping, load, model_from_ir, verify, with_sizes
 from splitc.graph.shapes.arithmetic import fold_shape_arithmetic
 from splitc.graph.values.axis_roles import CutLayout
+from splitc.graph.values.flow import reads_of
 from splitc.graph.values.names import FreshNames, free_name, values_of
 from splitc.graph.values.pixels import is_preprocessing, preprocess_prefix
 from splitc.graph.values.readers import Operand, is_read_beside, operands_that_read
@@ -89,6 +90,7 @@ __all__ = [
     "own_bytes",
     "preprocess_prefix",
     "price_cut",
+    "reads_of",
     "save",
     "save_alike",
     "split",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache, cached_property
 
 import onnx_ir as ir
 
@@ -72,6 +73,19 @@ class LoweringRequest:
     targets: Mapping[str, ComputeTarget]
     task: BoundTask
     coding: Coding | None = None
+
+    @cached_property
+    def kept_float(self) -> Mapping[str, Mapping[str, str]]:
+        """Side -> layers that INT8 leaves in float because of where they stand, or gains no time for, and why."""
+        with_last = self.task.has_many_answers
+        models = {"edge": (self.halves.head, self.halves.tail), "cloud": (self.halves.tail, None)}
+        asked = precisions(self.weights)
+        return {
+            side: layers_without_gain(pair[0], self.targets[side]) | passes.output_layers(*pair, with_last=with_last)
+            if asked[side] == "int8"
+            else {}
+            for side, pair in models.items()
+        }
 
     @property
     def changes_nothing(self) -> bool:
@@ -147,7 +161,7 @@ def _lowered_halves(
     request: LoweringRequest, fitting: Sequence[Feeds], step: Callable[[], None]
 ) -> tuple[LoweredHalf, LoweredHalf]:
     """Both halves after every step that is asked for, no layer lifted yet."""
-    kept = _kept_float(request)
+    kept = request.kept_float
     head = FloatHalf(
         side="edge",
         model=request.halves.head,
@@ -163,7 +177,7 @@ def _lowered_halves(
         head,
         side="cloud",
         model=request.halves.tail,
-        samples=lambda: _features(edge.model, request.halves, fitting),
+        samples=cache(lambda: _features(edge.model, request.halves, fitting)),
         target=request.targets["cloud"],
         divergence=_tail_divergence(request, edge.model, fitting[:1]),
         rest=None,
@@ -175,7 +189,7 @@ def _lowered_halves(
 
 def count_lowering(request: LoweringRequest) -> int:
     """Steps of :func:`lower`; 0 where nothing is asked for."""
-    asked, halves, kept = request.weights, request.halves, _kept_float(request)
+    asked, halves, kept = request.weights, request.halves, request.kept_float
     sides = ((halves.head, asked.edge, kept["edge"]), (halves.tail, asked.cloud, kept["cloud"]))
     judged = sum(
         layer.weight not in floats
@@ -184,19 +198,6 @@ def count_lowering(request: LoweringRequest) -> int:
         for layer in passes.layers_of(model)
     )
     return judged * (demand_of(request) is not None) + sum(count_steps(*side) for side in sides)
-
-
-def _kept_float(request: LoweringRequest) -> dict[str, dict[str, str]]:
-    """Side -> layers that INT8 leaves in float because of where they stand, or gains no time for, and why."""
-    halves, targets, with_last = request.halves, request.targets, request.task.has_many_answers
-    models = {"edge": (halves.head, halves.tail), "cloud": (halves.tail, None)}
-    asked = precisions(request.weights)
-    return {
-        side: layers_without_gain(pair[0], targets[side]) | passes.output_layers(*pair, with_last=with_last)
-        if asked[side] == "int8"
-        else {}
-        for side, pair in models.items()
-    }
 
 
 def _chosen_feeds(request: LoweringRequest) -> tuple[list[Feeds], list[Feeds]]:

@@ -20,7 +20,6 @@ from splitc.passes.insert_codec import (
 from splitc.passes.insert_preprocess import InsertPreprocess
 from splitc.passes.layers import Layer, layers_of, refuse_not_finite
 from splitc.passes.lift_layers import LiftLayers, quantized_layers
-from splitc.passes.lower_precision import LOWER
 from splitc.passes.output_layers import layer_names, output_layers
 from splitc.passes.prepare import prepare, prepare_steps
 from splitc.passes.prune_weights import PruneWeights, count_zeros
@@ -35,7 +34,6 @@ from splitc.passes.simplify import Simplify
 from splitc.passes.sparse_runs import SparseRuns
 
 __all__ = [
-    "LOWER",
     "WHOSE_FAULT",
     "AlignOutputs",
     "AnswerJudge",

@@ -102,26 +102,6 @@ def ranges_of(seen: Mapping[str, Magnitudes], rule: Rule) -> dict[str, float]:
     return {name: max(rule(one), LEAST_RANGE) if name in finite else float("inf") for name, one in seen.items()}
 
 
-def activation_ranges(
-    model: ir.Model, names: Sequence[str], feeds: Sequence[Feeds], norm: float = NORM, folds: int = FOLDS
-) -> dict[str, float]:
-    """Largest magnitude to represent, by name: what serves each fold of the samples best given the other folds.
-
-    Why across folds: see the top of this module. Errors count by the power ``norm``: clipped outliers move the answers
-    more than their squares say.
-
-    A value that holds NaN or infinities for any sample has an infinite range.
-
-    Args:
-        model: In float.
-        names: Of the values.
-        feeds: Calibration samples; sample i is of fold ``i % folds``.
-        norm: Power of the errors.
-        folds: 1 for ranges of least error on the samples themselves.
-    """
-    return ranges_of(magnitudes_of(model, names, feeds, folds), partial(least_error, norm=norm, folds=folds))
-
-
 def _folds(
     model: ir.Model, names: Sequence[str], feeds: Sequence[Feeds], folds: int
 ) -> Iterator[tuple[str, int, Array]]:

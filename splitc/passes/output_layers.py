@@ -15,6 +15,7 @@ from collections.abc import Mapping
 import numpy as np
 import onnx_ir as ir
 
+from splitc import graph
 from splitc.passes.edit_weights import read_weight
 from splitc.passes.layers import Layer, layers_of
 
@@ -100,11 +101,11 @@ def _leading(model: ir.Model, trained: set[ir.Node], ahead: set[str]) -> set[ir.
 
 
 def _ancestors(values: list[ir.Value]) -> set[ir.Value]:
-    """The values and all that they are computed from, in the top graph."""
+    """The values and all that they are computed from, in the top graph; a branch computes from what it captures."""
     todo, seen = list(values), set(values)
     while todo:
         node = todo.pop().producer()
-        fresh = [one for one in node.inputs if one is not None and one not in seen] if node is not None else []
+        fresh = [one for one in graph.reads_of(node) if one not in seen] if node is not None else []
         seen.update(fresh)
         todo += fresh
     return seen

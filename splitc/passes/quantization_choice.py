@@ -17,7 +17,7 @@ import numpy as np
 import onnx_ir as ir
 
 from splitc import graph
-from splitc.passes.activation_ranges import ACROSS_FOLDS, FOLDS, RULES, TOP, magnitudes_of, ranges_of
+from splitc.passes.activation_ranges import ACROSS_FOLDS, FOLDS, RULES, TOP, Magnitudes, magnitudes_of, ranges_of
 from splitc.passes.answer_judge import AnswerJudge, Loss
 from splitc.passes.base import PassResult
 from splitc.passes.edit_weights import add_weight
@@ -97,6 +97,13 @@ def parted(feeds: Sequence[Feeds]) -> tuple[list[Feeds], Sequence[Feeds]]:
     return fitted, feeds[every - 1 :: every][:MAX_JUDGES]
 
 
+class _Equalized(NamedTuple):
+    """An equalized float model, and what its layers read on the samples that fit."""
+
+    model: ir.Model
+    seen: Mapping[str, Magnitudes]
+
+
 @dataclass(frozen=True, eq=False)
 class _Trial:
     """A float model whose activations are quantized in one way and another, on samples, and judged."""
@@ -106,26 +113,33 @@ class _Trial:
     fitted: Sequence[Feeds]
     judged: Callable[[ir.Model], Loss]
 
-    def equalized(self, extent: float) -> PassResult:
-        return PassResult(self.model, True) if extent == 1.0 else Equalize(self.fitted, extent)(self.model)
+    def equalized(self, extent: float) -> _Equalized | None:
+        """The model with channels stretched by up to ``extent``; None where that changes nothing."""
+        found = PassResult(self.model, True) if extent == 1.0 else Equalize(self.fitted, extent)(self.model)
+        if not found.changed:
+            return None
+        return _Equalized(
+            found.model, magnitudes_of(found.model, read_by(found.model, self.chosen), self.fitted, FOLDS)
+        )
 
-    def costs(self, equal: ir.Model, extent: float, rules: Iterable[str]) -> Iterator[_Tried]:
+    def costs(self, equal: _Equalized, extent: float, rules: Iterable[str]) -> Iterator[_Tried]:
         """Of each rule, on one record of the values."""
-        seen = magnitudes_of(equal, read_by(equal, self.chosen), self.fitted, FOLDS)
         for rule in rules:
-            lowered = with_activations(equal, ranges_of(seen, RULES[rule]), self.chosen)
+            lowered = with_activations(equal.model, ranges_of(equal.seen, RULES[rule]), self.chosen)
             yield _Tried(self.judged(lowered), extent, rule)
 
 
 def _tried(trial: _Trial) -> list[_Tried]:
     """Every extent with the first rule, then the others with the best extent of all and with the best usual one."""
     found: list[_Tried] = []
+    kept: dict[float, _Equalized] = {}
     for extent in EXTENTS:
-        equal = trial.equalized(extent)
-        if equal.changed:
-            found += trial.costs(equal.model, extent, [ACROSS_FOLDS])
-    for extent in sorted({_best(found).extent, _usual(found).extent}):
-        found += trial.costs(trial.equalized(extent).model, extent, [name for name in RULES if name != ACROSS_FOLDS])
+        if (equal := trial.equalized(extent)) is not None:
+            found += trial.costs(equal, extent, [ACROSS_FOLDS])
+            best = {_best(found).extent, _usual(found).extent}
+            kept = {one: model for one, model in {**kept, extent: equal}.items() if one in best}
+    for extent, equal in sorted(kept.items()):
+        found += trial.costs(equal, extent, [name for name in RULES if name != ACROSS_FOLDS])
     return found
 
 

@@ -51,7 +51,7 @@ class CutTrials:
     Args:
         subject: The model and the samples.
         step: Called at every measurement.
-        lowers: Whether candidates compute in their option's precision, as a build lowers them; else in float.
+        lowers: Whether candidates compute in their option's precision, about as a build lowers them; else in float.
     """
 
     def __init__(self, subject: Subject, step: Callable[[], None] = lambda: None, *, lowers: bool = True) -> None:
@@ -209,7 +209,12 @@ class CutTrials:
         feeds: Callable[[], Sequence[Feeds]],
         coded: Sequence[Feeds] = (),
     ) -> ir.Model:
-        """The graph about as a build lowers it, with ranges from ``feeds``; ``coded`` are what it reads in use."""
+        """The graph about as a build lowers it, with ranges from ``feeds``; ``coded`` are what it reads in use.
+
+        A build judges INT8's ranges by the answers, leaves layers in float that gain no time on its target, and lifts
+        more until its limits hold. Here ranges are judged by squared errors of the outputs, and no layer is left for
+        time or lifted: a plan has many targets, and a cut is tried in seconds.
+        """
         if precision == "fp32" or not self._lowers:
             return model
         if precision == "fp16":

@@ -20,8 +20,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from bench_data import DATA
 from build_bench import memory, steps
-from build_bench.data import DATA
 from plan_bench.rows import Cell, Row, markdown, of_section
 
 

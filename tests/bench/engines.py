@@ -21,8 +21,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 import onnxruntime as ort
+from bench_data import DATA
 from engines_bench import int8
-from engines_bench.networks import DATA, Network, models
+from engines_bench.networks import Network, models
 
 from splitc.backends import BACKENDS, EngineRecord, EngineTarget
 

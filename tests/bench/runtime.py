@@ -20,9 +20,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from bench_data import DATA
 from plan_bench.rows import Cell, Row, markdown
 from runtime_bench import attack, batching, link, many, single
-from runtime_bench.pairs import DATA, FRAMES, PICTURES, dense, mobilenet, yolo
+from runtime_bench.pairs import FRAMES, PICTURES, dense, mobilenet, yolo
 
 
 @dataclass(frozen=True)

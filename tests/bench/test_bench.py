@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -11,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bench_data import DATA
 from codec_bench.fidelity import Point, around, at_kl, fidelity
 from codec_bench.frontier import at_level, bracketed
 
 HERE = Path(__file__).parent
-DATA = Path(os.environ.get("SPLITC_DATA", HERE.parents[2] / "shared" / "data"))
 WANTED = (
     "fast_bytes_vs_zstd19",
     "fast_encode_mels",

@@ -115,6 +115,21 @@ def test_a_trial_of_a_small_network(tmp_path: Path) -> None:
     assert "Of 1 networks in the table, 1 were run: 8 steps: 8 done" in page([model], [model], found)
 
 
+def test_what_the_cloud_is_given_is_said_to_every_command(tmp_path: Path) -> None:
+    """Without it the mask crosses every cut."""
+    proto = network()
+    proto.graph.input.append(helper.make_tensor_value_info("mask", onnx.TensorProto.FLOAT, ["N", 16]))
+    proto.graph.node[-1].output[0] = "last"
+    proto.graph.node.append(helper.make_node("Mul", ["last", "mask"], ["r2"]))
+    rules = {name: InputRule((1, 16)) for name in ("x", "mask")}
+    onnx.save(proto, tmp_path / "masked.onnx")
+    model = CorpusModel("masked", "small", "export", "masked", rules, keep=("ma*",))
+    steps = trials.trial(model, tmp_path, tmp_path / "work")
+    assert [step.outcome for step in steps] == ["done"] * len(steps), [step.text for step in steps]
+    assert len(steps) == 8
+    assert "| `ma*` |" in page([model], [model], {"masked": json.loads(json.dumps([vars(step) for step in steps]))})
+
+
 @pytest.mark.parametrize(
     ("found", "words"),
     [

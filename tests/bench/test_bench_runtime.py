@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from bench_data import DATA
 
 HERE = Path(__file__).parent
-DATA = Path(os.environ.get("SPLITC_DATA", HERE.parents[2] / "shared" / "data"))
 PROMISED = (
     *("throughput_vs_slowest_stage", "batching_gain", "p99_ms", "memory_growth", "answers_wrong"),
     *("p99_under_attack_ratio", "memory_under_attack_mb"),

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from bench_data import DATA
 
 HERE = Path(__file__).parent
-DATA = Path(os.environ.get("SPLITC_DATA", HERE.parents[2] / "shared" / "data"))
 WANTED = {
     "tc3d_i3d_ratio",
     "tc3d_over_entropy",

@@ -104,6 +104,30 @@ def test_what_reads_probabilities_is_left_alone() -> None:
     assert passes.output_layers(model, with_last=False) == {"w0": "it reads probabilities"}
 
 
+BRANCH = "(float[1, 4, 8, 8] x, bool c) => (float[1, 2, 8, 8] y)"
+CAPTURED = """
+  a = Conv(x, w0)
+  b = If(c) <then_branch = one () => (float[1, 4, 8, 8] t) { t = Relu(a) },
+             else_branch = two () => (float[1, 4, 8, 8] e) { e = %s }>
+  y = Conv(b, w1)
+"""
+
+
+@pytest.mark.parametrize("other", ["Neg(a)", "Identity(a)"])
+def test_a_layer_that_only_branches_read_is_followed(other: str) -> None:
+    """Captured values are read, though they are no inputs of the If node."""
+    weights = {"w0": weight(4, 4, 1, 1), "w1": weight(2, 4, 1, 1)}
+    assert passes.output_layers(made(CAPTURED % other, BRANCH, weights)) == {"w1": "no trained layer follows"}
+
+
+def test_a_layer_before_a_branch_of_the_tail_is_followed() -> None:
+    """The head's output is captured by the tail's If."""
+    head = made("a = Conv(x, w0)", "(float[1, 4, 8, 8] x) => (float[1, 4, 8, 8] a)", {"w0": weight(4, 4, 1, 1)})
+    ports = "(float[1, 4, 8, 8] a, bool c) => (float[1, 2, 8, 8] y)"
+    tail = made((CAPTURED % "Neg(a)").replace("a = Conv(x, w0)", ""), ports, {"w1": weight(2, 4, 1, 1)})
+    assert passes.output_layers(head, tail) == {}
+
+
 # -- channels ------------------------------------------------------------------------------------------------------
 
 

@@ -11,7 +11,7 @@ from onnx import helper, numpy_helper
 from splitc import graph, passes
 from splitc.errors import CodecError, GraphError
 from splitc.passes import align_outputs
-from splitc.passes.activation_ranges import activation_ranges
+from splitc.passes.activation_ranges import ACROSS_FOLDS, FOLDS, RULES, magnitudes_of, ranges_of
 from splitc.passes.activations import columns_of, kernel_of, open_session, run_with
 from splitc.passes.edit_weights import read_weight
 from splitc.passes.layers import layers_of
@@ -286,7 +286,7 @@ def test_ranges_leave_room_where_folds_differ() -> None:
     rare, common = np.zeros((16, 4, 8, 8), np.float32), np.ones((16, 4, 8, 8), np.float32)
     rare[:, 0, 0, 0] = 1.3 ** np.arange(16)
     for x, least, most in ((rare, 1.1, 2.0), (common, 0.97, 1.05)):
-        found = activation_ranges(model, ["x"], [{"x": x[:8]}, {"x": x[8:]}])["x"]
+        found = ranges_of(magnitudes_of(model, ["x"], [{"x": x[:8]}, {"x": x[8:]}], FOLDS), RULES[ACROSS_FOLDS])["x"]
         assert least <= found / x.max() <= most
 
 

@@ -155,6 +155,11 @@ def node_label(node: ir.Node) -> str:
     return f"{node.op_type} {node.name or (node.outputs[0].name if node.outputs else '') or '?'!r}"
 
 
+def reads_of(node: ir.Node) -> tuple[ir.Value, ...]:
+    """The distinct values of the node's own graph that it reads, those that its bodies capture included."""
+    return () if node.graph is None else _reads(node, node.graph)
+
+
 def _reads(node: ir.Node, graph: ir.Graph) -> tuple[ir.Value, ...]:
     """What the node and its bodies take from ``graph``; so are values that nothing makes."""
     direct = [value for value in node.inputs if value is not None]

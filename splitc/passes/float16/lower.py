@@ -104,7 +104,7 @@ class ToFloat16:
         if not self.feeds:
             return "FP16 weights and arithmetic"
         exact = self._exact(model)
-        moved = exact.change(lowered)
+        moved = exact.change(float16_arithmetic(lowered))
         if moved == float("inf"):
             raise GraphError(
                 f"FP16: node {exact.broken(lowered)!r} gives infinities or NaN on calibration samples whatever stays "

@@ -43,18 +43,23 @@ class Outputs:
     expected: Mapping[str, Sequence[Array]]
     judge: Callable[[ir.Model], float] | None = None
 
-    def change(self, model: ir.Model) -> float:
-        """Largest relative change of an output, by norms over the samples; infinite where finite numbers are lost."""
-        found = outputs_of(float16_arithmetic(model), self.feeds)
+    def change(self, emulated: ir.Model) -> float:
+        """Largest relative change of an output, by norms over the samples; infinite where finite numbers are lost.
+
+        Args:
+            emulated: As :func:`splitc.passes.float16_arithmetic` gives it.
+        """
+        found = outputs_of(emulated, self.feeds)
         return max((_change(found[name], arrays) for name, arrays in self.expected.items()), default=0.0)
 
-    def divergence(self, model: ir.Model) -> float:
-        """Mean smooth distance of the answers; 0 without a judge."""
-        return 0.0 if self.judge is None else self.judge(float16_arithmetic(model))
+    def divergence(self, emulated: ir.Model) -> float:
+        """Mean smooth distance of the answers of such a model; 0 without a judge."""
+        return 0.0 if self.judge is None else self.judge(emulated)
 
     def is_near(self, model: ir.Model) -> bool:
         """Whether neither outputs nor answers move enough to look for more nodes."""
-        return self.change(model) <= ENOUGH and self.divergence(model) <= ENOUGH_DIVERGENCE
+        emulated = float16_arithmetic(model)
+        return self.change(emulated) <= ENOUGH and self.divergence(emulated) <= ENOUGH_DIVERGENCE
 
     def grown(self, model: ir.Model, keep: Collection[str]) -> list[str]:
         """Names of nodes where float16's errors become large, the largest first.
@@ -103,7 +108,7 @@ def sensitive(model: ir.Model, suspects: Sequence[str], exact: Outputs) -> dict[
     every = {node.name or "" for node in model.graph}
     found = {}
     for name in suspects[:MOST_PROBES]:
-        alone = with_float16(model, every - {name})
+        alone = float16_arithmetic(with_float16(model, every - {name}))
         change = exact.change(alone)
         if change > PROBE_LIMIT:
             found[name] = f"alone it moves the outputs by {change:.2g} of their size"

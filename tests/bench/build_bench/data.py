@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import zipfile
 from itertools import cycle, islice
 from pathlib import Path
 
 import av
 import numpy as np
+from bench_data import DATA
 
-DATA = Path(os.environ.get("SPLITC_DATA", Path(__file__).parents[4] / "shared" / "data"))
 CLIP = DATA / "videos/vtest_first300.avi"
 WIDTH, HEIGHT = 384, 288
 """Of the long clips: half of the original's."""

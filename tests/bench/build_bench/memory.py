@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench_data import DATA
 from plan_bench.process import measure
 from plan_bench.rows import Cell, Row, cell
 
-from build_bench.data import DATA, extract_pictures, write_clip
+from build_bench.data import extract_pictures, write_clip
 
 FEW, PICTURES, FRAMES = 40, 5000, 2000
 QUICK_PICTURES, QUICK_FRAMES = 60, 50

@@ -15,9 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+from bench_data import DATA
 from plan_bench.rows import Cell, Row, cell
-
-from build_bench.data import DATA
 
 ROUNDS = 3
 QUICKSTART = Path(__file__).parents[3] / "recipes/quickstart.toml"

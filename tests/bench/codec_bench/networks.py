@@ -15,6 +15,7 @@ import av
 import numpy as np
 import onnx
 import onnxruntime
+from bench_data import DATA
 
 from codec_bench.fidelity import F32, Fidelity, fidelity
 from splitc import graph, zoo
@@ -23,7 +24,6 @@ from splitc.runtime import find_files, read_picture
 from splitc.runtime.pictures import input_from_picture
 from splitc.types import Preprocess, TensorSpec
 
-DATA = Path(os.environ.get("SPLITC_DATA", Path(__file__).parents[4] / "shared" / "data"))
 CLIP = DATA / "videos" / "vtest_first300.avi"
 IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 BATCH = 16

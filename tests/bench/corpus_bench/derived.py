@@ -7,8 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-
-from corpus_bench.table import DATA
+from bench_data import DATA
 
 CALIBRATION = 8
 """Random pictures that ranges come from."""

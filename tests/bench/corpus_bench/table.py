@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,6 @@ except ModuleNotFoundError:  # Python 3.10
     import tomli as tomllib  # type: ignore[no-redef]
 
 HERE = Path(__file__).parent
-DATA = Path(os.environ.get("SPLITC_DATA", HERE.parents[3] / "shared" / "data"))
 
 
 @dataclass(frozen=True)
@@ -46,6 +44,7 @@ class CorpusModel:
         file: Its path in the package.
         sha256: Of the file; "" where it is made here.
         inputs: By name.
+        keep: As ``split.keep`` takes it: inputs, or globs of them, that the tail is given as they are.
     """
 
     name: str
@@ -54,12 +53,13 @@ class CorpusModel:
     file: str
     inputs: Mapping[str, InputRule]
     sha256: str = ""
+    keep: tuple[str, ...] = ()
 
 
 def read_table(path: Path = HERE / "models.toml") -> list[CorpusModel]:
     """Every model of the corpus."""
     rows = tomllib.loads(path.read_text("utf-8"))["model"]
-    return [CorpusModel(**{**row, "inputs": _rules(row["inputs"])}) for row in rows]
+    return [CorpusModel(**{**row, "inputs": _rules(row["inputs"]), "keep": tuple(row.get("keep", ()))}) for row in rows]
 
 
 def _rules(inputs: Mapping[str, Mapping[str, Any]]) -> dict[str, InputRule]:

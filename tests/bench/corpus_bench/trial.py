@@ -63,12 +63,15 @@ def trial(model: CorpusModel, folder: Path, work: Path) -> list[Step]:
     """All steps of one model."""
     path = folder / f"{model.name}.onnx"
     files = write_samples(model, path, work / "samples", CALIBRATION + VERIFICATION)
-    inspected, document = _command("inspect", ["inspect", str(path), "--json"])
+    keep = [part for one in model.keep for part in ("--keep", one)]
+    inspected, document = _command("inspect", ["inspect", str(path), *keep, "--json"])
     inspected.facts = {"cuts": len(document.get("cuts", []))}
     steps = [inspected]
     cuts = [cut["names"] for cut in document.get("cuts", [])]
     for index, names in enumerate(_spread(cuts, SPLITS)):
-        steps.append(_split(f"split {index + 1}", path, names, files[-1], work / f"split{index}"))
+        order = ["split", str(path), *keep, *(part for one in names for part in ("--at", one))]
+        steps.append(_split(f"split {index + 1}", path, [*order, "--json"], files[-1], work / f"split{index}"))
+        steps[-1].facts["cut"] = names
     middle = cuts[len(cuts) // 2] if cuts else "auto"
     for precision in BUILDS:
         at = "auto" if precision == "fp32" else middle
@@ -76,11 +79,10 @@ def trial(model: CorpusModel, folder: Path, work: Path) -> list[Step]:
     return steps
 
 
-def _split(name: str, path: Path, names: Sequence[str], sample: Path, out: Path) -> Step:
+def _split(name: str, path: Path, order: Sequence[str], sample: Path, out: Path) -> Step:
     """Two halves, run one after the other: the bits of the whole."""
-    at = [part for one in names for part in ("--at", one)]
-    step, document = _command(name, ["split", str(path), *at, "-o", str(out), "--json"])
-    step.facts = {"cut": list(names), "proof": document.get("proof")}
+    step, document = _command(name, [*order, "-o", str(out)])
+    step.facts = {"proof": document.get("proof")}
     if step.outcome != "done":
         return step
     with np.load(sample) as stored:
@@ -143,6 +145,8 @@ def _recipe(model: CorpusModel, path: Path, files: Sequence[Path], order: Order)
         'task = "features"',
         f"[split]\nat = {json.dumps(order.at)}\ncandidates = 2",
     ]
+    if model.keep:
+        lines += ["[split.keep]", *(f'{json.dumps(name)} = "cloud"' for name in model.keep)]
     if order.precision != "fp32":
         lines.append(f'[weights]\nprecision = "{order.precision}"')
     return "\n".join(lines) + "\n"

@@ -13,10 +13,11 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import onnxruntime as ort
+from bench_data import DATA
 from onnxruntime import quantization as tools
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from engines_bench.networks import DATA, IMAGENET
+from engines_bench.networks import IMAGENET
 from splitc import build, load_recipe, open_bundle
 from splitc.backends import read_interface
 from splitc.runtime import CloudHalf, EdgeHalf, Reader

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+from bench_data import DATA
 
 from splitc import build, graph, load_recipe, passes
 from splitc.backends import read_interface
@@ -16,7 +16,6 @@ from splitc.runtime import Reader
 from splitc.types import Feeds, Preprocess
 
 ROOT = Path(__file__).parents[3]
-DATA = Path(os.environ.get("SPLITC_DATA", ROOT.parent / "shared" / "data"))
 CALIBRATION = 40
 IMAGENET = Preprocess(crop=224, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 
@@ -57,7 +56,8 @@ def models(scratch: Path) -> Iterator[Network]:
 def _lowered(name: str, path: Path, scratch: Path) -> Iterator[Network]:
     model = passes.prepare(graph.load(path).ir_model, in_graph=True).model
     for precision in ("fp16", "int8"):
-        result = passes.LOWER[precision](_pictures(path) if precision == "int8" else [])(model)
+        lower = passes.QuantizeStatic(_pictures(path)) if precision == "int8" else passes.ToFloat16()
+        result = lower(model)
         place = scratch / f"{name}_{precision}" / "model.onnx"
         place.parent.mkdir()
         graph.save(result.model, place)

@@ -10,7 +10,6 @@ measured is the median over the rounds. Times are of the thread's CPU, which oth
 
 from __future__ import annotations
 
-import os
 import statistics
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +20,7 @@ from typing import Literal
 
 import numpy as np
 import onnxruntime as ort
+from bench_data import DATA
 
 from plan_bench.rows import Cell, Row
 from splitc import graph
@@ -36,7 +36,6 @@ HELPERS = ("resnet56_cifar10", "ultraface-rfb-320")
 """Profiled for ``unseen`` only."""
 CUTS, ROUNDS, RUNS = 10, 7, 5
 LAYERS, UNSEEN = "predicted / measured, own layers", "predicted / measured, from other models"
-DATA = Path(os.environ.get("SPLITC_DATA", Path(__file__).parents[4] / "shared" / "data")) / "models"
 OPTION, LINK, CPU = Option(CodecSpec()), Link(uplink_mbps=1), load_device("cpu")
 CLOCK: Literal["cpu"] = "cpu"
 
@@ -55,11 +54,11 @@ class _Subject:
 
 def rows(quick: bool) -> Iterator[Row]:
     """One row a head; none where the shared models are not there."""
-    if not (DATA / f"{MODELS[0]}.onnx").is_file():
+    if not (DATA / "models" / f"{MODELS[0]}.onnx").is_file():
         return
     with TemporaryDirectory() as folder:
-        subjects = [_subject(DATA / f"{name}.onnx", Path(folder), CUTS) for name in MODELS]
-        helpers = [_subject(DATA / f"{name}.onnx", Path(folder), 0) for name in HELPERS]
+        subjects = [_subject(DATA / "models" / f"{name}.onnx", Path(folder), CUTS) for name in MODELS]
+        helpers = [_subject(DATA / "models" / f"{name}.onnx", Path(folder), 0) for name in HELPERS]
         every = [_round(subjects, helpers) for _ in range(1 if quick else ROUNDS)]
     for subject in subjects:
         for index, cut in enumerate(subject.cuts):

@@ -19,10 +19,11 @@ from typing import Any
 
 import numpy as np
 import onnxruntime as ort
+from bench_data import DATA
 from plan_bench.rows import Cell, Row
 
 from runtime_bench import jpeg_cloud
-from runtime_bench.pairs import DATA, MOBILENET, Pair, pictures
+from runtime_bench.pairs import MOBILENET, Pair, pictures
 from runtime_bench.processes import served
 from splitc.runtime import Sample
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+from bench_data import DATA
 from onnx import TensorProto, helper, numpy_helper
 
 from splitc import build, load_recipe
@@ -18,7 +18,6 @@ from splitc.bundle import Bundle, open_bundle
 from splitc.runtime import CloudHalf, EdgeHalf, Reader, Sample, run_pair
 from splitc.types import Array, Preprocess
 
-DATA = Path(os.environ.get("SPLITC_DATA", Path(__file__).parents[4] / "shared" / "data"))
 MOBILENET = DATA / "models/mobilenet_v2_imagenet.onnx"
 IMAGENET = Preprocess(crop=224, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 YOLO = Preprocess(resize=(320, 320), scale=1 / 255, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+from bench_data import DATA
 
 from splitc import graph, load_recipe
 from splitc.cache import NO_CACHE
@@ -19,7 +19,6 @@ from splitc.tasks.detection_comparison import BoxComparison
 from splitc.tasks.mean_average_precision import average_precisions, joined
 from splitc.types import Feeds
 
-DATA = Path(os.environ.get("SPLITC_DATA", Path(__file__).parents[4] / "shared/data"))
 RESAMPLES = 1000
 """Draws of pictures, with replacement, for the standard error of a difference of mAP."""
 Run = Callable[[Feeds], Feeds]

@@ -8,12 +8,12 @@ all 200. The row is at the divergence that one cut has on the same pictures.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from pathlib import Path
+
+from bench_data import DATA
 
 from splitc import driver, graph, plan
 from splitc.cache import NO_CACHE
@@ -22,7 +22,6 @@ from splitc.driver.planning import options_of
 from splitc.runtime import Sample
 from splitc.trials import CutTrials, InputTrials, Subject
 
-DATA = Path(os.environ.get("SPLITC_DATA", Path(__file__).parents[4] / "shared" / "data"))
 MODEL, PICTURES = DATA / "models/mobilenet_v2_imagenet.onnx", DATA / "images/imagenet_sample"
 OTHERS = DATA / "images/imagenet_sample_more"
 LINKS_MBPS = (1.0, 5.0, 20.0, 100.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,7 +17,7 @@ from engines_bench.int8 import PAIRS, labels_of, ort_int8
 
 from splitc import evaluate, graph, passes
 from splitc.lowering import Demand, QuantizedPair, hold_out_judges, mix
-from splitc.passes.activation_ranges import TOP, activation_ranges
+from splitc.passes.activation_ranges import FOLDS, NORM, TOP, least_error, magnitudes_of, ranges_of
 from splitc.passes.edit_weights import put_weight, read_weight
 from splitc.passes.layers import layers_of
 from splitc.passes.quantization_choice import choose_quantization, read_by, with_activations
@@ -72,17 +73,24 @@ def rows(network: Network, path: Path, calibration: int, evaluation: int) -> Ite
     yield row(technique, answers(graph.to_bytes(halves.tail), answers(graph.to_bytes(halves.head), held)))
 
 
+def _ranges(
+    model: ir.Model, names: Sequence[str], feeds: Sequence[Feeds], norm: float = NORM, folds: int = FOLDS
+) -> dict[str, float]:
+    """Largest magnitudes of least error to the power ``norm``, across folds; with 1, on the samples themselves."""
+    return ranges_of(magnitudes_of(model, names, feeds, folds), partial(least_error, norm=norm, folds=folds))
+
+
 def _techniques(model: ir.Model, feeds: Sequence[Feeds]) -> Iterator[tuple[str, ir.Model]]:
     chosen = frozenset(layer.weight for layer in layers_of(model))
     names = read_by(model, chosen)
     near, equal = nearest(model), choose_quantization(model, chosen, feeds).equal.model
-    largest = activation_ranges(model, names, feeds, norm=64, folds=1)
+    largest = _ranges(model, names, feeds, norm=64, folds=1)
     yield "nearest weights; ranges to the largest value", with_activations(near, largest, chosen)
-    squares = activation_ranges(model, names, feeds, norm=2, folds=1)
+    squares = _ranges(model, names, feeds, norm=2, folds=1)
     yield "nearest weights; ranges of least squares on the samples", with_activations(near, squares, chosen)
-    folds = activation_ranges(model, names, feeds)
+    folds = _ranges(model, names, feeds)
     yield "nearest weights; ranges across folds", with_activations(near, folds, chosen)
-    ranges = activation_ranges(equal, names, feeds)
+    ranges = _ranges(equal, names, feeds)
     yield "... and equalized, residual streams as groups", with_activations(nearest(equal), ranges, chosen)
     rounded = round_layers(with_activations(equal, ranges, chosen), equal, chosen, feeds[:64])
     yield "... and rounding errors compensated", rounded

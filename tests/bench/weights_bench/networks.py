@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
+from bench_data import DATA
 
 from splitc import graph, passes
 from splitc.weights import WeightTensor
 
-DATA = Path(os.environ.get("SPLITC_DATA", Path(__file__).parents[4] / "shared" / "data"))
 I3D = DATA / "models" / "i3d_kinetics400.onnx"
 STAGES = ((64, 64), (64, 128), (128, 256), (256, 512))
 SEED = 18

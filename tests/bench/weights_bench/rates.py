@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 import zstandard
+from bench_data import DATA
 from codec_bench.fidelity import F32, Point, at_kl, fidelity
-from codec_bench.networks import BATCH, DATA, SEED, Network
+from codec_bench.networks import BATCH, SEED, Network
 
 from splitc import graph, passes
 from splitc.passes.activations import open_session
