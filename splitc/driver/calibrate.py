@@ -12,7 +12,7 @@ from splitc.cache import CachedStep, Key, arrays_from_file, json_from_file, key_
 from splitc.codec import Codec, CodecSpec
 from splitc.driver.inputs import Inputs
 from splitc.driver.recovery import Recovered
-from splitc.lowering import Coding
+from splitc.lowering import FeatureCoding
 from splitc.runtime import Sample
 from splitc.types import Array, Feeds
 
@@ -54,14 +54,14 @@ class Crossing:
         axes = [[layout.batch_axis, layout.channel_axis, is_known] for layout, is_known in self.layouts]
         return {"layouts": axes, "size": self.size, "spec": self.spec.model_dump(mode="json")}
 
-    def coding(self, halves: graph.Halves) -> Coding:
+    def coding(self, halves: graph.Halves) -> FeatureCoding:
         """What the codec does to features of ``halves``, for who must bear it before the codec is fitted."""
 
         def run(samples: Sequence[Sample], made: Sequence[Feeds]) -> list[Feeds]:
             rows = [[one[tensor.name] for one in made] for tensor in halves.cut]
             return trials.recoded(_of_size(self.spec, self.size, rows), halves, self.layouts, samples, made)
 
-        return Coding(self.said, run)
+        return FeatureCoding(self.said, run)
 
 
 def samples_to_fit(inputs: Inputs, halves: graph.Halves, crossing: Crossing) -> trials.FittingSamples:

@@ -39,7 +39,7 @@ MANY_ANSWERS_EVERY = 2
 
 
 @dataclass(frozen=True, eq=False)
-class Coding:
+class FeatureCoding:
     """The codec that will stand between the halves.
 
     Attributes:
@@ -72,7 +72,7 @@ class LoweringRequest:
     samples: Sequence[Sample]
     targets: Mapping[str, ComputeTarget]
     task: BoundTask
-    coding: Coding | None = None
+    coding: FeatureCoding | None = None
 
     @cached_property
     def kept_float(self) -> Mapping[str, Mapping[str, str]]:

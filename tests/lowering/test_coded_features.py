@@ -13,7 +13,7 @@ import pytest
 from splitc import evaluate, graph
 from splitc.codec import CodecSpec
 from splitc.device import load_device
-from splitc.lowering import Coding, ComputeTarget, LoweringRequest, lower
+from splitc.lowering import ComputeTarget, FeatureCoding, LoweringRequest, lower
 from splitc.recipe import WeightsSection
 from splitc.runtime import Sample
 from splitc.tasks import TASKS, BindRequest, BoundTask
@@ -69,7 +69,7 @@ def bound(model: graph.Model) -> BoundTask:
 def test_the_tail_bears_what_a_codec_makes_of_statistics(model: graph.Model, samples: list[Sample]) -> None:
     halves, task = graph.split(model, CUT), bound(model)
     layouts = [graph.CutLayout(Layout(batch_axis=0, channel_axis=1), True) for _ in CUT]
-    coding = Coding({}, partial(recoded, SPEC, halves, layouts))
+    coding = FeatureCoding({}, partial(recoded, SPEC, halves, layouts))
     weights = WeightsSection.model_validate({"precision": "fp16"})
     targets = {side: ComputeTarget(side, load_device("l4"), "null", False) for side in ("edge", "cloud")}
     request = LoweringRequest(halves, weights, None, samples, targets, task)

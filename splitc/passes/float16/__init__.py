@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from splitc.passes.float16.emulate import computes_in_float16, float16_arithmetic
-from splitc.passes.float16.first_fault import FirstFault, first_not_finite
+from splitc.passes.float16.first_fault import NodeFault, first_not_finite
 from splitc.passes.float16.lower import ToFloat16
 
-__all__ = ["FirstFault", "ToFloat16", "computes_in_float16", "first_not_finite", "float16_arithmetic"]
+__all__ = ["NodeFault", "ToFloat16", "computes_in_float16", "first_not_finite", "float16_arithmetic"]

@@ -12,7 +12,7 @@ from splitc.passes.float16.emulate import computes_in_float16, float16_arithmeti
 from splitc.types import Feeds
 
 
-class FirstFault(NamedTuple):
+class NodeFault(NamedTuple):
     """A node, and which of its results is not finite."""
 
     node: str
@@ -23,7 +23,7 @@ class FirstFault(NamedTuple):
         return f"node {self.node!r} is the first to give them, in {self.tensor!r}"
 
 
-def first_not_finite(model: ir.Model, feeds: Feeds) -> FirstFault | None:
+def first_not_finite(model: ir.Model, feeds: Feeds) -> NodeFault | None:
     """The first node whose result holds NaN or infinities though none of its operands does; None if none.
 
     Args:
@@ -37,7 +37,7 @@ def first_not_finite(model: ir.Model, feeds: Feeds) -> FirstFault | None:
         operands = {value.name for value in node.inputs if value is not None}
         lost = [value.name for value in node.outputs if value.name in bad]
         if lost and not operands & bad:
-            return FirstFault(node.name or node.op_type, lost[0] or "")
+            return NodeFault(node.name or node.op_type, lost[0] or "")
     return None
 
 
