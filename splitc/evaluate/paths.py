@@ -93,13 +93,6 @@ def make_paths(
         engines: What the bundle was compiled to; ONNX Runtime is the only engine that runs here.
         is_exact: Whether ``full``, prepared here as a build prepares it, is what ``halves`` were cut from.
     """
-
-    def behind(stage: str) -> Sequence[ir.Model]:
-        """Graphs that compute a stage, from what it reads."""
-        if stage in ("quantized", "coded"):
-            return [graph.load(bundle.cloud_model).ir_model]
-        return {"full": [full], "prepared": halves, "split": halves}.get(stage) or lowered or halves
-
     edge = EdgeHalf(bundle, optimize=False, engine=_float16_runner(bundle.edge_model))
     in_graph = edge.contract.quantized_in == "graph"
     return Paths(
@@ -112,7 +105,7 @@ def make_paths(
         if is_exact
         else None,
         is_float16=passes.computes_in_float16(full),
-        first_fault=lambda stage, feeds: _first_fault(behind(stage), feeds),
+        first_fault=lambda stage, feeds: _first_fault(_graphs_of(stage, full, halves, lowered, bundle), feeds),
         lowered=_when_asked(lambda: _run_joint(lowered)) if lowered else None,
         **_engines(bundle, engines),
     )
@@ -194,6 +187,13 @@ def open_graph(model: ir.Model) -> Runner:
 def open_optimized(model: ir.Model) -> Runner:
     """The same as an engine computes it: several times faster, and equal within rounding (float16 included)."""
     return _opened(model, optimize=True)
+
+
+def _graphs_of(stage: str, full: ir.Model, halves: Joint, lowered: Joint | None, bundle: Bundle) -> Sequence[ir.Model]:
+    """What computes a stage, from what it reads."""
+    if stage in ("quantized", "coded"):
+        return [graph.load(bundle.cloud_model).ir_model]
+    return {"full": [full], "prepared": halves, "split": halves}.get(stage) or lowered or halves
 
 
 def _first_fault(models: Sequence[ir.Model], feeds: Feeds) -> str:
