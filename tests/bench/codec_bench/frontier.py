@@ -14,7 +14,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from bench_data import DATA
 
 from codec_bench import frontier_peers
 from codec_bench.fidelity import F32
