@@ -93,6 +93,22 @@ def test_answers_are_those_of_one_process(name: str, request: pytest.FixtureRequ
     assert_same([answer.outputs for answer in answers], local(path, frames))
 
 
+@pytest.mark.slow
+def test_a_server_follows_a_stream_that_is_held_to_a_rate(source: Path, tmp_path: Path) -> None:
+    """Motion and changing steps, frames in flight: the answers of one process that is held to the same rate."""
+    asked = ("name=rate", "codec.temporal=motion", "codec.rungs=4", "codec.step=0.25")
+    assert build(source, tmp_path / "rate", *setting(*asked)).code == 0
+    opened, frames = open_bundle(tmp_path / "rate"), samples()
+    half = EdgeHalf(opened)
+    half.hold_rate(120)
+    alone = list(run_pair(half, CloudHalf(opened), frames))
+    with serving([tmp_path / "rate"], max_batch=1) as (address, _):
+        answers = list(edge(tmp_path / "rate", address, bytes_a_frame=120).run(iter(frames)))
+    assert_same([answer.outputs for answer in answers], [answer.outputs for answer in alone])
+    assert [answer.bitstream_bytes for answer in answers] == [answer.bitstream_bytes for answer in alone]
+    assert half.stream.rung != 2, "it began in the middle, and the rate is not that of the middle"
+
+
 def test_times_add_up(bundle: Path) -> None:
     with serving([bundle]) as (address, _):
         for answer in edge(bundle, address).run(iter(samples(8))):
