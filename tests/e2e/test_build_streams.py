@@ -61,6 +61,7 @@ def test_ri6_ifmdc_builds(street: Path, tmp_path: Path, entropy: str) -> None:
     assert rate(street, tmp_path / "x", *IFMDC, "codec.scope=tensor", f"codec.entropy={entropy}") < 4
 
 
+@pytest.mark.slow
 def test_a_pair_of_several_steps_holds_a_rate(street: Path, tmp_path: Path) -> None:
     """Motion, from the recipe to the command line."""
     rate(street, tmp_path / "x", "codec.temporal=motion", "codec.rungs=4", "codec.step=0.25")
