@@ -47,6 +47,7 @@ PEAKS = "a roofline of the device's published peak and bandwidth"
 FITTED = "rates fitted to measured layers"
 MEASURED = "measured times of this model's layers"
 SCALED = "this model's measured time, spread over its layers as predicted (no layer of the profile names their nodes)"
+EVEN = "They are of even steps; a build fits steps, and transforms, to what the answers feel, mostly for fewer bytes."
 REAL, ESTIMATED = "Packet sizes are real for the cuts shown.", "Packet sizes are estimates: no samples were given."
 
 
@@ -213,6 +214,8 @@ def _note(option: Option, best: Point, baselines: Sequence[Point], places: Place
     origin = f"{edge} on both sides" if edge == cloud else f"{edge} on the edge, {cloud} in the cloud"
     words = [f"Predicted for one sample alone: {origin}, and the link's bandwidth and delay."]
     words += [coding_words(option.spec), REAL if best.is_measured else ESTIMATED]
+    if best.is_measured and option.spec.needs_judge:
+        words.append(EVEN)
     if PEAKS in origin:
         words.append("Profile on the device before relying on times.")
     if best.energy_mj is None and places.edge.power_w is not None:
