@@ -54,7 +54,8 @@ def gradient_model(
     Args:
         model: Is left unchanged.
         inputs: Whose gradients are wanted.
-        outputs: Which are pulled; each by an input called :data:`PULL` and its name.
+        outputs: Which are pulled; each by an input called :data:`PULL` and its name, also one that depends on none of
+            ``inputs``, whose pull is not read.
         shapes: Of all inputs, whole numbers.
 
     Raises:
@@ -70,10 +71,11 @@ def gradient_model(
     reached = _reached(body, [sources[name] for name in inputs])
     pulls: dict[ir.Value, ir.Value] = {}
     for value in body.outputs:
-        if value.name in outputs and value in reached:
+        if value.name in outputs:
             pulled = ir.Value(name=f"{PULL}{value.name}", shape=value.shape, type=ir.TensorType(ir.DataType.FLOAT))
             body.inputs.append(pulled)
-            pulls[value] = pulled
+            if value in reached:
+                pulls[value] = pulled
     for node in reversed(list(body)):
         _back(node, reached, pulls, build)
     found = [pulls.get(sources[name]) for name in inputs]

@@ -127,3 +127,23 @@ def test_the_tail_has_what_it_is_given_and_the_answers_what_the_head_gives() -> 
         assert found[0] == pytest.approx(bound.divergence(outputs[2], after), rel=1e-5)  # float32 sums
         assert (found[0] > 0) == is_felt
         assert found[1] == 0
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param("logits = Identity(feature) k = Constant <value = float[2] {1, 2}>()", id="constant"),
+        pytest.param("logits = Identity(feature) s = Shape(feature) k = Cast <to = 1>(s)", id="shape-of-the-cut"),
+        pytest.param("logits = Identity(feature) z = Less(feature, feature) k = Cast <to = 1>(z)", id="comparison"),
+    ],
+)
+def test_an_output_that_the_cut_does_not_move_is_pulled_in_vain(body: str) -> None:
+    text = MODEL.replace("(float[1,4] logits)", "(float[1,4] logits, float[K] k)")
+    made = graph.model_from_ir(ir.from_proto(onnx.parser.parse_model(text.replace("logits = Identity(feature)", body))))
+    both = graph.split(made, ["feature"])
+    bound = TASKS.make("features", {}).bind(BindRequest(outputs=made.outputs, inputs=made.inputs))
+    judge = judge_of(CodecSpec(steps="sensitivity"), both, bound, [features(0)], [])
+    assert isinstance(judge, GradientJudge)
+    found = judge.gradients(0, 0)
+    assert found is not None
+    assert np.any(found[0])
