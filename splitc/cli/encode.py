@@ -65,13 +65,17 @@ def encode(
     json: Json = False,
 ) -> None:
     """Code features into a stream file, which carries its codec unless a bundle does; or pictures into requests."""
-    from splitc.codec import StreamFile
-    from splitc.files import write_file
-
     chosen.refuse_contradictions()
     if chosen.bundle is not None and _are_pictures(features):
         _encode_pictures(chosen.bundle, features, out, json)
-        return
+    else:
+        _encode_features(features, out, chosen, json)
+
+
+def _encode_features(features: list[Path], out: Path, chosen: CodecOptions, json: bool) -> None:
+    from splitc.codec import StreamFile
+    from splitc.files import write_file
+
     fitted, pair_id = _of_bundle(chosen.bundle) if chosen.bundle else (None, b"")
     axes = _axes(fitted, chosen.batch_axis, chosen.channel_axis)
     clips = _read(features, fitted, axes)
