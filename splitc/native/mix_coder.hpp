@@ -51,11 +51,11 @@ SPLITC_INLINE int mix_magnitude(Decisions& decisions, unsigned wanted) {
 /// Decisions of a symbol through `Decisions`, which has `open(rows)`, `bit(bit, node)` and `raw(bit)`.
 template <typename Decisions>
 SPLITC_INLINE int mix_symbol(Decisions& decisions, const MixContext& context, MixSides sides, int value) {
-  decisions.open(context.rows);
+  decisions.open(context.rows());
   if (decisions.bit(value != 0, kNodeNonzero) == 0) return 0;
   const bool is_negative =
       sides == MixSides::kBoth ? decisions.bit(value < 0, kNodeSign) != 0 : sides == MixSides::kNegative;
-  if (is_negative) decisions.open(context.mirrored);
+  if (is_negative) decisions.open(context.mirrored());
   const int magnitude = mix_magnitude(decisions, static_cast<unsigned>(value < 0 ? -value : value) - 1);
   return is_negative ? -magnitude : magnitude;
 }
@@ -67,7 +67,7 @@ class MixedBits {
   MixedBits(Coder coder, const MixModel& model)
       : coder_(std::move(coder)), logits_(model.logits()), probabilities_(Logistic::shared().by_sum()) {}
 
-  SPLITC_INLINE void open(const std::array<std::uint32_t, kMixRows>& rows) {
+  SPLITC_INLINE void open(const MixRows& rows) {
     const std::int16_t* row[kMixRows];
     for (unsigned k = 0; k < kMixRows; ++k) row[k] = logits_ + std::size_t{rows[k]} * kMixNodes;
     for (unsigned n = 0; n < kMixNodes; ++n) {
@@ -122,7 +122,8 @@ class MixScan {
     run_ = 16 * channel_->scale;
     sides_ = sides();
     look_at_references(p, previous);
-    std::fill(errors_.begin(), errors_.end(), channel_->scale);
+    outside_ = static_cast<std::uint16_t>(channel_->scale);
+    std::fill(errors_.begin(), errors_.end(), outside_);
     std::int16_t* const values = planes_.plane(slot(p));
     for (std::size_t y = 0; y < shape_.height; ++y)
       dispatch(ScanRow{*this, y, values + y * planes_.stride(), symbols + y * shape_.width});
@@ -155,7 +156,7 @@ class MixScan {
 
   void look_at_references(std::size_t p, const Symbol* previous) {
     std::fill(expected_.begin(), expected_.end(), 0);
-    std::fill(magnitude_.begin(), magnitude_.end(), 0);
+    std::fill(magnitude_.begin(), magnitude_.end(), std::uint16_t{0});
     unsigned seen = 0;
     for (unsigned k = 0; k < channel_->count; ++k) {
       const std::size_t back = channel_index_ - channel_->reference[k];
@@ -184,41 +185,34 @@ class MixScan {
     const auto stride = static_cast<std::ptrdiff_t>(planes_.stride());
     AddAbove{row, channel_->weights.data(), stride, shape_.width, y > 1, expected}();
     std::swap(errors_, errors_above_);
-    errors_[0] = channel_->scale;
+    errors_[0] = outside_;
     for (std::size_t x = 0; x < shape_.width; ++x) {
       const int two_back = x > 1 ? row[static_cast<std::ptrdiff_t>(x) - 2] : 0;
       const int west = row[static_cast<std::ptrdiff_t>(x) - 1], north = (row - stride)[x];
       const int sum = expected[x] + channel_->weights[0] * west + channel_->weights[4] * two_back;
       const int quarters = (sum + 128) >> 8;
       const unsigned w = x > 0 ? levels_.of_value(west) : 31, n = y > 0 ? levels_.of_value(north) : 31;
-      const int value = code(decisions, context_at(y, x, quarters, {w, n}), symbols[x]);
+      const int value = code(decisions, context_at(y, x, quarters, w, n), symbols[x]);
       const int small = limited(value);
       row[x] = static_cast<std::int16_t>(small);
-      errors_[x + 1] = std::min(std::abs(4 * small - quarters), kMostError);
+      errors_[x + 1] = static_cast<std::uint16_t>(std::min(std::abs(4 * small - quarters), kMostError));
       run_ += 4 * std::abs(small) - (run_ >> 4);
     }
-    errors_[shape_.width + 1] = channel_->scale;
+    errors_[shape_.width + 1] = outside_;
   }
 
-  /// Levels of the values to the west and to the north; 31: there is none.
-  struct Pair {
-    unsigned west, north;
-
-    unsigned row() const { return 32 * west + north; }
-    Pair mirrored() const { return {west == 31 ? 31 : 30 - west, north == 31 ? 31 : 30 - north}; }
-  };
-
-  SPLITC_INLINE MixContext context_at(std::size_t y, std::size_t x, int quarters, Pair pair) const {
+  SPLITC_INLINE MixContext context_at(std::size_t y, std::size_t x, int quarters, unsigned w, unsigned n) const {
     const int error = (2 * errors_[x] + 2 * errors_above_[x + 1] + errors_above_[x] + errors_above_[x + 2]) >> 2;
     const int around = magnitude_[y * planes_.stride() + x] * per_reference_ >> 8;
-    const unsigned near = levels_.expected(quarters), mirrored = 62 - near, level = levels_.magnitude(error);
-    const std::uint32_t run = bases_.run + 16 * levels_.magnitude(run_ >> 4) + scale_level_;
-    const std::uint32_t reference = bases_.reference + 16 * levels_.magnitude(around) + scale_level_;
-    const auto own = static_cast<std::uint32_t>(channel_index_);
-    return {{own, bases_.near + 16 * near + level, bases_.spread + 16 * near + scale_level_, run, reference,
-             bases_.pair + pair.row()},
-            {own, bases_.near + 16 * mirrored + level, bases_.spread + 16 * mirrored + scale_level_, run, reference,
-             bases_.pair + pair.mirrored().row()}};
+    return {static_cast<std::uint32_t>(channel_index_),
+            bases_.run + 16 * levels_.magnitude(run_ >> 4) + scale_level_,
+            bases_.reference + 16 * levels_.magnitude(around) + scale_level_,
+            levels_.expected(quarters),
+            levels_.magnitude(error),
+            scale_level_,
+            w,
+            n,
+            &bases_};
   }
 
   template <typename Place>
@@ -243,12 +237,14 @@ class MixScan {
   const MixLevels& levels_;
   MixRowBases bases_;
   ValuePlanes planes_, past_;
-  std::vector<std::int32_t> expected_, magnitude_;
-  std::vector<int> errors_, errors_above_;  // of the row and the one above; a place before and one behind
+  std::vector<std::int32_t> expected_;
+  std::vector<std::uint16_t> magnitude_;
+  std::vector<std::uint16_t> errors_, errors_above_;  // of the row and the one above; a place before and one behind
 
   const MixChannel* channel_ = nullptr;
   std::size_t channel_index_ = 0;
   unsigned scale_level_ = 0;
+  std::uint16_t outside_ = 0;  // error of a position that there is not
   MixSides sides_ = MixSides::kBoth;
   int run_ = 0, per_reference_ = 0;
 };

@@ -77,7 +77,8 @@ struct AddReference {
   const std::int16_t* weights;
   std::ptrdiff_t stride;
   std::size_t size;
-  std::int32_t *expected, *magnitude;
+  std::int32_t* expected;
+  std::uint16_t* magnitude;  // of 32 planes, each at most 2047
 
   SPLITC_INLINE void operator()() const {
     const std::int32_t at = weights[0], west = weights[1], north = weights[2], east = weights[3], south = weights[4];
@@ -87,7 +88,7 @@ struct AddReference {
     const std::int16_t* const right = plane + 1;
     for (std::size_t i = 0; i < size; ++i) {
       expected[i] += at * plane[i] + west * left[i] + north * above[i] + east * right[i] + south * below[i];
-      magnitude[i] += plane[i] < 0 ? -plane[i] : plane[i];
+      magnitude[i] = static_cast<std::uint16_t>(magnitude[i] + (plane[i] < 0 ? -plane[i] : plane[i]));
     }
   }
 };
@@ -111,10 +112,7 @@ struct AddAbove {
   }
 };
 
-/// Rows of logits of a position; `near`, `spread` and `pair` also for the mirrored values.
-struct MixContext {
-  std::array<std::uint32_t, kMixRows> rows, mirrored;
-};
+using MixRows = std::array<std::uint32_t, kMixRows>;
 
 /// First rows of the contexts behind those of the channels.
 struct MixRowBases {
@@ -126,6 +124,26 @@ struct MixRowBases {
         run(spread + kSpreadRows),
         reference(run + kRunRows),
         pair(reference + kReferenceRows) {}
+};
+
+/// What decides the rows of logits of a position.
+struct MixContext {
+  std::uint32_t own, run, reference;  // rows
+  unsigned near, error, scale;        // levels: of the expected value, of its error and of the plane
+  unsigned west, north;               // levels of the values there; 31: there is none
+  const MixRowBases* bases;
+
+  SPLITC_INLINE MixRows rows() const { return of(near, west, north); }
+  /// Those of values of the opposite sign.
+  SPLITC_INLINE MixRows mirrored() const { return of(62 - near, opposite(west), opposite(north)); }
+
+ private:
+  static unsigned opposite(unsigned level) { return level == 31 ? 31 : 30 - level; }
+  SPLITC_INLINE MixRows of(unsigned expected, unsigned w, unsigned n) const {
+    const std::uint32_t by_error = bases->near + 16 * expected + error;
+    const std::uint32_t by_scale = bases->spread + 16 * expected + scale;
+    return {own, by_error, by_scale, run, reference, bases->pair + 32 * w + n};
+  }
 };
 
 }  // namespace splitc

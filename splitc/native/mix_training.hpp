@@ -22,7 +22,7 @@ class MixLearner {
   explicit MixLearner(std::size_t rows) : logits_(rows * kMixNodes), squares_(rows * kMixNodes, kFirstSquare) {}
 
   void set_rate(float rate) { rate_ = rate; }
-  SPLITC_INLINE void open(const std::array<std::uint32_t, kMixRows>& rows) { rows_ = rows; }
+  SPLITC_INLINE void open(const MixRows& rows) { rows_ = rows; }
   SPLITC_INLINE unsigned bit(unsigned bit, unsigned node) {
     float sum = 0;
     for (const std::uint32_t row : rows_) sum += logits_[std::size_t{row} * kMixNodes + node];
@@ -50,7 +50,7 @@ class MixLearner {
   static constexpr float kFirstSquare = 0.01f;
 
   const Logistic* logistic_ = &Logistic::shared();
-  std::array<std::uint32_t, kMixRows> rows_{};
+  MixRows rows_{};
   float rate_ = 0;
   std::vector<float> logits_, squares_;
 };

@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <map>
+#include <utility>
 #include <vector>
 
 #include "cohen.hpp"
@@ -60,11 +62,21 @@ void rans_alone(const Input& in) {
   if (twice != symbols) std::abort();
 }
 
+/// Made once each: they are large.
+const splitc::MixModel& mix_model(unsigned bits, bool is_residual) {
+  static std::map<std::pair<unsigned, bool>, splitc::MixModel> models;
+  const std::pair<unsigned, bool> key{bits, is_residual};
+  if (models.count(key) == 0) {
+    const auto tables = fuzz::mix_tables(bits, is_residual);
+    models.emplace(key, splitc::MixModel({tables.data(), tables.size()}));
+  }
+  return models.at(key);
+}
+
 template <typename Symbol>
 void mix(const Input& in) {
   const bool is_residual = in.decoder % 2 != 0;
-  const auto tables = fuzz::mix_tables(in.bits, is_residual);
-  const splitc::MixModel model({tables.data(), tables.size()});
+  const splitc::MixModel& model = mix_model(in.bits, is_residual);
   std::vector<Symbol> symbols(in.shape.size()), twice(symbols.size());
   const std::vector<Symbol> past(in.shape.size(), Symbol{1});
   const Symbol* const previous = is_residual ? past.data() : nullptr;
