@@ -19,7 +19,10 @@ MAX_DIGITS = 19
 _SAMPLE_NAMES = ("file", "filename", "file_name", "filepath", "path", "image_path", "image", "image_id", "img")
 _WEAK_SAMPLE_NAMES = ("picture", "sample", "name", "id")
 """They often name something else, so they count only where none of the others is there."""
-_CLASS_NAMES = ("label", "label_idx", "label_index", "label_id", "class_index", "class_idx", "class_id", "class")
+_CLASS_NAMES = (
+    *("label", "label_idx", "label_index", "label_id"),
+    *("class_index", "class_idx", "class_id", "classid", "class"),
+)
 _WEAK_CLASS_NAMES = ("target", "category_id", "category", "index", "labels", "y")
 
 
@@ -67,13 +70,13 @@ class ClassColumns:
 def read_rows(file: Path) -> list[TableRow]:
     """Rows of a text file: comma, tab or semicolon between cells, else the last blank of a line.
 
-    UTF-8, or UTF-16 with its mark; any newline. Empty lines are left out, and comments (``#``) above the first row. A
-    cell may be quoted, within its line.
+    UTF-8, or UTF-16 with its mark; any newline. Empty lines are left out, comments (``#``) above the first row, and
+    marks (U+FEFF) at the start of a line, where files were joined. A cell may be quoted, within its line.
 
     Raises:
         UsageError: Not there, not text, larger than 64 MiB, or a line whose quotes do not end.
     """
-    lines = re.split(r"\r\n|\r|\n", read_text(file, MAX_BYTES))
+    lines = (line.lstrip("\ufeff") for line in re.split(r"\r\n|\r|\n", read_text(file, MAX_BYTES)))
     written = [(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
     while written and written[0][1].startswith("#"):
         del written[0]
@@ -123,7 +126,8 @@ def class_columns(file: Path, rows: list[TableRow]) -> ClassColumns:
     """Which columns say the sample and its class: by the heading, else by what they hold.
 
     Without a telling heading the sample is the first column that holds anything but whole numbers, and the class the
-    only other one of nothing but whole numbers, or all others where each row has one 1 among zeros.
+    only other one of nothing but whole numbers, or all others where each row has one 1 among zeros. A column that a
+    heading leaves unnamed, as pandas does that of the row's number, is no class.
 
     Args:
         file: For the message.
@@ -139,7 +143,7 @@ def class_columns(file: Path, rows: list[TableRow]) -> ClassColumns:
     texts = [column for column in range(width) if column not in numeric]
     sample = [*_named(heading, _SAMPLE_NAMES), *_named(heading, _WEAK_SAMPLE_NAMES), *texts, 0][0]
     named = [column for column in _named(heading, (*_CLASS_NAMES, *_WEAK_CLASS_NAMES)) if column != sample]
-    others = [column for column in numeric if column != sample]
+    others = [column for column in numeric if column != sample and heading[column : column + 1] != [""]]
     found = [column for column in named if column in numeric][:1] or others or named or [int(sample == 0)]
     if others == found and len(found) > 1 and not all(_is_one_hot([row.cells[one] for one in found]) for row in body):
         columns = ", ".join(str(column + 1) for column in found)

@@ -50,6 +50,9 @@ def written(folder: Path, text: str, encoding: str = "utf-8") -> Path:
         pytest.param("file,0\n" + PLAIN, "utf-8", id="heading-with-a-number"),
         pytest.param("0,1\n" + PLAIN, "utf-8", id="numbered-columns"),
         pytest.param("Picture 1,Class 2024\n" + PLAIN, "utf-8", id="heading-of-words-and-digits"),
+        pytest.param("\ufeff\ufeff" + PLAIN.replace("\n", "\n\ufeff"), "utf-8", id="joined-with-their-marks"),
+        pytest.param(",file,class_no\n0,a.png,3\n1,b.png,0\n2,c.png,12", "utf-8", id="pandas-number-of-the-row"),
+        pytest.param("Width,ClassId,Path\n27,3,a.png\n30,0,b.png\n31,12,c.png", "utf-8", id="traffic-signs"),
         pytest.param("Image\t2024\n" + PLAIN.replace(",", "\t"), "utf-8", id="heading-with-a-year"),
     ],
 )
@@ -63,12 +66,18 @@ def test_one_column_a_class(heading: str, tmp_path: Path) -> None:
     assert labels(file) == {"a.png": 2, "b.png": 0}
 
 
+def test_one_column_a_class_behind_the_number_of_the_row(tmp_path: Path) -> None:
+    file = written(tmp_path, ",file,cat,dog,cow\n0,a.png,0,0,1\n1,b.png,1,0,0\n")
+    assert labels(file) == {"a.png": 2, "b.png": 0}
+
+
 @pytest.mark.parametrize(
     ("data", "words"),
     [
         pytest.param(
             b"a.png,32,3\nb.png,32,0\n", 'columns 2, 3 hold whole numbers; name that of the class "label"', id="2"
         ),
+        pytest.param(b"file,id,camera\na.png,32,3\nb.png,32,0\n", "columns 2, 3 hold whole numbers", id="identity"),
         pytest.param(b"a.png,1,1\nb.png,0,1\n", "columns 2, 3 hold whole numbers", id="several-ones"),
         pytest.param(b'a.png,3\n"b.png,0\nc.png,12\n', ":2: quotes or cells that do not end", id="stray-quote"),
         pytest.param(b"a.png,3\0\n", ":1: holds a NUL", id="nul"),
