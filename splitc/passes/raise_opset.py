@@ -27,7 +27,7 @@ class RaiseOpset:
     3. Branches and loop bodies are converted too; one that returns a value of the graph around it gets the Identity
        that the converter needs.
     4. Resize of opset 10 puts pixels elsewhere than the default of later ones; what the converter leaves out of that
-       is spelled.
+       is spelled, and outputs of Upsample keep the names that the converter takes from them.
     5. A model with operators that the converter does not know is refused.
     """
 
@@ -49,18 +49,22 @@ class RaiseOpset:
             ) from error
         converted = ir.from_proto(raised)
         if version < RESIZE_HAS_MODES:
-            _spell_resize(converted)
+            for before, after in zip(_resizing(model), _resizing(converted), strict=True):
+                after.outputs[0].name = before.outputs[0].name
+                _spell_resize(after)
         return PassResult(converted, True, (f"converted from opset {version} to {MIN_OPSET}",))
 
 
-def _spell_resize(model: ir.Model) -> None:
+def _resizing(model: ir.Model) -> list[ir.Node]:
+    """In the order of the graphs, which the converter keeps."""
+    nodes = (node for body in model.graphs() for node in body)
+    return [node for node in nodes if node.op_type in ("Upsample", "Resize") and node.domain == ""]
+
+
+def _spell_resize(node: ir.Node) -> None:
     """The places that Resize and Upsample read before they could be told: ``x / scale``, rounded down."""
-    for node in (node for body in model.graphs() for node in body):
-        if node.op_type == "Resize" and node.domain == "":
-            node.attributes["coordinate_transformation_mode"] = ir.AttrString(
-                "coordinate_transformation_mode", "asymmetric"
-            )
-            node.attributes["nearest_mode"] = ir.AttrString("nearest_mode", "floor")
+    for name, value in (("coordinate_transformation_mode", "asymmetric"), ("nearest_mode", "floor")):
+        node.attributes[name] = ir.AttrString(name, value)
 
 
 def _with_own_outputs(model: ir.Model) -> ir.Model:

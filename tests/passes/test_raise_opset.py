@@ -71,3 +71,31 @@ def test_both_branches_answer_bit_for_bit_as_before(opset: int, body: str) -> No
     for taken in (True, False):
         feeds = {"x": x, "c": np.array(taken)}
         np.testing.assert_array_equal(open_graph(raised).run(feeds)["y"], open_graph(model).run(feeds)["y"])
+
+
+UPSAMPLED = [
+    pytest.param(7, 'u = Upsample <mode = "nearest", scales = [1.0, 1.0, 2.0, 2.0]>(x) y = Neg(u)', id="scales-given"),
+    pytest.param(9, 'u = Upsample <mode = "nearest">(x, s) y = Neg(u)', id="scales-read"),
+    pytest.param(9, 'u = Upsample(x, s) v = Upsample <mode = "linear">(u, s) y = Neg(v)', id="twice"),
+    pytest.param(10, "u = Resize(x, s) y = Neg(u)", id="resize"),
+    pytest.param(
+        9,
+        "c = Constant <value = bool {1}>() y = If (c) <then_branch = t () => (float[1, 1, P, Q] a) "
+        "{ u = Upsample(x, s) a = Neg(u) }, else_branch = e () => (float[1, 1, R, S] b) { b = Upsample(x, s) }>",
+        id="in-a-branch",
+    ),
+]
+
+
+@pytest.mark.parametrize(("opset", "text"), UPSAMPLED)
+def test_what_is_made_larger_keeps_its_name(opset: int, text: str) -> None:
+    text = f"""<ir_version: 4, opset_import: ["" : {opset}]> g (float[1, 1, 2, 2] x) => (float[1, 1, A, B] y)
+        <float[4] s = {{1, 1, 2, 2}}> {{ {text} }}"""
+    model = ir.from_proto(onnx.parser.parse_model(text))
+    raised = RaiseOpset()(model).model
+    names = [
+        {value.name for body in one.graphs() for node in body for value in node.outputs} for one in (model, raised)
+    ]
+    assert names[0] <= names[1]
+    feeds = {"x": np.arange(4, dtype=np.float32).reshape(1, 1, 2, 2)}
+    np.testing.assert_array_equal(open_graph(raised).run(feeds)["y"], open_graph(model).run(feeds)["y"])
