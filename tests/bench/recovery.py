@@ -29,8 +29,8 @@ from splitc.codec import CodecSpec
 from splitc.train import BottleneckOptions, MeasuredDesign, Trained, Trainer, answer_basis, of_code, training_free
 
 PLAIN_STEPS = (1.0, 1.5, 2.0, 2.5, 3.0)
-TRANSFORM_STEPS = (1.5, 2.5)
-"""Of designs that are chosen by probes of the tail, a minute each."""
+TRANSFORM_STEPS = (2.0, 3.0, 4.0)
+"""Of designs that are chosen by running the tail."""
 LADDER = 7
 """Steps that a pair is measured at."""
 AGREEMENTS = (0.75, 0.8, 0.85, 0.9, 0.95)
