@@ -152,6 +152,16 @@ def test_the_bundles_own_repository_answers_too(bundle: Path) -> None:
     assert np.array_equal(through(cpu / "tiny_decode", cpu / "tiny_tail", packet)["logits"], want["logits"])
 
 
+def test_bytecode_of_the_bundles_own_models_is_removed(bundle: Path, tmp_path: Path) -> None:
+    """Triton's Python writes it whatever the environment says; elsewhere it would count as damage."""
+    shutil.copytree(bundle, tmp_path / "bundle")
+    decode = tmp_path / "bundle/cloud/triton/cpu/tiny_decode"
+    (decode / "1/__pycache__").mkdir()
+    (decode / "1/__pycache__/model.cpython-311.pyc").write_bytes(b"bytecode")
+    loaded(decode, "decode")
+    assert open_bundle(tmp_path / "bundle").name == "tiny"
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [
