@@ -89,12 +89,15 @@ def _encode_features(features: list[Path], out: Path, chosen: CodecOptions, json
     seconds = time.perf_counter() - started
     file = StreamFile(tuple(packets), pair_id=pair_id) if chosen.bundle else StreamFile(tuple(packets), codec=fitted)
     write_file(out, file.to_bytes())
-    document = _document(out, clips, packets) | {"seconds": seconds}
+    _tell(_document(out, clips, packets) | {"seconds": seconds}, json)
+
+
+def _tell(document: dict[str, Any], json: bool) -> None:
     if json:
         print_json(document)
-    else:
-        size, rate_bpe = document["bytes"], document["rate_bpe"]
-        print(f"{out}: {len(packets)} packets, {size:,} bytes, {rate_bpe:.3f} bits an element")
+        return
+    out, packets, size, rate_bpe = (document[key] for key in ("bitstream", "packets", "bytes", "rate_bpe"))
+    print(f"{out}: {packets} packets, {size:,} bytes, {rate_bpe:.3f} bits an element")
 
 
 def _are_pictures(files: list[Path]) -> bool:

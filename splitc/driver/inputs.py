@@ -145,19 +145,14 @@ def find_inputs(
         CutError: What ``split.at`` names is no cut, or not one that the codec takes.
         SplitcError: A file, package, device or backend is missing.
     """
-    recipe = with_defaults(recipe)
+    recipe = _complete(recipe)
     places = find_places(recipe)
-    _check_sides_and_clips(recipe)
-    check_recovery(recipe)
     calibration, verification = files_of(recipe)
     training = training_files(recipe, calibration, verification)
-    others = [*verification, *training, *said_files(recipe)]
-    recipe, source, snapshot, told = _load_with_snapshot(recipe, calibration, others)
+    recipe, source, snapshot, told = _load_with_snapshot(recipe, calibration, [*verification, *training])
     answers = find_answers(recipe, source, _classes(recipe))
     _refuse_idle_keys(recipe, source, calibration)
-    digest = files_sha256(calibration + verification)
-    trained = files_sha256(training) if recipe.recovery and recipe.recovery.data else None
-    _check_pins(recipe, (source.sha256, digest, trained), locked=locked)
+    digest, trained = _pinned(recipe, source.sha256, calibration + verification, training, locked=locked)
     recipe, opened = _checked_model(recipe, source, told)
     reader = Reader(source.inputs, _preprocess(recipe), recipe.data.crops)
     return Inputs(
@@ -229,11 +224,14 @@ def _prepared(recipe: Recipe, source: graph.Model) -> OpenModel:
     return OpenModel(source, model, (*notes, *kept_notes(model)))
 
 
-def _check_sides_and_clips(recipe: Recipe) -> None:
+def _complete(recipe: Recipe) -> Recipe:
+    recipe = with_defaults(recipe)
+    check_recovery(recipe)
     for side in (recipe.target.edge, recipe.target.cloud):
         BACKENDS.make(side.backend, side.options)
     if predicts(recipe) and recipe.data.crops > 1:
         raise RecipeError("data.crops: crops are no consecutive frames, which codec.temporal predicts; leave it out.")
+    return recipe
 
 
 def _refuse_idle_keys(recipe: Recipe, source: graph.Model, calibration: Sequence[Path]) -> None:
@@ -266,26 +264,31 @@ def _load_with_snapshot(
     recipe: Recipe, samples: Sequence[Path], others: Sequence[Path]
 ) -> tuple[Recipe, graph.Model, Snapshot, tuple[str, ...]]:
     """See ``load_with_told``; and what all files were like before any of them was read or hashed."""
-    before = Snapshot.of([_source_path(recipe), *samples, *others])
+    before = Snapshot.of([_source_path(recipe), *samples, *others, *said_files(recipe)])
     recipe, source, told = load_with_told(recipe, samples, _load_source)
     return recipe, source, before | Snapshot.of(source.external), told
 
 
-def _check_pins(recipe: Recipe, hashes: tuple[str, str, str | None], *, locked: bool) -> None:
-    trained = recipe.recovery.sha256 if recipe.recovery else None
-    pins = (recipe.model.sha256, recipe.data.sha256, trained)
-    keys = ("model.sha256", "data.sha256", "recovery.sha256")
-    for key, pinned, actual in zip(keys, pins, hashes, strict=True):
-        if actual is None:
-            continue
-        if pinned is None and locked:
-            raise RecipeError(
-                f"{key}: --locked builds only what is pinned; a bundle's recipe.lock.toml pins everything."
-            )
-        if pinned not in (None, actual):
-            raise RecipeError(
-                f"{key}: pinned as {pinned[:12]}..., found {actual[:12]}...; restore the file or the pin."
-            )
+def _pinned(
+    recipe: Recipe, model_sha256: str, samples: Sequence[Path], training: Sequence[Path], *, locked: bool
+) -> tuple[str, str | None]:
+    """Hashes of the samples and of what is trained on (None: nothing of its own), which hold what the recipe pins."""
+    recovery = recipe.recovery
+    digest = files_sha256(samples)
+    _check_pin("model.sha256", recipe.model.sha256, model_sha256, locked=locked)
+    _check_pin("data.sha256", recipe.data.sha256, digest, locked=locked)
+    if recovery is None or not recovery.data:
+        return digest, None
+    trained = files_sha256(training)
+    _check_pin("recovery.sha256", recovery.sha256, trained, locked=locked)
+    return digest, trained
+
+
+def _check_pin(key: str, pinned: str | None, actual: str, *, locked: bool) -> None:
+    if pinned is None and locked:
+        raise RecipeError(f"{key}: --locked builds only what is pinned; a bundle's recipe.lock.toml pins everything.")
+    if pinned not in (None, actual):
+        raise RecipeError(f"{key}: pinned as {pinned[:12]}..., found {actual[:12]}...; restore the file or the pin.")
 
 
 def _preprocess(recipe: Recipe) -> Preprocess:

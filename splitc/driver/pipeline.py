@@ -43,8 +43,7 @@ def build(
     by hash. ``cache`` keeps results of steps between builds; None: the user's own, ``NO_CACHE``: none.
 
     Raises:
-        CheckFailed: A gate is missed or an engine failed. What was built stands at ``out`` + ".rejected", and ``out``
-            is untouched.
+        CheckFailed: A gate is missed or an engine failed. What was built stands at ``out`` + ".rejected".
         SplitcError: The recipe, an input or this machine is at fault; nothing is written.
     """
     stages = Stages(watch)
@@ -53,10 +52,9 @@ def build(
             inputs = find_inputs(recipe, locked=locked, cache=cache)
         with stages("plan") as step:
             chosen = choose(inputs, step)
-            halves = graph.split(inputs.model, chosen.best_cut.cut)
+        halves = graph.split(inputs.model, chosen.best_cut.cut)
         trained = recovered(inputs, halves, stages)
-        crossing = Crossing.of(inputs, trained)
-        lowered, key = _lowered(inputs, trained, crossing, stages)
+        crossing, lowered, key = _lowered(inputs, trained, stages)
         to_fit = samples_to_fit(inputs, lowered.halves, crossing)
         with stages("calibrate", len(to_fit.samples)) as step:
             codec = fit(inputs, lowered.halves, to_fit, crossing, key, step)
@@ -68,8 +66,8 @@ def build(
             outcome = verified(inputs, halves, lowered, pair.bundle, engines, key, step)
         with stages("report"):
             gates = check_gates(recipe, folder, chosen, outcome.verification)
-            reported = report.outcome(outcome.verification, gates, engines, outcome.examples)
-            document = describe(inputs, chosen, pair, folder) | reported | {"recovery": trained.document}
+            document = describe(inputs, chosen, pair, folder) | {"recovery": trained.document}
+            document |= report.outcome(outcome.verification, gates, engines, outcome.examples)
             write_reports(folder, document, outcome.verification)
             write_sbom(folder, inputs, codec, engines)
             seal(folder, inputs)
@@ -78,16 +76,17 @@ def build(
     return Built(out, summary)
 
 
-def _lowered(inputs: Inputs, found: Recovered, crossing: Crossing, stages: Stages) -> tuple[Lowered, Key]:
-    """The halves as they compute, and their key; a stage of its own where weights change: it can take minutes."""
+def _lowered(inputs: Inputs, found: Recovered, stages: Stages) -> tuple[Crossing, Lowered, Key]:
+    """What crosses, the halves as they compute, and their key; a stage where weights change: it can take minutes."""
+    crossing = Crossing.of(inputs, found)
     request = replace(lowering_request(inputs, found.halves), coding=crossing.coding(found.halves))
     key = halves_key(request, inputs.model_key, inputs.data_key, found.key)
     count = count_lowering(request)
     if not count:
-        return _noted(lower(request), found), key
+        return crossing, _noted(lower(request), found), key
     with stages("weights", count) as step:
         lowered = inputs.cache.run(lowered_step(request.halves), key, lambda: lower(request, step))
-    return _noted(lowered, found), key
+    return crossing, _noted(lowered, found), key
 
 
 def _noted(lowered: Lowered, found: Recovered) -> Lowered:
