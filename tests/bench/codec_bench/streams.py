@@ -57,7 +57,6 @@ DESIGNS: Mapping[str, dict[str, Any]] = {
     "motion, steps by sensitivity": {"temporal": "motion", "steps": "sensitivity"} | STREAM,
     "motion, components and blocks": {"temporal": "motion", "transform": "klt", "steps": "sensitivity"} | STREAM,
 }
-LEVELS = {"detection": (0.08, 0.5), "classification": (0.003, 0.03)}
 
 
 @dataclass(frozen=True)
@@ -94,8 +93,7 @@ def stream_rows(amount: Amount, names: Sequence[str] = ()) -> Iterator[StreamRow
 
 
 def _clip(subject: Subject, name: str, file: Path, amount: Amount) -> Clip:
-    levels = LEVELS[subject.task]
-    subject = replace(subject, levels=levels, preprocess=_whole(subject.preprocess))
+    subject = replace(subject, preprocess=_whole(subject.preprocess))
     model = graph.load(DATA / subject.source)
     parts = graph.split(model, subject.cuts[PLACE])
     inputs = np.stack(list(islice(_frames(file, subject.preprocess), amount.calibration + amount.evaluation)))

@@ -124,5 +124,5 @@ HEADINGS = {
     "stills": "Pictures, at KL 0.01",
     "video": "Static camera",
     "frontier": "Bytes at KL 0.003 (high) and 0.03 (low), of box scores 0.08 and 0.5",
-    "streams": "Streams at KL 0.003 (high) and 0.03 (low), of boxes 0.08 and 0.5: bytes a frame",
+    "streams": "Streams at KL 0.003 (high) and 0.03 (low), of boxes 0.25 and 1: bytes a frame",
 }
