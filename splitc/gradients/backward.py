@@ -22,7 +22,7 @@ from splitc.types import Shape
 
 RULES = {**elementwise.RULES, **layers.RULES, **shaping.RULES}
 PULL = "pull/"
-"""Begins the names of inputs that pull an output."""
+"""Begins the names of inputs that pull an output, unless such a name is taken."""
 SCATTER_ADDS = 16
 """First opset whose ScatterElements adds."""
 CHANGED_BY_16 = frozenset({"RoiAlign", "GridSample"})
@@ -39,11 +39,13 @@ class GradientModel:
         model: The graph; outputs are the gradients alone.
         inputs: Names of the inputs that have gradients, in the order of the outputs.
         gradients: Names of the outputs.
+        pulls: Output of the other graph -> name of the input that pulls it.
     """
 
     model: ir.Model
     inputs: tuple[str, ...]
     gradients: tuple[str, ...]
+    pulls: Mapping[str, str]
 
 
 def gradient_model(
@@ -54,8 +56,8 @@ def gradient_model(
     Args:
         model: Is left unchanged.
         inputs: Whose gradients are wanted.
-        outputs: Which are pulled; each by an input called :data:`PULL` and its name, also one that depends on none of
-            ``inputs``, whose pull is not read.
+        outputs: Which are pulled, each by an input; also one that depends on none of ``inputs``, whose pull is not
+            read.
         shapes: Of all inputs, whole numbers.
 
     Raises:
@@ -66,23 +68,25 @@ def gradient_model(
     body = made.graph
     graph.fold_shape_arithmetic(made)
     _raise_opset(made)
-    build = Builder(graph.FreshNames(made))
+    names = graph.FreshNames(made)
+    build = Builder(names)
     sources = {value.name: value for value in body.inputs}
     reached = _reached(body, [sources[name] for name in inputs])
-    pulls: dict[ir.Value, ir.Value] = {}
-    for value in body.outputs:
-        if value.name in outputs:
-            pulled = ir.Value(name=f"{PULL}{value.name}", shape=value.shape, type=ir.TensorType(ir.DataType.FLOAT))
-            body.inputs.append(pulled)
-            if value in reached:
-                pulls[value] = pulled
+    pulled = {value: _pull_of(value, names) for value in body.outputs if value.name in outputs}
+    body.inputs.extend(pulled.values())
+    pulls = {value: pull for value, pull in pulled.items() if value in reached}
     for node in reversed(list(body)):
         _back(node, reached, pulls, build)
     found = [pulls.get(sources[name]) for name in inputs]
     if any(one is None for one in found):
         raise GraphError("no output that is read depends on the cut.")
     _finish(body, build, [one for one in found if one is not None])
-    return GradientModel(made, tuple(inputs), tuple(value.name or "" for value in body.outputs))
+    asked = {value.name or "": pull.name or "" for value, pull in pulled.items()}
+    return GradientModel(made, tuple(inputs), tuple(value.name or "" for value in body.outputs), asked)
+
+
+def _pull_of(value: ir.Value, names: graph.FreshNames) -> ir.Value:
+    return ir.Value(name=names(f"{PULL}{value.name}"), shape=value.shape, type=ir.TensorType(ir.DataType.FLOAT))
 
 
 def _raise_opset(model: ir.Model) -> None:

@@ -13,7 +13,7 @@ from splitc import evaluate, graph, passes
 from splitc.backends import Runner
 from splitc.codec import CodecSpec, Judge
 from splitc.errors import BackendError, GraphError
-from splitc.gradients import PULL, gradient_model
+from splitc.gradients import GradientModel, gradient_model
 from splitc.runtime import Sample
 from splitc.tasks import BoundTask
 from splitc.types import F32, Feeds, Shape, TensorSpec
@@ -55,7 +55,7 @@ class TailJudge:
         tail_graph: ir.Model | None = None,
     ) -> None:
         self._tail_graph = tail_graph
-        self._ways_back: dict[object, tuple[Runner, tuple[str, ...]] | None] = {}
+        self._ways_back: dict[object, tuple[Runner, GradientModel] | None] = {}
         self._tail, self._task, self._cut, self._features, self._beside = tail, task, cut, features, beside
         self._answers: dict[int, Feeds] = {}
 
@@ -72,9 +72,9 @@ class TailJudge:
         known = self._back(tuple(pull), {name: array.shape for name, array in feeds.items()})
         if known is None:
             return None
-        runner, names = known
-        found = runner.run({**feeds, **{f"{PULL}{name}": array for name, array in pull.items()}})
-        return [found[name] for name in names]
+        runner, back = known
+        found = runner.run({**feeds, **{back.pulls[name]: array for name, array in pull.items()}})
+        return [found[name] for name in back.gradients]
 
     def _pull(self, sample: int, draw: int) -> Feeds | None:
         """Of the outputs that the tail answers."""
@@ -85,7 +85,7 @@ class TailJudge:
         own = {spec.name for spec in self._tail.outputs}
         return None if found is None else {name: array for name, array in found.items() if name in own}
 
-    def _back(self, outputs: tuple[str, ...], shapes: Mapping[str, Shape]) -> tuple[Runner, tuple[str, ...]] | None:
+    def _back(self, outputs: tuple[str, ...], shapes: Mapping[str, Shape]) -> tuple[Runner, GradientModel] | None:
         """What runs the tail there and back for features of these shapes; None where a part of it has no gradient."""
         key = outputs, tuple(shapes.items())
         if key not in self._ways_back:
@@ -93,7 +93,7 @@ class TailJudge:
             try:
                 names = [spec.name for spec in self._cut]
                 found = gradient_model(passes.float16_arithmetic(self._tail_graph), names, outputs, shapes)
-                self._ways_back[key] = evaluate.open_optimized(found.model), found.gradients
+                self._ways_back[key] = evaluate.open_optimized(found.model), found
             except (GraphError, BackendError):
                 self._ways_back[key] = None
         return self._ways_back[key]

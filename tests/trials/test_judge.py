@@ -10,6 +10,7 @@ import pytest
 from splitc import evaluate, graph
 from splitc.codec import CodecSpec
 from splitc.codec.judge import GradientJudge
+from splitc.gradients import PULL
 from splitc.runtime import Sample
 from splitc.tasks import TASKS, BindRequest
 from splitc.trials import TailJudge, judge_of
@@ -147,3 +148,19 @@ def test_an_output_that_the_cut_does_not_move_is_pulled_in_vain(body: str) -> No
     found = judge.gradients(0, 0)
     assert found is not None
     assert np.any(found[0])
+
+
+@pytest.mark.parametrize("taken", ["feature", "inside"])
+def test_names_of_pulls_may_be_taken(taken: str) -> None:
+    text = MODEL.replace("Identity(feature)", "Neg(inside)").replace("logits = ", "inside = Exp(feature) logits = ")
+    made = graph.model_from_ir(ir.from_proto(onnx.parser.parse_model(text)))
+    found = []
+    for name in (taken, f"{PULL}logits"):
+        made.flow.values[taken].name = name
+        both = graph.split(graph.model_from_ir(made.ir_model), ["feature" if taken == "inside" else name])
+        judge = judge_of(CodecSpec(steps="sensitivity"), both, task(both), [features(0)], [])
+        assert isinstance(judge, GradientJudge)
+        found.append(judge.gradients(0, 0))
+    assert found[0] is not None
+    assert found[1] is not None
+    np.testing.assert_array_equal(found[0][0], found[1][0])
