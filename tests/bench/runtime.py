@@ -16,7 +16,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -35,6 +35,7 @@ class Effort:
     rounds: int = 11
     seconds: float = 60.0
     clients: int = many.CLIENTS
+    attackers_nice: int = 19
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def _link(folder: Path, effort: Effort) -> Iterator[Row]:
 
 
 def _attack(folder: Path, effort: Effort) -> Iterator[Row]:
-    yield from attack.rows(mobilenet(folder, 40), folder, effort.seconds / 12)
+    yield from attack.rows(mobilenet(folder, 40), folder, effort.seconds / 12, effort.attackers_nice)
 
 
 SECTIONS = {
@@ -90,10 +91,12 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="few samples and seconds, to see that it runs")
     parser.add_argument("--only", choices=SECTIONS, help="one section")
     parser.add_argument("--seconds", type=float, default=60.0, help="how long many clients send; 600 to be thorough")
+    parser.add_argument("--attackers-nice", type=int, default=19, help="0: at the server's priority, on its cores")
     args = parser.parse_args()
     if not (DATA / "models").is_dir():
         raise SystemExit(f"runtime: no models in {DATA}; set SPLITC_DATA")
     effort = Effort(12, 12, 1, 6.0, 8) if args.quick else Effort(seconds=args.seconds)
+    effort = replace(effort, attackers_nice=args.attackers_nice)
     start, rows = time.perf_counter(), dict[str, list[Row]]()
     for name in [args.only] if args.only else SECTIONS:
         with TemporaryDirectory() as folder:

@@ -1,7 +1,8 @@
 """A client with a token beside attackers: its 99th percentile against that of the same client alone, and memory.
 
 Every attack of ``tests/e2e/attackers.py``, one after the other, each right after a stretch without any. Attackers run
-behind everything else on this machine's cores (``nice -n 19``): elsewhere they would have cores of their own.
+behind everything else on this machine's cores (``nice -n 19``): elsewhere they would have cores of their own. With 0
+they take the server's share of them besides.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class Tally:
         return float(np.percentile(self.ms, rank))
 
 
-def rows(pair: Pair, folder: Path, seconds: float) -> Iterator[Row]:
+def rows(pair: Pair, folder: Path, seconds: float, nice: int = 19) -> Iterator[Row]:
     """One row an attack."""
     tokens = folder / "tokens"
     tokens.write_text(f"{TOKEN}\n{OTHER_TOKEN}\n", "utf-8")
@@ -58,7 +59,7 @@ def rows(pair: Pair, folder: Path, seconds: float) -> Iterator[Row]:
         _stretch(pair, server, min(1.0, seconds))
         for name, token in attacks:
             idle = _stretch(pair, server, seconds)
-            with _attacked(name, server.address, token, pair):
+            with _attacked(name, server.address, token, pair, nice):
                 hit = _stretch(pair, server, seconds)
             yield Row("under attack", f"{name}{' with a token' if token else ''}", _cells(idle, hit, begun_mb))
 
@@ -124,8 +125,8 @@ def _watch(server: Served, tally: Tally, over: threading.Event) -> None:
 
 
 @contextlib.contextmanager
-def _attacked(name: str, address: str, token: str, pair: Pair) -> Iterator[None]:
-    command = ["nice", "-n", "19", sys.executable, str(E2E / "attackers.py"), name, address, "3600"]
+def _attacked(name: str, address: str, token: str, pair: Pair, nice: int) -> Iterator[None]:
+    command = ["nice", "-n", str(nice), sys.executable, str(E2E / "attackers.py"), name, address, "3600"]
     process = subprocess.Popen([*command, *([token] if token else [])], stdin=subprocess.PIPE)
     message = protocol.packet_request(pair.bundle.name, pair.bundle.pair_id, "0", pair.packets[0]).SerializeToString()
     assert process.stdin is not None
