@@ -12,7 +12,7 @@ from pathlib import Path
 
 from splitc.backends.base import Availability, Backend, EngineRecord, Runner, Status, TimedRunner
 from splitc.backends.finishing import BuildEnvironment, BuiltPlan, Finished, finish, parts_of, why_stale
-from splitc.backends.interface import Interface, model_digests, node_outputs, read_interface
+from splitc.backends.interface import Interface, harmful_passes, model_digests, node_outputs, read_interface
 from splitc.backends.order import Order, read_order
 from splitc.backends.script import PlanOrder, plan_script
 from splitc.backends.shapes import Profile, profile_from_target
@@ -49,6 +49,7 @@ __all__ = [
     "TimedRunner",
     "finish",
     "fold_constants",
+    "harmful_passes",
     "model_digests",
     "node_outputs",
     "parts_of",

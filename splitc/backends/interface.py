@@ -102,6 +102,14 @@ def interface_of(data: bytes, name: str) -> Interface:
         raise BackendError(f"{name}: not an ONNX model ({error}).") from error
 
 
+def harmful_passes(interface: Interface) -> list[str]:
+    """ONNX Runtime's own passes to leave out: its blocked layout (1.32) ends the process where a float16 Transpose
+    stands in front of a MatMul.
+    """
+    is_at_risk = {"Transpose", "MatMul"} <= interface.operators and "float16" in interface.weight_types
+    return ["NchwcTransformer"] if is_at_risk else []
+
+
 def node_outputs(model_path: Path) -> dict[str, str]:
     """Name of a node of the top graph, or of its first output, as toolkits use either -> that output.
 

@@ -11,7 +11,7 @@ import onnxruntime as ort
 from pydantic import Field
 
 from splitc.backends.base import Availability, Backend, EngineRecord, Runner, record_for, write_build_json
-from splitc.backends.interface import Interface, interface_of, model_digests, read_interface
+from splitc.backends.interface import Interface, harmful_passes, interface_of, model_digests, read_interface
 from splitc.backends.runner import CheckedRunner
 from splitc.backends.target import EngineTarget
 from splitc.errors import BackendError
@@ -67,8 +67,12 @@ class OnnxRuntime(Backend):
     def _opened(self, name: str, interface: Interface, model: str | bytes, options: ort.SessionOptions) -> Runner:
         try:
             session = ort.InferenceSession(
-                model, sess_options=options, providers=self._providers(), enable_fallback=0
-            )  # the fallback prints to stdout
+                model,
+                sess_options=options,
+                providers=self._providers(),
+                disabled_optimizers=harmful_passes(interface),
+                enable_fallback=0,  # the fallback prints to stdout
+            )
         except Exception as error:  # ORT's exceptions share no base but Exception
             raise BackendError(f"{name}: onnxruntime refuses the model: {_sentence(error)}") from error
         return OnnxRuntimeRunner(name, interface, session)

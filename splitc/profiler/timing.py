@@ -18,7 +18,7 @@ from typing import Literal
 
 import onnxruntime as ort
 
-from splitc.backends import BACKENDS, Runner, TimedRunner, node_outputs
+from splitc.backends import BACKENDS, Runner, TimedRunner, harmful_passes, node_outputs, read_interface
 from splitc.errors import BackendError, UsageError
 from splitc.files import temporary_folder
 from splitc.profiler.board import ROOT, Board, read_board
@@ -239,7 +239,10 @@ def _traced(path: Path, feeds: Sequence[Feeds], runs: Runs, folder: Path) -> Pat
     options.log_severity_level = _FATAL_ONLY
     options.enable_profiling, options.profile_file_prefix = True, str(folder / "trace")
     try:
-        session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        harmful = harmful_passes(read_interface(path))
+        session = ort.InferenceSession(
+            str(path), options, providers=["CPUExecutionProvider"], disabled_optimizers=harmful
+        )
         for index in range(runs.warmup + runs.samples):
             session.run(None, dict(feeds[index % len(feeds)]))
         return Path(session.end_profiling())

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import onnxruntime as ort
 
 from splitc import graph
+from splitc.backends import harmful_passes, read_interface
 from splitc.errors import BackendError, UsageError
 from splitc.files import temporary_folder
 from splitc.records.layers import layers_from_trace
@@ -94,7 +95,8 @@ def session(path: Path, threads: int, **options: Any) -> ort.InferenceSession:
     for name, value in options.items():
         setattr(wanted, name, value)
     try:
-        return ort.InferenceSession(str(path), wanted, providers=["CPUExecutionProvider"])
+        harmful = harmful_passes(read_interface(path))
+        return ort.InferenceSession(str(path), wanted, providers=["CPUExecutionProvider"], disabled_optimizers=harmful)
     except Exception as error:  # ORT's exceptions share no base but Exception
         raise BackendError(f"{path.name}: onnxruntime refuses the model: {error}") from error
 

@@ -21,6 +21,19 @@ DILATED = """
 same (float[N, 1, 6] x) => (float[N, 1, 6] y) <float[1, 1, 3] w = {1, 2, 3}>
 { y = Conv<auto_pad = "SAME_UPPER", dilations = [2]>(x, w) }
 """
+TURNED_HALVES = """
+<ir_version: 8, opset_import: ["" : 17]>
+turned (float16[2, N, 3] x) => (float16[N, 2, 2] y) <float16[3, 2] w = {15360, 0, 0, 15360, 15360, 15360}>
+{ turned = Transpose<perm = [1, 0, 2]>(x)  y = MatMul(turned, w) }
+"""
+
+
+def test_turned_halves_are_opened(write_model: WriteModel) -> None:
+    """ONNX Runtime 1.32 ends the process here with all its passes on."""
+    x = np.arange(12, dtype=np.float16).reshape(2, 2, 3)
+    answer = BACKENDS.make("onnxruntime", {"provider": "cpu"}).open(write_model(TURNED_HALVES)).run({"x": x})["y"]
+    weight = np.array([[1, 0], [0, 1], [1, 1]], np.float16)
+    np.testing.assert_array_equal(answer, x.transpose(1, 0, 2) @ weight)  # small whole numbers: exact
 
 
 @pytest.mark.parametrize("optimize", [True, False])
