@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
 import time
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,7 @@ from e2e_setting import SIDE
 pytest.importorskip("grpc", reason="needs splitc[serve]")
 stock = pytest.importorskip("tritonclient.grpc", reason="needs splitc[serve]")
 
-from raw_http2 import Connection, call
+from raw_http2 import PREFACE, SETTINGS, Connection, call, frame
 from serving import serving
 from test_serve import certificate
 
@@ -107,6 +109,24 @@ def test_packets_are_answered_however_many(bundle: Path, files: TlsFiles | None)
         for _ in range(int(CALLS_AHEAD) + MORE):
             assert client.infer(opened.name, [given]).as_numpy("logits") is not None
         assert "paced_reads" not in server.metrics.totals()
+
+
+def test_who_ends_tls_is_hung_up_on(bundle: Path, tmp_path: Path) -> None:
+    """Whatever is sent after that would be kept, unread, as long as the connection."""
+    files = certificate(tmp_path / "files", 30)
+    trusting = ssl.create_default_context(cafile=str(files.ca))
+    with (
+        serving([bundle], tls=TlsFiles(files.cert, files.key)) as (address, _),
+        closing(Connection(address, greets=False)) as line,
+    ):
+        inside = trusting.wrap_socket(line.socket, server_hostname="127.0.0.1")
+        inside.settimeout(20)
+        inside.sendall(PREFACE + frame(SETTINGS, 0, 0) + call(1))
+        assert inside.recv(65536), "settings of gRPC"
+        with suppress(ssl.SSLError):  # what gRPC said meanwhile
+            inside.unwrap()
+        line.socket = socket.socket(fileno=inside.detach())
+        assert not line.is_open(20)
 
 
 def test_refused_packets_of_a_stream_are_paid_for(bundle: Path) -> None:

@@ -127,3 +127,21 @@ def test_a_changed_byte_of_a_record_ends_the_connection(authority: trustme.CA, s
     record[random.Random(seed).randrange(5, len(record))] ^= 1
     with pytest.raises(ssl.SSLError):
         server.opened(bytes(record))
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_nothing_is_kept_of_a_client_that_has_ended_tls(authority: trustme.CA, version: ssl.TLSVersion) -> None:
+    """OpenSSL leaves what follows a close_notify where it is: it would stay there as long as the connection."""
+    context, theirs = contexts(authority)
+    theirs.minimum_version = theirs.maximum_version = version
+    server, client = TlsSession(context), Client(theirs)
+    client.greet(server)
+    client.tls.write(b"a call")
+    with suppress(ssl.SSLWantReadError):
+        client.tls.unwrap()
+    assert not server.is_over
+    assert server.opened(client.out.read()) == b"a call"
+    assert server.is_over
+    for _ in range(3):
+        assert server.opened(bytes(16384)) == b""
+    assert server._in.pending == 0

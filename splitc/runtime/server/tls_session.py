@@ -14,12 +14,15 @@ class TlsSession:
 
     Args:
         context: Certificates, and what is asked of clients.
+
+    Attributes:
+        is_over: The client has ended TLS: nothing that it sends from now on is read or kept.
     """
 
     def __init__(self, context: ssl.SSLContext) -> None:
         self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._in, self._out, server_side=True)
-        self._is_open = False
+        self._is_open = self.is_over = False
 
     def opened(self, data: bytes) -> bytes:
         """What the client said, in plain text; nothing while hands are being shaken.
@@ -27,14 +30,17 @@ class TlsSession:
         Raises:
             ssl.SSLError: It is no TLS, or not what is asked of clients; :meth:`waiting` may have the alert for them.
         """
-        self._in.write(data)
         parts = list[bytes]()
+        if self.is_over:
+            return b""
+        self._in.write(data)
         with suppress(ssl.SSLWantReadError):
             if not self._is_open:
                 self._tls.do_handshake()
                 self._is_open = True
             while part := self._tls.read(READ_BYTES):
                 parts.append(part)
+            self.is_over = True  # an empty read is its close_notify; OpenSSL takes no more from ``_in`` after it
         return b"".join(parts)
 
     def sealed(self, data: bytes) -> bytes:

@@ -202,6 +202,8 @@ class Visit(asyncio.BufferedProtocol):
             return b""
         if waiting := tls.waiting():
             self.transport.write(waiting)
+        if tls.is_over:  # as the end of a plain connection is
+            self.say_goodbye()
         return data
 
     def _greeted(self) -> None:
