@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import logging
@@ -104,6 +105,11 @@ def _run() -> int:
         result = TERMINATED
     except BrokenPipeError:  # splitc ... | head
         return 1
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:  # the user's, whichever path it is
+            raise
+        say(f"splitc: {str(error.filename)[:60]}...: no file has so long a name; give a shorter one.")
+        return 2
     except ModuleNotFoundError as error:
         if error.name not in COMPILER:
             raise

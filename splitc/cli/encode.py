@@ -74,12 +74,12 @@ def encode(
 
 def _encode_features(features: list[Path], out: Path, chosen: CodecOptions, json: bool) -> None:
     from splitc.codec import StreamFile
-    from splitc.files import write_file
+    from splitc.files import real_path, write_file
 
     fitted, pair_id = _of_bundle(chosen.bundle) if chosen.bundle else (None, b"")
     axes = _axes(fitted, chosen.batch_axis, chosen.channel_axis)
     clips = _read(features, fitted, axes)
-    if out.resolve() in {file.resolve() for file, _ in clips}:
+    if real_path(out) in {real_path(file) for file, _ in clips}:
         raise UsageError(f"{out}: is one of the features; name another file.")
     if fitted is None:
         samples = _read(chosen.calibration, None, axes) if chosen.calibration else clips
@@ -109,8 +109,9 @@ def _are_pictures(files: list[Path]) -> bool:
 def _encode_pictures(bundle: Path, files: list[Path], out: Path, json: bool) -> None:
     """What the edge would send, for load tests."""
     from splitc.cli.requests import requests_of, write_requests
+    from splitc.files import real_path
 
-    if out.resolve() in {file.resolve() for file in files}:
+    if real_path(out) in {real_path(file) for file in files}:
         raise UsageError(f"{out}: is one of the pictures; name another file.")
     fitted, _ = _of_bundle(bundle)
     sent = list(requests_of(bundle, files))

@@ -27,11 +27,11 @@ def pack(
 ) -> None:
     """Pack the weights of a model losslessly, each tensor with its smallest coding."""
     from splitc import driver, graph, passes, weights
-    from splitc.files import locked_together, write_together
+    from splitc.files import locked_together, real_path, write_together
 
     written = [out, *([skeleton] if skeleton else [])]
     driver.refuse_own_files(written, [model])
-    if skeleton is not None and skeleton.resolve() == out.resolve():
+    if skeleton is not None and real_path(skeleton) == real_path(out):
         raise UsageError(f"{out}: is named for the container and for the skeleton; give each a name of its own.")
     loaded = graph.load(model)
     driver.refuse_own_files(written, loaded.external)

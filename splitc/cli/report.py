@@ -21,10 +21,11 @@ def report(
 ) -> None:
     """Write one self-contained HTML page: the cut, the rate, the fidelity, the pictures."""
     from splitc.bundle import open_bundle
+    from splitc.files import lies_in
     from splitc.report import write_page
 
     opened = open_bundle(bundle)
-    if out is not None and out.resolve().is_relative_to(bundle.resolve()):
+    if out is not None and lies_in(out, bundle):
         raise UsageError(f"{out}: is inside the bundle, which is sealed; choose another place.")
     numbers = opened.read_json("report.json")
     place = opened.file("report.html") if out is None else write_page(_page(bundle, numbers), out)

@@ -53,10 +53,11 @@ def sign(
 
 def _signed(what: Path, key: tuple[Path, Path | None], release: int, name: str | None) -> Statement:
     """``key`` is the private key's file and its passphrase's."""
+    from splitc.files import lies_in
     from splitc.signing import read_private, sign_bundle, sign_update
 
     place, passphrase_file = key
-    if what.is_dir() and place.resolve().is_relative_to(what.resolve()):
+    if what.is_dir() and lies_in(place, what):
         raise UsageError(f"{place}: lies in the bundle, which is given away; keep a private key elsewhere.")
     if what.is_dir() and name is not None:
         raise UsageError(f"{what}: a bundle has its recipe's name; leave out --name.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from splitc import graph, passes
 from splitc.driver.proof import Arithmetic, prove
 from splitc.errors import CutError, UsageError
+from splitc.files import real_path
 from splitc.types import TensorSpec
 
 MOST_TENSORS = 16
@@ -134,11 +136,11 @@ def merge_models(head: Path, tail: Path, out: Path) -> graph.Model:
 
 def refuse_own_files(written: Sequence[Path], read: Sequence[Path]) -> None:
     """Raises: UsageError: what is about to be written would take the place of what is read, or of a folder."""
-    folder = next((path for path in written if path.is_dir()), None)
+    folder = next((path for path in written if os.path.isdir(path)), None)
     if folder is not None:
         raise UsageError(f"{folder}: is a folder; name a file in it.")
-    sources = {path.resolve() for path in read}
-    lost = next((path for path in written if path.resolve() in sources), None)
+    sources = {real_path(path) for path in read}
+    lost = next((path for path in written if real_path(path) in sources), None)
     if lost is not None:
         raise UsageError(f"{lost}: is read here and would be overwritten; choose another name for what is written.")
 

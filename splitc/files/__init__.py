@@ -8,6 +8,7 @@ The only room that renames, locks and hashes files. It knows nothing of what it 
     what was killed            sweep: by the next writer of the place; sweep_temporary: by the next splitc
     reading                    sha256_of, read_bounded, read_text, open_plain: plain files, in blocks, up to a limit
     memory                     require_memory, before it is allocated
+    where paths lead           real_path, lies_in
     changed meanwhile          Snapshot of many, Signature of one
     other places               cache_folder, state_folder, temporary_folder, owned_folder
 
@@ -30,6 +31,7 @@ from splitc.files.folders import (
 from splitc.files.keeping import finish_keeping, replace_and_keep
 from splitc.files.lock import locked, locked_together
 from splitc.files.reading import open_plain, read_bounded, read_text, sha256_bytes, sha256_of, sha256_stream
+from splitc.files.real import lies_in, real_path
 from splitc.files.refusals import as_refusals
 from splitc.files.snapshot import Signature, Snapshot
 from splitc.files.sweep import sweep, sweep_folder
@@ -59,6 +61,7 @@ __all__ = [
     "finish_keeping",
     "has_heading",
     "is_whole",
+    "lies_in",
     "locked",
     "locked_together",
     "memory_budget",
@@ -68,6 +71,7 @@ __all__ = [
     "read_bounded",
     "read_rows",
     "read_text",
+    "real_path",
     "refuse_special",
     "replace_and_keep",
     "require_memory",

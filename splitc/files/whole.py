@@ -118,9 +118,9 @@ def move_into_place(aside: Path, place: Path) -> None:
 
 def refuse_special(place: Path, refusal: type[SplitcError] = UsageError) -> None:
     """Raises: SplitcError: ``place`` is a folder, a device or a pipe."""
-    if place.is_dir():
+    if os.path.isdir(place):
         raise refusal(f"{place}: is a folder; name a file in it.")
-    if place.exists() and not place.is_file():
+    if os.path.exists(place) and not os.path.isfile(place):
         raise refusal(f"{place}: is no plain file; name one.")
 
 

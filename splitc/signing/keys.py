@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from splitc.errors import UsageError
-from splitc.files import read_bounded, sha256_bytes, write_file
+from splitc.files import read_bounded, refuse_special, sha256_bytes, write_file
 
 MAX_KEY_BYTES = 1 << 14
 PUBLIC_SUFFIX = ".pub"
@@ -80,8 +80,9 @@ def new_key(place: Path, passphrase: str | None = None) -> PublicKey:
         passphrase: Encrypts it; None: the file's permissions alone protect it.
 
     Raises:
-        UsageError: Either file is there already, or cannot be written.
+        UsageError: Either file is there already, or cannot be written; ``place`` is a folder.
     """
+    refuse_special(place)
     public = place.with_name(f"{place.name}{PUBLIC_SUFFIX}")
     for one in (place, public):
         if os.path.lexists(one):

@@ -37,7 +37,7 @@ class Trust:
             SignatureError: None, damaged, by another key, about another manifest, or an older release.
             UsageError: A key lies in the bundle.
         """
-        inside = [one for one in self.places if one.resolve().is_relative_to(bundle.path.resolve())]
+        inside = [one for one in self.places if files.lies_in(one, bundle.path)]
         if inside:
             raise UsageError(f"{inside[0]}: lies in the bundle that it should vouch for; take the key from elsewhere.")
         if not bundle.is_signed:

@@ -113,6 +113,44 @@ def test_a_place_behind_links(source: Path, tmp_path: Path) -> None:
         assert (found.code, found.err.count("splitc: ")) == (2, 2), found.err  # what is built, and why not
 
 
+NO_PLACES = {
+    "loop": "loop",  # links that lead in a circle
+    "long": "x" * 300,
+    "below-a-file": "recipe.toml/x",
+    "root": "/",
+}
+PLACES = [
+    ["inspect", "@"],
+    ["split", "tiny.onnx", "--at", "stem/relu", "--out", "@"],
+    ["split", "@", "--at", "stem/relu", "--out", "out"],
+    ["merge", "tiny.onnx", "tiny.onnx", "--out", "@"],
+    ["build", "@"],
+    ["build", "recipe.toml", "--base", "@"],
+    ["profile", "tiny.onnx", "--out", "@"],
+    ["profile", "tiny.onnx", "--data", "@"],
+    ["pack", "tiny.onnx", "--out", "@"],
+    ["pack", "tiny.onnx", "--out", "out", "--skeleton", "@"],
+    ["report", "../x", "--out", "@"],
+    ["keygen", "@"],
+    ["run", "../x", "@"],
+    ["encode", "@", "--bundle", "../x", "--out", "out"],
+    ["encode", "pictures", "--bundle", "../x", "--out", "@"],
+]
+
+
+@pytest.mark.parametrize("words", PLACES, ids=lambda words: "-".join(words[:1] + words[-2:]).replace("/", ""))
+def test_paths_that_name_no_file(
+    words: list[str], source: Path, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(shutil.copytree(source, bundle.parent / tmp_path.name))
+    Path("loop").symlink_to("loop")
+    for kind, place in NO_PLACES.items():
+        found = cli(*(word.replace("@", place) for word in words))
+        assert found.code == 2, (kind, found.err)
+        assert "splitc: " in found.err.splitlines()[-1], (kind, found.err)
+        assert not os.path.lexists("out")
+
+
 @pytest.mark.parametrize("terminal", [("2", "dumb"), ("1", "xterm"), ("0", ""), ("-5", "dumb"), ("wide", "")])
 def test_terminals_of_two_columns(
     terminal: tuple[str, str], source: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch

@@ -25,6 +25,7 @@ def halves_folder(out: Path) -> AbstractContextManager[Path]:
     Raises:
         UsageError: ``out`` holds something else than an earlier split, or cannot be written.
     """
+    _refuse_strange(out)  # also before the hidden folder is made, which lies in out where that is the root
     return files.whole_folder(out, lambda _: _refuse_strange(out))
 
 

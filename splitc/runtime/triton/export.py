@@ -31,7 +31,7 @@ from splitc.backends import (
 from splitc.bundle import CLOUD_MODEL, CONTRACT, MANIFEST, Bundle, Contract, graph_files
 from splitc.codec import Codec
 from splitc.errors import SplitcError, UsageError
-from splitc.files import whole_folder
+from splitc.files import lies_in, whole_folder
 from splitc.runtime.batches import rows_stay_apart
 from splitc.runtime.engines import check_engine, find_order
 from splitc.runtime.names import model_of_pair
@@ -87,7 +87,7 @@ def export(
         BackendError: The plan's sizes are open.
         BundleError: The bundle has changed.
     """
-    if repository.resolve().is_relative_to(bundle.path.resolve()):
+    if lies_in(repository, bundle.path):
         raise UsageError(f"{repository}: lies in the bundle, whose files stay as they were hashed; name another place.")
     half = CloudHalf(bundle)
     batches = rows_stay_apart(half)
