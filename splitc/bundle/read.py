@@ -146,12 +146,12 @@ class Bundle:
             raise BundleError(f"{paths[changed[0]]}: has changed since the bundle was opened.")
 
     def read_json(self, name: str) -> Any:
-        """A listed JSON file, parsed.
+        """A listed JSON file, parsed; of samples it may say the paths.
 
         Raises:
             BundleError: As :meth:`read_bytes`, or not JSON.
         """
-        return parse_json(self.read_bytes(name), str(self.path / name))
+        return parse_json(self.read_bytes(name), str(self.path / name), has_paths=True)
 
 
 def _signature(path: Path) -> Signature:

@@ -17,13 +17,14 @@ def canonical_json(value: object) -> bytes:
     return (json.dumps(value, sort_keys=True, indent=2, allow_nan=False) + "\n").encode("ascii")
 
 
-def parse_json(data: bytes, what: str, refusal: type[SplitcError] = BundleError) -> Any:
+def parse_json(data: bytes, what: str, refusal: type[SplitcError] = BundleError, *, has_paths: bool = False) -> Any:
     """Parse bytes that nobody vouches for.
 
     Args:
         data: At most as many bytes as the caller is ready to hold.
         what: How messages name the document.
         refusal: Class of the errors.
+        has_paths: Paths may stand in it, whose bytes that are no UTF-8 are U+DC80 to U+DCFF, as Python keeps them.
 
     Raises:
         SplitcError: Not UTF-8, not JSON, a key twice in one object, a number that is not finite, a text that
@@ -31,7 +32,7 @@ def parse_json(data: bytes, what: str, refusal: type[SplitcError] = BundleError)
     """
     try:
         document = json.loads(data.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
-        if _has_lone_surrogate(data, document):
+        if _has_lone_surrogate(data, document, "surrogateescape" if has_paths else "strict"):
             raise ValueError("half a surrogate pair is no text")
         return document
     except UnicodeDecodeError as error:
@@ -53,12 +54,12 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return table
 
 
-def _has_lone_surrogate(data: bytes, document: object) -> bool:
+def _has_lone_surrogate(data: bytes, document: object, errors: str) -> bool:
     """Whether a text cannot be written again: JSON's escapes can spell what UTF-8 cannot."""
     if b"\\ud" not in data.lower():
         return False
     try:
-        json.dumps(document, ensure_ascii=False).encode()
+        json.dumps(document, ensure_ascii=False).encode(errors=errors)
     except UnicodeEncodeError:
         return True
     return False

@@ -212,6 +212,13 @@ def test_json_that_is_refused(data, message):
     assert str(caught.value).startswith(message)
 
 
+def test_paths_in_json_may_hold_bytes_that_are_no_text():
+    assert parse_json(b'["caf\\udce9.png"]', "m", has_paths=True) == ["caf\udce9.png"]
+    for data in (b'["caf\\udce9.png"]', b'["\\ud800"]', b'["\\udc7f"]'):
+        with pytest.raises(BundleError, match="half a surrogate pair"):
+            parse_json(data, "m", has_paths=b"udce9" not in data)
+
+
 def test_places_that_are_no_bundle(tmp_path):
     (tmp_path / "file").touch()
     (tmp_path / "linked").mkdir()
