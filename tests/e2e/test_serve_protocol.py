@@ -33,7 +33,7 @@ from splitc.runtime import protocol
 from splitc.runtime.client import EdgeClient, Remote
 from splitc.runtime.security import TlsFiles
 from splitc.runtime.server import CloudServer, ServerOptions
-from splitc.runtime.server.visit import HEALTH_AHEAD
+from splitc.runtime.server.connection import HEALTH_AHEAD
 
 
 def request(bundle: Path) -> Any:
@@ -253,8 +253,8 @@ def test_connections_without_calls_make_room(bundle: Path) -> None:
 
 def test_a_load_balancer_may_ask_for_ever(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its connection is a stranger's all the time; one that asks without pause is no load balancer."""
-    monkeypatch.setattr("splitc.runtime.server.visit.HEALTH_S", 0.005)
-    monkeypatch.setattr("splitc.runtime.server.visit.STRANGER_BYTES", (2000, 2000))
+    monkeypatch.setattr("splitc.runtime.server.connection.HEALTH_S", 0.005)
+    monkeypatch.setattr("splitc.runtime.server.connection.STRANGER_BYTES", (2000, 2000))
     with serving([bundle], greet_s=2.0, tokens=("a-token-for-tests-1",)) as (address, server):
         with stock.InferenceServerClient(address) as client:
             for _ in range(100):

@@ -6,10 +6,10 @@ import pytest
 
 pytest.importorskip("grpc", reason="needs splitc[serve]")
 
+from splitc.runtime.server.connection import Connection
 from splitc.runtime.server.gate import ConnectionGate, GateLimits
 from splitc.runtime.server.metrics import Metrics
 from splitc.runtime.server.pace import CALL, RESET
-from splitc.runtime.server.visit import Visit
 
 
 def gate(calls_a_second: float = 1e-6) -> ConnectionGate:
@@ -25,40 +25,40 @@ def test_a_client_has_one_budget_whatever_it_comes_with() -> None:
 def test_budgets_are_forgotten_once_nothing_is_owed_and_nobody_pays_with_them() -> None:
     one = gate()
     owing, full = one.budget("token 0"), one.budget("token 1")
-    visit = Visit(one, "name", "10.0.0.1")
-    one.arrived(visit)
+    connection = Connection(one, "name", "10.0.0.1")
+    one.arrived(connection)
     owing.spend(CALL)
     one._forget()
     assert one.budget("token 0") is owing
     assert one.budget("token 1") is not full
-    assert one.budget("strangers at 10.0.0.1") is visit.budget
-    owing.earn()
-    one.left(visit)
+    assert one.budget("strangers at 10.0.0.1") is connection.budget
+    owing.credit()
+    one.left(connection)
     one._forget()
     assert one.budget("token 0") is not owing
-    assert one.budget("strangers at 10.0.0.1") is not visit.budget
+    assert one.budget("strangers at 10.0.0.1") is not connection.budget
 
 
 def test_a_client_with_many_connections_has_one_budget_while_any_is_there() -> None:
     """Else each connection that comes later would bring a new one."""
     one, budgets = gate(), set()
     for number in range(4):
-        visit = Visit(one, f"name {number}", "10.0.0.1")
-        one.arrived(visit)
-        visit.call_began("token 0")
-        visit.budget.earn(10 * RESET)
+        connection = Connection(one, f"name {number}", "10.0.0.1")
+        one.arrived(connection)
+        connection.call_began("token 0")
+        connection.budget.credit(10 * RESET)
         one._forget()
-        budgets.add(visit.budget)
+        budgets.add(connection.budget)
     assert len(budgets) == 1
 
 
 def test_calls_that_are_open_are_paid_for_once_when_their_client_hangs_up() -> None:
     one = gate()
-    visit = Visit(one, "name", "10.0.0.1")
-    one.arrived(visit)
+    connection = Connection(one, "name", "10.0.0.1")
+    one.arrived(connection)
     for _ in range(3):
-        visit.call_began("token 0")
-    before = visit.budget._refilled()
-    visit.end()
-    visit.connection_lost(None)
-    assert visit.budget._refilled() == pytest.approx(before - 3 * RESET)
+        connection.call_began("token 0")
+    before = connection.budget._refilled()
+    connection.abort()
+    connection.connection_lost(None)
+    assert connection.budget._refilled() == pytest.approx(before - 3 * RESET)

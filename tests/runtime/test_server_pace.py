@@ -13,8 +13,8 @@ pytest.importorskip("grpc", reason="needs splitc[serve]")
 from splitc.runtime.server.pace import (
     CALL,
     CALLS_AHEAD,
+    CREDIT,
     DATA,
-    EARNED,
     HEADERS,
     MOST_OWED,
     PREFACE_BYTES,
@@ -61,7 +61,7 @@ def test_answers_pay_for_their_calls() -> None:
     budget = Budget(1.0, clock=Clock())
     for _ in range(10_000):
         assert budget.spend(CALL)
-        budget.earn()
+        budget.credit()
     assert budget.is_full
 
 
@@ -69,7 +69,7 @@ def test_debts_end() -> None:
     clock = Clock()
     budget = Budget(10.0, clock=clock)
     for _ in range(10_000):
-        budget.fine(CALL)
+        budget.charge(CALL)
     assert not budget.spend(CALL)
     clock.now = MOST_OWED / 10.0 + 0.1
     assert budget.spend(CALL)
@@ -78,7 +78,7 @@ def test_debts_end() -> None:
 def test_no_rate_is_no_bound() -> None:
     budget = Budget(0.0, clock=Clock())
     assert all(budget.spend(CALL) for _ in range(10_000))
-    budget.fine(1e9)
+    budget.charge(1e9)
     assert budget.spend(CALL)
     assert budget.is_full
 
@@ -190,7 +190,7 @@ def test_an_answer_lets_those_go_on_who_wait() -> None:
         while budget.spend(CALL):
             pass
         budget.wait(went.set)
-        budget.earn(EARNED)
+        budget.credit(CREDIT)
         await asyncio.wait_for(went.wait(), 20)
 
     asyncio.run(wait())

@@ -69,7 +69,7 @@ def test_both_ends_read_what_the_other_wrote(authority: trustme.CA, version: ssl
         while part := client.read():
             answer += part
         assert answer == said
-    client.into.write(server.farewell())
+    client.into.write(server.close_notify())
     assert client.read() == b""
     assert server.identity is None
 
@@ -98,7 +98,7 @@ def test_a_client_of_another_authority_is_told_and_refused(authority: trustme.CA
         client.greet(server)
     assert server.waiting(), "the alert"
     assert server.identity is None
-    assert server.farewell() == b""
+    assert server.close_notify() == b""
 
 
 @pytest.mark.parametrize("seed", range(30))

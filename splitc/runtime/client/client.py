@@ -219,7 +219,7 @@ class EdgeClient:
         """Frame by frame, and what ends them; grpc consumes them in its own thread."""
         yield from self._packets(box, talk)
         for sender in self._senders:
-            if (last := sender.farewell(talk)) is not None:
+            if (last := sender.end_of_sequence(talk)) is not None:
                 yield last
 
     def _packets(self, box: Outbox, talk: Talk) -> Iterator[Any]:

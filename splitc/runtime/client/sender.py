@@ -76,7 +76,7 @@ class Sender:
         with self._lock:
             return None if talk.is_over else self._request(frame, talk)
 
-    def farewell(self, talk: Talk) -> Any:
+    def end_of_sequence(self, talk: Talk) -> Any:
         """A request without a packet that ends the talk's sequence where the server keeps one; None where it does not.
 
         The tail is given what it was given last, since a request has all inputs.

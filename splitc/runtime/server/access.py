@@ -11,8 +11,8 @@ from typing import Any
 import grpc
 
 from splitc.runtime.security import known_token
+from splitc.runtime.server.connection import Connection
 from splitc.runtime.server.metrics import Metrics
-from splitc.runtime.server.visit import Visit
 
 BEARER = "Bearer "
 HEALTH = frozenset({"ServerLive", "ServerReady"})
@@ -56,7 +56,7 @@ class Caller:
     """Whose call it is: a client, and the connection that it came on."""
 
     client: str
-    visit: Visit
+    connection: Connection
 
 
 class Admission:
@@ -64,12 +64,14 @@ class Admission:
 
     Args:
         tokens: Bearer tokens, one of which a call must have; none: anyone may.
-        visit_of: The connection behind gRPC's peer name.
+        connection_of: The connection behind gRPC's peer name.
         metrics: Counts refusals.
     """
 
-    def __init__(self, tokens: tuple[str, ...], visit_of: Callable[[str], Visit | None], metrics: Metrics) -> None:
-        self._tokens, self._visit_of, self._metrics = tokens, visit_of, metrics
+    def __init__(
+        self, tokens: tuple[str, ...], connection_of: Callable[[str], Connection | None], metrics: Metrics
+    ) -> None:
+        self._tokens, self._connection_of, self._metrics = tokens, connection_of, metrics
 
     def caller(self, context: Any, method: str) -> Caller:
         """Whose call it is, from its metadata and its connection alone.
@@ -77,18 +79,18 @@ class Admission:
         Raises:
             NotAdmittedError: No known token where one is needed, or a connection that did not come by the gate.
         """
-        visit = self._visit_of(context.peer())
-        if visit is None:
+        connection = self._connection_of(context.peer())
+        if connection is None:
             raise NotAdmittedError(grpc.StatusCode.UNAVAILABLE, "this connection is being closed.")
         if method in HEALTH:
-            return Caller(f"address {visit.address}", visit)
+            return Caller(f"address {connection.address}", connection)
         number = self._token(context) if self._tokens else -1
         if self._tokens and number < 0:
             self._metrics.refused("token")
-            visit.was_refused()
+            connection.was_refused()
             why = "no known bearer token: give one with --token-file."
             raise NotAdmittedError(grpc.StatusCode.UNAUTHENTICATED, why)
-        return Caller(client_of(number, visit.identity, visit.address), visit)
+        return Caller(client_of(number, connection.identity, connection.address), connection)
 
     def _token(self, context: Any) -> int:
         said = dict(context.invocation_metadata() or ()).get("authorization", "")

@@ -16,10 +16,10 @@ from typing import Any
 import grpc
 
 from splitc.runtime.server.access import Admission, Caller, NotAdmittedError
+from splitc.runtime.server.connection import Connection
 from splitc.runtime.server.metrics import Metrics
 from splitc.runtime.server.room import Room
 from splitc.runtime.server.turns import TurnOwner
-from splitc.runtime.server.visit import Visit
 
 STREAM = "ModelStreamInfer"
 
@@ -50,12 +50,12 @@ class Call:
     Attributes:
         context: gRPC's.
         owner: Whose work it is.
-        visit: The connection that it came on.
+        connection: The connection that it came on.
         leaving: Closed when the call is over.
     """
 
-    def __init__(self, context: Any, owner: TurnOwner, visit: Visit, message_s: float) -> None:
-        self.context, self.owner, self.visit, self._message_s = context, owner, visit, message_s
+    def __init__(self, context: Any, owner: TurnOwner, connection: Connection, message_s: float) -> None:
+        self.context, self.owner, self.connection, self._message_s = context, owner, connection, message_s
         self.leaving = contextlib.ExitStack()
 
     async def abort(self, code: grpc.StatusCode, why: str) -> None:
@@ -131,13 +131,13 @@ class Door:
         except NotAdmittedError as refused:
             await context.abort(refused.code, str(refused))
             raise
-        caller.visit.call_began(caller.client)
-        call = Call(context, TurnOwner(caller.client, next(self._numbers)), caller.visit, self._limits.message_s)
+        caller.connection.call_began(caller.client)
+        call = Call(context, TurnOwner(caller.client, next(self._numbers)), caller.connection, self._limits.message_s)
         try:
             yield call
         finally:
             call.leaving.close()
-            caller.visit.call_ended()
+            caller.connection.call_ended()
             self._leave(caller, method == STREAM, place)
 
     async def asked_for_health(self, context: Any, method: str) -> Call:
@@ -147,8 +147,8 @@ class Door:
         except NotAdmittedError as refused:
             await context.abort(refused.code, str(refused))
             raise
-        caller.visit.checked_health()
-        return Call(context, TurnOwner(caller.client), caller.visit, self._limits.message_s)
+        caller.connection.checked_health()
+        return Call(context, TurnOwner(caller.client), caller.connection, self._limits.message_s)
 
     def _place(self, caller: Caller, method: str) -> int:
         """Take a place and bytes to read with.

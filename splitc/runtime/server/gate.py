@@ -1,6 +1,6 @@
 """The door of a server: it accepts connections, knows which of them a call has been admitted on, and closes the others.
 
-    client ══ socket ══► ConnectionGate: Visit: TLS, frames ── private socket ──► gRPC
+    client ══ socket ══► ConnectionGate: Connection: TLS, frames ── private socket ──► gRPC
 
 gRPC itself cannot tell strangers' connections from those of clients with a token: it has one limit for all, and no
 bound on how many of them wait, or for how long. The gate ends TLS and passes frames on, as many as their client's
@@ -23,16 +23,16 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from splitc.runtime.server.connection import BUFFER_BYTES, Connection
 from splitc.runtime.server.metrics import Metrics
 from splitc.runtime.server.pace import Budget
-from splitc.runtime.server.visit import BUFFER_BYTES, Visit
 
 SWEEP_S = 0.5
 BAD_MARKS = 8.0
 """Connections of one address that were turned away lately: from then on its new ones wait, and few may."""
 LEFT_MARK = 0.5
 """For one that left before a call of it was admitted,"""
-POLITE_MARK = 0.04
+PROBE_MARK = 0.04
 """or that asked for health before: eighty a second of one address are too many."""
 FADING = 0.8
 """What is left of marks after each sweep."""
@@ -79,8 +79,8 @@ class ConnectionGate:
     def __init__(self, limits: GateLimits, target: str, metrics: Metrics, tls: ssl.SSLContext | None) -> None:
         self.limits, self.target, self._metrics, self.tls = limits, target, metrics, tls
         self.buffer = bytearray(BUFFER_BYTES)
-        self._visits: dict[str, Visit] = {}
-        self._strangers: dict[str, dict[Visit, None]] = {}  # by address, oldest first
+        self._connections: dict[str, Connection] = {}
+        self._strangers: dict[str, dict[Connection, None]] = {}  # by address, oldest first
         self._marks: dict[str, float] = {}
         self._budgets: dict[str, Budget] = {}
         self._prefix, self._numbers = f"splitc-{secrets.token_hex(8)}-", itertools.count()
@@ -93,9 +93,9 @@ class ConnectionGate:
         self._tasks = [asyncio.create_task(self._accept(one)) for one in sockets]
         self._tasks.append(asyncio.create_task(self._sweep()))
 
-    def visit_of(self, peer: str) -> Visit | None:
+    def connection_of(self, peer: str) -> Connection | None:
         """The connection that gRPC knows by this name."""
-        return self._visits.get(peer.removeprefix("unix-abstract:"))
+        return self._connections.get(peer.removeprefix("unix-abstract:"))
 
     def budget(self, whose: str) -> Budget:
         """What a client, or the strangers of an address, may begin on all connections together."""
@@ -111,58 +111,58 @@ class ConnectionGate:
     async def close(self) -> None:
         """End every connection."""
         self.close_door()
-        for visit in list(self._visits.values()):
-            visit.end()
+        for connection in list(self._connections.values()):
+            connection.abort()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def arrived(self, visit: Visit) -> float:
+    def arrived(self, connection: Connection) -> float:
         """A connection begins, as a stranger.
 
         Returns:
             Seconds that it has to wait: its address had many that were turned away.
         """
-        self._visits[visit.name] = visit
-        self._strangers.setdefault(visit.address, {})[visit] = None
+        self._connections[connection.name] = connection
+        self._strangers.setdefault(connection.address, {})[connection] = None
         if self._count() > self.limits.strangers:
             self._drop_stranger()
-        if len(self._visits) > self.limits.connections:
+        if len(self._connections) > self.limits.connections:
             self._make_room()
-        return random.uniform(*PENALTY_S) if self._is_marked(visit.address) else 0.0
+        return random.uniform(*PENALTY_S) if self._is_marked(connection.address) else 0.0
 
-    def admitted(self, visit: Visit) -> None:
+    def admitted(self, connection: Connection) -> None:
         """One of its calls was admitted: no longer a stranger."""
-        strangers = self._strangers.get(visit.address, {})
-        strangers.pop(visit, None)
+        strangers = self._strangers.get(connection.address, {})
+        strangers.pop(connection, None)
         if not strangers:
-            self._strangers.pop(visit.address, None)
+            self._strangers.pop(connection.address, None)
 
-    def left(self, visit: Visit) -> None:
+    def left(self, connection: Connection) -> None:
         """A connection has ended."""
-        if self._visits.pop(visit.name, None) is not None and self.is_stranger(visit):
-            self.mark(visit.address, POLITE_MARK if visit.was_polite else LEFT_MARK)
-        self.admitted(visit)
+        if self._connections.pop(connection.name, None) is not None and self.is_stranger(connection):
+            self.mark(connection.address, PROBE_MARK if connection.is_probe else LEFT_MARK)
+        self.admitted(connection)
 
     def mark(self, address: str, by: float = 1.0) -> None:
         """Remember for a while that an address sends what is turned away."""
         if len(self._marks) < MAX_MARKED or address in self._marks:
             self._marks[address] = self._marks.get(address, 0.0) + by
 
-    def turn_away(self, visit: Visit, reason: str) -> None:
+    def reject(self, connection: Connection, reason: str) -> None:
         """Close a connection for what it did, which its address is marked for."""
-        self.mark(visit.address)
-        self._drop(visit, reason)
+        self.mark(connection.address)
+        self._drop(connection, reason)
 
     def paced(self) -> None:
         """Frames of a connection wait for their client's budget."""
         self._metrics.paced()
 
-    def is_stranger(self, visit: Visit) -> bool:
+    def is_stranger(self, connection: Connection) -> bool:
         """Whether no call of it was admitted so far."""
-        return visit in self._strangers.get(visit.address, {})
+        return connection in self._strangers.get(connection.address, {})
 
     def _make_room(self) -> None:
         """Close what has been without a call for longest, whoever's it is; where all have one, a stranger."""
-        unused = [one for one in self._visits.values() if not one.calls and not self.is_stranger(one)]
+        unused = [one for one in self._connections.values() if not one.calls and not self.is_stranger(one)]
         if unused:
             self._drop(min(unused, key=lambda one: one.moved), "crowded")
         else:
@@ -170,14 +170,14 @@ class ConnectionGate:
 
     def _drop_stranger(self) -> None:
         """The oldest one of the address that has the most."""
-        address, visits = max(self._strangers.items(), key=lambda one: len(one[1]))
-        if len(visits) > MARKED_STRANGERS:
+        address, connections = max(self._strangers.items(), key=lambda one: len(one[1]))
+        if len(connections) > MARKED_STRANGERS:
             self.mark(address)
-        self._drop(next(iter(visits)), "crowded")
+        self._drop(next(iter(connections)), "crowded")
 
-    def _drop(self, visit: Visit, reason: str) -> None:
+    def _drop(self, connection: Connection, reason: str) -> None:
         self._metrics.hung_up(reason)
-        visit.end()
+        connection.abort()
 
     def _count(self) -> int:
         return sum(map(len, self._strangers.values()))
@@ -209,23 +209,23 @@ class ConnectionGate:
             accepted.close()
             return
         name = self._prefix + str(next(self._numbers))
-        await asyncio.get_running_loop().connect_accepted_socket(lambda: Visit(self, name, whose), accepted)
+        await asyncio.get_running_loop().connect_accepted_socket(lambda: Connection(self, name, whose), accepted)
 
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(SWEEP_S)
             now = time.monotonic()
-            for visit in list(self._visits.values()):
-                if self.is_stranger(visit) and now - visit.moved > self.limits.greet_s:
-                    self._drop(visit, "silent")
-                elif not visit.calls and now - visit.moved > self.limits.idle_s:
-                    self._drop(visit, "idle")
+            for connection in list(self._connections.values()):
+                if self.is_stranger(connection) and now - connection.moved > self.limits.greet_s:
+                    self._drop(connection, "silent")
+                elif not connection.calls and now - connection.moved > self.limits.idle_s:
+                    self._drop(connection, "idle")
             self._forget()
 
     def _forget(self) -> None:
         """Marks fade; budgets go that are as a new one would be, and that no connection pays with."""
         self._marks = {one: marks * FADING for one, marks in self._marks.items() if marks * FADING > 1}
-        paying = {visit.budget for visit in self._visits.values()}
+        paying = {connection.budget for connection in self._connections.values()}
         self._budgets = {whose: one for whose, one in self._budgets.items() if one in paying or not one.is_full}
 
 

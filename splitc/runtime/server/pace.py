@@ -20,7 +20,7 @@ CALL, RESET, SMALL_FRAME = 1.0, 4.0, 0.02
 grpc.aio does not free 80 bytes for each operation that a call was in when its client took it back or hung up (1.85,
 https://github.com/grpc/grpc/issues/43360); at this price that is about 4 kB a second at most for each client.
 """
-EARNED = 1.25
+CREDIT = 1.25
 """What the answer to a packet gives back: its call, and the frames around it."""
 SMALL_BYTES = 1024
 MOST_OWED = CALLS_AHEAD
@@ -59,12 +59,12 @@ class Budget:
         self._left -= cost
         return True
 
-    def fine(self, cost: float) -> None:
+    def charge(self, cost: float) -> None:
         """Take so much, whatever is left."""
         if self._rate:
             self._left = max(-MOST_OWED, self._refilled() - cost)
 
-    def earn(self, much: float = EARNED) -> None:
+    def credit(self, much: float = CREDIT) -> None:
         """Give back; whoever waits goes on."""
         self._left = min(CALLS_AHEAD, self._refilled() + much)
         if self._waiting and self._left > 0:

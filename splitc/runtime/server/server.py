@@ -24,6 +24,7 @@ from splitc.runtime.process_limits import connections_that_fit, give_back_free_m
 from splitc.runtime.security import TlsFiles, refuse_plain_text
 from splitc.runtime.server.access import Admission, Rates
 from splitc.runtime.server.calls import CallLimits, Door
+from splitc.runtime.server.connection import BUFFER_BYTES, Connection
 from splitc.runtime.server.gate import ConnectionGate, GateLimits
 from splitc.runtime.server.listening import Listening, listen
 from splitc.runtime.server.methods import Methods
@@ -34,7 +35,6 @@ from splitc.runtime.server.private_folder import private_folder
 from splitc.runtime.server.pulse import StreamLimits
 from splitc.runtime.server.service import InferenceService
 from splitc.runtime.server.turns import FairSlots
-from splitc.runtime.server.visit import BUFFER_BYTES, Visit
 from splitc.runtime.server.work import PacketWork
 from splitc.types import Frozen
 
@@ -227,13 +227,13 @@ class CloudServer:
                 ("grpc.http2.min_ping_interval_without_data_ms", HTTP2_PINGS_MS // 2),
             ],
         )
-        self._door = Door(Admission(self._tokens, self._visit_of, self.metrics), self._call_limits(), self.metrics)
+        self._door = Door(Admission(self._tokens, self._connection_of, self.metrics), self._call_limits(), self.metrics)
         server.add_generic_rpc_handlers([Methods(self._service, self._door, self.metrics)])
         server.add_insecure_port(f"unix:{path}")
         return server
 
-    def _visit_of(self, peer: str) -> Visit | None:
-        return self._gate.visit_of(peer) if self._gate is not None else None
+    def _connection_of(self, peer: str) -> Connection | None:
+        return self._gate.connection_of(peer) if self._gate is not None else None
 
     def _call_limits(self) -> CallLimits:
         options, message = self._options, self.max_message_bytes + BUFFER_BYTES

@@ -263,7 +263,7 @@ class InferenceService:
             raise Refusal(protocol.REFUSED, str(error)) from error
 
     def _reply(self, model: ServedModel, request: Any, answered: Answered, call: Call) -> Any:
-        call.visit.answered()
+        call.connection.answered()
         packet_bytes = request.inputs[0].shape[-1]
         self._metrics.answered(model.name, packet_bytes, answered.ms, answered.batch)
         self._statistics[model.name].note(answered.ms, answered.batch)
@@ -271,7 +271,7 @@ class InferenceService:
         return protocol.answer_reply(model.name, request.id, outputs, answered.ms)
 
     def _fault(self, request: Any, refusal: Refusal, call: Call) -> Any:
-        call.visit.failed()
+        call.connection.failed()
         self._failed(request, refusal)
         return protocol.fault_reply(request.model_name, request.id, refusal.fault, str(refusal))
 

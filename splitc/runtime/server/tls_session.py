@@ -56,7 +56,7 @@ class TlsSession:
         """What TLS itself has to say."""
         return self._out.read()
 
-    def farewell(self) -> bytes:
+    def close_notify(self) -> bytes:
         """The last bytes of a connection that ends well; nothing before hands were shaken."""
         with suppress(ssl.SSLError, ValueError):
             self._tls.unwrap()

@@ -11,7 +11,7 @@ from typing import Protocol
 from splitc.runtime.server.pace import CALL, RESET, Budget, FrameMeter
 from splitc.runtime.server.tls_session import TlsSession
 
-GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 """First bytes of HTTP/2."""
 BUFFER_BYTES = 64 << 10
 """Read from gRPC at once, and written ahead of a reader in one direction."""
@@ -29,8 +29,8 @@ MAX_REFUSALS = 8
 """Refused calls on one stranger's connection before it is closed."""
 
 
-class Keeper(Protocol):
-    """Who keeps the connections (:class:`splitc.runtime.server.gate.ConnectionGate`).
+class Gate(Protocol):
+    """What a connection asks of its gate (:class:`splitc.runtime.server.gate.ConnectionGate`).
 
     Attributes:
         buffer: For one read at a time.
@@ -44,18 +44,18 @@ class Keeper(Protocol):
 
     def budget(self, whose: str) -> Budget: ...
 
-    def arrived(self, visit: Visit) -> float: ...
+    def arrived(self, connection: Connection) -> float: ...
 
-    def admitted(self, visit: Visit) -> None: ...
+    def admitted(self, connection: Connection) -> None: ...
 
-    def left(self, visit: Visit) -> None: ...
+    def left(self, connection: Connection) -> None: ...
 
-    def turn_away(self, visit: Visit, reason: str) -> None: ...
+    def reject(self, connection: Connection, reason: str) -> None: ...
 
     def paced(self) -> None: ...
 
 
-class Visit(asyncio.BufferedProtocol):
+class Connection(asyncio.BufferedProtocol):
     """One connection: the client's end.
 
     Attributes:
@@ -63,21 +63,21 @@ class Visit(asyncio.BufferedProtocol):
         address: Whose it is: an address, without its port.
         moved: ``time.monotonic()`` when it began, or when an admitted call began or ended.
         calls: Open and admitted.
-        was_polite: It asked for health, and has no need of a token.
+        is_probe: It asked for health, and has no need of a token.
         budget: Pays for its frames: that of its address's strangers, then its client's.
     """
 
-    def __init__(self, gate: Keeper, name: str, address: str) -> None:
+    def __init__(self, gate: Gate, name: str, address: str) -> None:
         self._gate, self.name, self.address = gate, name, address
         self.moved, self.calls = time.monotonic(), 0
         self._refusals = self._received = self._allowed = 0
         self._checks = 0.0
-        self._is_admitted = self._has_left = self.was_polite = False
+        self._is_admitted = self._is_closed = self.is_probe = False
         self._pauses: set[str] = set()
-        self._left = b""  # read, and not passed on yet
+        self._pending = b""  # read, and not passed on yet
         self._meter, self.budget = FrameMeter(), gate.budget(f"strangers at {address}")
         self._tls = TlsSession(gate.tls) if gate.tls else None
-        self._inner: _Inner | None = None
+        self._upstream: _Upstream | None = None
         self._connecting: asyncio.Task[None] | None = None
         self.transport: asyncio.Transport | None = None
 
@@ -92,10 +92,10 @@ class Visit(asyncio.BufferedProtocol):
         if not self._is_admitted:
             self._is_admitted = True
             self._gate.admitted(self)
-            self.budget.earn()
+            self.budget.credit()
             self.budget = self._gate.budget(client)
-            self.budget.fine(CALL)
-            self.let_go("bytes")
+            self.budget.charge(CALL)
+            self.resume("bytes")
             self._go_on()
 
     def call_ended(self) -> None:
@@ -104,41 +104,41 @@ class Visit(asyncio.BufferedProtocol):
 
     def answered(self) -> None:
         """A packet of it was answered."""
-        self.budget.earn()
+        self.budget.credit()
 
     def failed(self) -> None:
         """A packet of it was refused: that is as much work as a call."""
-        self.budget.fine(CALL)
+        self.budget.charge(CALL)
 
     def checked_health(self) -> None:
         """A stranger asked what strangers may ask: its time begins anew, and now and then its bytes."""
-        now, self.was_polite = time.monotonic(), True
+        now, self.is_probe = time.monotonic(), True
         paid = (now - self.moved) / HEALTH_S
         if paid >= 1:
             self._received = 0
         self._checks, self.moved = max(0.0, self._checks - paid) + 1, now
         if self._checks > HEALTH_AHEAD and not self._is_admitted:
-            self._gate.turn_away(self, "refused")
+            self._gate.reject(self, "refused")
 
     def was_refused(self) -> None:
         """A call of it was refused for want of a token."""
         self._refusals += 1
         if self._refusals >= MAX_REFUSALS and not self._is_admitted:
-            self._gate.turn_away(self, "refused")
+            self._gate.reject(self, "refused")
 
-    def end(self) -> None:
+    def abort(self) -> None:
         """Close both ends at once."""
-        self._leave()
+        self._closed()
         if self.transport is not None:
             self.transport.abort()
 
-    def hold(self, why: str) -> None:
-        """Read no more of the client, until :meth:`let_go` of this and every other reason."""
+    def pause(self, why: str) -> None:
+        """Read no more of the client, until :meth:`resume` of this and every other reason."""
         self._pauses.add(why)
         if self.transport is not None and not self.transport.is_closing():
             self.transport.pause_reading()
 
-    def let_go(self, why: str) -> None:
+    def resume(self, why: str) -> None:
         """A reason is gone."""
         self._pauses.discard(why)
         if self.transport is not None and not self.transport.is_closing() and not self._pauses:
@@ -153,11 +153,11 @@ class Visit(asyncio.BufferedProtocol):
         except ssl.SSLError:
             self.transport.close()
 
-    def say_goodbye(self) -> None:
-        """gRPC has closed its end: close this one after what was said last."""
+    def close(self) -> None:
+        """gRPC has closed its end: close this one after what was sent last."""
         if self.transport is not None and not self.transport.is_closing():
             if self._tls is not None:
-                self.transport.write(self._tls.farewell())
+                self.transport.write(self._tls.close_notify())
             self.transport.close()
 
     # -- asyncio's side ----------------------------------------------------------------------------------------------
@@ -170,8 +170,8 @@ class Visit(asyncio.BufferedProtocol):
         self._allowed = STRANGER_BYTES[self._tls is not None]
         if penalty_s:
             self._allowed //= MARKED_PART
-            self.hold("penalty")
-            asyncio.get_running_loop().call_later(penalty_s, self.let_go, "penalty")
+            self.pause("penalty")
+            asyncio.get_running_loop().call_later(penalty_s, self.resume, "penalty")
 
     def get_buffer(self, sizehint: int) -> memoryview:
         most = READ_BYTES if self._is_admitted else min(READ_BYTES, max(1, self._allowed - self._received))
@@ -182,14 +182,14 @@ class Visit(asyncio.BufferedProtocol):
         if not self._is_admitted:
             self._received += nbytes
             if self._received >= self._allowed:
-                self.hold("bytes")
+                self.pause("bytes")
         if self._tls is not None:
             data = self._opened(self._tls, data)
-        self._left += data
-        if self._inner is not None:
+        self._pending += data
+        if self._upstream is not None:
             self._pass_on()
         elif data:
-            self._greeted()
+            self._check_preface()
 
     def _opened(self, tls: TlsSession, data: bytes) -> bytes:
         """Plain text; whoever speaks no TLS is turned away."""
@@ -198,20 +198,20 @@ class Visit(asyncio.BufferedProtocol):
             data = tls.opened(data)
         except ssl.SSLError:
             self.transport.write(tls.waiting())  # the alert says why
-            self._gate.turn_away(self, "foreign")
+            self._gate.reject(self, "foreign")
             return b""
         if waiting := tls.waiting():
             self.transport.write(waiting)
         if tls.is_over:  # as the end of a plain connection is
-            self.say_goodbye()
+            self.close()
         return data
 
-    def _greeted(self) -> None:
+    def _check_preface(self) -> None:
         """The first bytes decide whether gRPC hears of it at all."""
-        if not self._left.startswith(GREETING[: len(self._left)]):
-            self._gate.turn_away(self, "foreign")
-        elif len(self._left) >= len(GREETING) and self._connecting is None:
-            self.hold("connecting")
+        if not self._pending.startswith(PREFACE[: len(self._pending)]):
+            self._gate.reject(self, "foreign")
+        elif len(self._pending) >= len(PREFACE) and self._connecting is None:
+            self.pause("connecting")
             self._connecting = asyncio.create_task(self._connect())
 
     async def _connect(self) -> None:
@@ -220,69 +220,69 @@ class Visit(asyncio.BufferedProtocol):
             inner.setblocking(False)
             inner.bind("\0" + self.name)
             await loop.sock_connect(inner, self._gate.target)
-            _, self._inner = await loop.create_connection(lambda: _Inner(self), sock=inner)
+            _, self._upstream = await loop.create_connection(lambda: _Upstream(self), sock=inner)
         except OSError:
             inner.close()
-            self._gate.turn_away(self, "no descriptors")
+            self._gate.reject(self, "no descriptors")
             return
-        self.let_go("connecting")
+        self.resume("connecting")
         self._pass_on()
 
     def _pass_on(self) -> None:
         """To gRPC what the client's budget pays for; the rest waits for its turn."""
-        if self._inner is None or not self._left:
+        if self._upstream is None or not self._pending:
             return
-        size = self._meter.passable(self._left, self.budget)
-        passed, self._left = self._left[:size], self._left[size:]
+        size = self._meter.passable(self._pending, self.budget)
+        passed, self._pending = self._pending[:size], self._pending[size:]
         if passed:
-            self._inner.write(passed)
+            self._upstream.write(passed)
         if self._meter.is_held and "pace" not in self._pauses:
-            self.hold("pace")
+            self.pause("pace")
             self._gate.paced()
             self.budget.wait(self._go_on)
 
     def _go_on(self) -> None:
         """Its turn has come."""
         if "pace" in self._pauses:
-            self.let_go("pace")
+            self.resume("pace")
             self._pass_on()
 
     def pause_writing(self) -> None:
-        if self._inner is not None and self._inner.transport is not None:
-            self._inner.transport.pause_reading()
+        if self._upstream is not None and self._upstream.transport is not None:
+            self._upstream.transport.pause_reading()
 
     def resume_writing(self) -> None:
-        if self._inner is not None and self._inner.transport is not None:
-            self._inner.transport.resume_reading()
+        if self._upstream is not None and self._upstream.transport is not None:
+            self._upstream.transport.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._leave()
+        self._closed()
 
-    def _leave(self) -> None:
-        if not self._has_left:
-            self._has_left = True
-            self.budget.fine(RESET * self._given_up())
+    def _closed(self) -> None:
+        if not self._is_closed:
+            self._is_closed = True
+            self.budget.charge(RESET * self._given_up())
         self._gate.left(self)
-        self._left = b""
+        self._pending = b""
         self._pauses.discard("pace")
         if self._connecting is not None:
             self._connecting.cancel()
-        if self._inner is not None and self._inner.transport is not None:
-            self._inner.transport.abort()
+        if self._upstream is not None and self._upstream.transport is not None:
+            self._upstream.transport.abort()
 
     def _given_up(self) -> int:
         """Calls that its client will not hear of: those that are open, or all of a stranger."""
         if self._is_admitted:
             return self.calls
-        return 0 if self.was_polite else self._meter.calls
+        return 0 if self.is_probe else self._meter.calls
 
 
-class _Inner(asyncio.BufferedProtocol):
+class _Upstream(asyncio.BufferedProtocol):
     """gRPC's end of a connection."""
 
-    def __init__(self, visit: Visit) -> None:
-        self._visit = visit
-        self._buffer = visit._gate.buffer
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._buffer = connection._gate.buffer
         self.transport: asyncio.Transport | None = None
 
     def write(self, data: bytes) -> None:
@@ -299,13 +299,13 @@ class _Inner(asyncio.BufferedProtocol):
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        self._visit.send(bytes(memoryview(self._buffer)[:nbytes]))
+        self._connection.send(bytes(memoryview(self._buffer)[:nbytes]))
 
     def pause_writing(self) -> None:
-        self._visit.hold("full")
+        self._connection.pause("full")
 
     def resume_writing(self) -> None:
-        self._visit.let_go("full")
+        self._connection.resume("full")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._visit.say_goodbye()
+        self._connection.close()
