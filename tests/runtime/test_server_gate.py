@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("grpc", reason="needs splitc[serve]")
 
-from splitc.runtime.server.connection import Connection
+from splitc.runtime.server.connection import HEALTH_S, Connection
 from splitc.runtime.server.gate import ConnectionGate, GateLimits
 from splitc.runtime.server.metrics import Metrics
 from splitc.runtime.server.pace import CALL, RESET
@@ -62,3 +62,29 @@ def test_calls_that_are_open_are_paid_for_once_when_their_client_hangs_up() -> N
     connection.abort()
     connection.connection_lost(None)
     assert connection.budget._refilled() == pytest.approx(before - 3 * RESET)
+
+
+def test_of_a_stranger_s_calls_only_answered_health_checks_are_not_paid_for() -> None:
+    """One health check does not excuse the calls beside it."""
+    one = gate()
+    connection = Connection(one, "name", "10.0.0.1")
+    one.arrived(connection)
+    connection._meter.calls = 5
+    connection.checked_health()
+    connection.answered_health()
+    connection.checked_health()
+    before = connection.budget._refilled()
+    connection.abort()
+    assert connection.budget._refilled() == pytest.approx(before - 4 * RESET)
+
+
+def test_a_health_check_in_time_lets_a_stranger_send_on() -> None:
+    """Its bytes begin anew, also where it had none left."""
+    one = gate()
+    connection = Connection(one, "name", "10.0.0.1")
+    connection.pause("bytes")
+    connection.checked_health()
+    assert connection._pauses == {"bytes"}
+    connection.moved -= 2 * HEALTH_S
+    connection.checked_health()
+    assert not connection._pauses

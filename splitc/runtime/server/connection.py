@@ -63,16 +63,16 @@ class Connection(asyncio.BufferedProtocol):
         address: Whose it is: an address, without its port.
         moved: ``time.monotonic()`` when it began, or when an admitted call began or ended.
         calls: Open and admitted.
-        is_probe: It asked for health, and has no need of a token.
+        probes: Health checks on it that were answered.
         budget: Pays for its frames: that of its address's strangers, then its client's.
     """
 
     def __init__(self, gate: Gate, name: str, address: str) -> None:
         self._gate, self.name, self.address = gate, name, address
-        self.moved, self.calls = time.monotonic(), 0
+        self.moved, self.calls, self.probes = time.monotonic(), 0, 0
         self._refusals = self._received = self._allowed = 0
         self._checks = 0.0
-        self._is_admitted = self._is_closed = self.is_probe = False
+        self._is_admitted = self._is_closed = False
         self._pauses: set[str] = set()
         self._pending = b""  # read, and not passed on yet
         self._meter, self.budget = FrameMeter(), gate.budget(f"strangers at {address}")
@@ -112,13 +112,18 @@ class Connection(asyncio.BufferedProtocol):
 
     def checked_health(self) -> None:
         """A stranger asked what strangers may ask: its time begins anew, and now and then its bytes."""
-        now, self.is_probe = time.monotonic(), True
+        now = time.monotonic()
         paid = (now - self.moved) / HEALTH_S
         if paid >= 1:
             self._received = 0
+            self.resume("bytes")
         self._checks, self.moved = max(0.0, self._checks - paid) + 1, now
         if self._checks > HEALTH_AHEAD and not self._is_admitted:
             self._gate.reject(self, "refused")
+
+    def answered_health(self) -> None:
+        """It has its answer to that."""
+        self.probes += 1
 
     def was_refused(self) -> None:
         """A call of it was refused for want of a token."""
@@ -271,10 +276,8 @@ class Connection(asyncio.BufferedProtocol):
             self._upstream.transport.abort()
 
     def _given_up(self) -> int:
-        """Calls that its client will not hear of: those that are open, or all of a stranger."""
-        if self._is_admitted:
-            return self.calls
-        return 0 if self.is_probe else self._meter.calls
+        """Calls that its client will not hear of: those that are open; of a stranger all but answered health checks."""
+        return self.calls if self._is_admitted else max(0, self._meter.calls - self.probes)
 
 
 class _Upstream(asyncio.BufferedProtocol):

@@ -139,7 +139,7 @@ class ConnectionGate:
     def left(self, connection: Connection) -> None:
         """A connection has ended."""
         if self._connections.pop(connection.name, None) is not None and self.is_stranger(connection):
-            self.mark(connection.address, PROBE_MARK if connection.is_probe else LEFT_MARK)
+            self.mark(connection.address, PROBE_MARK if connection.probes else LEFT_MARK)
         self.admitted(connection)
 
     def mark(self, address: str, by: float = 1.0) -> None:

@@ -81,14 +81,18 @@ class Methods(grpc.GenericRpcHandler):  # type: ignore[misc]
         method = getattr(self._service, name)
 
         async def answer(_: Any, context: Any) -> None:
-            call = await self._door.asked_for_health(context, name)
-            await call.write_in_time(method().SerializeToString())
+            await self._answer_health(context, name, method().SerializeToString())
 
         return answer
 
     async def _check(self, _: Any, context: Any) -> None:
-        call = await self._door.asked_for_health(context, "ServerReady")
-        await call.write_in_time(SERVING if self._service.ServerReady().ready else NOT_SERVING)
+        status = SERVING if self._service.ServerReady().ready else NOT_SERVING
+        await self._answer_health(context, "ServerReady", status)
+
+    async def _answer_health(self, context: Any, name: str, answer: bytes) -> None:
+        call = await self._door.asked_for_health(context, name)
+        await call.write_in_time(answer)
+        call.connection.answered_health()
 
     async def _stream(self, _: Any, context: Any) -> None:
         async with self._door.entered(context, STREAM) as call:
