@@ -80,7 +80,7 @@ g (float[N,3,32,32] image) => (int64[4,M] logits) {
         pytest.param("data.calibration=package:nosuch/a.png", 2, ["package:nosuch: no such package"], id="no-package"),
         pytest.param("data.verification=pictures/picture03.png", 2, ["is among data.calibration too"], id="both"),
         pytest.param("data.labels=no.csv", 2, ["no.csv: cannot be read (No such file or directory)"], id="no-labels"),
-        pytest.param("data.labels=tiny.onnx", 2, ["tiny.onnx: is not UTF-8 text"], id="labels-binary"),
+        pytest.param("data.labels=tiny.onnx", 2, ["tiny.onnx:1: is not UTF-8 text"], id="labels-binary"),
         pytest.param("data.classes=no.txt", 2, ["no.txt: cannot be read"], id="no-classes"),
         pytest.param("data.preprocess={crop=32, resize=16}", 2, ["is smaller than the crop of 32"], id="crop"),
         pytest.param("data.preprocess={resize=64, crop=64}", 2, ["gives float32 [1, 3, 64, 64]", "'image'"], id="size"),

@@ -29,9 +29,9 @@ def built(source: Path, out: Path, *overrides: str) -> Outcome:
 
 
 def weights(path: Path) -> dict[str, np.ndarray]:
-    """Weights of layers: initializers of two axes or more."""
+    """Weights of layers: initializers of two axes or more, without what scales the symbols."""
     found = {one.name: numpy_helper.to_array(one) for one in onnx.load(path).graph.initializer}
-    return {name: values for name, values in found.items() if values.ndim > 1}
+    return {name: values for name, values in found.items() if values.ndim > 1 and "quantize/" not in name}
 
 
 def report(out: Path) -> list[dict[str, object]]:
