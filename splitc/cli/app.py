@@ -31,8 +31,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-INTERRUPTED, TERMINATED = 130, 143
-"""Exit codes after Ctrl-C and SIGTERM, as shells have them."""
+INTERRUPTED, UNREAD, TERMINATED = 130, 141, 143
+"""Exit codes after Ctrl-C, a pipe that nobody reads and SIGTERM, as shells have them."""
 COMPILER = ("onnx", "onnx_ir", "tomli_w")
 """Packages of the extra ``build``, which a device does without."""
 STOPPED = {INTERRUPTED: "interrupted", TERMINATED: "terminated"}
@@ -103,8 +103,8 @@ def _run() -> int:
         result = INTERRUPTED
     except _Terminated:
         result = TERMINATED
-    except BrokenPipeError:  # splitc ... | head
-        return 1
+    except (BrokenPipeError, SystemExit):  # splitc ... | head, of which typer makes an exit with 1
+        return UNREAD
     except OSError as error:
         if error.errno != errno.ENAMETOOLONG:  # the user's, whichever path it is
             raise
@@ -121,7 +121,8 @@ def _run() -> int:
     except Exception as error:
         if not hasattr(error, "format_message"):  # typer's usage errors have it; anything else is our bug
             raise
-        say(f"splitc: {_sentence(error.format_message())} Try 'splitc --help'.")
+        if text := error.format_message():  # without arguments the help is there already
+            say(f"splitc: {_sentence(text)} Try 'splitc --help'.")
         return 2
     if result in STOPPED:  # some versions of typer return 130, others raise
         say(f"splitc: {STOPPED[result]}; nothing half-written is left.")
@@ -136,7 +137,7 @@ def _flush() -> int:
         say(f"splitc: {error}")
         return error.exit_code
     except BrokenPipeError:
-        return 1
+        return UNREAD
     return 0
 
 

@@ -102,7 +102,7 @@ def test_a_closed_pipe_is_no_traceback(source: Path, bundle: Path) -> None:
     with os.fdopen(write) as pipe:
         done = subprocess.run(command, stdout=pipe, stderr=subprocess.PIPE, text=True, timeout=PATIENCE_S)
     assert "Traceback" not in done.stderr
-    assert done.returncode == 1
+    assert done.returncode == 141  # 1 is a missed gate or check alone
 
 
 NOISY = """

@@ -113,6 +113,14 @@ def test_a_place_behind_links(source: Path, tmp_path: Path) -> None:
         assert (found.code, found.err.count("splitc: ")) == (2, 2), found.err  # what is built, and why not
 
 
+@pytest.mark.parametrize("group", [[], ["delta"]])
+def test_without_arguments_there_is_the_help_alone(group: list[str]) -> None:
+    found = cli(*group)
+    assert found.code == 2
+    assert "Usage: " in found.out + found.err
+    assert "Try 'splitc --help'" not in found.err
+
+
 NO_PLACES = {
     "loop": "loop",  # links that lead in a circle
     "long": "x" * 300,
