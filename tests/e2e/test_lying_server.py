@@ -113,6 +113,19 @@ def test_a_greeting_that_is_none(bundle: Path, kind: str) -> None:
     assert len(str(caught.value)) < 1000
 
 
+def test_patience_holds_for_another_build_that_answers_late(bundle: Path) -> None:
+    """It is asked again, on further connections, but not for longer."""
+
+    def late(liar: Any) -> Any:
+        time.sleep(PATIENCE_S / 2)
+        return CONFIGS["another-pair"](liar)
+
+    begun = time.monotonic()
+    with lying(bundle, iter, config=late) as address, pytest.raises(RemoteError, match="of pair"):
+        ask(bundle, address)
+    assert time.monotonic() - begun < PATIENCE_S + SPARE_S
+
+
 @pytest.mark.parametrize("text", ["\x1b]0;owned\x07\x1b[2J", "so sorry\r\n" * 100_000, "\u202e evil"])
 def test_words_of_the_server_are_fit_for_a_terminal(bundle: Path, text: str) -> None:
     with lying(bundle, error(text)) as address, pytest.raises(RemoteError) as caught:

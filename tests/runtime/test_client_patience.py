@@ -125,3 +125,14 @@ def test_another_build_is_searched_for_so_often() -> None:
     patience.renew()
     assert patience.was_answered
     assert (patience.searches_on, patience.skips_a_turn) == (True, False)
+
+
+def test_another_build_is_searched_for_while_patience_lasts() -> None:
+    """A server that takes its time to say that it is another one."""
+    clock = Clock()
+    patience = Patience(4.0, clock)
+    for _ in range(2):
+        assert patience.searches_on
+        clock.now += 2.0
+        patience.met_another(2.0)
+    assert not patience.searches_on

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -111,7 +112,7 @@ class Channel:
         Args:
             model: Name of the bundle.
             pair_id: 64 hexadecimal digits.
-            timeout_s: For connecting and the answer.
+            timeout_s: For connecting and every answer together.
 
         Raises:
             ForeignPairError: No such bundle there, or the half of another pair; both ids are named.
@@ -120,12 +121,16 @@ class Channel:
         """
         if not self._routing:
             self._routing = [(PAIR_HEADER, pair_id[:12])]
-        foreign = None
+        foreign, end_s = None, time.monotonic() + timeout_s
         for name in (model, model_of_pair(model, pair_id), model):  # each call may go to another server
             try:
-                return self._greeting(name, pair_id, timeout_s)
+                return self._greeting(name, pair_id, max(0.0, end_s - time.monotonic()))
             except ForeignPairError as error:
                 foreign = foreign or error
+            except LostConnectionError:
+                if foreign is None:
+                    raise
+                break
         assert foreign is not None
         raise foreign
 

@@ -184,7 +184,7 @@ class EdgeClient:
         """Until the next try, if there is one."""
         is_foreign = isinstance(lost, ForeignPairError)
         if is_foreign:
-            patience.met_another()
+            patience.met_another(silent_s)
         if is_foreign and not patience.was_answered:
             if not patience.searches_on:
                 raise RemoteError(f"{self._remote.address}: {lost}") from lost

@@ -39,9 +39,14 @@ class Patience:
         """The server was reachable and owed no answer, so its silence does not count."""
         self._since = float("inf")
 
-    def met_another(self) -> None:
-        """Another build answers: the right one may be there too, behind the same address."""
+    def met_another(self, took_s: float = 0.0) -> None:
+        """Another build answers: the right one may be there too, behind the same address.
+
+        Args:
+            took_s: So long it was asked for.
+        """
         self._foreign += 1
+        self._since = min(self._since, self._clock() - took_s)
 
     @property
     def skips_a_turn(self) -> bool:
@@ -50,8 +55,8 @@ class Patience:
 
     @property
     def searches_on(self) -> bool:
-        """Whether to look for the right build where it has never answered."""
-        return self._foreign < FOREIGN_TRIES
+        """Whether to look for the right build where it has never answered: so often, and while patience lasts."""
+        return self._foreign < FOREIGN_TRIES and self.left_s > 0
 
     @property
     def left_s(self) -> float:
