@@ -48,33 +48,41 @@ class ListenOptions:
 class LimitOptions:
     """Fields of :class:`splitc.runtime.ServerOptions`."""
 
-    max_batch: Annotated[int, typer.Option(min=1, help="Most samples in a batch, and in one packet.")] = 8
+    max_batch: Annotated[int, typer.Option(min=1, max=1024, help="Most samples in a batch, and in one packet.")] = 8
     max_delay_ms: Annotated[
-        float, typer.Option(min=0, help="How long a sample waits for others to join its batch.")
+        float, typer.Option(min=0, max=1000, help="How long a sample waits for others to join its batch.")
     ] = 0.0
     max_memory_mb: Annotated[
-        int, typer.Option(min=16, help="MB for requests at once, beside what the process takes after its start.")
+        int,
+        typer.Option(
+            min=16, max=1 << 20, help="MB for requests at once, beside what the process takes after its start."
+        ),
     ] = 1024
     max_message_bytes: Annotated[
-        int | None, typer.Option(min=1024, help="Largest message; by default what the bundles' packets need.")
+        int | None,
+        typer.Option(min=1024, max=1 << 30, help="Largest message; by default what the bundles' packets need."),
     ] = None
-    max_connections: Annotated[int, typer.Option(min=2, help="Connections open at once.")] = 1024
-    max_streams: Annotated[int, typer.Option(min=1, help="Streams open at once.")] = 256
-    stall_s: Annotated[float, typer.Option(min=0.1, help="Seconds an answer may stay unread.")] = 30.0
+    max_connections: Annotated[int, typer.Option(min=2, max=65536, help="Connections open at once.")] = 1024
+    max_streams: Annotated[int, typer.Option(min=1, max=65536, help="Streams open at once.")] = 256
+    stall_s: Annotated[float, typer.Option(min=0.1, max=1e6, help="Seconds an answer may stay unread.")] = 30.0
     idle_s: Annotated[
         float,
-        typer.Option(min=1, help="Seconds a stream may stay open without packets, or a connection without calls."),
+        typer.Option(
+            min=1, max=1e6, help="Seconds a stream may stay open without packets, or a connection without calls."
+        ),
     ] = 600.0
-    greet_s: Annotated[float, typer.Option(min=0.1, help="Seconds a connection has for its first admitted call.")] = (
-        10.0
-    )
-    rate: Annotated[float, typer.Option(min=0, help="Requests a second for each client; 0: no limit.")] = 0.0
+    greet_s: Annotated[
+        float, typer.Option(min=0.1, max=1e6, help="Seconds a connection has for its first admitted call.")
+    ] = 10.0
+    rate: Annotated[float, typer.Option(min=0, max=1e9, help="Requests a second for each client; 0: no limit.")] = 0.0
     call_rate: Annotated[
         float,
-        typer.Option(min=0, help="Calls a second, for each client, that no answer to a packet pays for; 0: no limit."),
+        typer.Option(
+            min=0, max=1e9, help="Calls a second, for each client, that no answer to a packet pays for; 0: no limit."
+        ),
     ] = 100.0
-    threads: Annotated[int, typer.Option(min=1, help="Threads an engine may use.")] = 1
-    drain_s: Annotated[float, typer.Option(min=0, help="Seconds to finish open requests at shutdown.")] = 10.0
+    threads: Annotated[int, typer.Option(min=1, max=1024, help="Threads an engine may use.")] = 1
+    drain_s: Annotated[float, typer.Option(min=0, max=1e6, help="Seconds to finish open requests at shutdown.")] = 10.0
 
 
 @app.command()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import re
 import time
 from pathlib import Path
+from typing import get_type_hints
 
 import numpy as np
 import pytest
@@ -14,8 +17,9 @@ pytest.importorskip("grpc", reason="needs splitc[serve]")
 from serving import serving
 
 from splitc.bundle import open_bundle
-from splitc.errors import RemoteError
-from splitc.runtime import Sample, protocol
+from splitc.cli.serve import LimitOptions
+from splitc.errors import RemoteError, UsageError
+from splitc.runtime import Sample, ServerOptions, protocol
 from splitc.runtime.client import ClientOptions, EdgeClient, Remote
 
 PATIENCE_S = 60.0
@@ -69,3 +73,25 @@ def test_messages_of_more_than_64_mib_are_answered(bundle: Path) -> None:
         (reply,) = channel.stream([request])
         channel.close()
         assert protocol.fault_of(reply) == protocol.DAMAGED
+
+
+def test_memory_that_holds_no_message_is_refused_before_anyone_asks(bundle: Path) -> None:
+    """Each call would be refused for want of room; the size that is named will do."""
+    too_large = {"max_memory_mb": 16, "max_message_bytes": 7 << 20}
+    with pytest.raises(UsageError, match=r"--max-memory-mb 16: has no room .* 7340032 bytes; give (\d+)") as caught:
+        serving([bundle], **too_large).__enter__()
+    named = re.search(r"give (\d+)", str(caught.value))
+    assert named is not None
+    with serving([bundle], **{**too_large, "max_memory_mb": int(named[1])}) as (address, _):
+        assert len(list(EdgeClient(open_bundle(bundle), Remote(address)).run([sample(1)]))) == 1
+
+
+def test_options_of_the_command_have_the_bounds_of_the_server() -> None:
+    """Else a number beyond them is a traceback."""
+    fields = ServerOptions.model_fields
+    for name, hint in get_type_hints(LimitOptions, include_extras=True).items():
+        option = next(one for one in hint.__metadata__ if hasattr(one, "max"))
+        most = [one.le for one in fields[name].metadata if hasattr(one, "le")]
+        assert [option.max] == most, name
+        assert math.isfinite(option.max)
+        assert option.min >= min(getattr(one, "ge", getattr(one, "gt", math.inf)) for one in fields[name].metadata)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -33,6 +34,7 @@ from splitc.runtime.server.models import ServedModel, Workers
 from splitc.runtime.server.pages import Pages, pages_of
 from splitc.runtime.server.private_folder import private_folder
 from splitc.runtime.server.pulse import StreamLimits
+from splitc.runtime.server.room import ONE_CLIENT, Room
 from splitc.runtime.server.service import InferenceService
 from splitc.runtime.server.turns import FairSlots
 from splitc.runtime.server.work import PacketWork
@@ -48,6 +50,8 @@ CALLS_A_CONNECTION = 100
 HEADERS_BYTES = 8 << 10
 NO_MESSAGE_BYTES = 4 << 10
 """Least limit of a message: requests without a packet."""
+MOST_S, MOST_A_SECOND = 1e6, 1e9
+"""Of any option: eleven days, and more than there are."""
 SOCKET_NAME = "s"
 TRIM_S = 10.0
 """How often freed memory goes back: many short calls leave it in pieces, which look like a leak."""
@@ -75,13 +79,13 @@ class ServerOptions(Frozen):
     max_pending: int = Field(16, ge=1, le=1024)
     max_single: int = Field(256, ge=1, le=65536)
     max_connections: int = Field(1024, ge=2, le=65536)
-    stall_s: float = Field(30.0, gt=0)
-    idle_s: float = Field(600.0, gt=0)
-    greet_s: float = Field(10.0, gt=0)
-    rate: float = Field(0.0, ge=0)
-    call_rate: float = Field(100.0, ge=0)
+    stall_s: float = Field(30.0, gt=0, le=MOST_S)
+    idle_s: float = Field(600.0, gt=0, le=MOST_S)
+    greet_s: float = Field(10.0, gt=0, le=MOST_S)
+    rate: float = Field(0.0, ge=0, le=MOST_A_SECOND)
+    call_rate: float = Field(100.0, ge=0, le=MOST_A_SECOND)
     threads: int = Field(1, ge=1, le=1024)
-    drain_s: float = Field(10.0, ge=0)
+    drain_s: float = Field(10.0, ge=0, le=MOST_S)
 
 
 class CloudServer:
@@ -93,7 +97,7 @@ class CloudServer:
         tokens: Bearer tokens, one of which a client must have; none: anyone.
 
     Raises:
-        UsageError: One bundle twice, or none at all.
+        UsageError: One bundle twice, or none at all; no message would fit into what one client has of the memory.
         BundleError: One that cannot be served.
     """
 
@@ -112,6 +116,7 @@ class CloudServer:
         for bundle in bundles:
             name = self._free_name(bundle)
             self._models[name] = self._model(bundle, name)
+        self._check_memory()
         self._service = self._new_service()
         self._gate: ConnectionGate | None = None
         self._door: Door | None = None
@@ -134,6 +139,17 @@ class CloudServer:
         model.name = name
         model.warm_up()
         return model
+
+    def _check_memory(self) -> None:
+        """Where not even one message fits, every call would be refused."""
+        limits = self._call_limits()
+        needed = max(limits.single_bytes, limits.stream_bytes)
+        if needed > Room(limits.reading_bytes).most:
+            least_mb = math.ceil(needed / ONE_CLIENT / (1 << 19))
+            raise UsageError(
+                f"--max-memory-mb {self._options.max_memory_mb}: has no room for a stream with a message of "
+                f"{self.max_message_bytes} bytes; give {least_mb} or more, or less --max-message-bytes or --max-batch."
+            )
 
     def _new_service(self) -> InferenceService:
         options = self._options
