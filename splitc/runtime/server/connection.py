@@ -29,7 +29,7 @@ MAX_REFUSALS = 8
 """Refused calls on one stranger's connection before it is closed."""
 
 
-class Gate(Protocol):
+class ConnectionOwner(Protocol):
     """What a connection asks of its gate (:class:`splitc.runtime.server.gate.ConnectionGate`).
 
     Attributes:
@@ -67,7 +67,7 @@ class Connection(asyncio.BufferedProtocol):
         budget: Pays for its frames: that of its address's strangers, then its client's.
     """
 
-    def __init__(self, gate: Gate, name: str, address: str) -> None:
+    def __init__(self, gate: ConnectionOwner, name: str, address: str) -> None:
         self._gate, self.name, self.address = gate, name, address
         self.moved, self.calls, self.probes = time.monotonic(), 0, 0
         self._refusals = self._received = self._allowed = 0
