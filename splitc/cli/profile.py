@@ -264,10 +264,10 @@ def _imported(half: ProfiledModel, times: Path, asked: ImportOptions, device: st
 
 def _refuse_foreign(record: Record, profile: Path | None, model: Path) -> None:
     """Raises: UsageError: the time is of layers called after nodes, and none of those is this model's."""
-    from splitc.records import is_opaque
+    from splitc.records import is_copy, is_opaque
 
-    names = [layer.name for layer in record.layers]
-    if any(layer.values or not layer.median_ms or is_opaque(layer.name) for layer in record.layers):
+    names = [layer.name for layer in record.layers if layer.median_ms and not is_copy(layer.name)]
+    if not names or any(map(is_opaque, names)) or any(layer.values for layer in record.layers):
         return
     raise UsageError(
         f"{profile}: belongs to another model: none of its {len(names)} layers, such as {names[0]!r}, is a node of "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from splitc.records.layers import is_opaque, joined_values, layers_from_trace, timed_layer
+from splitc.records.layers import is_copy, is_opaque, joined_values, layers_from_trace, timed_layer
 from splitc.records.record import (
     LEAST_TRACED,
     PRECISIONS,
@@ -47,6 +47,7 @@ __all__ = [
     "Sha256",
     "Strict",
     "fit_device",
+    "is_copy",
     "is_opaque",
     "joined_values",
     "layer_ms",

@@ -19,7 +19,8 @@ from splitc.records.record import LayerTiming
 _KERNEL = "_kernel_time"
 _FUSED = re.compile(r" \+ | \|\| ")
 _POINTWISE = re.compile(r"PWN\(|, |\)")
-_OPAQUE = re.compile(r"ForeignNode|^__my|[Mm]yelin|\(Unnamed Layer|^Reformatting CopyNode|^ONNXTRT_|^\[")
+_COPY = "Reformatting CopyNode"
+_OPAQUE = re.compile(rf"ForeignNode|^__my|[Mm]yelin|\(Unnamed Layer|^{_COPY}|^ONNXTRT_|^\[")
 
 
 def layers_from_trace(trace: Path, made: Mapping[str, str], warmup: int, samples: int) -> tuple[LayerTiming, ...]:
@@ -61,6 +62,11 @@ def joined_values(name: str, made: Mapping[str, str]) -> tuple[str, ...]:
 def is_opaque(name: str) -> bool:
     """Whether TensorRT made up the name of a layer, so that it tells nothing of the nodes behind it."""
     return bool(_OPAQUE.search(name))
+
+
+def is_copy(name: str) -> bool:
+    """Whether a layer of TensorRT only brings a tensor into another layout, as engines of every model have some."""
+    return name.startswith(_COPY)
 
 
 def _sums(times: Sequence[float], warmup: int, samples: int) -> list[float]:

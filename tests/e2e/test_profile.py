@@ -115,6 +115,12 @@ def test_a_profile_without_the_model_s_layers_prices_nothing_at_zero(
         ),
         (["a/Conv + a/Relu", "PWN(b, c)"], None, "none of its 2 layers, such as 'a/Conv + a/Relu', is a node of"),
         (["a", "(Unnamed Layer* 3) [Shuffle]"], None, ""),
+        (
+            ["Reformatting CopyNode for Input Tensor 0 to a", "a"],
+            None,
+            "none of its 1 layers, such as 'a', is a node of",
+        ),
+        (["Reformatting CopyNode for Input Tensor 0 to a"], None, ""),
         (["a"], [{"Name": "a", "LayerType": "conv"}], "layers.json: belongs to another model"),
         (
             ["a"],
@@ -122,7 +128,7 @@ def test_a_profile_without_the_model_s_layers_prices_nothing_at_zero(
             "infos.json: belongs to another model: its layers compute",
         ),
     ],
-    ids=["one", "fused", "made-up", "with-kinds", "metadata"],
+    ids=["one", "fused", "made-up", "beside-a-copy", "a-copy", "with-kinds", "metadata"],
 )
 def test_a_profile_of_another_model_is_refused_by_name(
     names: list[str], layers: list[object] | None, words: str, source: Path, tmp_path: Path
