@@ -7,7 +7,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InternalError, InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
@@ -25,8 +25,10 @@ from splitc.files import read_bounded, refuse_special, sha256_bytes, write_file
 MAX_KEY_BYTES = 1 << 14
 PUBLIC_SUFFIX = ".pub"
 _PRIVATE_MODE = 0o600
-_UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm)
-"""What ``cryptography`` raises for text that is no key, for another passphrase, and for keys it does not know."""
+_UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, InternalError)
+"""What ``cryptography`` raises for text that is no key, for another passphrase, for keys it does not know, and for an
+ed25519 key of another size.
+"""
 
 
 @dataclass(frozen=True)

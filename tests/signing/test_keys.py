@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import stat
 from pathlib import Path
@@ -79,6 +80,18 @@ def test_what_is_no_key(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "k").chmod(0o600)
     with pytest.raises(UsageError, match="is no public key in PEM"):
         read_public(tmp_path / "k")
+    with pytest.raises(UsageError, match="is no private key"):
+        read_private(tmp_path / "k")
+
+
+@pytest.mark.parametrize("size", [0, 31, 33])
+def test_ed25519_keys_have_32_bytes(tmp_path: Path, size: int) -> None:
+    secret = bytes([4, size]) + b"k" * size
+    inner = bytes.fromhex("020100300506032b657004") + bytes([len(secret)]) + secret
+    der = bytes([0x30, len(inner)]) + inner
+    pem = b"-----BEGIN PRIVATE KEY-----\n" + base64.b64encode(der) + b"\n-----END PRIVATE KEY-----\n"
+    (tmp_path / "k").write_bytes(pem)
+    (tmp_path / "k").chmod(0o600)
     with pytest.raises(UsageError, match="is no private key"):
         read_private(tmp_path / "k")
 
