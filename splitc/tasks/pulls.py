@@ -61,4 +61,4 @@ def of_direction(reference: Array, rng: np.random.Generator) -> F64:
 
 def as_output(pull: F64, output: Array) -> F32:
     """A pull with the shape of the output that it is of."""
-    return np.ascontiguousarray(pull.reshape(output.shape), np.float32)
+    return np.array(pull.reshape(output.shape), np.float32, order="C")  # ascontiguousarray gives scalars an axis

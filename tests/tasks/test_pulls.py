@@ -10,6 +10,7 @@ import pytest
 
 from splitc.tasks import TASKS, BindRequest, BoundTask
 from splitc.tasks.divergences import sigmoid
+from splitc.tasks.pulls import as_output
 from splitc.types import Array, Feeds, TensorSpec
 
 RNG = np.random.default_rng(3)
@@ -104,3 +105,8 @@ def test_nothing_pulls_where_nothing_is() -> None:
         pull = bound(task, {}, zeros).pull(as_feeds(zeros), RNG)
         assert pull is not None
         assert not pull["y"].any()
+
+
+def test_a_scalar_is_pulled_as_one() -> None:
+    assert as_output(np.ones(()), np.array(3, np.float32)).shape == ()
+    assert as_output(np.ones((4,)), np.ones((2, 2), np.float32)).shape == (2, 2)
