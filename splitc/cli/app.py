@@ -88,6 +88,7 @@ def main() -> NoReturn:
             warnings.simplefilter("ignore")
         code = _run()
         code = _flush() or code
+    _drop_unsaid()
     sys.exit(code)
 
 
@@ -139,6 +140,15 @@ def _flush() -> int:
     except BrokenPipeError:
         return UNREAD
     return 0
+
+
+def _drop_unsaid() -> None:
+    """Lines for people that a full disk has no room for: left in the buffer, they would change the exit code."""
+    try:
+        sys.stderr.flush()
+    except (OSError, ValueError, AttributeError):  # full; closed; none at all
+        with suppress(OSError, ValueError, AttributeError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 def _sentence(text: str) -> str:

@@ -102,7 +102,7 @@ def serve(
     tls = TlsFiles(listening.tls_cert, listening.tls_key, listening.tls_ca)
     tokens = read_tokens(listening.token_file) if listening.token_file else ()
     server = CloudServer([open_checked(path, require_signature) for path in bundles], options, tokens)
-    asyncio.run(_serve(server, listening, tls, limits.drain_s, print_json if json else _log_start))
+    asyncio.run(_serve(server, listening, tls, limits.drain_s, _print_start if json else _log_start))
 
 
 async def _serve(
@@ -148,6 +148,12 @@ def _end_at_the_latest_in(seconds: float) -> threading.Timer:
     watch.daemon = True
     watch.start()
     return watch
+
+
+def _print_start(document: dict[str, Any]) -> None:
+    """At once: whoever reads a pipe waits for the address."""
+    print_json(document)
+    sys.stdout.flush()
 
 
 def _log_start(document: dict[str, Any]) -> None:

@@ -296,5 +296,5 @@ def write_page(text: str, out: Path) -> Path:
     Raises:
         UsageError: The folder is missing or full, or ``out`` is a folder.
     """
-    write_file(out, text)
+    write_file(out, text.encode("utf-8", "backslashreplace"))  # names of files may hold bytes that are not UTF-8
     return out
